@@ -1,0 +1,92 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target of ours: Swift 6 language mode (the tools version's default), and a
+// warning is an error, so that main never carries one.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+/// A plugin is a dynamic library of its own; `swift build` leaves it beside the
+/// host's binaries as `lib<name>.so`.
+func plugin(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name,
+        dependencies: [.target(name: "JobKit")] + dependencies,
+        path: "Plugins/\(name)",
+        exclude: ["sql"],
+        swiftSettings: strict
+    )
+}
+
+let package = Package(
+    name: "jobhost",
+    products: [
+        .executable(name: "jobhost", targets: ["JobHostMain"]),
+        .executable(name: "jobhost-worker", targets: ["JobWorker"]),
+        .library(name: "JobKit", targets: ["JobKit"]),
+        .library(name: "Arena", type: .dynamic, targets: ["Arena"]),
+        .library(name: "Candles", type: .dynamic, targets: ["Candles"]),
+        .library(name: "MarginCheck", type: .dynamic, targets: ["MarginCheck"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // The contract with plugins: one header.
+        .target(name: "JobABI", path: "Sources/JobABI"),
+
+        // Pure values and state machines.
+        .target(name: "JobCore", swiftSettings: strict),
+
+        // Config.
+        .target(
+            name: "CTOML", path: "Sources/CTOML",
+            cxxSettings: [.unsafeFlags(["-std=c++17"])]
+        ),
+        .target(name: "JobConfig", dependencies: ["JobCore", "CTOML"], swiftSettings: strict),
+
+        // Stores.
+        .systemLibrary(
+            name: "CSQLite", path: "Sources/CSQLite", pkgConfig: "sqlite3",
+            providers: [.apt(["libsqlite3-dev"])]
+        ),
+        .target(name: "SQL", dependencies: ["CSQLite"], swiftSettings: strict),
+        .target(name: "JobStore", dependencies: ["JobCore", "SQL"], swiftSettings: strict),
+
+        // The supervisor.
+        .target(name: "CLinux", path: "Sources/CLinux"),
+        .target(
+            name: "JobHost",
+            dependencies: [
+                "CLinux", "JobConfig", "JobCore", "JobStore",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(name: "JobHostMain", dependencies: ["JobHost"], swiftSettings: strict),
+
+        // The worker: brings no Swift runtime to the plugin and exports no symbol.
+        .executableTarget(
+            name: "JobWorker",
+            dependencies: ["CLinux", "JobABI", "JobCore"],
+            swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-static-stdlib"])]
+        ),
+
+        // What plugins are written with.
+        .target(name: "JobKit", dependencies: ["JobABI"], swiftSettings: strict),
+        .target(name: "ExchangeKit", dependencies: ["JobKit", "SQL"], swiftSettings: strict),
+        plugin("Arena", ["ExchangeKit"]),
+        plugin("Candles", ["ExchangeKit"]),
+        plugin("MarginCheck", ["ExchangeKit"]),
+    ]
+)

@@ -1,0 +1,209 @@
+import JobCore
+
+/// One whole config, read, merged and checked as far as files alone allow. Plain values:
+/// equal configs compare equal, which is what reload's diff stands on.
+public struct HostConfig: Equatable, Sendable {
+    /// Absolute path of the main file; relative paths in the config are relative to its folder.
+    public var file: String
+    public var host: HostSettings
+    public var store: StoreSettings
+    public var http: HTTPSettings
+    public var calendars: [String: CalendarConfig]
+    public var plugins: [String: PluginConfig]
+    public var jobs: [String: JobConfig]
+    public init(
+        file: String, host: HostSettings, store: StoreSettings, http: HTTPSettings,
+        calendars: [String: CalendarConfig] = [:], plugins: [String: PluginConfig] = [:],
+        jobs: [String: JobConfig] = [:]
+    ) {
+        self.file = file
+        self.host = host
+        self.store = store
+        self.http = http
+        self.calendars = calendars
+        self.plugins = plugins
+        self.jobs = jobs
+    }
+}
+
+public struct HostSettings: Equatable, Sendable {
+    /// Name of this host in ledger and logs. Default: the machine's host name.
+    public var name: String
+    /// Absolute. History, plugin copies, run logs, control socket, lock.
+    public var stateDir: String
+    /// Folder that relative `library` names are looked up in, absolute. Default: `plugins`
+    /// beside the config, if it is there, else the folder of the running binary.
+    public var pluginDirs: [String]
+    public var maxWorkers: Int = 32
+    /// false: fires nothing here.
+    public var schedule = true
+    /// false: executes no enqueued runs here.
+    public var consume = true
+    /// Just these jobs or labels here; empty: all.
+    public var only: [String] = []
+    /// The longest that a drain (stop, or old workers after a reload) may take. Default 30s.
+    public var grace: Duration = .seconds(30)
+    /// "info"; "debug", "warning", "error".
+    public var logLevel: String = "info"
+    /// Absolute path; nil: standard error. Reopened on SIGUSR1.
+    public var logFile: String?
+    /// "text" or "json".
+    public var logFormat: String = "text"
+    public init(name: String, stateDir: String, pluginDirs: [String]) {
+        self.name = name
+        self.stateDir = stateDir
+        self.pluginDirs = pluginDirs
+    }
+}
+
+public struct StoreSettings: Equatable, Sendable {
+    /// `sqlite:<absolute path>` (resolved), or `postgresql://…` (refused until that store is there).
+    public var url: String
+    public init(url: String) { self.url = url }
+}
+
+public struct HTTPSettings: Equatable, Sendable {
+    /// host:port for the read-only API, or nil: the Unix socket alone.
+    public var listen: String?
+    public init(listen: String? = nil) { self.listen = listen }
+}
+
+public struct PluginConfig: Equatable, Sendable {
+    public var name: String
+    /// Absolute path of the library as the operator keeps it (not the host's copy).
+    public var library: String
+    /// Where `library` stands in the config, for messages.
+    public var position: SourcePosition
+    /// RLIMIT_DATA, bytes; nil: none.
+    public var memoryLimit: UInt64?
+    public var fileLimit: UInt64?
+    /// Environment of the workers: names copied from the host's own environment …
+    public var environment: [String] = []
+    /// Upper bound of the pool; nil: the sum of its jobs' concurrency.
+    public var maxWorkers: Int?
+    /// Workers kept ready when idle. Default 0.
+    public var minWorkers: Int = 0
+    public var idleTimeout: Duration = .seconds(300)
+    public var recycle = Recycle()
+    /// Limit of load and handshake. Default 10s.
+    public var startTimeout: Duration = .seconds(10)
+    /// Run the workers as this user (the host must run as root).
+    public var user: String?
+    /// Settings every job of the plugin starts from.
+    public var settings: ConfigTable
+    public init(name: String, library: String, position: SourcePosition, settings: ConfigTable = ConfigTable()) {
+        self.name = name
+        self.library = library
+        self.position = position
+        self.settings = settings
+    }
+
+    public struct Recycle: Equatable, Sendable {
+        /// Runs after which a worker is replaced; nil: never.
+        public var runs: Int?
+        public var age: Duration?
+        /// Resident bytes after which a worker is replaced between runs.
+        public var memory: UInt64?
+        public init(runs: Int? = nil, age: Duration? = nil, memory: UInt64? = nil) {
+            self.runs = runs
+            self.age = age
+            self.memory = memory
+        }
+    }
+}
+
+public struct JobConfig: Equatable, Sendable {
+    public var name: String
+    public var plugin: String
+    public var entry: String
+    public var description: String = ""
+    public var labels: [String] = []
+    public var position: SourcePosition
+    /// nil: the entry's default schedule (resolved when the plugin has been probed).
+    public var schedule: ScheduleSpec?
+    public var enabled = true
+    /// Also once when the host starts.
+    public var onStart = false
+    /// The soft limit of an attempt. nil: none.
+    public var timeout: Duration? = .seconds(30)
+    public var killGrace: Duration = .seconds(5)
+    /// No progress for this long is a timeout; nil: not watched.
+    public var heartbeat: Duration?
+    public var overlap: OverlapPolicy = .skip
+    public var concurrency = 1
+    /// A pool of its own.
+    public var isolate = false
+    public var catchUp = CatchUp()
+    public var priority = 0
+    public var jitter: Duration = .zero
+    public var calendar: String?
+    public var retry = RetryPolicy()
+    /// nil: `breaker = false`.
+    public var breaker: BreakerPolicy? = BreakerPolicy()
+    public var retention = Retention()
+    /// Plugin settings overlaid with the job's own: what the entry gets.
+    public var settings: ConfigTable
+    public init(name: String, plugin: String, entry: String, position: SourcePosition, settings: ConfigTable = ConfigTable()) {
+        self.name = name
+        self.plugin = plugin
+        self.entry = entry
+        self.position = position
+        self.settings = settings
+    }
+}
+
+public struct Retention: Equatable, Sendable {
+    public var age: Duration = .seconds(7 * 86_400)
+    public var runs = 1_000
+    public init(age: Duration = .seconds(7 * 86_400), runs: Int = 1_000) {
+        self.age = age
+        self.runs = runs
+    }
+}
+
+public struct CalendarConfig: Equatable, Sendable {
+    public var name: String
+    public var timezone: String
+    public var calendar: BusinessCalendar
+    public init(name: String, timezone: String, calendar: BusinessCalendar) {
+        self.name = name
+        self.timezone = timezone
+        self.calendar = calendar
+    }
+}
+
+/// A place in a config file. Lines and columns count from 1.
+public struct SourcePosition: Equatable, Hashable, Sendable, CustomStringConvertible {
+    public var file: String
+    public var line: Int
+    public var column: Int
+    public init(file: String, line: Int, column: Int) {
+        self.file = file
+        self.line = line
+        self.column = column
+    }
+    public var description: String { "\(file):\(line):\(column)" }
+}
+
+/// One fault of a config: where, what was found, what is allowed, the nearest name.
+public struct ConfigError: Error, Equatable, Sendable, CustomStringConvertible {
+    public var position: SourcePosition?
+    public var message: String
+    /// "did you mean 'timeout'?" — a sentence, or nil.
+    public var hint: String?
+    public init(position: SourcePosition?, message: String, hint: String? = nil) {
+        self.position = position
+        self.message = message
+        self.hint = hint
+    }
+    public var description: String {
+        let place = position.map { "\($0): " } ?? ""
+        return place + message + (hint.map { " (\($0))" } ?? "")
+    }
+}
+
+/// All faults found; never empty.
+public struct ConfigErrors: Error, Sendable {
+    public var errors: [ConfigError]
+    public init(_ errors: [ConfigError]) { self.errors = errors }
+}
