@@ -1,0 +1,248 @@
+import JobCore
+
+// The process room's surface: what the rest of the supervisor may ask of child processes and
+// what it hears of them. Nothing outside this folder spawns, signals, reaps or reads a worker.
+// All of it is confined to the event loop's thread unless a comment says otherwise.
+
+/// Workers that can serve the same jobs: one pool per plugin, one more per isolated job.
+public struct PoolSpec: Equatable, Sendable {
+    /// `plugin`, or `plugin/job` for an isolated job.
+    public var key: String
+    public var plugin: String
+    /// The supervisor's content-addressed copy.
+    public var library: LibraryCopy
+    /// The most workers, at least 1.
+    public var maxWorkers: Int
+    /// Kept ready while idle.
+    public var minWorkers: Int
+    public var idleTimeout: Duration
+    public var recycleRuns: Int?
+    public var recycleAge: Duration?
+    /// Resident bytes.
+    public var recycleMemory: UInt64?
+    /// RLIMIT_DATA and the soft limit of the memory watch, bytes.
+    public var memoryLimit: UInt64?
+    public var fileLimit: UInt64?
+    /// The whole environment of the workers.
+    public var environment: [String: String]
+    public var startTimeout: Duration
+    public var user: String?
+    public init(
+        key: String, plugin: String, library: LibraryCopy, maxWorkers: Int = 1, minWorkers: Int = 0,
+        idleTimeout: Duration = .seconds(300), recycleRuns: Int? = nil, recycleAge: Duration? = nil,
+        recycleMemory: UInt64? = nil, memoryLimit: UInt64? = nil, fileLimit: UInt64? = nil,
+        environment: [String: String] = [:], startTimeout: Duration = .seconds(10), user: String? = nil
+    ) {
+        self.key = key
+        self.plugin = plugin
+        self.library = library
+        self.maxWorkers = maxWorkers
+        self.minWorkers = minWorkers
+        self.idleTimeout = idleTimeout
+        self.recycleRuns = recycleRuns
+        self.recycleAge = recycleAge
+        self.recycleMemory = recycleMemory
+        self.memoryLimit = memoryLimit
+        self.fileLimit = fileLimit
+        self.environment = environment
+        self.startTimeout = startTimeout
+        self.user = user
+    }
+}
+
+/// A library as the host keeps it: `<state_dir>/plugins/<sha256>/<name>.so`, mode 0444.
+public struct LibraryCopy: Hashable, Sendable {
+    public var sha256: String
+    public var path: String
+    public init(sha256: String, path: String) {
+        self.sha256 = sha256
+        self.path = path
+    }
+}
+
+/// One attempt to be executed.
+public struct AttemptRequest: Sendable {
+    public var run: RunID
+    public var job: String
+    public var entry: String
+    public var pool: String
+    public var attempt: Int
+    public var trigger: Trigger
+    public var fireTime: Instant
+    public var fence: Int64
+    public var idempotencyKey: String
+    public var payload: [UInt8]
+    /// JSON object; equal settings share an instance.
+    public var settings: [UInt8]
+    /// Soft limit from `started`: cancel flag. nil: none.
+    public var timeout: Duration?
+    /// From the cancel flag to the kill.
+    public var killGrace: Duration
+    /// No progress for this long counts as the soft limit.
+    public var heartbeat: Duration?
+    public var state: StateBlob?
+    public init(
+        run: RunID, job: String, entry: String, pool: String, attempt: Int, trigger: Trigger, fireTime: Instant,
+        fence: Int64, idempotencyKey: String, payload: [UInt8] = [], settings: [UInt8], timeout: Duration?,
+        killGrace: Duration, heartbeat: Duration? = nil, state: StateBlob? = nil
+    ) {
+        self.run = run
+        self.job = job
+        self.entry = entry
+        self.pool = pool
+        self.attempt = attempt
+        self.trigger = trigger
+        self.fireTime = fireTime
+        self.fence = fence
+        self.idempotencyKey = idempotencyKey
+        self.payload = payload
+        self.settings = settings
+        self.timeout = timeout
+        self.killGrace = killGrace
+        self.heartbeat = heartbeat
+        self.state = state
+    }
+}
+
+/// How an attempt ended, whichever way: by its result frame, a limit, a signal.
+public struct AttemptEnd: Sendable {
+    public var run: RunID
+    public var job: String
+    public var outcome: Outcome
+    /// nil: never started.
+    public var startedAt: Instant?
+    public var finishedAt: Instant
+    public var pid: Int32
+    public var libraryHash: String
+    /// One sentence for the ledger: "exited by signal 11 (SIGSEGV)", "no result within 30s; killed 5s later".
+    public var reason: String
+    /// The plugin's own failure code.
+    public var code: Int32
+    public var items: UInt64
+    public var cpu: Duration
+    public var snoozeUntil: Instant?
+    public var retryNotBefore: Instant?
+    /// The entry refused its settings: the job is disabled until the next reload.
+    public var badSettings: Bool
+    /// To be stored with this outcome (the room has already chosen between "on success" and "always").
+    public var state: StateBlob?
+    /// Committed with the outcome; empty unless it succeeded (or found nothing to do).
+    public var enqueues: [EnqueueRequest]
+    public init(run: RunID, job: String, outcome: Outcome, startedAt: Instant?, finishedAt: Instant, reason: String = "") {
+        self.run = run
+        self.job = job
+        self.outcome = outcome
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+        self.reason = reason
+        self.pid = 0
+        self.libraryHash = ""
+        self.code = 0
+        self.items = 0
+        self.cpu = .zero
+        self.snoozeUntil = nil
+        self.retryNotBefore = nil
+        self.badSettings = false
+        self.state = nil
+        self.enqueues = []
+    }
+}
+
+public enum CancelReason: String, Sendable {
+    case operatorAsked = "cancelled by an operator"
+    case drain = "the host is stopping"
+    case leaseLost = "its lease has lapsed"
+}
+
+/// What the room reports, on the loop's thread.
+public enum ProcessEvent: Sendable {
+    case started(run: RunID, at: Instant, pid: Int32, libraryHash: String)
+    case progress(run: RunID, done: UInt64, total: UInt64, text: String)
+    case metric(run: RunID, job: String, MetricSample)
+    case ended(AttemptEnd)
+    /// Never started (its worker died or was told to go before it began): unattempted, due again.
+    case returned(run: RunID)
+    /// The host could not do its part (no process, no descriptor …); the room retries with
+    /// backoff, this is for health and logs. nil: recovered.
+    case hostFault(pool: String, message: String?)
+    /// A worker of the pool could not load its library: the queued runs of the pool are returned.
+    case poolRefused(pool: String, message: String)
+    /// The set of living workers changed (for the record that survives a crash).
+    case workersChanged
+}
+
+public struct WorkerSnapshot: Codable, Hashable, Sendable {
+    public var pid: Int32
+    /// /proc start time, clock ticks since boot.
+    public var startTime: UInt64
+    public var pool: String
+    public var plugin: String
+    public var libraryHash: String
+    /// starting, idle, running, draining, stopping
+    public var state: String
+    public var run: RunID?
+    public var runs: Int
+    public var startedAt: Instant
+    /// Resident bytes at the last look; 0: not looked yet.
+    public var residentBytes: UInt64
+    public init(
+        pid: Int32, startTime: UInt64, pool: String, plugin: String, libraryHash: String, state: String,
+        run: RunID?, runs: Int, startedAt: Instant, residentBytes: UInt64
+    ) {
+        self.pid = pid
+        self.startTime = startTime
+        self.pool = pool
+        self.plugin = plugin
+        self.libraryHash = libraryHash
+        self.state = state
+        self.run = run
+        self.runs = runs
+        self.startedAt = startedAt
+        self.residentBytes = residentBytes
+    }
+}
+
+/// A throwaway worker's verdict on a library and on settings.
+public enum ProbeResult: Sendable {
+    /// Loaded. One answer per question, in order; nil: accepted.
+    case loaded(PluginDescriptor, answers: [String?])
+    /// Not loadable, with the reason (refused, crashed, hung, printed its last words).
+    case refused(String)
+    /// The host could not probe at all.
+    case hostFault(String)
+}
+
+public struct SettingsQuestion: Sendable {
+    public var entry: String
+    public var settings: [UInt8]
+    public init(entry: String, settings: [UInt8]) {
+        self.entry = entry
+        self.settings = settings
+    }
+}
+
+/// What Dispatch and Reload see of the room. The real one is `ProcessRoom`; tests have a scripted one.
+public protocol WorkerRoom: AnyObject {
+    /// Receives every event, on the loop's thread.
+    var handler: ((ProcessEvent) -> Void)? { get set }
+    /// Makes these the pools. Equal specs keep their workers; a changed library or limit starts
+    /// new workers while the old ones finish their run within `drain` and go; pools that are not
+    /// listed drain likewise.
+    func configure(pools: [PoolSpec], drain: Duration)
+    /// Runs that could start at once: free or startable workers, minus queued requests.
+    func freeSlots(pool: String) -> Int
+    /// Executes; a request for which no worker is free waits in the pool's own queue, in order.
+    func start(_ requests: [AttemptRequest])
+    /// Cancel flag now, kill after the attempt's `killGrace`. Unknown runs are ignored.
+    func cancel(run: RunID, reason: CancelReason)
+    /// Has at least this many workers ready soon (prewarm).
+    func prewarm(pool: String, workers: Int)
+    /// Loads the library in a throwaway worker, asks each question, ends the worker.
+    func probe(
+        _ spec: PoolSpec, questions: [SettingsQuestion], completion: @escaping (ProbeResult) -> Void
+    )
+    func snapshot() -> [WorkerSnapshot]
+    /// Stops everything: cancel flags now, kill after `grace`; completion when no child is left.
+    /// A second call with a shorter grace hastens it.
+    func shutdown(grace: Duration, completion: @escaping () -> Void)
+}

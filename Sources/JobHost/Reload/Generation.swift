@@ -1,0 +1,116 @@
+import JobConfig
+import JobCore
+
+/// One whole applied config: everything Dispatch and the process room need, resolved and
+/// checked. Immutable; a reload builds a new one and switches.
+public struct Generation: Sendable {
+    public var number: Int64
+    public var config: HostConfig
+    public var plugins: [String: LoadedPlugin]
+    public var jobs: [String: ResolvedJob]
+    public var pools: [PoolSpec]
+    public init(number: Int64, config: HostConfig, plugins: [String: LoadedPlugin], jobs: [String: ResolvedJob], pools: [PoolSpec]) {
+        self.number = number
+        self.config = config
+        self.plugins = plugins
+        self.jobs = jobs
+        self.pools = pools
+    }
+}
+
+public struct LoadedPlugin: Sendable {
+    public var config: PluginConfig
+    public var copy: LibraryCopy
+    public var descriptor: PluginDescriptor
+    /// Why an older copy serves although the file on disk is another one; "": it is the newest.
+    public var problem: String
+    public init(config: PluginConfig, copy: LibraryCopy, descriptor: PluginDescriptor, problem: String = "") {
+        self.config = config
+        self.copy = copy
+        self.descriptor = descriptor
+        self.problem = problem
+    }
+}
+
+public struct ResolvedJob: Sendable {
+    /// `config.schedule` is never nil here: the entry's default has been filled in.
+    public var config: JobConfig
+    public var entry: EntryDescriptor
+    public var pool: String
+    public var libraryHash: String
+    /// JSON object, canonical.
+    public var settings: [UInt8]
+    /// The same with secrets masked, for people.
+    public var maskedSettings: String
+    public var schedule: ScheduleSpec
+    public var zone: Zone
+    public var calendar: BusinessCalendar?
+    public var calendarZone: Zone
+    public init(
+        config: JobConfig, entry: EntryDescriptor, pool: String, libraryHash: String, settings: [UInt8],
+        maskedSettings: String, schedule: ScheduleSpec, zone: Zone, calendar: BusinessCalendar?, calendarZone: Zone
+    ) {
+        self.config = config
+        self.entry = entry
+        self.pool = pool
+        self.libraryHash = libraryHash
+        self.settings = settings
+        self.maskedSettings = maskedSettings
+        self.schedule = schedule
+        self.zone = zone
+        self.calendar = calendar
+        self.calendarZone = calendarZone
+    }
+}
+
+/// What a reload did, or would do.
+public struct ReloadReport: Codable, Sendable {
+    public enum Change: String, Codable, Sendable { case added, removed, changed, kept, refused }
+    public struct JobLine: Codable, Sendable {
+        public var job: String
+        public var change: Change
+        /// What changed ("schedule, settings; library 1a2b3c → 4d5e6f"), or why it was refused.
+        public var detail: String
+        public init(job: String, change: Change, detail: String = "") {
+            self.job = job
+            self.change = change
+            self.detail = detail
+        }
+    }
+    public struct PluginLine: Codable, Sendable {
+        public var plugin: String
+        public var change: Change
+        public var detail: String
+        public init(plugin: String, change: Change, detail: String = "") {
+            self.plugin = plugin
+            self.change = change
+            self.detail = detail
+        }
+    }
+    /// The generation that serves now.
+    public var generation: Int64
+    public var at: Instant
+    /// false: the whole reload was refused and the old generation goes on.
+    public var accepted: Bool
+    /// Errors that refused it whole (`file:line:column: …`), or warnings.
+    public var errors: [String]
+    public var warnings: [String]
+    public var plugins: [PluginLine]
+    public var jobs: [JobLine]
+    public var milliseconds: Int64
+    public init(generation: Int64, at: Instant, accepted: Bool, errors: [String] = [], warnings: [String] = [],
+                plugins: [PluginLine] = [], jobs: [JobLine] = [], milliseconds: Int64 = 0) {
+        self.generation = generation
+        self.at = at
+        self.accepted = accepted
+        self.errors = errors
+        self.warnings = warnings
+        self.plugins = plugins
+        self.jobs = jobs
+        self.milliseconds = milliseconds
+    }
+    /// Nothing was refused.
+    public var isClean: Bool {
+        accepted && !jobs.contains { $0.change == .refused } && !plugins.contains { $0.change == .refused }
+    }
+}

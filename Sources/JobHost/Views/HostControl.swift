@@ -1,0 +1,262 @@
+import JobCore
+import JobStore
+
+/// What views may ask of the running host: a snapshot, one command enum, and reads of the
+/// store. CLI (over HTTP on the Unix socket), HTTP and signals all end here. Callable from any
+/// task.
+public protocol HostControl: Sendable {
+    func snapshot() async -> HostSnapshot
+    func perform(_ command: HostCommand, by actor: Actor) async throws -> CommandResult
+    /// For history: runs, ranges, audit, counters.
+    var store: any Store { get }
+    /// For the logs of runs.
+    var runLogs: RunLogs { get }
+}
+
+/// Everything an operator can do.
+public enum HostCommand: Sendable {
+    case reload
+    /// What a reload would do, without doing it.
+    case plan
+    case trigger(job: String, payload: [UInt8]?)
+    case enqueue(EnqueueCommand)
+    case cancel(run: RunID)
+    /// A new run with the payload and idempotency key of a terminal one.
+    case retry(run: RunID)
+    case discardDead(run: RunID)
+    /// nil: back to what the config says.
+    case setEnabled(job: String, Bool?)
+    /// nil job: the whole host.
+    case setPaused(job: String?, Bool)
+    case breaker(job: String, BreakerAction)
+    case backfill(job: String, from: Instant, to: Instant, dryRun: Bool)
+    /// Why did it run, or not, at that instant?
+    case explain(job: String, at: Instant)
+    /// Fires of the job after an instant.
+    case next(job: String, from: Instant?, count: Int)
+    /// Drain and exit.
+    case stop
+}
+
+public struct EnqueueCommand: Sendable {
+    public var job: String
+    public var payload: [UInt8]
+    public var key: String?
+    public var at: Instant?
+    public var delay: Duration?
+    public var priority: Int?
+    public init(
+        job: String, payload: [UInt8], key: String? = nil, at: Instant? = nil, delay: Duration? = nil,
+        priority: Int? = nil
+    ) {
+        self.job = job
+        self.payload = payload
+        self.key = key
+        self.at = at
+        self.delay = delay
+        self.priority = priority
+    }
+}
+
+public enum BreakerAction: Hashable, Sendable {
+    /// Forced open: until an instant, or until somebody closes it.
+    case open(until: Instant?)
+    case close
+    /// Never opens.
+    case disable
+    /// Back to closed, with a clean memory, obeying the config again.
+    case reset
+}
+
+public enum CommandResult: Sendable {
+    case done
+    case run(RunRecord, inserted: Bool)
+    case report(ReloadReport)
+    case backfill(fires: [Instant], total: Int)
+    case explanation(Explanation)
+    case fires([Instant])
+}
+
+/// A command that could not be carried out.
+public struct CommandError: Error, Sendable, CustomStringConvertible {
+    public enum Kind: String, Sendable {
+        case notFound = "not_found"
+        case invalid
+        /// Not possible in the present state (already terminal, already open …).
+        case conflict
+        /// The store is away; try again.
+        case unavailable
+    }
+    public var kind: Kind
+    public var message: String
+    public var hint: String?
+    public init(_ kind: Kind, _ message: String, hint: String? = nil) {
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+    }
+    public var description: String { message + (hint.map { " (\($0))" } ?? "") }
+}
+
+/// The host at one instant.
+public struct HostSnapshot: Sendable {
+    public var name: String
+    public var version: String
+    public var pid: Int32
+    public var startedAt: Instant
+    public var now: Instant
+    public var generation: Int64
+    public var configFile: String
+    public var stateDir: String
+    public var storeURL: String
+    public var control: ControlRow
+    /// starting, running, reloading, draining
+    public var phase: String
+    /// Sentences; empty: healthy.
+    public var problems: [String]
+    /// By name.
+    public var jobs: [JobSnapshot]
+    public var plugins: [PluginSnapshot]
+    public var workers: [WorkerSnapshot]
+    public var lastReload: ReloadReport?
+    public init(name: String, version: String, pid: Int32, startedAt: Instant, now: Instant, generation: Int64,
+                configFile: String, stateDir: String, storeURL: String, control: ControlRow, phase: String,
+                problems: [String] = [], jobs: [JobSnapshot] = [], plugins: [PluginSnapshot] = [],
+                workers: [WorkerSnapshot] = [], lastReload: ReloadReport? = nil) {
+        self.name = name
+        self.version = version
+        self.pid = pid
+        self.startedAt = startedAt
+        self.now = now
+        self.generation = generation
+        self.configFile = configFile
+        self.stateDir = stateDir
+        self.storeURL = storeURL
+        self.control = control
+        self.phase = phase
+        self.problems = problems
+        self.jobs = jobs
+        self.plugins = plugins
+        self.workers = workers
+        self.lastReload = lastReload
+    }
+}
+
+public struct JobSnapshot: Sendable {
+    public var name: String
+    public var plugin: String
+    public var entry: String
+    public var description: String
+    public var labels: [String]
+    /// For people: "every 10s", "cron 0 * * * * * (Europe/Berlin)", "enqueued only".
+    public var schedule: String
+    public var enabled: Bool
+    /// Why it is off, when it is: config, operator (with reason), bad settings.
+    public var disabledReason: String
+    public var control: ControlRow
+    public var nextFire: Instant?
+    public var running: [RunningRun]
+    public var waiting: Int64
+    public var dead: Int64
+    public var last: RunRecord?
+    /// Oldest first, at most 20.
+    public var recentOutcomes: [Outcome]
+    public var breaker: BreakerSnapshot
+    /// Ever, by outcome and by no-run reason.
+    public var counters: [String: Int64]
+    public var libraryHash: String
+    /// JSON, secrets masked.
+    public var settings: String
+    /// Limits as text: timeout, kill_grace, overlap, concurrency, catch_up, retry …
+    public var limits: [(name: String, value: String)]
+    public var problems: [String]
+    public init(name: String, plugin: String, entry: String) {
+        self.name = name
+        self.plugin = plugin
+        self.entry = entry
+        description = ""
+        labels = []
+        schedule = ""
+        enabled = true
+        disabledReason = ""
+        control = ControlRow()
+        nextFire = nil
+        running = []
+        waiting = 0
+        dead = 0
+        last = nil
+        recentOutcomes = []
+        breaker = BreakerSnapshot()
+        counters = [:]
+        libraryHash = ""
+        settings = "{}"
+        limits = []
+        problems = []
+    }
+}
+
+public struct RunningRun: Sendable {
+    public var run: RunID
+    public var attempt: Int
+    public var startedAt: Instant?
+    public var pid: Int32
+    public var done: UInt64 = 0
+    public var total: UInt64 = 0
+    public var text = ""
+    public init(run: RunID, attempt: Int, startedAt: Instant?, pid: Int32) {
+        self.run = run
+        self.attempt = attempt
+        self.startedAt = startedAt
+        self.pid = pid
+    }
+}
+
+public struct BreakerSnapshot: Sendable {
+    /// closed, open, half_open, forced_open, disabled, off (`breaker = false`)
+    public var state = "closed"
+    public var failures = 0
+    public var since: Instant?
+    /// When the next probe may go, or the forced opening ends.
+    public var until: Instant?
+    public var reason = ""
+    public init() {}
+}
+
+public struct PluginSnapshot: Sendable {
+    public var name: String
+    public var library: String
+    public var libraryHash: String
+    public var id: String
+    public var version: String
+    public var description: String
+    public var entries: [String]
+    public var problem: String
+    public init(name: String, library: String, libraryHash: String = "", id: String = "", version: String = "",
+                description: String = "", entries: [String] = [], problem: String = "") {
+        self.name = name
+        self.library = library
+        self.libraryHash = libraryHash
+        self.id = id
+        self.version = version
+        self.description = description
+        self.entries = entries
+        self.problem = problem
+    }
+}
+
+/// Why a job ran, or did not, at an instant: sentences, the decisive one first.
+public struct Explanation: Codable, Sendable {
+    public var job: String
+    public var at: Instant
+    /// ran, waiting, skipped, missed, not_due, future, unknown
+    public var verdict: String
+    public var sentences: [String]
+    public var run: RunRecord?
+    public init(job: String, at: Instant, verdict: String, sentences: [String], run: RunRecord? = nil) {
+        self.job = job
+        self.at = at
+        self.verdict = verdict
+        self.sentences = sentences
+        self.run = run
+    }
+}
