@@ -1,0 +1,40 @@
+import JobCore
+import JobStore
+
+/// What the dispatcher wants done, gathered over one turn so that each kind goes out as one
+/// batch.
+struct DispatchActions {
+    var claims: [FireClaim] = []
+    var moves: [CursorMove] = []
+    /// Waiting runs to claim: at the most so many of each job.
+    var waiting: [String: Int] = [:]
+    var starts: [AttemptRequest] = []
+    var refusals: [(run: RunID, reason: NoRunReason)] = []
+    /// To be given back, unattempted.
+    var releases: [(run: RunID, job: String)] = []
+    var completions: [(job: String, Completion)] = []
+    var breakers: [(job: String, row: BreakerRow)] = []
+    var cancels: [(run: RunID, reason: CancelReason)] = []
+    /// Workers that a pool will need within the pre-claim lead.
+    var prewarm: [String: Int] = [:]
+    var notes: [DispatchNote] = []
+    /// The next instant at which the dispatcher wants a tick; nil: none.
+    var wakeAt: Instant?
+}
+
+/// Something an operator should be able to read.
+struct DispatchNote {
+    enum Kind: Equatable {
+        case ended(Outcome, RunState)
+        case breaker
+        case skipped(NoRunReason)
+        case missed(NoRunReason)
+        case badSettings
+        case rewound
+        case fenced
+    }
+    var kind: Kind
+    var job: String
+    var run: RunID?
+    var text: String
+}
