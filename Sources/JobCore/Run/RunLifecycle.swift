@@ -1,0 +1,100 @@
+/// What becomes of a run when an attempt has ended, and which changes of state exist at all.
+///
+///     (enqueued, delayed)      (enqueued, queued fire)      (due fire, claimed)
+///             │                          │                          │
+///             ▼        its time          ▼          claim           ▼
+///         scheduled ────────────────► available ──────────────► running
+///             ▲                          ▲  ▲                    │ │ │
+///             │                its time  │  └──── returned ──────┘ │ │
+///             │                      retryable ◄──── backoff ──────┘ │
+///             └─────────────────────── snoozed ──────────────────────┤
+///                                                                    ▼
+///          succeeded · cancelled · discarded · skipped (refused before its attempt)
+///
+/// Waiting states (scheduled, available, retryable) can be cancelled by an operator, and a due
+/// scheduled or retryable run may be claimed in one step. A discarded run that an operator
+/// takes off the dead letters becomes cancelled. `skipped` and `missed` entries that never
+/// were runs live in range rows.
+public enum RunLifecycle {
+    /// The decision after one attempt.
+    public struct Next: Hashable, Sendable {
+        public var state: RunState
+        /// When the run is due again; nil in terminal states.
+        public var availableAt: Instant?
+        /// false: the attempt's number is used again.
+        public var countsAttempt: Bool
+        /// Why there is, or is not, another attempt: one clause for the ledger. "" when the
+        /// outcome says it all.
+        public var reason: String
+        public init(state: RunState, availableAt: Instant? = nil, countsAttempt: Bool = true, reason: String = "") {
+            self.state = state
+            self.availableAt = availableAt
+            self.countsAttempt = countsAttempt
+            self.reason = reason
+        }
+    }
+
+    /// Decides by the failure rules (DESIGN §8):
+    /// - `retry` is tried again by `policy`, whatever the entry;
+    /// - `crashed`, `timedOut`, `lost` only if the entry is idempotent: nobody knows how far
+    ///   the attempt came, and any other entry is executed at most once;
+    /// - `failed` is for good;
+    /// - `snoozed` comes back at `snoozeUntil` and costs no attempt.
+    ///
+    /// - Parameters:
+    ///   - attempt: the number of the attempt that ended, from 1.
+    ///   - maxAttempts: of this run (kept with the run, so an edited policy does not cut it short).
+    ///   - snoozeUntil: for `snoozed`. One that is missing or not later than `now` becomes
+    ///     `now` + the policy's `initial`, at least 1 s: an attempt that costs nothing must not spin.
+    ///   - retryNotBefore: a peer's "not before"; only ever postpones.
+    ///   - seed: of the jitter; the run's id does.
+    public static func afterAttempt(
+        outcome: Outcome, attempt: Int, maxAttempts: Int, idempotent: Bool, policy: RetryPolicy,
+        snoozeUntil: Instant? = nil, retryNotBefore: Instant? = nil, seed: UInt64, now: Instant
+    ) -> Next {
+        switch outcome {
+        case .succeeded, .nothingToDo:
+            return Next(state: .succeeded)
+        case .cancelled:
+            return Next(state: .cancelled)
+        case .failed:
+            return Next(state: .discarded, reason: "failed for good")
+        case .snoozed:
+            let shortest = now + max(policy.initial, .seconds(1))
+            let until = snoozeUntil.flatMap { $0 > now ? $0 : nil } ?? shortest
+            return Next(state: .scheduled, availableAt: until, countsAttempt: false)
+        case .crashed, .timedOut, .lost:
+            guard idempotent else {
+                return Next(state: .discarded, reason: "not tried again: the entry is not idempotent")
+            }
+        case .retry:
+            break
+        }
+        guard attempt < maxAttempts else {
+            let used = maxAttempts <= 1 ? "the only attempt is used" : "all \(maxAttempts) attempts are used"
+            return Next(state: .discarded, reason: used)
+        }
+        let byPolicy = now + policy.delay(afterAttempt: attempt, seed: seed)
+        return Next(state: .retryable, availableAt: max(byPolicy, retryNotBefore ?? byPolicy))
+    }
+
+    /// States a new run may be inserted in. `skipped` and `missed` entries without a run are
+    /// range rows.
+    public static let initialStates: Set<RunState> = [.scheduled, .available, .running]
+
+    /// Whether a run in `from` may become `to`. Staying is not a change.
+    public static func allows(_ from: RunState, to: RunState) -> Bool {
+        switch (from, to) {
+        case (.scheduled, .available), (.retryable, .available): true
+        case (.scheduled, .running), (.available, .running), (.retryable, .running): true
+        case (.scheduled, .cancelled), (.available, .cancelled), (.retryable, .cancelled): true
+        case (.available, .skipped), (.available, .missed): true
+        // The claim was given back, refused at the instant, or the attempt ended.
+        case (.running, .available), (.running, .skipped), (.running, .scheduled), (.running, .retryable): true
+        case (.running, .succeeded), (.running, .cancelled), (.running, .discarded): true
+        // Taken off the dead letters.
+        case (.discarded, .cancelled): true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,20 @@
+/// SplitMix64 (Steele, Lea, Flood 2014): every number follows from the seed, so a failing
+/// test or a strange delay can be repeated. Not for secrets.
+public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
+    private var state: UInt64
+
+    public init(seed: UInt64) { state = seed }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// Evenly spread over 0 ..< 1, with 53 random bits.
+    public mutating func nextFraction() -> Double {
+        Double(next() >> 11) * 0x1p-53
+    }
+}

@@ -1,0 +1,130 @@
+import JobCore
+import Testing
+
+@Suite("What becomes of a run after an attempt")
+struct RunLifecycleTests {
+    static let now = Instant(seconds: 1_700_000_000)
+    static let policy = RetryPolicy(maxAttempts: 3, initial: .seconds(4), max: .seconds(60), multiplier: 2, jitter: 0)
+
+    private func after(
+        _ outcome: Outcome, attempt: Int = 1, of maxAttempts: Int = 3, idempotent: Bool = true,
+        snoozeUntil: Instant? = nil, notBefore: Instant? = nil
+    ) -> RunLifecycle.Next {
+        RunLifecycle.afterAttempt(
+            outcome: outcome, attempt: attempt, maxAttempts: maxAttempts, idempotent: idempotent, policy: Self.policy,
+            snoozeUntil: snoozeUntil, retryNotBefore: notBefore, seed: 1, now: Self.now
+        )
+    }
+
+    struct Row: Sendable, CustomTestStringConvertible {
+        var outcome: Outcome
+        var idempotent: Bool
+        var attempt: Int
+        var state: RunState
+        var seconds: Int64?
+        init(_ outcome: Outcome, idempotent: Bool, attempt: Int, _ state: RunState, _ seconds: Int64? = nil) {
+            (self.outcome, self.idempotent, self.attempt, self.state, self.seconds) = (outcome, idempotent, attempt, state, seconds)
+        }
+        var testDescription: String { "\(outcome) attempt \(attempt) of 3, idempotent \(idempotent) → \(state)" }
+    }
+
+    @Test("every outcome, first and last attempt, idempotent and not", arguments: [
+        Row(.succeeded, idempotent: true, attempt: 1, .succeeded), Row(.succeeded, idempotent: false, attempt: 3, .succeeded),
+        Row(.nothingToDo, idempotent: true, attempt: 1, .succeeded), Row(.nothingToDo, idempotent: false, attempt: 3, .succeeded),
+        Row(.failed, idempotent: true, attempt: 1, .discarded), Row(.failed, idempotent: false, attempt: 1, .discarded),
+        Row(.cancelled, idempotent: true, attempt: 1, .cancelled), Row(.cancelled, idempotent: false, attempt: 3, .cancelled),
+        Row(.retry, idempotent: true, attempt: 1, .retryable, 4), Row(.retry, idempotent: false, attempt: 1, .retryable, 4),
+        Row(.retry, idempotent: false, attempt: 2, .retryable, 8), Row(.retry, idempotent: true, attempt: 3, .discarded),
+        Row(.crashed, idempotent: true, attempt: 1, .retryable, 4), Row(.crashed, idempotent: false, attempt: 1, .discarded),
+        Row(.crashed, idempotent: true, attempt: 3, .discarded),
+        Row(.timedOut, idempotent: true, attempt: 2, .retryable, 8), Row(.timedOut, idempotent: false, attempt: 1, .discarded),
+        Row(.timedOut, idempotent: true, attempt: 4, .discarded),
+        Row(.lost, idempotent: true, attempt: 1, .retryable, 4), Row(.lost, idempotent: false, attempt: 1, .discarded),
+        Row(.lost, idempotent: true, attempt: 3, .discarded),
+    ])
+    func table(row: Row) {
+        let next = after(row.outcome, attempt: row.attempt, idempotent: row.idempotent)
+        #expect(next.state == row.state)
+        #expect(next.availableAt == row.seconds.map { Self.now + .seconds($0) })
+        #expect(next.countsAttempt)
+        #expect(RunLifecycle.allows(.running, to: next.state))
+        #expect((next.reason == "") == (next.state != .discarded), "a discarded run says why")
+    }
+
+    @Test("a discarded run names the reason")
+    func reasons() {
+        #expect(after(.failed).reason == "failed for good")
+        #expect(after(.retry, attempt: 3).reason == "all 3 attempts are used")
+        #expect(after(.retry, attempt: 1, of: 1).reason == "the only attempt is used")
+        #expect(after(.crashed, idempotent: false).reason == "not tried again: the entry is not idempotent")
+    }
+
+    @Test("a snooze comes back when it said, and costs no attempt, even the last one")
+    func snooze() {
+        let until = Self.now + .seconds(3_600)
+        #expect(after(.snoozed, attempt: 3, idempotent: false, snoozeUntil: until)
+            == RunLifecycle.Next(state: .scheduled, availableAt: until, countsAttempt: false))
+    }
+
+    @Test("a snooze into the past, or without a time, cannot spin", arguments: [nil, now, Instant.distantPast])
+    func snoozeIntoThePast(until: Instant?) {
+        #expect(after(.snoozed, snoozeUntil: until).availableAt == Self.now + .seconds(4))
+    }
+
+    @Test("not-before postpones a retry and never hastens it")
+    func notBefore() {
+        #expect(after(.retry, notBefore: Self.now + .seconds(30)).availableAt == Self.now + .seconds(30))
+        #expect(after(.retry, notBefore: Self.now + .seconds(1)).availableAt == Self.now + .seconds(4))
+        #expect(after(.retry, notBefore: .distantPast).availableAt == Self.now + .seconds(4))
+    }
+
+    @Test("near the end of time an instant saturates")
+    func endOfTime() {
+        let next = RunLifecycle.afterAttempt(
+            outcome: .retry, attempt: 1, maxAttempts: 2, idempotent: true, policy: Self.policy, seed: 1, now: .distantFuture)
+        #expect(next.availableAt == .distantFuture)
+    }
+
+    @Test("the whole table of changes: these 18 exist, all others do not")
+    func transitions() {
+        let allowed: [RunState: Set<RunState>] = [
+            .scheduled: [.available, .running, .cancelled],
+            .retryable: [.available, .running, .cancelled],
+            .available: [.running, .cancelled, .skipped, .missed],
+            .running: [.available, .scheduled, .retryable, .succeeded, .cancelled, .discarded, .skipped],
+            .discarded: [.cancelled],
+        ]
+        #expect(allowed.values.map(\.count).reduce(0, +) == 18)
+        for from in RunState.allCases {
+            for to in RunState.allCases {
+                #expect(RunLifecycle.allows(from, to: to) == (allowed[from]?.contains(to) ?? false), "\(from) → \(to)")
+            }
+        }
+    }
+
+    @Test("nothing leaves a terminal state but a dead letter that is taken off")
+    func terminal() {
+        for from in RunState.allCases where from.isTerminal {
+            for to in RunState.allCases where RunLifecycle.allows(from, to: to) {
+                #expect(from == .discarded && to == .cancelled)
+            }
+        }
+    }
+
+    @Test("any inputs whatever lead to a state that a running run may become")
+    func property() {
+        var random = SeededGenerator(seed: 99)
+        for _ in 0..<5_000 {
+            let outcome = Outcome.allCases.randomElement(using: &random)!
+            let next = RunLifecycle.afterAttempt(
+                outcome: outcome, attempt: Int.random(in: .min ... .max, using: &random),
+                maxAttempts: Int.random(in: -1...5, using: &random), idempotent: Bool.random(using: &random),
+                policy: RetryPolicy(initial: .microseconds(Int64.random(in: .min ... .max, using: &random)), jitter: 7),
+                snoozeUntil: Instant(microseconds: Int64.random(in: .min ... .max, using: &random)),
+                retryNotBefore: Bool.random(using: &random) ? .distantFuture : nil, seed: random.next(), now: Self.now)
+            #expect(RunLifecycle.allows(.running, to: next.state))
+            #expect((next.availableAt == nil) == next.state.isTerminal)
+            #expect(next.availableAt.map { $0 >= Self.now } ?? true)
+        }
+    }
+}
