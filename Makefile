@@ -1,0 +1,29 @@
+# What people type. Every rule calls one script, so that each can be read and run alone.
+.PHONY: help setup build run check test release bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install the system packages that are missing
+	@scripts/setup
+
+build: setup ## build host, worker and plugins (debug)
+	@scripts/build
+
+run: build ## start the host on jobs.toml with everything embedded
+	@scripts/run
+
+check: build ## check jobs.toml as start and reload would
+	@"$$(scripts/build --bin-path)/jobhost" check --config jobs.toml
+
+test: setup ## every test; what CI runs
+	@scripts/test
+
+release: setup ## build for production
+	@scripts/build -c release
+
+bench: setup ## measure, in release mode, beside a floor in plain C
+	@scripts/bench
+
+clean: ## remove what was built and the demo's state
+	rm -rf .build var
