@@ -214,6 +214,24 @@ extension Dispatcher {
         afterSlotFreed(i, pool: pool, now, &out)
     }
 
+    /// An operator's cancel. What is with the process room gets its flag and ends by it; a held
+    /// claim ends here.
+    mutating func cancel(_ run: RunID, now: Now) -> DispatchActions {
+        var out = DispatchActions()
+        defer { out.wakeAt = wakeAt }
+        guard let i = owners[run], let active = jobs[i].active[run] else { return out }
+        guard active.isHeld else {
+            out.cancels.append((run, .operatorAsked))
+            return out
+        }
+        var end = AttemptEnd(
+            run: run, job: jobs[i].name, outcome: .cancelled, startedAt: nil, finishedAt: now.wall,
+            reason: CancelReason.operatorAsked.rawValue)
+        end.libraryHash = jobs[i].plan.libraryHash
+        attemptEnded(end, now, &out)
+        return out
+    }
+
     /// Forgets an active run; a probe's permit goes back.
     mutating func drop(_ run: RunID, _ i: Int, givesPermitBack: Bool = true) {
         guard let active = jobs[i].active.removeValue(forKey: run) else { return }

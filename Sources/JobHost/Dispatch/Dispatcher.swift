@@ -122,7 +122,7 @@ struct Dispatcher {
                 consider(i, now, &out)
             }
         }
-        out.wakeAt = timeline.earliest
+        out.wakeAt = wakeAt
         return out
     }
 
@@ -161,6 +161,9 @@ struct Dispatcher {
         if let change = job.breaker?.nextChange, change > now.wall, job.waitingDue != nil { propose(change) }
         return earliest
     }
+
+    /// When the dispatcher wants its next tick; nil: not at all.
+    var wakeAt: Instant? { timeline.earliest }
 
     mutating func wake(_ i: Int, at: Instant) {
         if let current = jobs[i].wakeAt, current <= at { return }
@@ -241,7 +244,7 @@ struct Dispatcher {
             if case .after(let other) = plan.schedule { followers[other, default: []].append(name) }
         }
         for i in jobs.indices { consider(i, now, &out) }
-        out.wakeAt = timeline.earliest
+        out.wakeAt = wakeAt
         return out
     }
 
@@ -340,7 +343,7 @@ struct Dispatcher {
         for i in jobs.indices { flushRefused(i, now, &out) }
         hostControl = control
         for i in jobs.indices { consider(i, now, &out) }
-        out.wakeAt = timeline.earliest
+        out.wakeAt = wakeAt
         return out
     }
 
@@ -350,7 +353,7 @@ struct Dispatcher {
         flushRefused(i, now, &out)
         jobs[i].control = control
         consider(i, now, &out)
-        out.wakeAt = timeline.earliest
+        out.wakeAt = wakeAt
         return out
     }
 
@@ -364,7 +367,7 @@ struct Dispatcher {
         change(&jobs[i].breaker!)
         out.breakers.append((job, row(of: jobs[i].breaker!)))
         consider(i, now, &out)
-        out.wakeAt = timeline.earliest
+        out.wakeAt = wakeAt
         return out
     }
 

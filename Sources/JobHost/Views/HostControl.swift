@@ -169,6 +169,8 @@ public struct JobSnapshot: Sendable {
     public var settings: String
     /// Limits as text: timeout, kill_grace, overlap, concurrency, catch_up, retry …
     public var limits: [(name: String, value: String)]
+    /// The plugin's own metrics, `name{label="x"}`, as last reported.
+    public var metrics: [(name: String, value: Double)]
     public var problems: [String]
     public init(name: String, plugin: String, entry: String) {
         self.name = name
@@ -191,6 +193,7 @@ public struct JobSnapshot: Sendable {
         libraryHash = ""
         settings = "{}"
         limits = []
+        metrics = []
         problems = []
     }
 }

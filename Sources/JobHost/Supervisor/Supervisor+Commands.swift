@@ -1,0 +1,261 @@
+import JobConfig
+import JobCore
+import JobStore
+
+extension Supervisor {
+    /// The one door for everything an operator does, whether by CLI, HTTP or signal.
+    public func perform(_ command: HostCommand, by actor: Actor) async throws -> CommandResult {
+        switch command {
+        case .reload: return .report(await reload(by: actor))
+        case .plan: return .report(await plan())
+        case .trigger(let job, let payload):
+            return try await insert(job, trigger: .manual, by: actor, action: "trigger") { $0.payload = payload ?? [] }
+        case .enqueue(let request): return try await enqueue(request, by: actor)
+        case .cancel(let run): return try await cancel(run, by: actor)
+        case .retry(let run):
+            let record = try await withStore { try await $0.retry(run, by: actor, now: self.clock.now().wall) }
+            dispatch(.waiting(job: record.job, due: clock.now().wall))
+            return .run(record, inserted: true)
+        case .discardDead(let run):
+            let now = clock.now().wall
+            guard try await withStore({ try await $0.discardDead(run, by: actor, now: now) }) else {
+                throw CommandError(.conflict, "run \(run) is not a dead letter", hint: "jobhost dead list")
+            }
+            return .done
+        case .setEnabled(let job, let enabled): return try await setEnabled(job, enabled, by: actor)
+        case .setPaused(let job, let paused): return try await setPaused(job, paused, by: actor)
+        case .breaker(let job, let action): return try await breaker(job, action, by: actor)
+        case .backfill(let job, let from, let to, let dryRun):
+            return try await backfill(job, from: from, to: to, dryRun: dryRun, by: actor)
+        case .explain(let job, let at): return .explanation(try await explain(job, at: at))
+        case .next(let job, let from, let count):
+            let i = try find(job)
+            return .fires(fires(of: i, after: from ?? clock.now().wall, count: min(max(count, 1), 1_000)))
+        case .stop:
+            stop(by: actor)
+            return .done
+        }
+    }
+
+    // MARK: Helpers
+
+    func find(_ job: String) throws -> Int {
+        if let i = dispatcher.index[job], !dispatcher.jobs[i].isRemoved { return i }
+        let names = dispatcher.jobs.filter { !$0.isRemoved }.map(\.name)
+        let hint = nearestName(job, among: names).map { "did you mean '\($0)'?" }
+        throw CommandError(.notFound, "there is no job '\(job)'", hint: hint)
+    }
+
+    /// Store errors in the words of commands.
+    func withStore<Value: Sendable>(_ body: (any Store) async throws -> Value) async throws -> Value {
+        do {
+            return try await body(store)
+        } catch let error as StoreError {
+            switch error.kind {
+            case .notFound: throw CommandError(.notFound, error.message)
+            case .unavailable: throw CommandError(.unavailable, "the store does not answer: \(error.message)")
+            case .incompatible, .broken: throw CommandError(.unavailable, error.message)
+            }
+        }
+    }
+
+    func audit(_ actor: Actor, _ action: String, job: String? = nil, detail: String = "") {
+        let row = AuditRow(at: clock.now().wall, actor: actor, action: action, job: job, detail: detail)
+        Task {
+            do { try await store.writeAudit(row) } catch { storeFailed(error) }
+        }
+    }
+
+    // MARK: New runs
+
+    private func insert(
+        _ job: String, trigger: Trigger, by actor: Actor, action: String, fill: (inout NewRun) -> Void
+    ) async throws -> CommandResult {
+        let i = try find(job)
+        let dispatched = dispatcher.jobs[i]
+        guard dispatched.isEnabled else {
+            throw CommandError(
+                .conflict, "\(job) is disabled: \(disabledReason(dispatched))",
+                hint: "jobhost enable \(job), or one run without the host: jobhost exec \(job)")
+        }
+        let now = clock.now().wall
+        var run = NewRun(job: job, trigger: trigger, fireTime: now)
+        dispatcher.setDefaults(&run, dispatched.plan)
+        fill(&run)
+        try checkPayload(run.payload, of: dispatched.plan)
+        let request = run
+        let results = try await withStore { try await $0.enqueue([request], now: now) }
+        guard let result = results.first else { throw CommandError(.unavailable, "the store gave no answer") }
+        if result.inserted {
+            audit(actor, action, job: job, detail: "run \(result.run.id)")
+            dispatch(.waiting(job: job, due: run.fireTime))
+        }
+        return .run(result.run, inserted: result.inserted)
+    }
+
+    private func enqueue(_ request: EnqueueCommand, by actor: Actor) async throws -> CommandResult {
+        let now = clock.now().wall
+        if let priority = request.priority, !(-1_000...1_000).contains(priority) {
+            throw CommandError(.invalid, "priority is \(priority); allowed is -1000 … 1000")
+        }
+        if let key = request.key, key.isEmpty || key.utf8.count > 200 {
+            throw CommandError(.invalid, "a unique key has 1 … 200 bytes; this one has \(key.utf8.count)")
+        }
+        let due = request.at ?? (request.delay.map { now + max($0, .zero) } ?? now)
+        return try await insert(request.job, trigger: .enqueued, by: actor, action: "enqueue") { run in
+            run.payload = request.payload
+            run.uniqueKey = request.key
+            run.fireTime = due
+            if let priority = request.priority { run.priority = priority }
+        }
+    }
+
+    /// The payload must be JSON, and what the entry's schema says.
+    private func checkPayload(_ payload: [UInt8], of plan: ResolvedJob) throws {
+        guard let problem = PayloadCheck.problem(payload, schema: plan.entry.payloadSchema) else { return }
+        throw CommandError(.invalid, "the payload of \(plan.config.name) is refused: \(problem)")
+    }
+
+    private func backfill(
+        _ job: String, from: Instant, to: Instant, dryRun: Bool, by actor: Actor
+    ) async throws -> CommandResult {
+        let i = try find(job)
+        guard from < to else { throw CommandError(.invalid, "--from is not before --to") }
+        let limit = 10_000
+        var times: [Instant] = []
+        var after = from - .microseconds(1)
+        let schedule = Schedule(spec: dispatcher.jobs[i].plan.schedule, zone: dispatcher.jobs[i].plan.zone)
+        while let fire = schedule.next(after: after), fire < to {
+            guard times.count < limit else {
+                throw CommandError(
+                    .invalid, "more than \(limit) fires of \(job) between \(from.rfc3339) and \(to.rfc3339)",
+                    hint: "ask for a shorter time")
+            }
+            times.append(fire)
+            after = fire
+        }
+        guard !times.isEmpty else {
+            throw CommandError(
+                .invalid, "\(job) has no fire between \(from.rfc3339) and \(to.rfc3339)",
+                hint: "its schedule: \(ScheduleText.describe(dispatcher.jobs[i].plan))")
+        }
+        if dryRun { return .backfill(fires: times, total: times.count) }
+        let plan = dispatcher.jobs[i].plan
+        let now = clock.now().wall
+        let runs = times.map { fire in
+            var run = NewRun(job: job, trigger: .backfill, fireTime: fire)
+            dispatcher.setDefaults(&run, plan)
+            run.idempotencyKey = IdempotencyKey.ofFire(job: job, fire)
+            return run
+        }
+        _ = try await withStore { try await $0.enqueue(runs, now: now) }
+        audit(actor, "backfill", job: job, detail: "\(times.count) fires, \(from.rfc3339) … \(to.rfc3339)")
+        dispatch(.waiting(job: job, due: now))
+        return .backfill(fires: times, total: times.count)
+    }
+
+    private func cancel(_ run: RunID, by actor: Actor) async throws -> CommandResult {
+        let now = clock.now()
+        if let i = dispatcher.owners[run] {
+            let job = dispatcher.jobs[i].name
+            audit(actor, "cancel", job: job, detail: "run \(run)")
+            perform(dispatcher.cancel(run, now: now))
+            return .done
+        }
+        let reason = actor.reason.isEmpty ? "cancelled by \(actor.name)" : actor.reason
+        if try await withStore({ try await $0.cancelWaiting(run, reason: reason, by: actor, now: now.wall) }) {
+            return .done
+        }
+        guard let record = try await withStore({ try await $0.run(run) }) else {
+            throw CommandError(.notFound, "there is no run \(run)")
+        }
+        throw CommandError(.conflict, "run \(run) of \(record.job) has already ended: \(record.state.rawValue)")
+    }
+
+    // MARK: Switches
+
+    private func setEnabled(_ job: String, _ enabled: Bool?, by actor: Actor) async throws -> CommandResult {
+        let i = try find(job)
+        var control = dispatcher.jobs[i].control
+        control.enabled = enabled
+        control.reason = actor.reason
+        control.since = clock.now().wall
+        let action = enabled.map { $0 ? "enable" : "disable" } ?? "enable as configured"
+        try await save(control, job: job, action: action, by: actor)
+        return .done
+    }
+
+    private func setPaused(_ job: String?, _ paused: Bool, by actor: Actor) async throws -> CommandResult {
+        let action = paused ? "pause" : "resume"
+        guard let job else {
+            var control = dispatcher.hostControl
+            control.paused = paused
+            control.reason = actor.reason
+            control.since = clock.now().wall
+            let row = control
+            try await withStore { try await $0.saveHostControl(row, by: actor, action: action, now: self.clock.now().wall) }
+            perform(dispatcher.setHostControl(row, now: clock.now()))
+            log.notice("\(action)d by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
+            return .done
+        }
+        let i = try find(job)
+        var control = dispatcher.jobs[i].control
+        control.paused = paused
+        control.reason = actor.reason
+        control.since = clock.now().wall
+        try await save(control, job: job, action: action, by: actor)
+        return .done
+    }
+
+    /// Durable first, then in force.
+    private func save(_ control: ControlRow, job: String, action: String, by actor: Actor) async throws {
+        let now = clock.now()
+        try await withStore {
+            try await $0.saveControl(job: job, control, by: actor, action: action, now: now.wall)
+        }
+        perform(dispatcher.setControl(job: job, control, now: clock.now()))
+        log.notice("\(job): \(action) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
+    }
+
+    private func breaker(_ job: String, _ action: BreakerAction, by actor: Actor) async throws -> CommandResult {
+        _ = try find(job)
+        let now = clock.now()
+        let reason = actor.reason.isEmpty ? "by \(actor.name)" : actor.reason
+        if case .open(let until?) = action, until <= now.wall {
+            throw CommandError(.invalid, "--until \(until.rfc3339) is in the past")
+        }
+        let changed = dispatcher.controlBreaker(job: job, now: now) { breaker in
+            switch action {
+            case .open(let until): breaker.forceOpen(until: until, reason: reason, now: now.wall)
+            case .close: breaker.close(reason: reason, now: now.wall)
+            case .disable: breaker.disable(reason: reason, now: now.wall)
+            case .reset: breaker.reset(now: now.wall)
+            }
+        }
+        guard let changed else {
+            throw CommandError(.conflict, "\(job) has no breaker (`breaker = false` in the config)")
+        }
+        perform(changed)
+        let name = switch action {
+        case .open(let until): "breaker open\(until.map { " until \($0.rfc3339)" } ?? "")"
+        case .close: "breaker close"
+        case .disable: "breaker disable"
+        case .reset: "breaker reset"
+        }
+        audit(actor, name, job: job, detail: actor.reason)
+        log.notice("\(job): \(name) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
+        return .done
+    }
+
+    func fires(of i: Int, after: Instant, count: Int) -> [Instant] {
+        let schedule = Schedule(spec: dispatcher.jobs[i].plan.schedule, zone: dispatcher.jobs[i].plan.zone)
+        var times: [Instant] = []
+        var from = after
+        while times.count < count, let fire = schedule.next(after: from) {
+            times.append(fire)
+            from = fire
+        }
+        if times.isEmpty, let next = dispatcher.jobs[i].schedule.nextFire(), next > after { times = [next] }
+        return times
+    }
+}

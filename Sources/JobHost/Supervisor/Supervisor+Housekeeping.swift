@@ -1,0 +1,113 @@
+import JobCore
+import JobStore
+
+extension Supervisor {
+    // What recurs, each with its own period. All on the loop.
+
+    func startHousekeeping() {
+        repeats(every: .milliseconds(500)) { $0.drainInbox() }
+        repeats(every: .seconds(2)) { $0.refreshCounts() }
+        repeats(every: .seconds(5)) { supervisor in
+            supervisor.sweep()
+            supervisor.checkSelf()
+        }
+        repeats(every: .seconds(20)) { $0.renewLeases() }
+        repeats(every: .seconds(60)) { $0.prune() }
+        if let interval = notifier.watchdogInterval { repeats(every: interval) { $0.notifier.send(.watchdog) } }
+        loop.onClockSet = { [weak self] in
+            self?.assumeIsolated { $0.dispatch(.tick) }
+        }
+    }
+
+    private func repeats(every period: Duration, _ body: @escaping (isolated Supervisor) -> Void) {
+        loop.timer(after: period) { [weak self] in
+            self?.assumeIsolated { supervisor in
+                guard !supervisor.isFinished else { return }
+                body(supervisor)
+                supervisor.repeats(every: period, body)
+            }
+        }
+    }
+
+    /// Rows that other programs inserted become runs.
+    private func drainInbox() {
+        guard !isDrainingInbox, phase != .draining else { return }
+        isDrainingInbox = true
+        let known = Set(dispatcher.index.keys)
+        Task {
+            defer { isDrainingInbox = false }
+            do {
+                let result = try await store.drainInbox(knownJobs: known, limit: 1_000, now: clock.now().wall)
+                for run in result.runs { dispatch(.waiting(job: run.job, due: run.availableAt)) }
+                for row in result.refused {
+                    log.warning("enqueue_inbox row \(row.id) for '\(row.job)' is refused: \(row.reason)")
+                }
+            } catch { storeFailed(error) }
+        }
+    }
+
+    /// The safety net under the events: something waits that nobody told of (another host, an
+    /// event lost with a failed write).
+    private func sweep() {
+        Task {
+            do {
+                guard let next = try await store.nextWaiting() else { return }
+                let now = clock.now().wall
+                if next <= now {
+                    dispatch(.sweep)
+                } else if next <= now + .seconds(5) {
+                    loop.wallTimer(at: next) { [weak self] in self?.assumeIsolated { $0.dispatch(.sweep) } }
+                }
+            } catch { storeFailed(error) }
+        }
+    }
+
+    private func refreshCounts() {
+        Task {
+            do {
+                let now = clock.now().wall
+                depths = try await store.queueDepths(now: now)
+                counters = try await store.counters()
+                storeAnswered()
+            } catch { storeFailed(error) }
+        }
+    }
+
+    private func renewLeases() {
+        Task {
+            do {
+                try await store.renewLeases(owner: owner, until: clock.now().wall + dispatcher.settings.lease)
+            } catch { storeFailed(error) }
+        }
+    }
+
+    private func prune() {
+        let rules = generation.jobs.mapValues {
+            RetentionRule(age: $0.config.retention.age, runs: $0.config.retention.runs)
+        }
+        Task {
+            do {
+                var removed: [(job: String, run: RunID)]
+                repeat {
+                    removed = try await store.prune(retention: rules, limit: 1_000, now: clock.now().wall)
+                    for (job, run) in removed { runLogs.remove(job: job, run: run) }
+                } while removed.count == 1_000
+            } catch { storeFailed(error) }
+        }
+    }
+
+    private func checkSelf() {
+        let excuse: String? =
+            storeProblem != nil ? "the store is away" : dispatcher.clock.isHolding ? "the clock jumped"
+            : phase == .draining ? "draining" : !dispatcher.settings.schedules ? "schedule = false" : nil
+        let looks = dispatcher.jobs.filter { !$0.isRemoved }.map { job in
+            SelfCheck.Job(
+                name: job.name, nextFire: job.schedule.nextFire(),
+                isOwned: job.isAccounting || job.active.values.contains { !$0.isHeld }, excuse: excuse)
+        }
+        let result = selfCheck.look(at: looks, now: clock.now())
+        selfCheckFaults = result.faults.map(\.sentence)
+        for fault in result.raised { log.critical("\(fault.sentence); looking at it again") }
+        if !result.raised.isEmpty { dispatch(.sweep) }
+    }
+}

@@ -1,0 +1,39 @@
+import JobCore
+import JobStore
+import Logging
+
+extension Supervisor {
+    /// One line in the host's log for what an operator should be able to read.
+    func write(_ note: DispatchNote) {
+        let job = note.job
+        switch note.kind {
+        case .ended(let outcome, let state): writeEnd(note, outcome, state)
+        case .breaker: log.warning("\(job): \(note.text)")
+        case .skipped(let reason):
+            // A lasting reason is in the ledger and on the status page; each fire is detail.
+            log.log(level: reason == .overlap ? .info : .debug, "\(job): \(note.text)")
+        case .missed: log.warning("\(job): \(note.text)")
+        case .badSettings: log.error("\(job): \(note.text)")
+        case .rewound: log.warning("\(job.isEmpty ? "" : "\(job): ")\(note.text)")
+        case .fenced: log.warning("\(job): \(note.text)")
+        }
+    }
+
+    private func writeEnd(_ note: DispatchNote, _ outcome: Outcome, _ state: RunState) {
+        let mark: String
+        let level: Logger.Level
+        switch outcome {
+        case .succeeded: (mark, level) = ("✓", .info)
+        case .nothingToDo: (mark, level) = ("·", .debug)
+        case .snoozed: (mark, level) = ("z", .info)
+        case .cancelled: (mark, level) = ("◌", .info)
+        case .retry: (mark, level) = ("↻", .warning)
+        case .failed, .timedOut, .crashed, .lost: (mark, level) = ("✗", .error)
+        }
+        let run = note.run.map { " run \($0)" } ?? ""
+        let text = note.text.isEmpty ? "" : ": \(note.text)"
+        let word = outcome == .succeeded ? "" : " \(outcome.rawValue)"
+        let fate = state == .discarded ? " — dead letter, `jobhost retry\(note.run.map { " \($0)" } ?? "")` runs it again" : ""
+        log.log(level: level, "\(mark) \(note.job)\(run)\(word)\(text)\(fate)")
+    }
+}

@@ -1,0 +1,132 @@
+import JobCore
+import JobStore
+
+/// What must reach the store whatever happens, in order; kept while the store is away.
+enum RecordOperation {
+    case complete(job: String, Completion)
+    case refuse(RunID, NoRunReason)
+    case release(RunID, job: String)
+    case breaker(job: String, BreakerRow)
+}
+
+extension Supervisor {
+    static var recordBackoff: Duration { .milliseconds(250) }
+
+    func record(_ operations: [RecordOperation]) {
+        guard !operations.isEmpty else { return }
+        pendingRecords += operations
+        flushRecords()
+    }
+
+    /// One batch is with the store at a time; what comes meanwhile forms the next, so that a
+    /// burst of ends costs few commits.
+    func flushRecords() {
+        guard !isRecording, !pendingRecords.isEmpty else { return }
+        isRecording = true
+        let batch = pendingRecords
+        pendingRecords = []
+        Task {
+            let rest = await write(batch)
+            isRecording = false
+            if rest.isEmpty {
+                flushRecords()
+            } else {
+                pendingRecords = rest + pendingRecords
+                loop.timer(after: Self.recordBackoff) { [weak self] in
+                    self?.assumeIsolated { $0.flushRecords() }
+                }
+            }
+        }
+    }
+
+    /// Returns what could not be written and is to be tried again.
+    private func write(_ batch: [RecordOperation]) async -> [RecordOperation] {
+        var rest = batch
+        do {
+            try await writeCompletions(&rest)
+            try await writeRefusals(&rest)
+            try await writeReleases(&rest)
+            try await writeBreakers(&rest)
+            storeAnswered()
+        } catch {
+            storeFailed(error)
+        }
+        return rest
+    }
+
+    private func writeCompletions(_ rest: inout [RecordOperation]) async throws {
+        let items: [(job: String, Completion)] = rest.compactMap {
+            if case .complete(let job, let completion) = $0 { (job, completion) } else { nil }
+        }
+        guard !items.isEmpty else { return }
+        let accepted = try await completeAll(items)
+        rest.removeAll { if case .complete = $0 { true } else { false } }
+        for ((job, completion), isAccepted) in zip(items, accepted) {
+            guard isAccepted else {
+                log.warning("run \(completion.run) of \(job): its late result was refused (the attempt is no longer ours)")
+                continue
+            }
+            if let due = completion.availableAt { dispatch(.waiting(job: job, due: due)) }
+            for run in completion.enqueues { dispatch(.waiting(job: run.job, due: run.fireTime)) }
+            runLogs.close(run: completion.run)
+        }
+    }
+
+    /// As one batch; where one of them is not writable for a reason of its own, one by one, so
+    /// that it takes no other with it.
+    private func completeAll(_ items: [(job: String, Completion)]) async throws -> [Bool] {
+        let now = clock.now().wall
+        do {
+            return try await store.complete(items.map(\.1), now: now)
+        } catch let error as StoreError where error.kind != .unavailable {
+            var accepted: [Bool] = []
+            for (job, completion) in items {
+                do {
+                    accepted += try await store.complete([completion], now: now)
+                } catch let error as StoreError where error.kind != .unavailable {
+                    log.critical("run \(completion.run) of \(job): its result could not be recorded: \(error)")
+                    accepted.append(false)
+                }
+            }
+            return accepted
+        }
+    }
+
+    private func writeRefusals(_ rest: inout [RecordOperation]) async throws {
+        let items: [(run: RunID, reason: NoRunReason)] = rest.compactMap {
+            if case .refuse(let run, let reason) = $0 { (run, reason) } else { nil }
+        }
+        guard !items.isEmpty else { return }
+        try await store.refuseClaims(items, owner: owner, now: clock.now().wall)
+        rest.removeAll { if case .refuse = $0 { true } else { false } }
+    }
+
+    private func writeReleases(_ rest: inout [RecordOperation]) async throws {
+        let items: [(run: RunID, job: String)] = rest.compactMap {
+            if case .release(let run, let job) = $0 { (run, job) } else { nil }
+        }
+        guard !items.isEmpty else { return }
+        let now = clock.now().wall
+        try await store.releaseClaims(items.map(\.run), owner: owner, now: now)
+        rest.removeAll { if case .release = $0 { true } else { false } }
+        for job in Set(items.map(\.job)) { dispatch(.waiting(job: job, due: now)) }
+    }
+
+    private func writeBreakers(_ rest: inout [RecordOperation]) async throws {
+        while let position = rest.firstIndex(where: { if case .breaker = $0 { true } else { false } }) {
+            guard case .breaker(let job, let row) = rest[position] else { return }
+            try await store.saveBreaker(job: job, row, now: clock.now().wall)
+            rest.remove(at: position)
+        }
+    }
+
+    /// The record of living workers that a later life of the host kills survivors by.
+    func saveWorkers() {
+        let rows = room.snapshot().map {
+            WorkerRow(pid: $0.pid, startTime: $0.startTime, bootID: Survivors.bootID, plugin: $0.plugin)
+        }
+        Task {
+            do { try await store.saveWorkers(rows, host: owner.host) } catch { storeFailed(error) }
+        }
+    }
+}

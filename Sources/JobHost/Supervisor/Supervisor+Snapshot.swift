@@ -1,0 +1,135 @@
+import JobConfig
+import JobCore
+import JobStore
+
+extension Supervisor {
+    public func snapshot() -> HostSnapshot {
+        let now = clock.now().wall
+        var snapshot = HostSnapshot(
+            name: owner.host, version: Self.version, pid: currentProcessID(), startedAt: startedAt, now: now,
+            generation: generation.number, configFile: configFile, stateDir: generation.config.host.stateDir,
+            storeURL: generation.config.store.url, control: dispatcher.hostControl, phase: phase.rawValue)
+        snapshot.problems = problems()
+        snapshot.jobs = dispatcher.jobs.filter { !$0.isRemoved }.map(jobSnapshot).sorted { $0.name < $1.name }
+        snapshot.plugins = generation.plugins.values.map { plugin in
+            PluginSnapshot(
+                name: plugin.config.name, library: plugin.config.library, libraryHash: plugin.copy.sha256,
+                id: plugin.descriptor.id, version: plugin.descriptor.version,
+                description: plugin.descriptor.description, entries: plugin.descriptor.entries.map(\.id),
+                problem: plugin.problem)
+        }.sorted { $0.name < $1.name }
+        snapshot.workers = room.snapshot()
+        snapshot.lastReload = lastReload
+        return snapshot
+    }
+
+    /// What is wrong with the host itself, in sentences.
+    func problems() -> [String] {
+        var problems: [String] = []
+        if let storeProblem { problems.append("the store does not answer: \(storeProblem); nothing new starts") }
+        if dispatcher.clock.isHolding { problems.append("the wall clock jumped; firing is held for a minute") }
+        for (pool, text) in poolProblems.sorted(by: { $0.key < $1.key }) { problems.append("pool \(pool): \(text)") }
+        for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) where !plugin.problem.isEmpty {
+            problems.append("plugin \(plugin.config.name): \(plugin.problem)")
+        }
+        if let lastReload, !lastReload.accepted {
+            problems.append("the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")")
+        }
+        return problems + selfCheckFaults
+    }
+
+    private func jobSnapshot(_ job: DispatchedJob) -> JobSnapshot {
+        let config = job.plan.config
+        var snapshot = JobSnapshot(name: job.name, plugin: config.plugin, entry: config.entry)
+        snapshot.description = config.description.isEmpty ? job.plan.entry.description : config.description
+        snapshot.labels = config.labels
+        snapshot.schedule = ScheduleText.describe(job.plan)
+        snapshot.enabled = job.isEnabled
+        snapshot.disabledReason = job.isEnabled ? "" : disabledReason(job)
+        snapshot.control = job.control
+        snapshot.nextFire = nextFire(job)
+        snapshot.running = job.active.values.filter { !$0.isHeld }.map(runningRun).sorted { $0.run < $1.run }
+        let depth = depths[job.name]
+        snapshot.waiting = depth?.waiting ?? 0
+        snapshot.dead = depth?.dead ?? 0
+        snapshot.last = job.lastRun
+        snapshot.recentOutcomes = job.recentOutcomes
+        snapshot.breaker = breakerSnapshot(job)
+        snapshot.counters = counters[job.name] ?? [:]
+        snapshot.libraryHash = job.plan.libraryHash
+        snapshot.settings = job.plan.maskedSettings
+        snapshot.limits = limits(config)
+        snapshot.metrics = pluginMetrics.lines(job: job.name)
+        if let bad = job.badSettings { snapshot.problems.append("the entry refused its settings: \(bad)") }
+        return snapshot
+    }
+
+    /// The held fire counts as next: it has been claimed, not started.
+    private func nextFire(_ job: DispatchedJob) -> Instant? {
+        guard job.isEnabled, dispatcher.settings.schedules else { return nil }
+        let held = job.active.values.compactMap { active -> Instant? in
+            if case .held(let until) = active.phase { until } else { nil }
+        }.min()
+        return held ?? job.schedule.nextFire()
+    }
+
+    private func runningRun(_ active: ActiveRun) -> RunningRun {
+        var run = RunningRun(run: active.claim.id, attempt: active.claim.attempt, startedAt: nil, pid: 0)
+        if case .running(let since, let pid) = active.phase {
+            run.startedAt = since
+            run.pid = pid
+        }
+        run.done = active.done
+        run.total = active.total
+        run.text = active.text
+        return run
+    }
+
+    func disabledReason(_ job: DispatchedJob) -> String {
+        if let bad = job.badSettings { return "the entry refused its settings: \(bad)" }
+        if job.control.enabled == false {
+            return "switched off by an operator" + (job.control.reason.isEmpty ? "" : ": \(job.control.reason)")
+        }
+        return "`enabled = false` in the config"
+    }
+
+    private func breakerSnapshot(_ job: DispatchedJob) -> BreakerSnapshot {
+        var snapshot = BreakerSnapshot()
+        guard let breaker = job.breaker else {
+            snapshot.state = "off"
+            return snapshot
+        }
+        snapshot.failures = breaker.failures
+        snapshot.since = breaker.since
+        snapshot.until = breaker.nextChange
+        snapshot.reason = breaker.reason
+        snapshot.state = switch breaker.mode {
+        case .closed: "closed"
+        case .open: "open"
+        case .halfOpen: "half_open"
+        case .forcedOpen: "forced_open"
+        case .disabled: "disabled"
+        }
+        return snapshot
+    }
+
+    private func limits(_ config: JobConfig) -> [(name: String, value: String)] {
+        let retry = config.retry
+        let breaker = config.breaker.map { policy in
+            "\(policy.failures) failures" + (policy.window.map { " in \(short($0))" } ?? " in a row")
+                + ", open for \(short(policy.openFor)), \(policy.successes) successes close it"
+        } ?? "off"
+        return [
+            ("timeout", config.timeout.map(short) ?? "none"), ("kill_grace", short(config.killGrace)),
+            ("heartbeat", config.heartbeat.map(short) ?? "not watched"),
+            ("concurrency", "\(config.concurrency)"), ("overlap", config.overlap.rawValue),
+            ("catch_up", "\(config.catchUp.policy.rawValue), window \(short(config.catchUp.window))"),
+            ("priority", "\(config.priority)"), ("jitter", short(config.jitter)),
+            ("retry", retry.maxAttempts == 1 ? "none" : "\(retry.maxAttempts) attempts, \(short(retry.initial)) … \(short(retry.max))"),
+            ("breaker", breaker), ("calendar", config.calendar ?? "none"),
+            ("retention", "\(short(config.retention.age)), \(config.retention.runs) runs"),
+        ]
+    }
+
+    private func short(_ duration: Duration) -> String { durationText(duration) }
+}

@@ -1,0 +1,224 @@
+import JobConfig
+import JobCore
+import JobStore
+import Logging
+
+/// The running host: owns the dispatcher, the process room and the store's handle, performs
+/// what the dispatcher decides, and answers the views. An actor whose executor is the event
+/// loop: one thread acts, and nothing in it blocks.
+public actor Supervisor: HostControl {
+    /// Version of both binaries.
+    public static let version = "0.1.0"
+
+    public nonisolated let loop: EventLoop
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    public nonisolated let store: any Store
+    public nonisolated let runLogs: RunLogs
+    nonisolated let clock: any TimeSource
+    nonisolated let log: Logger
+    nonisolated let owner: Owner
+    nonisolated let configFile: String
+    nonisolated let environment: [String: String]
+
+    var dispatcher: Dispatcher
+    let room: any WorkerRoom
+    var builder: GenerationBuilder
+    var generation: Generation
+    var phase = Phase.starting
+    let startedAt: Instant
+
+    // Record
+    var pendingRecords: [RecordOperation] = []
+    var isRecording = false
+    var storeProblem: String?
+
+    // Reload
+    var reloads = ReloadMachine()
+    var reloadWaiters: [(token: ReloadMachine.Ticket, continuation: CheckedContinuation<ReloadReport, Never>)] = []
+    var lastReload: ReloadReport?
+
+    // Health and bookkeeping
+    var poolProblems: [String: String] = [:]
+    var notifier: Notify
+    var tickTimer: EventLoop.TimerToken?
+    var tickAt: Instant?
+    var isDrainingInbox = false
+    var depths: [String: QueueDepth] = [:]
+    var counters: [String: [String: Int64]] = [:]
+    var selfCheck = SelfCheck()
+    var selfCheckFaults: [String] = []
+    var pluginMetrics = PluginMetrics()
+    private var finished: [CheckedContinuation<Void, Never>] = []
+    private(set) var isFinished = false
+
+    enum Phase: String { case starting, running, reloading, draining }
+
+    init(
+        loop: EventLoop, clock: any TimeSource, log: Logger, store: any Store, runLogs: RunLogs,
+        room: any WorkerRoom, builder: GenerationBuilder, generation: Generation, owner: Owner,
+        configFile: String, environment: [String: String], seed: UInt64, notifier: Notify
+    ) {
+        self.loop = loop
+        self.clock = clock
+        self.log = log
+        self.store = store
+        self.runLogs = runLogs
+        self.room = room
+        self.builder = builder
+        self.generation = generation
+        self.owner = owner
+        self.configFile = configFile
+        self.environment = environment
+        self.notifier = notifier
+        let now = clock.now()
+        startedAt = now.wall
+        var settings = Dispatcher.Settings()
+        settings.schedules = generation.config.host.schedule
+        settings.consumes = generation.config.host.consume
+        settings.seed = seed
+        dispatcher = Dispatcher(settings: settings, now: now)
+    }
+
+    // MARK: Turns
+
+    /// Feeds the dispatcher and performs what it decides.
+    func dispatch(_ event: Dispatcher.Event) {
+        perform(dispatcher.handle(event, now: clock.now()))
+    }
+
+    func perform(_ actions: DispatchActions) {
+        // Starts first: they are what somebody waits for.
+        if !actions.starts.isEmpty { room.start(actions.starts) }
+        if !actions.claims.isEmpty { claimFires(actions.claims) }
+        if !actions.moves.isEmpty { moveCursors(actions.moves) }
+        if !actions.waiting.isEmpty { claimWaiting(actions.waiting) }
+        for (pool, count) in actions.prewarm { room.prewarm(pool: pool, workers: count) }
+        for cancel in actions.cancels { room.cancel(run: cancel.run, reason: cancel.reason) }
+        var operations: [RecordOperation] = []
+        operations += actions.completions.map { .complete(job: $0.job, $0.1) }
+        operations += actions.refusals.map { .refuse($0.run, $0.reason) }
+        operations += actions.releases.map { .release($0.run, job: $0.job) }
+        operations += actions.breakers.map { .breaker(job: $0.job, $0.row) }
+        record(operations)
+        for note in actions.notes { write(note) }
+        armTick(actions.wakeAt)
+    }
+
+    private func armTick(_ at: Instant?) {
+        guard at != tickAt || tickTimer == nil else { return }
+        if let tickTimer { loop.cancel(tickTimer) }
+        tickTimer = nil
+        tickAt = at
+        guard let at else { return }
+        tickTimer = loop.wallTimer(at: at) { [weak self] in
+            self?.assumeIsolated { supervisor in
+                supervisor.tickTimer = nil
+                supervisor.tickAt = nil
+                supervisor.dispatch(.tick)
+            }
+        }
+    }
+
+    // MARK: The store's part
+
+    private func claimFires(_ claims: [FireClaim]) {
+        Task {
+            do {
+                let runs = try await store.claimFires(claims, owner: owner, now: clock.now().wall)
+                storeAnswered()
+                dispatch(.firesClaimed(claims, runs))
+                await refresh(zip(claims, runs).compactMap { $1 == nil ? $0.job : nil })
+            } catch {
+                storeFailed(error)
+                dispatch(.accountingFailed(jobs: claims.map(\.job)))
+            }
+        }
+    }
+
+    private func moveCursors(_ moves: [CursorMove]) {
+        Task {
+            do {
+                let moved = try await store.moveCursors(moves, now: clock.now().wall)
+                storeAnswered()
+                dispatch(.cursorsMoved(moves, moved))
+                await refresh(zip(moves, moved).compactMap { $1 ? nil : $0.job })
+            } catch {
+                storeFailed(error)
+                dispatch(.accountingFailed(jobs: moves.map(\.job)))
+            }
+        }
+    }
+
+    /// Somebody else moved these cursors: read where they are.
+    private func refresh(_ jobs: [String]) async {
+        guard !jobs.isEmpty, let rows = try? await store.jobStates() else { return }
+        for job in Set(jobs) {
+            if let row = rows[job] { dispatch(.refreshed(job: job, row)) }
+        }
+    }
+
+    private func claimWaiting(_ limits: [String: Int]) {
+        Task {
+            do {
+                let runs = try await store.claimWaiting(limits: limits, owner: owner, now: clock.now().wall)
+                storeAnswered()
+                dispatch(.waitingClaimed(limits: limits, runs))
+            } catch {
+                storeFailed(error)
+                dispatch(.waitingClaimFailed(jobs: Array(limits.keys)))
+            }
+        }
+    }
+
+    func storeAnswered() {
+        guard storeProblem != nil else { return }
+        storeProblem = nil
+        log.notice("the store answers again")
+        flushRecords()
+    }
+
+    func storeFailed(_ error: any Error) {
+        let text = "\(error)"
+        if storeProblem != text { log.error("the store does not answer: \(text); nothing new starts, results are kept") }
+        storeProblem = text
+    }
+
+    // MARK: What the workers report
+
+    func heard(_ event: ProcessEvent) {
+        switch event {
+        case .started(let run, let at, let pid, let hash):
+            dispatch(.started(run: run, at: at, pid: pid, libraryHash: hash))
+        case .progress(let run, let done, let total, let text):
+            dispatch(.progress(run: run, done: done, total: total, text: text))
+        case .metric(_, let job, let sample): pluginMetrics.observe(sample, job: job)
+        case .ended(let end): dispatch(.ended(end))
+        case .returned(let run): dispatch(.returned(run: run))
+        case .hostFault(let pool, let message):
+            if let message {
+                if poolProblems[pool] != message { log.error("pool \(pool): \(message)") }
+            } else if poolProblems[pool] != nil {
+                log.notice("pool \(pool): recovered")
+            }
+            poolProblems[pool] = message
+        case .poolRefused(let pool, let message):
+            log.error("pool \(pool): \(message)")
+            poolProblems[pool] = message
+        case .workersChanged: saveWorkers()
+        }
+    }
+
+    // MARK: End
+
+    /// Returns when the host has drained and every child is gone.
+    public func waitUntilFinished() async {
+        if isFinished { return }
+        await withCheckedContinuation { finished.append($0) }
+    }
+
+    func finish() {
+        isFinished = true
+        for continuation in finished { continuation.resume() }
+        finished = []
+    }
+}
