@@ -45,6 +45,8 @@ public protocol Store: Sendable {
     /// how many, and the rows that were refused (unknown job, invalid JSON) with the reason;
     /// those stay in the inbox marked with it.
     func drainInbox(knownJobs: Set<String>, limit: Int, now: Instant) async throws -> InboxResult
+    /// The same, with what the runs take from their job's config.
+    func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult
     /// scheduled/available/retryable → cancelled. false: not waiting.
     func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool
     /// A new run with the payload and idempotency key of a terminal one, trigger `retry_of`.
@@ -276,6 +278,19 @@ public struct InboxResult: Sendable {
     public init(runs: [RunRecord] = [], refused: [(id: Int64, job: String, reason: String)] = []) {
         self.runs = runs
         self.refused = refused
+    }
+}
+
+/// What a run from the inbox takes from the config of its job.
+public struct InboxRule: Hashable, Sendable {
+    /// From 1.
+    public var maxAttempts: Int
+    public init(maxAttempts: Int = 1) { self.maxAttempts = maxAttempts }
+}
+
+extension Store {
+    public func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
+        try await drainInbox(knownJobs: Set(jobs.keys), limit: limit, now: now)
     }
 }
 

@@ -1,0 +1,27 @@
+// sqlite3 for Swift: the header itself, and the few calls that Swift cannot express
+// (SQLITE_TRANSIENT is a cast pointer, sqlite3_db_config is variadic).
+#ifndef CSQLITE_SHIM_H
+#define CSQLITE_SHIM_H
+
+#include <sqlite3.h>
+
+/// Binds UTF-8 text of `length` bytes; SQLite copies it before the call returns.
+static inline int csqlite_bind_text(sqlite3_stmt *statement, int index, const char *text, sqlite3_uint64 length) {
+    return sqlite3_bind_text64(statement, index, text, length, SQLITE_TRANSIENT, SQLITE_UTF8);
+}
+
+/// Binds `length` bytes; SQLite copies them before the call returns. An empty blob stays a
+/// blob: sqlite3_bind_blob64 with a null pointer would bind NULL.
+static inline int csqlite_bind_blob(sqlite3_stmt *statement, int index, const void *bytes, sqlite3_uint64 length) {
+    if (length == 0) return sqlite3_bind_zeroblob(statement, index, 0);
+    return sqlite3_bind_blob64(statement, index, bytes, length, SQLITE_TRANSIENT);
+}
+
+/// "x" is an identifier and never falls back to a string (a misspelt column is an error), and
+/// the schema of a foreign file cannot call functions with side effects.
+static inline void csqlite_harden(sqlite3 *database) {
+    sqlite3_db_config(database, SQLITE_DBCONFIG_DQS_DML, 0, (int *)0);
+    sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, (int *)0);
+}
+
+#endif

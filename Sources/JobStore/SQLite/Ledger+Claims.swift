@@ -1,0 +1,261 @@
+import JobCore
+import SQL
+
+// Cursors, claims and the ranges of fires that got no run.
+
+extension Ledger {
+    /// How long the lease of a claimed waiting run holds before its owner has renewed it.
+    static let firstLease = Duration.seconds(60)
+
+    func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) throws -> [ClaimedRun?] {
+        guard !claims.isEmpty else { return [] }
+        var id = try allocate("run", claims.count) - Int64(claims.count)
+        var fence = try allocate("fence", claims.count) - Int64(claims.count)
+        let cursors = try CursorWriter(connection)
+        let runs = try RunInserter(connection)
+        var tally = Tally()
+        var results: [ClaimedRun?] = []
+        results.reserveCapacity(claims.count)
+        for claim in claims {
+            id += 1
+            fence += 1
+            results.append(try claimFire(claim, id: RunID(id), fence: fence, owner, now, cursors, runs, &tally))
+        }
+        try tally.write(to: connection)
+        return results
+    }
+
+    private func claimFire(
+        _ claim: FireClaim, id: RunID, fence: Int64, _ owner: Owner, _ now: Instant,
+        _ cursors: CursorWriter, _ runs: RunInserter, _ tally: inout Tally
+    ) throws -> ClaimedRun? {
+        let earlier = claim.ranges.filter { $0.first < claim.fireTime }
+        let later = claim.ranges.filter { $0.first >= claim.fireTime }
+        // Read before the cursor's move closes it: the run row is the newest entry from then on.
+        let open = earlier.isEmpty ? nil : try openRange(of: claim.job)
+        guard try cursors.move(
+            job: claim.job, from: claim.expectedCursor, to: claim.newCursor, schedule: claim.scheduleText)
+        else { return nil }
+        if !earlier.isEmpty { _ = try record(earlier, job: claim.job, after: open, &tally) }
+        if !later.isEmpty { try setOpenRange(try record(later, job: claim.job, after: nil, &tally), job: claim.job) }
+
+        let key = IdempotencyKey.fire(job: claim.job, at: claim.fireTime)
+        // false: a live row of this very due time is there already (after a rewind of the
+        // clock); it is the one ledger entry, and the cursor has passed it.
+        guard try runs.insertFire(claim, id: id, fence: fence, key: key, owner, now) else { return nil }
+        return ClaimedRun(
+            id: id, job: claim.job, trigger: claim.trigger, fireTime: claim.fireTime,
+            attempt: claim.waits ? 0 : 1, maxAttempts: claim.maxAttempts, fence: claim.waits ? 0 : fence,
+            priority: claim.priority, idempotencyKey: key, payload: [])
+    }
+
+    func moveCursors(_ moves: [CursorMove], now: Instant) throws -> [Bool] {
+        let cursors = try CursorWriter(connection)
+        var tally = Tally()
+        let results = try moves.map { move -> Bool in
+            let backward = move.expectedCursor.map { move.newCursor < $0 } ?? false
+            guard !backward || move.rewind else { return false }
+            let open = backward ? nil : try openRange(of: move.job)
+            guard try cursors.move(
+                job: move.job, from: move.expectedCursor, to: move.newCursor, schedule: move.scheduleText)
+            else { return false }
+            try setOpenRange(try record(move.ranges, job: move.job, after: open, &tally), job: move.job)
+            if backward, let from = move.expectedCursor {
+                try writeAudit(AuditRow(
+                    at: now, actor: .system, action: "cursor-rewind", job: move.job,
+                    detail: "from \(from.microseconds) to \(move.newCursor.microseconds) µs"))
+            }
+            return true
+        }
+        try tally.write(to: connection)
+        return results
+    }
+
+    // MARK: Ranges
+
+    /// The job's newest ledger entry, if that is a range.
+    struct OpenRange {
+        var id: Int64
+        var reason: String
+        var last: Int64
+    }
+
+    private func openRange(of job: String) throws -> OpenRange? {
+        try connection.first("""
+            SELECT r.id, r.reason, r.last FROM job_states s JOIN ledger_ranges r ON r.id = s.open_range
+            WHERE s.job = ?
+            """, [.text(job)]
+        ) { OpenRange(id: try $0.int64(0), reason: try $0.text(1), last: try $0.int64(2)) }
+    }
+
+    private func setOpenRange(_ range: OpenRange?, job: String) throws {
+        try connection.run(
+            "UPDATE job_states SET open_range = ? WHERE job = ? AND open_range IS NOT ?",
+            [.int(range?.id), .text(job), .int(range?.id)])
+    }
+
+    /// Writes `ranges`, in order of time, behind `open`: one of the same reason that begins
+    /// later extends it. Returns the newest entry.
+    private func record(_ ranges: [FireRange], job: String, after open: OpenRange?, _ tally: inout Tally) throws -> OpenRange? {
+        var open = open
+        for range in ranges where range.count > 0 && range.first <= range.last {
+            let first = range.first.stored
+            let last = range.last.stored
+            tally.add(range.reason.state.rawValue, job: job, range.count)
+            if let newest = open, newest.reason == range.reason.rawValue, newest.last < first {
+                try connection.run(
+                    "UPDATE ledger_ranges SET last = ?, count = count + ? WHERE id = ?",
+                    [.int(last), .int(range.count), .int(newest.id)])
+                open?.last = last
+            } else {
+                try connection.run(
+                    "INSERT INTO ledger_ranges (job, reason, first, last, count) VALUES (?, ?, ?, ?, ?)",
+                    [.text(job), .text(range.reason.rawValue), .int(first), .int(last), .int(range.count)])
+                open = OpenRange(id: connection.lastInsertRowID, reason: range.reason.rawValue, last: last)
+            }
+        }
+        return open
+    }
+
+    // MARK: Waiting runs
+
+    func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) throws -> [ClaimedRun] {
+        try promoteDue(now: now)
+        var found: [(rank: Int64, run: ClaimedRun)] = []
+        for job in try jobsThatWait() {
+            guard let limit = limits[job], limit > 0 else { continue }
+            try found.append(contentsOf: readyRuns(of: job, limit: limit, now: now))
+        }
+        guard !found.isEmpty else { return [] }
+        found.sort { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }
+
+        var fence = try allocate("fence", found.count) - Int64(found.count)
+        let claim = try connection.prepare("""
+            UPDATE runs SET state = 'running', attempt = attempt + 1, fence = ?, owner = ?, epoch = ?, lease_until = ?,
+                started_at = NULL, reason = '', code = 0
+            WHERE id = ?
+            """)
+        return try found.map { entry in
+            fence += 1
+            try claim.bind(fence, at: 1)
+            try claim.bind(owner.host, at: 2)
+            try claim.bind(owner.epoch, at: 3)
+            try claim.bind((now + Self.firstLease).stored, at: 4)
+            try claim.bind(entry.run.id.value, at: 5)
+            try claim.run()
+            var run = entry.run
+            run.fence = fence
+            run.attempt += 1
+            return run
+        }
+    }
+
+    /// scheduled and retryable runs whose time has come become available. Bounded, so that a
+    /// hundred thousand of one instant do not hold up everybody's claims; the rest follow with
+    /// the next call.
+    private func promoteDue(now: Instant) throws {
+        try connection.run("""
+            UPDATE runs SET state = 'available' WHERE id IN (
+                SELECT id FROM runs WHERE \(StateSQL.later) AND available_at <= ? ORDER BY available_at LIMIT 10000)
+            """, [.int(now.stored)])
+    }
+
+    /// The jobs with available runs: one step in the index for each, however many runs wait.
+    private func jobsThatWait() throws -> [String] {
+        let next = try connection.prepare(
+            "SELECT job FROM runs WHERE \(StateSQL.ready) AND job > ? ORDER BY job LIMIT 1")
+        var jobs: [String] = []
+        while true {
+            try next.bind(jobs.last ?? "", at: 1)
+            defer { next.reset() }
+            guard try next.step() else { return jobs }
+            jobs.append(try next.text(0))
+        }
+    }
+
+    private func readyRuns(of job: String, limit: Int, now: Instant) throws -> [(rank: Int64, run: ClaimedRun)] {
+        // available_at again: a returned run may have been given a later time.
+        try connection.rows("""
+            SELECT rank, id, trigger, fire_time, attempt, max_attempts, priority, idempotency_key, payload
+            FROM runs WHERE \(StateSQL.ready) AND job = ? AND available_at <= ? ORDER BY rank, id LIMIT ?
+            """, [.text(job), .int(now.stored), .int(limit)]
+        ) { row in
+            let run = ClaimedRun(
+                id: RunID(try row.int64(1)), job: job, trigger: try row.word(2),
+                fireTime: Instant(microseconds: try row.int64(3)), attempt: try row.count(4),
+                maxAttempts: try row.count(5), fence: 0, priority: try row.count(6),
+                idempotencyKey: try row.text(7), payload: try row.bytes(8))
+            return (try row.int64(0), run)
+        }
+    }
+
+    // MARK: Claims that were not used
+
+    func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) throws {
+        let release = try connection.prepare("""
+            UPDATE runs SET state = 'available', attempt = max(attempt - 1, 0), lease_until = NULL
+            WHERE id = ? AND \(StateSQL.running) AND owner = ? AND epoch = ?
+            """)
+        for run in runs {
+            try release.bind([.int(run.value), .text(owner.host), .text(owner.epoch)])
+            try release.run()
+        }
+    }
+
+    func refuseClaims(_ refusals: [(run: RunID, reason: NoRunReason)], owner: Owner, now: Instant) throws {
+        var tally = Tally()
+        for (run, reason) in refusals {
+            let job = try connection.first("""
+                UPDATE runs SET state = ?, reason = ?, finished_at = ?, attempt = max(attempt - 1, 0), lease_until = NULL
+                WHERE id = ? AND \(StateSQL.running) AND owner = ? AND epoch = ? RETURNING job
+                """, [
+                    .text(reason.state.rawValue), .text(reason.rawValue), .int(now.stored),
+                    .int(run.value), .text(owner.host), .text(owner.epoch),
+                ]
+            ) { try $0.text(0) }
+            if let job { tally.add(reason.state.rawValue, job: job) }
+        }
+        try tally.write(to: connection)
+    }
+
+    func renewLeases(owner: Owner, until: Instant) throws {
+        try connection.run(
+            "UPDATE runs SET lease_until = ? WHERE \(StateSQL.running) AND owner = ? AND epoch = ?",
+            [.int(until.stored), .text(owner.host), .text(owner.epoch)])
+    }
+
+    func orphans(host: String, currentEpoch: String) throws -> [RunRecord] {
+        try connection.rows(
+            "SELECT \(RunRow.columns) FROM runs WHERE \(StateSQL.running) AND owner = ? AND epoch <> ? ORDER BY id",
+            [.text(host), .text(currentEpoch)], RunRow.decode)
+    }
+}
+
+/// The compare-and-set on a job's cursor: the guard against double fires.
+struct CursorWriter {
+    private let update: SQLiteStatement
+    private let insert: SQLiteStatement
+
+    init(_ connection: SQLiteConnection) throws {
+        // A run row becomes the newest ledger entry, so the open range closes; who adds ranges
+        // without a run opens it again.
+        update = try connection.prepare(
+            "UPDATE job_states SET cursor = ?, schedule = ?, open_range = NULL WHERE job = ? AND cursor IS ?")
+        insert = try connection.prepare(
+            "INSERT INTO job_states (job, cursor, schedule) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+    }
+
+    /// false: the cursor is not at `from`.
+    func move(job: String, from: Instant?, to: Instant, schedule: String) throws -> Bool {
+        try update.bind(to.stored, at: 1)
+        try update.bind(schedule, at: 2)
+        try update.bind(job, at: 3)
+        try update.bind(from.stored, at: 4)
+        if try update.run() == 1 { return true }
+        guard from == nil else { return false }
+        try insert.bind(job, at: 1)
+        try insert.bind(to.stored, at: 2)
+        try insert.bind(schedule, at: 3)
+        return try insert.run() == 1
+    }
+}

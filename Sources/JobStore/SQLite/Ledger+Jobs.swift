@@ -1,0 +1,162 @@
+import JobCore
+import SQL
+
+// One row per job, per plugin, per reload, per worker; and the audit.
+
+extension Ledger {
+    func jobStates() throws -> [String: JobStateRow] {
+        var states: [String: JobStateRow] = [:]
+        let rows = try connection.rows(
+            "SELECT job, cursor, schedule, adaptive_us, last_finished, last_outcome FROM job_states"
+        ) { row -> (String, JobStateRow) in
+            var state = JobStateRow()
+            state.cursor = try row.instantOrNil(1)
+            state.scheduleText = try row.text(2)
+            state.adaptiveInterval = try row.int64OrNil(3).map { .microseconds($0) }
+            state.lastFinished = try row.instantOrNil(4)
+            state.lastOutcome = try row.wordOrNil(5)
+            return (try row.text(0), state)
+        }
+        for (job, state) in rows { states[job] = state }
+        let breakers = try connection.rows("SELECT job, generation, data FROM breakers") { row in
+            (try row.text(0), BreakerRow(generation: try row.int64(1), data: try row.text(2)))
+        }
+        for (job, breaker) in breakers { states[job, default: JobStateRow()].breaker = breaker }
+        let controls = try connection.rows("SELECT job, \(Self.controlColumns) FROM controls WHERE job <> ''") { row in
+            (try row.text(0), try Self.control(row, from: 1))
+        }
+        for (job, control) in controls { states[job, default: JobStateRow()].control = control }
+        return states
+    }
+
+    func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) throws {
+        try connection.run("""
+            INSERT INTO breakers (job, generation, data, updated_at) VALUES (?, ?, ?, ?)
+            ON CONFLICT (job) DO UPDATE SET generation = excluded.generation, data = excluded.data,
+                updated_at = excluded.updated_at
+            """, [.text(job), .int(breaker.generation), .text(breaker.data), .int(now.stored)])
+    }
+
+    // MARK: Controls
+
+    /// The row of the host itself; no job has an empty name.
+    static let hostControlKey = ""
+    private static let controlColumns = "enabled, paused, reason, since"
+
+    private static func control(_ row: SQLiteStatement, from column: Int) throws -> ControlRow {
+        ControlRow(
+            enabled: try row.int64OrNil(column).map { $0 != 0 }, paused: try row.bool(column + 1),
+            reason: try row.text(column + 2), since: try row.instantOrNil(column + 3))
+    }
+
+    func hostControl() throws -> ControlRow {
+        try connection.first(
+            "SELECT \(Self.controlColumns) FROM controls WHERE job = ?", [.text(Self.hostControlKey)]
+        ) { try Self.control($0, from: 0) } ?? ControlRow()
+    }
+
+    func saveControl(job: String, _ control: ControlRow, by actor: Actor, action: String, now: Instant) throws {
+        try connection.run("""
+            INSERT INTO controls (job, enabled, paused, reason, since) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (job) DO UPDATE SET enabled = excluded.enabled, paused = excluded.paused,
+                reason = excluded.reason, since = excluded.since
+            """, [
+                .text(job), control.enabled.map { .bool($0) } ?? .null, .bool(control.paused), .text(control.reason),
+                .int(control.since.stored),
+            ])
+        let enabled = control.enabled.map { $0 ? "yes" : "no" } ?? "as configured"
+        try writeAudit(AuditRow(
+            at: now, actor: actor, action: action, job: job == Self.hostControlKey ? nil : job,
+            detail: "enabled: \(enabled), paused: \(control.paused ? "yes" : "no")"))
+    }
+
+    func stateBlob(job: String) throws -> (version: UInt32, bytes: [UInt8])? {
+        try connection.first("SELECT version, bytes FROM state_blobs WHERE job = ?", [.text(job)]) {
+            (UInt32(clamping: try $0.int64(0)), try $0.bytes(1))
+        }
+    }
+
+    // MARK: Libraries, reloads, workers
+
+    func acceptedLibraries() throws -> [AcceptedLibrary] {
+        try connection.rows("SELECT plugin, sha256, path, accepted_at FROM accepted_libraries ORDER BY plugin") { row in
+            AcceptedLibrary(
+                plugin: try row.text(0), sha256: try row.text(1), path: try row.text(2), acceptedAt: try row.instant(3))
+        }
+    }
+
+    func saveAcceptedLibrary(_ library: AcceptedLibrary) throws {
+        try connection.run("""
+            INSERT INTO accepted_libraries (plugin, sha256, path, accepted_at) VALUES (?, ?, ?, ?)
+            ON CONFLICT (plugin) DO UPDATE SET sha256 = excluded.sha256, path = excluded.path,
+                accepted_at = excluded.accepted_at
+            """, [.text(library.plugin), .text(library.sha256), .text(library.path), .int(library.acceptedAt.stored)])
+    }
+
+    func saveReload(_ reload: ReloadRow) throws {
+        try connection.run(
+            "INSERT INTO reloads (generation, at, accepted, report) VALUES (?, ?, ?, ?)",
+            [.int(reload.generation), .int(reload.at.stored), .bool(reload.accepted), .text(reload.report)])
+    }
+
+    func reloads(limit: Int) throws -> [ReloadRow] {
+        try connection.rows(
+            "SELECT generation, at, accepted, report FROM reloads ORDER BY id DESC LIMIT ?", [.int(Bounds.rows(limit))]
+        ) { row in
+            ReloadRow(
+                generation: try row.int64(0), at: try row.instant(1), accepted: try row.bool(2), report: try row.text(3))
+        }
+    }
+
+    func saveWorkers(_ workers: [WorkerRow], host: String) throws {
+        try connection.run("DELETE FROM workers WHERE host = ?", [.text(host)])
+        for worker in workers {
+            try connection.run(
+                "INSERT OR REPLACE INTO workers (host, pid, start_time, boot_id, plugin) VALUES (?, ?, ?, ?, ?)",
+                [
+                    .text(host), .int(Int64(worker.pid)), .int(Int64(bitPattern: worker.startTime)),
+                    .text(worker.bootID), .text(worker.plugin),
+                ])
+        }
+    }
+
+    func workers(host: String) throws -> [WorkerRow] {
+        try connection.rows(
+            "SELECT pid, start_time, boot_id, plugin FROM workers WHERE host = ? ORDER BY pid", [.text(host)]
+        ) { row in
+            WorkerRow(
+                pid: Int32(clamping: try row.int64(0)), startTime: UInt64(bitPattern: try row.int64(1)),
+                bootID: try row.text(2), plugin: try row.text(3))
+        }
+    }
+
+    // MARK: Audit
+
+    func writeAudit(_ row: AuditRow) throws {
+        try connection.run(
+            "INSERT INTO audit (at, actor, via, reason, action, job, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                .int(row.at.stored), .text(row.actor.name), .text(row.actor.via), .text(row.actor.reason),
+                .text(row.action), .text(row.job), .text(row.detail),
+            ])
+    }
+
+    func audit(limit: Int, job: String?) throws -> [AuditRow] {
+        let condition = job == nil ? "" : "WHERE job = ? AND job IS NOT NULL"
+        return try connection.rows("""
+            SELECT at, actor, via, reason, action, job, detail FROM audit \(condition) ORDER BY id DESC LIMIT ?
+            """, (job.map { [.text($0)] } ?? []) + [.int(Bounds.rows(limit))]
+        ) { row in
+            AuditRow(
+                at: try row.instant(0),
+                actor: Actor(name: try row.text(1), via: try row.text(2), reason: try row.text(3)),
+                action: try row.text(4), job: try row.textOrNil(5), detail: try row.text(6))
+        }
+    }
+}
+
+enum Bounds {
+    /// One answer holds at most this many rows, whatever was asked for.
+    static let answer = 10_000
+    static func rows(_ limit: Int) -> Int { min(max(limit, 0), answer) }
+}

@@ -1,0 +1,149 @@
+import JobCore
+import SQL
+
+// Enqueued runs: inserts, the inbox of other programs, and what operators do with runs.
+
+extension Ledger {
+    func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
+        guard !requests.isEmpty else { return [] }
+        var id = try allocate("run", requests.count) - Int64(requests.count)
+        let inserter = try RunInserter(connection)
+        return try requests.map { request in
+            id += 1
+            let run = Self.record(of: request, id: RunID(id), availableAt: request.fireTime, now: now)
+            if try inserter.insert(run) { return (run, true) }
+            guard let other = try liveRun(likewise: run) else {
+                throw StoreError(.broken, "a run of \(run.job) could not be inserted")
+            }
+            return (other, false)
+        }
+    }
+
+    private static func record(of request: NewRun, id: RunID, availableAt: Instant, now: Instant) -> RunRecord {
+        RunRecord(
+            id: id, job: request.job, trigger: request.trigger, state: availableAt > now ? .scheduled : .available,
+            outcome: nil, fireTime: request.fireTime, availableAt: availableAt, createdAt: now, startedAt: nil,
+            finishedAt: nil, attempt: 0, maxAttempts: request.maxAttempts, priority: request.priority, fence: 0,
+            owner: "", epoch: "", pid: 0, libraryHash: "", generation: 0, reason: "", code: 0, items: 0,
+            cpuMicroseconds: 0, uniqueKey: request.uniqueKey, idempotencyKey: IdempotencyKey.of(request, id: id),
+            retryOf: request.retryOf, payload: String(decoding: request.payload, as: UTF8.self))
+    }
+
+    /// The live run that keeps `run` out: by unique key, else by due time.
+    private func liveRun(likewise run: RunRecord) throws -> RunRecord? {
+        if let key = run.uniqueKey {
+            let holder = try connection.first("""
+                SELECT \(RunRow.columns) FROM runs
+                WHERE job = ? AND unique_key = ? AND unique_key IS NOT NULL AND \(StateSQL.live)
+                """, [.text(run.job), .text(key)], RunRow.decode)
+            if let holder { return holder }
+        }
+        return try connection.first("""
+            SELECT \(RunRow.columns) FROM runs
+            WHERE job = ? AND fire_time = ? AND trigger IN ('schedule', 'catch_up') AND \(StateSQL.live)
+            """, [.text(run.job), .int(run.fireTime.stored)], RunRow.decode)
+    }
+
+    // MARK: Inbox
+
+    private struct InboxRow {
+        var id: Int64
+        var request: NewRun
+        var valid: Bool
+    }
+
+    func inboxIsEmpty() throws -> Bool {
+        try connection.first("SELECT 1 FROM enqueue_inbox WHERE refused IS NULL LIMIT 1") { _ in } == nil
+    }
+
+    func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
+        let rows = try connection.rows("""
+            SELECT id, job, payload, unique_key, priority, run_at_ms, payload IS NULL OR json_valid(payload)
+            FROM enqueue_inbox WHERE refused IS NULL ORDER BY id LIMIT ?
+            """, [.int(max(limit, 0))]
+        ) { row in
+            let job = try row.text(1)
+            let at = try row.int64OrNil(5).map { Instant(milliseconds: $0) } ?? now
+            var request = NewRun(job: job, trigger: .enqueued, fireTime: at)
+            request.payload = try row.bytesOrNil(2) ?? []
+            request.uniqueKey = try row.textOrNil(3)
+            request.priority = try row.count(4)
+            request.maxAttempts = jobs[job]?.maxAttempts ?? 1
+            return InboxRow(id: try row.int64(0), request: request, valid: try row.int64(6) != 0)
+        }
+        var result = InboxResult()
+        for row in rows {
+            if let reason = Self.refusal(row, jobs) {
+                try connection.run("UPDATE enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
+                result.refused.append((id: row.id, job: row.request.job, reason: reason))
+                continue
+            }
+            for entry in try enqueue([row.request], now: now) where entry.inserted { result.runs.append(entry.run) }
+            try connection.run("DELETE FROM enqueue_inbox WHERE id = ?", [.int(row.id)])
+        }
+        return result
+    }
+
+    private static func refusal(_ row: InboxRow, _ jobs: [String: InboxRule]) -> String? {
+        if jobs[row.request.job] == nil { return "there is no job \"\(row.request.job)\"" }
+        if !row.valid { return "the payload is not valid JSON" }
+        return nil
+    }
+
+    // MARK: Operators
+
+    func cancelWaiting(_ run: RunID, reason: String, by actor: Actor, now: Instant) throws -> Bool {
+        let job = try connection.first("""
+            UPDATE runs SET state = 'cancelled', reason = ?, finished_at = ?
+            WHERE id = ? AND \(StateSQL.waiting) RETURNING job
+            """, [.text(reason), .int(now.stored), .int(run.value)]
+        ) { try $0.text(0) }
+        guard let job else {
+            guard try self.run(run) != nil else { throw Self.noSuchRun(run) }
+            return false
+        }
+        var tally = Tally()
+        tally.add(Outcome.cancelled.rawValue, job: job)
+        try tally.write(to: connection)
+        try writeAudit(AuditRow(at: now, actor: actor, action: "cancel", job: job, detail: "run \(run)"))
+        return true
+    }
+
+    func retry(_ id: RunID, by actor: Actor, now: Instant) throws -> RunRecord {
+        guard let old = try run(id) else { throw Self.noSuchRun(id) }
+        guard old.state.isTerminal else {
+            throw StoreError(.notFound, "run \(id) is \(old.state.rawValue): only a run that has ended can be retried")
+        }
+        let again = try connection.first(
+            "SELECT id FROM runs WHERE retry_of = ? AND retry_of IS NOT NULL AND \(StateSQL.live)", [.int(id.value)]
+        ) { RunID(try $0.int64(0)) }
+        if let again { throw StoreError(.notFound, "run \(again) already retries run \(id)") }
+
+        var request = NewRun(job: old.job, trigger: .retryOf, fireTime: old.fireTime)
+        request.payload = Array(old.payload.utf8)
+        request.uniqueKey = old.uniqueKey
+        request.idempotencyKey = old.idempotencyKey
+        request.priority = old.priority
+        request.maxAttempts = old.maxAttempts
+        request.retryOf = id
+        let new = Self.record(of: request, id: RunID(try allocate("run", 1)), availableAt: now, now: now)
+        guard try RunInserter(connection).insert(new) else {
+            throw StoreError(.notFound, "another live run of \(old.job) has the unique key \"\(old.uniqueKey ?? "")\"")
+        }
+        // Answered by the new run: it is no dead letter any longer. Its reason stays.
+        try connection.run("UPDATE runs SET state = 'cancelled' WHERE id = ? AND state = 'discarded'", [.int(id.value)])
+        try writeAudit(AuditRow(at: now, actor: actor, action: "retry", job: old.job, detail: "run \(id) as run \(new.id)"))
+        return new
+    }
+
+    func discardDead(_ run: RunID, by actor: Actor, now: Instant) throws -> Bool {
+        let job = try connection.first(
+            "UPDATE runs SET state = 'cancelled' WHERE id = ? AND state = 'discarded' RETURNING job", [.int(run.value)]
+        ) { try $0.text(0) }
+        guard let job else { return false }
+        try writeAudit(AuditRow(at: now, actor: actor, action: "discard", job: job, detail: "run \(run)"))
+        return true
+    }
+
+    private static func noSuchRun(_ run: RunID) -> StoreError { StoreError(.notFound, "there is no run \(run)") }
+}

@@ -1,0 +1,104 @@
+import JobCore
+import SQL
+
+// What people and pages ask. Plain reads; they run on connections of their own.
+
+extension Ledger {
+    func run(_ id: RunID) throws -> RunRecord? {
+        try connection.first("SELECT \(RunRow.columns) FROM runs WHERE id = ?", [.int(id.value)], RunRow.decode)
+    }
+
+    func runs(_ filter: RunFilter) throws -> [RunRecord] {
+        var conditions: [String] = []
+        var values: [SQLValue] = []
+        func require(_ condition: String, _ value: SQLValue) {
+            conditions.append(condition)
+            values.append(value)
+        }
+        if let job = filter.job { require("job = ?", .text(job)) }
+        if !filter.states.isEmpty { conditions.append(StateSQL.any(of: filter.states)) }
+        if !filter.outcomes.isEmpty {
+            conditions.append("outcome IN (\(filter.outcomes.map { "'\($0.rawValue)'" }.joined(separator: ", ")))")
+        }
+        if let from = filter.from { require("fire_time >= ?", .int(from.stored)) }
+        if let to = filter.to { require("fire_time < ?", .int(to.stored)) }
+        if let before = filter.before { require("id < ?", .int(before.value)) }
+        let condition = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        return try connection.rows(
+            "SELECT \(RunRow.columns) FROM runs \(condition) ORDER BY id DESC LIMIT ?",
+            values + [.int(Bounds.rows(filter.limit))], RunRow.decode)
+    }
+
+    func attempts(of run: RunID) throws -> [AttemptRecord] {
+        try connection.rows("""
+            SELECT attempt, outcome, started_at, finished_at, pid, library_hash, reason, code
+            FROM attempts WHERE run = ? ORDER BY attempt
+            """, [.int(run.value)]
+        ) { row in
+            AttemptRecord(
+                run: run, attempt: try row.count(0), outcome: try row.word(1), startedAt: try row.instantOrNil(2),
+                finishedAt: try row.instant(3), pid: Int32(clamping: try row.int64(4)), libraryHash: try row.text(5),
+                reason: try row.text(6), code: Int32(clamping: try row.int64(7)))
+        }
+    }
+
+    /// Ranges that touch `from` ..< `to`, newest first.
+    func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) throws -> [LedgerRange] {
+        var conditions = ["last >= ?", "first < ?"]
+        var values: [SQLValue] = [.int(from?.stored ?? .min), .int(to?.stored ?? .max)]
+        if let job {
+            conditions.append("job = ?")
+            values.append(.text(job))
+        }
+        return try connection.rows("""
+            SELECT job, reason, first, last, count FROM ledger_ranges
+            WHERE \(conditions.joined(separator: " AND ")) ORDER BY last DESC, id DESC LIMIT ?
+            """, values + [.int(Bounds.rows(limit))]
+        ) { row in
+            LedgerRange(
+                job: try row.text(0), reason: try row.word(1), first: try row.instant(2), last: try row.instant(3),
+                count: try row.int64(4))
+        }
+    }
+
+    func counters() throws -> [String: [String: Int64]] {
+        var counters: [String: [String: Int64]] = [:]
+        let rows = try connection.rows("SELECT job, name, value FROM counters") { row in
+            (try row.text(0), try row.text(1), try row.int64(2))
+        }
+        for (job, name, value) in rows { counters[job, default: [:]][name] = value }
+        return counters
+    }
+
+    func queueDepths(now: Instant) throws -> [String: QueueDepth] {
+        var depths: [String: QueueDepth] = [:]
+        let none = QueueDepth(waiting: 0, running: 0, dead: 0, oldestWaiting: nil)
+        for condition in [StateSQL.ready, StateSQL.later] {
+            let rows = try connection.rows(
+                "SELECT job, count(*), min(available_at) FROM runs WHERE \(condition) GROUP BY job"
+            ) { (try $0.text(0), try $0.int64(1), try $0.instant(2)) }
+            for (job, count, oldest) in rows {
+                depths[job, default: none].waiting += count
+                // What is not due yet does not wait yet.
+                guard oldest <= now else { continue }
+                depths[job, default: none].oldestWaiting = min(depths[job]?.oldestWaiting ?? oldest, oldest)
+            }
+        }
+        for (job, count) in try counts(where: StateSQL.running) { depths[job, default: none].running = count }
+        for (job, count) in try counts(where: "state = 'discarded'") { depths[job, default: none].dead = count }
+        return depths
+    }
+
+    private func counts(where condition: String) throws -> [(String, Int64)] {
+        try connection.rows("SELECT job, count(*) FROM runs WHERE \(condition) GROUP BY job") {
+            (try $0.text(0), try $0.int64(1))
+        }
+    }
+
+    func nextWaiting() throws -> Instant? {
+        let instants = try [StateSQL.ready, StateSQL.later].compactMap { condition in
+            try connection.first("SELECT min(available_at) FROM runs WHERE \(condition)") { try $0.instantOrNil(0) } ?? nil
+        }
+        return instants.min()
+    }
+}

@@ -1,0 +1,96 @@
+import JobCore
+import SQL
+
+/// The store's SQL over one connection. The rules are here; transactions, threads and retries
+/// are its callers'. Confined to the connection's thread.
+final class Ledger {
+    let connection: SQLiteConnection
+
+    init(connection: SQLiteConnection) throws {
+        self.connection = connection
+    }
+
+    /// Numbers of one of the store-wide sequences: `count` of them, ending with the result.
+    /// Holes are harmless; going back never happens.
+    func allocate(_ name: String, _ count: Int) throws -> Int64 {
+        let last = try connection.first(
+            "UPDATE sequences SET value = value + ? WHERE name = ? RETURNING value", [.int(count), .text(name)]
+        ) { try $0.int64(0) }
+        guard let last else { throw StoreError(.broken, "the store has no sequence \"\(name)\"") }
+        return last
+    }
+}
+
+/// The states in which a run still wants something, as SQL. The partial indexes are written
+/// with exactly these texts; SQLite uses an index only where the query repeats its condition.
+enum StateSQL {
+    static let live = "state IN ('scheduled', 'available', 'running', 'retryable')"
+    static let later = "state IN ('scheduled', 'retryable')"
+    static let ready = "state = 'available'"
+    static let running = "state = 'running'"
+    static let waiting = "state IN ('scheduled', 'available', 'retryable')"
+    static let terminal = "state IN ('succeeded', 'cancelled', 'discarded', 'skipped', 'missed')"
+
+    /// `state IN ('a', 'b')` of a closed vocabulary: its raw values need no quoting.
+    static func any(of states: [RunState]) -> String {
+        if states == [.discarded] { return "state = 'discarded'" }
+        return "state IN (\(states.map { "'\($0.rawValue)'" }.joined(separator: ", ")))"
+    }
+}
+
+/// Where a waiting run stands: the instant since which it waits, less one minute for each
+/// priority. So one minute of waiting is worth one priority, and the order of two runs never
+/// changes while they wait, which makes it a plain index.
+enum Rank {
+    static let perPriority: Int64 = 60_000_000
+
+    static func of(availableAt: Instant, priority: Int) -> Int64 {
+        availableAt.stored.saturatingSubtract(Int64(clamping: priority).stored.saturatingMultiply(perPriority))
+    }
+}
+
+extension Int64 {
+    /// Priorities beyond ±1,000,000 (two years of waiting) are as good as these.
+    fileprivate var stored: Int64 { Swift.min(Swift.max(self, -1_000_000), 1_000_000) }
+}
+
+extension Instant {
+    /// Kept away from the ends of Int64, where the arithmetic of SQL would leave the integers.
+    var stored: Int64 { min(max(microseconds, -9_000_000_000_000_000_000), 9_000_000_000_000_000_000) }
+}
+
+extension Optional<Instant> {
+    var stored: Int64? { self?.stored }
+}
+
+/// Sums of one call, written once at its end: ten thousand runs of one job are one row each of
+/// `counters` and `job_states`.
+struct Tally {
+    private struct Key: Hashable {
+        var job: String
+        var name: String
+    }
+    private var counts: [Key: Int64] = [:]
+
+    mutating func add(_ name: String, job: String, _ count: Int64 = 1) {
+        counts[Key(job: job, name: name), default: 0].saturate(adding: count)
+    }
+
+    func write(to connection: SQLiteConnection) throws {
+        guard !counts.isEmpty else { return }
+        let statement = try connection.prepare("""
+            INSERT INTO counters (job, name, value) VALUES (?, ?, ?)
+            ON CONFLICT (job, name) DO UPDATE SET value = value + excluded.value
+            """)
+        for (key, count) in counts {
+            try statement.bind(key.job, at: 1)
+            try statement.bind(key.name, at: 2)
+            try statement.bind(count, at: 3)
+            try statement.run()
+        }
+    }
+}
+
+extension Int64 {
+    fileprivate mutating func saturate(adding other: Int64) { self = saturatingAdd(other) }
+}

@@ -1,0 +1,244 @@
+import SQL
+
+/// One numbered step of the schema. Never changed once released: a later version is a new step.
+struct Migration: Sendable {
+    var version: Int64
+    var name: String
+    var script: String
+}
+
+enum Migrations {
+    /// "jobh": what `file` and SQLite's header call this format, so that no other program's
+    /// file is ever taken for ours.
+    static let applicationID: Int64 = 0x6A6F_6268
+
+    static let all = [
+        Migration(version: 1, name: "runs, ledger, per-job rows, inbox", script: v1)
+    ]
+
+    // Instants are microseconds since 1970-01-01T00:00:00Z unless the column says `_ms`.
+    private static let v1 = """
+        -- One row per run. The hot indexes are partial: a run leaves them when it ends, so their
+        -- size is that of the work at hand, not of the history.
+        CREATE TABLE runs (
+            id              INTEGER PRIMARY KEY,          -- from sequences: never reused
+            job             TEXT    NOT NULL,
+            trigger         TEXT    NOT NULL,             -- schedule catch_up manual enqueued backfill retry_of start after
+            state           TEXT    NOT NULL CHECK (state IN ('scheduled', 'available', 'running', 'retryable',
+                                    'succeeded', 'cancelled', 'discarded', 'skipped', 'missed')),
+            outcome         TEXT,                         -- of the last ended attempt
+            fire_time       INTEGER NOT NULL,             -- nominal
+            available_at    INTEGER NOT NULL,             -- may start from here on
+            rank            INTEGER NOT NULL,             -- available_at less one minute per priority: smallest first
+            created_at      INTEGER NOT NULL,
+            started_at      INTEGER,
+            finished_at     INTEGER,
+            lease_until     INTEGER,
+            attempt         INTEGER NOT NULL,             -- claimed so far
+            max_attempts    INTEGER NOT NULL,
+            priority        INTEGER NOT NULL,
+            fence           INTEGER NOT NULL DEFAULT 0,   -- of the newest claim, from sequences
+            owner           TEXT    NOT NULL DEFAULT '',  -- host of the newest claim
+            epoch           TEXT    NOT NULL DEFAULT '',  -- that host's life
+            pid             INTEGER NOT NULL DEFAULT 0,
+            library_hash    TEXT    NOT NULL DEFAULT '',
+            generation      INTEGER NOT NULL DEFAULT 0,
+            reason          TEXT    NOT NULL DEFAULT '',
+            code            INTEGER NOT NULL DEFAULT 0,
+            items           INTEGER NOT NULL DEFAULT 0,
+            cpu_us          INTEGER NOT NULL DEFAULT 0,
+            unique_key      TEXT,
+            idempotency_key TEXT    NOT NULL,
+            retry_of        INTEGER,
+            payload         TEXT    NOT NULL DEFAULT ''
+        ) STRICT;
+        CREATE INDEX runs_job ON runs (job);
+        -- Belt and braces beside the cursor: no due time has two live rows.
+        CREATE UNIQUE INDEX runs_fire ON runs (job, fire_time)
+            WHERE trigger IN ('schedule', 'catch_up') AND state IN ('scheduled', 'available', 'running', 'retryable');
+        CREATE UNIQUE INDEX runs_unique_key ON runs (job, unique_key)
+            WHERE unique_key IS NOT NULL AND state IN ('scheduled', 'available', 'running', 'retryable');
+        CREATE INDEX runs_ready ON runs (job, rank) WHERE state = 'available';
+        CREATE INDEX runs_ready_since ON runs (available_at, job) WHERE state = 'available';
+        CREATE INDEX runs_later ON runs (available_at, job) WHERE state IN ('scheduled', 'retryable');
+        CREATE INDEX runs_running ON runs (job) WHERE state = 'running';
+        CREATE INDEX runs_dead ON runs (job) WHERE state = 'discarded';
+        CREATE INDEX runs_retry_of ON runs (retry_of) WHERE retry_of IS NOT NULL;
+
+        -- Earlier attempts of runs that were tried again.
+        CREATE TABLE attempts (
+            run          INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            attempt      INTEGER NOT NULL,
+            outcome      TEXT    NOT NULL,
+            started_at   INTEGER,
+            finished_at  INTEGER NOT NULL,
+            pid          INTEGER NOT NULL,
+            library_hash TEXT    NOT NULL,
+            reason       TEXT    NOT NULL,
+            code         INTEGER NOT NULL,
+            PRIMARY KEY (run, attempt)
+        ) STRICT, WITHOUT ROWID;
+
+        -- Consecutive due times that ended without an attempt, for one reason.
+        CREATE TABLE ledger_ranges (
+            id     INTEGER PRIMARY KEY,
+            job    TEXT    NOT NULL,
+            reason TEXT    NOT NULL,
+            first  INTEGER NOT NULL,
+            last   INTEGER NOT NULL CHECK (last >= first),
+            count  INTEGER NOT NULL CHECK (count > 0)
+        ) STRICT;
+        CREATE INDEX ledger_ranges_job ON ledger_ranges (job, last);
+
+        -- How far each schedule is accounted for, and what is kept of a job over restarts.
+        CREATE TABLE job_states (
+            job           TEXT PRIMARY KEY,
+            cursor        INTEGER,
+            schedule      TEXT NOT NULL DEFAULT '',
+            adaptive_us   INTEGER,
+            last_finished INTEGER,
+            last_outcome  TEXT,
+            open_range    INTEGER                          -- the ledger_ranges row that is the newest entry
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE breakers (
+            job        TEXT PRIMARY KEY,
+            generation INTEGER NOT NULL,
+            data       TEXT    NOT NULL,
+            updated_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+
+        -- Operators' decisions over the config; job '' is the host itself.
+        CREATE TABLE controls (
+            job     TEXT PRIMARY KEY,
+            enabled INTEGER,
+            paused  INTEGER NOT NULL,
+            reason  TEXT    NOT NULL,
+            since   INTEGER
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE state_blobs (
+            job        TEXT PRIMARY KEY,
+            version    INTEGER NOT NULL,
+            bytes      BLOB    NOT NULL,
+            updated_at INTEGER NOT NULL
+        ) STRICT;
+
+        -- Outcomes per job since ever; outlives the rows of runs.
+        CREATE TABLE counters (
+            job   TEXT    NOT NULL,
+            name  TEXT    NOT NULL,
+            value INTEGER NOT NULL,
+            PRIMARY KEY (job, name)
+        ) STRICT, WITHOUT ROWID;
+
+        CREATE TABLE audit (
+            id     INTEGER PRIMARY KEY,
+            at     INTEGER NOT NULL,
+            actor  TEXT    NOT NULL,
+            via    TEXT    NOT NULL,
+            reason TEXT    NOT NULL,
+            action TEXT    NOT NULL,
+            job    TEXT,
+            detail TEXT    NOT NULL
+        ) STRICT;
+        CREATE INDEX audit_job ON audit (job) WHERE job IS NOT NULL;
+
+        CREATE TABLE accepted_libraries (
+            plugin      TEXT PRIMARY KEY,
+            sha256      TEXT    NOT NULL,
+            path        TEXT    NOT NULL,
+            accepted_at INTEGER NOT NULL
+        ) STRICT;
+
+        CREATE TABLE reloads (
+            id         INTEGER PRIMARY KEY,
+            generation INTEGER NOT NULL,
+            at         INTEGER NOT NULL,
+            accepted   INTEGER NOT NULL,
+            report     TEXT    NOT NULL
+        ) STRICT;
+
+        CREATE TABLE workers (
+            host       TEXT    NOT NULL,
+            pid        INTEGER NOT NULL,
+            start_time INTEGER NOT NULL,                  -- field 22 of /proc/PID/stat, as a bit pattern
+            boot_id    TEXT    NOT NULL,
+            plugin     TEXT    NOT NULL,
+            PRIMARY KEY (host, pid)
+        ) STRICT;
+
+        CREATE TABLE sequences (
+            name  TEXT PRIMARY KEY,
+            value INTEGER NOT NULL                        -- the newest number given out
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO sequences (name, value) VALUES ('run', 0), ('fence', 0);
+
+        -- The door for other programs, in a transaction of their own:
+        --     INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{"assetId": 7, "size": 3}');
+        -- The host turns the row into a run within moments and deletes it here. A row that it
+        -- cannot use (no such job, payload not JSON) stays, with the reason in `refused`; set
+        -- `refused` to NULL to have it looked at again.
+        CREATE TABLE enqueue_inbox (
+            id            INTEGER PRIMARY KEY,
+            job           TEXT    NOT NULL,
+            payload       TEXT,                           -- JSON; NULL: none
+            unique_key    TEXT,                           -- while a run of the job with it is live, further rows change nothing
+            priority      INTEGER NOT NULL DEFAULT 0,     -- higher first
+            run_at_ms     INTEGER,                        -- milliseconds since 1970; NULL: now
+            created_at_ms INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+            refused       TEXT
+        ) STRICT;
+        CREATE INDEX enqueue_inbox_new ON enqueue_inbox (id) WHERE refused IS NULL;
+        """
+}
+
+extension Migrations {
+    /// Throws `incompatible` for a file of another program or of a newer version. Returns
+    /// whether the file is empty.
+    @discardableResult
+    static func refuseForeign(_ connection: SQLiteConnection, newest: Int64 = all.map(\.version).max() ?? 0) throws -> Bool {
+        let application = try connection.first("PRAGMA application_id") { try $0.int64(0) } ?? 0
+        let version = try connection.first("PRAGMA user_version") { try $0.int64(0) } ?? 0
+        let objects = try connection.first("SELECT count(*) FROM sqlite_schema") { try $0.int64(0) } ?? 0
+        if application == 0 && version == 0 && objects == 0 { return true }
+        guard application == applicationID else {
+            throw StoreError(
+                .incompatible,
+                "\(connection.path) is a database of another program (application id \(application), \(objects) tables and indexes): give the store a file of its own")
+        }
+        guard version <= newest else {
+            throw StoreError(
+                .incompatible,
+                "\(connection.path) has format \(version) and this program knows formats up to \(newest): it was written by a newer version")
+        }
+        return false
+    }
+
+    /// Brings the file to the newest version. Each step commits with its own record, so an
+    /// interruption leaves the version before or after it, never between.
+    static func apply(_ steps: [Migration] = all, to connection: SQLiteConnection) throws {
+        func version() throws -> Int64 { try connection.first("PRAGMA user_version") { try $0.int64(0) } ?? 0 }
+        let newest = steps.map(\.version).max() ?? 0
+        if try !refuseForeign(connection, newest: newest), try version() == newest { return }
+        try connection.transaction(.immediate) {
+            // Again inside: another process may be creating the same file.
+            guard try refuseForeign(connection, newest: newest) else { return }
+            try connection.execute("""
+                CREATE TABLE schema_migrations (
+                    version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT
+                """)
+            try connection.run("PRAGMA application_id = \(applicationID)")
+        }
+        for step in steps.sorted(by: { $0.version < $1.version }) {
+            try connection.transaction(.immediate) {
+                guard try step.version > version() else { return }
+                try connection.execute(step.script)
+                try connection.run(
+                    "INSERT INTO schema_migrations VALUES (?, ?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
+                    [.int(step.version), .text(step.name)])
+                try connection.run("PRAGMA user_version = \(step.version)")
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import JobCore
+import SQL
+
+/// A row of `runs` as a record.
+enum RunRow {
+    static let columns = """
+        id, job, trigger, state, outcome, fire_time, available_at, created_at, started_at, finished_at, attempt,
+        max_attempts, priority, fence, owner, epoch, pid, library_hash, generation, reason, code, items, cpu_us,
+        unique_key, idempotency_key, retry_of, payload
+        """
+
+    static func decode(_ row: SQLiteStatement) throws -> RunRecord {
+        RunRecord(
+            id: RunID(try row.int64(0)), job: try row.text(1), trigger: try row.word(2), state: try row.word(3),
+            outcome: try row.wordOrNil(4), fireTime: try row.instant(5), availableAt: try row.instant(6),
+            createdAt: try row.instant(7), startedAt: try row.instantOrNil(8), finishedAt: try row.instantOrNil(9),
+            attempt: try row.count(10), maxAttempts: try row.count(11), priority: try row.count(12),
+            fence: try row.int64(13), owner: try row.text(14), epoch: try row.text(15),
+            pid: Int32(clamping: try row.int64(16)), libraryHash: try row.text(17), generation: try row.int64(18),
+            reason: try row.text(19), code: Int32(clamping: try row.int64(20)),
+            items: UInt64(clamping: try row.int64(21)), cpuMicroseconds: try row.int64(22),
+            uniqueKey: try row.textOrNil(23), idempotencyKey: try row.text(24),
+            retryOf: try row.int64OrNil(25).map { RunID($0) }, payload: try row.text(26))
+    }
+}
+
+extension SQLiteStatement {
+    /// A word of a closed vocabulary. A word that this program does not know is an error with
+    /// the word in it, never a guess.
+    func word<Word: RawRepresentable>(_ column: Int) throws -> Word where Word.RawValue == String {
+        let text = try text(column)
+        guard let word = Word(rawValue: text) else {
+            throw StoreError(.broken, "the store holds the unknown \(columnNames[column]) \"\(text)\"")
+        }
+        return word
+    }
+    func wordOrNil<Word: RawRepresentable>(_ column: Int) throws -> Word? where Word.RawValue == String {
+        isNull(column) ? nil : try word(column)
+    }
+    func instant(_ column: Int) throws -> Instant { Instant(microseconds: try int64(column)) }
+    func instantOrNil(_ column: Int) throws -> Instant? { try int64OrNil(column).map { Instant(microseconds: $0) } }
+    func count(_ column: Int) throws -> Int { Int(try int64(column)) }
+}
+
+/// Inserts runs, one compiled statement for all ways in.
+struct RunInserter {
+    private let insert: SQLiteStatement
+
+    init(_ connection: SQLiteConnection) throws {
+        insert = try connection.prepare("""
+            INSERT INTO runs (id, job, trigger, state, fire_time, available_at, rank, created_at, lease_until, attempt,
+                max_attempts, priority, fence, owner, epoch, generation, unique_key, idempotency_key, retry_of, payload)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO NOTHING
+            """)
+    }
+
+    /// false: the due time has a live row.
+    func insertFire(_ claim: FireClaim, id: RunID, fence: Int64, key: String, _ owner: Owner, _ now: Instant) throws -> Bool {
+        try insert.bind(id.value, at: 1)
+        try insert.bind(claim.job, at: 2)
+        try insert.bind(claim.trigger.rawValue, at: 3)
+        try insert.bind(claim.waits ? "available" : "running", at: 4)
+        try insert.bind(claim.fireTime.stored, at: 5)
+        try insert.bind(claim.fireTime.stored, at: 6)
+        try insert.bind(Rank.of(availableAt: claim.fireTime, priority: claim.priority), at: 7)
+        try insert.bind(now.stored, at: 8)
+        try insert.bind(claim.waits ? nil : claim.leaseUntil.stored, at: 9)
+        try insert.bind(Int64(claim.waits ? 0 : 1), at: 10)
+        try insert.bind(Int64(claim.maxAttempts), at: 11)
+        try insert.bind(Int64(claim.priority), at: 12)
+        try insert.bind(claim.waits ? Int64(0) : fence, at: 13)
+        try insert.bind(claim.waits ? "" : owner.host, at: 14)
+        try insert.bind(claim.waits ? "" : owner.epoch, at: 15)
+        try insert.bind(claim.generation, at: 16)
+        try insert.bindNull(at: 17)
+        try insert.bind(key, at: 18)
+        try insert.bindNull(at: 19)
+        try insert.bind("", at: 20)
+        return try insert.run() == 1
+    }
+
+    /// false: a live run of the job has its unique key, or its due time.
+    func insert(_ run: RunRecord) throws -> Bool {
+        try insert.bind([
+            .int(run.id.value), .text(run.job), .text(run.trigger.rawValue), .text(run.state.rawValue),
+            .int(run.fireTime.stored), .int(run.availableAt.stored),
+            .int(Rank.of(availableAt: run.availableAt, priority: run.priority)), .int(run.createdAt.stored), .null,
+            .int(0), .int(run.maxAttempts), .int(run.priority), .int(0), "", "", .int(run.generation),
+            .text(run.uniqueKey), .text(run.idempotencyKey), .int(run.retryOf?.value), .text(run.payload),
+        ])
+        return try insert.run() == 1
+    }
+}

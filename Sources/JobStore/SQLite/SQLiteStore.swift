@@ -1,0 +1,173 @@
+import JobCore
+import SQL
+import Synchronization
+
+/// The store in one SQLite file, for one host. Other programs may open the file too and insert
+/// into `enqueue_inbox`.
+///
+/// Three threads of its own: one writes (group commit), one answers short questions, one
+/// answers long ones and copies the log into the file. So no listing delays a claim, and no
+/// claim waits for a checkpoint. Callable from any task and thread.
+public final class SQLiteStore: Sendable {
+    public let path: String
+
+    private let writes = Mailbox<Operation>()
+    private let questions = Mailbox<Operation>()
+    private let listings = Mailbox<Operation>()
+    private let threads = ThreadCount()
+
+    private init(path: String) { self.path = path }
+
+    /// Opens or creates `path` (its folder must exist) and brings it to the newest format.
+    ///
+    /// Throws `incompatible` for a file of another program or a newer version, `unavailable`
+    /// when it cannot be opened, written or locked now.
+    public static func open(path: String, options: SQLiteStoreOptions = SQLiteStoreOptions()) async throws -> SQLiteStore {
+        let store = SQLiteStore(path: path)
+        do {
+            try store.startThreads(options)
+            // Creates the file, before the readers look for it.
+            try await store.write { _ in }
+            _ = try await store.ask { _ in }
+            _ = try await store.list { _ in }
+        } catch {
+            await store.close()
+            throw error
+        }
+        return store
+    }
+
+    deinit {
+        writes.close()
+        questions.close()
+        listings.close()
+    }
+
+    private func startThreads(_ options: SQLiteStoreOptions) throws {
+        let (path, writes, listings, threads) = (path, writes, listings, threads)
+        try threads.start("store-write") {
+            let file = StoreFile(path: path, role: .writer, options: options)
+            var checkpoint = CheckpointPace()
+            while let group = writes.takeAll() {
+                GroupCommit.run(group, on: file)
+                if checkpoint.isDue(rows: file.rowsChanged) { _ = listings.put(.checkpoint) }
+            }
+            file.close()
+        }
+        for (name, mailbox) in [("store-ask", questions), ("store-list", listings)] {
+            try threads.start(name) {
+                let file = StoreFile(path: path, role: .reader, options: options)
+                while let operations = mailbox.takeAll() {
+                    for operation in operations { SnapshotRead.run(operation, on: file) }
+                }
+                file.close()
+            }
+        }
+    }
+
+    // MARK: Ways in
+
+    func submit<Value: Sendable>(
+        _ body: @escaping @Sendable (Ledger) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, StoreError>) -> Void
+    ) {
+        Self.put(Operation(body, completion: completion), into: writes)
+    }
+
+    /// In the writer's next transaction.
+    func write<Value: Sendable>(_ body: @escaping @Sendable (Ledger) throws -> Value) async throws -> Value {
+        try await Self.await(writes, body)
+    }
+    /// A question whose answer is a few rows by an index.
+    func ask<Value: Sendable>(_ body: @escaping @Sendable (Ledger) throws -> Value) async throws -> Value {
+        try await Self.await(questions, body)
+    }
+    /// A listing, which may take its time.
+    func list<Value: Sendable>(_ body: @escaping @Sendable (Ledger) throws -> Value) async throws -> Value {
+        try await Self.await(listings, body)
+    }
+
+    private static func await<Value: Sendable>(
+        _ mailbox: Mailbox<Operation>, _ body: @escaping @Sendable (Ledger) throws -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            put(Operation(body) { continuation.resume(with: $0) }, into: mailbox)
+        }
+    }
+
+    private static func put(_ operation: Operation, into mailbox: Mailbox<Operation>) {
+        if !mailbox.put(operation) { operation.fail(StoreError(.unavailable, "the store is closed")) }
+    }
+
+    /// Finishes what was asked, then closes the file. Later calls throw `unavailable`.
+    public func close() async {
+        questions.close()
+        listings.close()
+        writes.close()
+        await threads.allEnded()
+    }
+}
+
+/// When to copy the log into the file: by rows written since the last time.
+private struct CheckpointPace {
+    private var done: Int64 = 0
+    /// About the 1,000 pages at which SQLite would do it by itself.
+    private static let rows: Int64 = 4_000
+
+    mutating func isDue(rows: Int64) -> Bool {
+        // A connection opened anew counts from 0.
+        if rows < done { done = 0 }
+        guard rows - done >= Self.rows else { return false }
+        done = rows
+        return true
+    }
+}
+
+extension Operation {
+    /// Copies as much of the log into the file as no reader still needs; waits for nobody.
+    static let checkpoint = Operation(inTransaction: false, { ledger in
+        _ = try ledger.connection.run("PRAGMA wal_checkpoint(PASSIVE)")
+    }, completion: { _ in })
+}
+
+/// The store's threads that have not ended.
+private final class ThreadCount: Sendable {
+    private struct State {
+        var running = 0
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+    private let state = Mutex(State())
+
+    func start(_ name: String, _ run: @escaping @Sendable () -> Void) throws(StoreError) {
+        state.withLock { $0.running += 1 }
+        do {
+            try StoreThread.start(name) {
+                run()
+                self.ended()
+            }
+        } catch {
+            ended()
+            throw error
+        }
+    }
+
+    private func ended() {
+        let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+            state.running -= 1
+            guard state.running == 0 else { return [] }
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    func allEnded() async {
+        await withCheckedContinuation { continuation in
+            let none = state.withLock { state -> Bool in
+                if state.running > 0 { state.waiters.append(continuation) }
+                return state.running == 0
+            }
+            if none { continuation.resume() }
+        }
+    }
+}
