@@ -74,7 +74,7 @@ enum StoreThread {
         pthread_attr_setstacksize(&attributes, stackSize)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         let body = Unmanaged.passRetained(Body {
-            pthread_setname_np(pthread_self(), name)
+            nameThread(name)
             run()
         })
         var thread = pthread_t()
@@ -87,5 +87,13 @@ enum StoreThread {
             body.release()
             throw StoreError(.unavailable, "the store cannot start a thread: \(String(cString: strerror(result)))")
         }
+    }
+
+    /// For `top -H` and debuggers; nothing depends on it.
+    private static func nameThread(_ name: String) {
+        let file = Glibc.open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { return }
+        defer { Glibc.close(file) }
+        _ = Glibc.write(file, name, name.utf8.count)
     }
 }

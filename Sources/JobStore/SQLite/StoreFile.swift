@@ -89,7 +89,7 @@ final class StoreFile {
         sqlite.busyTimeoutMilliseconds = options.busyTimeoutMilliseconds
         sqlite.create = role == .writer && !everOpened
         let connection = try SQLiteConnection(path: path, options: sqlite)
-        connection.faultPoint = role == .writer ? options.faultPoint : nil
+        if role == .writer, let faultPoint = options.faultPoint { connection.faultPoint = { faultPoint($0) } }
         do {
             try prepare(connection)
             return try Ledger(connection: connection)
