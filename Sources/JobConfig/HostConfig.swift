@@ -5,6 +5,8 @@ import JobCore
 public struct HostConfig: Equatable, Sendable {
     /// Absolute path of the main file; relative paths in the config are relative to its folder.
     public var file: String
+    /// Absolute paths of all files that were read, the main one first.
+    public var files: [String] = []
     public var host: HostSettings
     public var store: StoreSettings
     public var http: HTTPSettings
@@ -76,6 +78,7 @@ public struct PluginConfig: Equatable, Sendable {
     public var position: SourcePosition
     /// RLIMIT_DATA, bytes; nil: none.
     public var memoryLimit: UInt64?
+    /// RLIMIT_NOFILE, open files; nil: as the host's.
     public var fileLimit: UInt64?
     /// Environment of the workers: names copied from the host's own environment …
     public var environment: [String] = []
@@ -91,12 +94,17 @@ public struct PluginConfig: Equatable, Sendable {
     public var user: String?
     /// Settings every job of the plugin starts from.
     public var settings: ConfigTable
+    /// Where each key that is set stands, for messages: "user" → its value's place.
+    public var places: [String: SourcePosition] = [:]
     public init(name: String, library: String, position: SourcePosition, settings: ConfigTable = ConfigTable()) {
         self.name = name
         self.library = library
         self.position = position
         self.settings = settings
     }
+
+    /// Where `key` stands, or else where the plugin's table begins.
+    public func place(of key: String) -> SourcePosition { places[key] ?? position }
 
     public struct Recycle: Equatable, Sendable {
         /// Runs after which a worker is replaced; nil: never.
@@ -143,6 +151,8 @@ public struct JobConfig: Equatable, Sendable {
     public var retention = Retention()
     /// Plugin settings overlaid with the job's own: what the entry gets.
     public var settings: ConfigTable
+    /// Where each key that is set stands, for messages: "entry" → its value's place.
+    public var places: [String: SourcePosition] = [:]
     public init(name: String, plugin: String, entry: String, position: SourcePosition, settings: ConfigTable = ConfigTable()) {
         self.name = name
         self.plugin = plugin
@@ -150,6 +160,10 @@ public struct JobConfig: Equatable, Sendable {
         self.position = position
         self.settings = settings
     }
+
+    /// Where `key` stands (in the job's own table or in `[defaults]`), or else where the
+    /// job's table begins.
+    public func place(of key: String) -> SourcePosition { places[key] ?? position }
 }
 
 public struct Retention: Equatable, Sendable {

@@ -1,0 +1,114 @@
+import JobCore
+
+/// What a reload would change. Places do not count: a moved or reformatted line is no change.
+public struct ConfigDiff: Equatable, Sendable {
+    public enum Change: Equatable, Sendable {
+        case added, removed, kept
+        /// The keys whose values differ, in the order of the documentation.
+        case changed([String])
+    }
+
+    /// Every job of either config.
+    public var jobs: [String: Change] = [:]
+    /// Every plugin of either config. A plugin's settings are part of its jobs; they count here
+    /// too, but need no new worker.
+    public var plugins: [String: Change] = [:]
+    /// Changed keys of `[host]` and `[http]` ("host.max_workers") that can be applied at once.
+    public var host: [String] = []
+    /// Changed keys that need a restart ("host.state_dir", "store.url"): a reload refuses them.
+    public var restartOnly: [String] = []
+
+    /// Nothing differs.
+    public var isEmpty: Bool {
+        host.isEmpty && restartOnly.isEmpty && jobs.values.allSatisfy { $0 == .kept } && plugins.values.allSatisfy { $0 == .kept }
+    }
+
+    public static func diff(old: HostConfig, new: HostConfig) -> ConfigDiff {
+        var diff = ConfigDiff()
+        for name in Set(old.jobs.keys).union(new.jobs.keys) {
+            diff.jobs[name] = change(old.jobs[name], new.jobs[name]) { a, b in
+                var keys = a.differences(from: b, by: JobConfig.comparisons)
+                // The name is the same, its meaning is not.
+                if let calendar = b.calendar, !keys.contains("calendar"), old.calendars[calendar] != new.calendars[calendar] {
+                    keys.append("calendar")
+                }
+                return keys
+            }
+        }
+        for name in Set(old.plugins.keys).union(new.plugins.keys) {
+            diff.plugins[name] = change(old.plugins[name], new.plugins[name]) { $0.differences(from: $1, by: PluginConfig.comparisons) }
+        }
+        diff.host = old.host.differences(from: new.host, by: HostSettings.comparisons).map { "host." + $0 }
+        if old.http != new.http { diff.host.append("http.listen") }
+        diff.restartOnly = diff.host.filter { $0 == "host.state_dir" }
+        diff.host.removeAll { $0 == "host.state_dir" }
+        if old.store != new.store { diff.restartOnly.append("store.url") }
+        return diff
+    }
+
+    private static func change<Value>(_ old: Value?, _ new: Value?, _ differences: (Value, Value) -> [String]) -> Change {
+        guard let old else { return .added }
+        guard let new else { return .removed }
+        let keys = differences(old, new)
+        return keys.isEmpty ? .kept : .changed(keys)
+    }
+}
+
+/// A key and whether two values agree in it.
+struct Comparison<Value>: Sendable {
+    let key: String
+    let property: String
+    let agree: @Sendable (Value, Value) -> Bool
+
+    /// `property` is the Swift name of what `path` leads to: a test compares the list of them
+    /// with the struct, so that no new property is forgotten here.
+    init<Part: Equatable & SendableMetatype>(_ key: String, _ property: String, _ path: KeyPath<Value, Part> & Sendable) {
+        self.key = key
+        self.property = property
+        agree = { $0[keyPath: path] == $1[keyPath: path] }
+    }
+}
+
+protocol Compared {}
+extension Compared {
+    func differences(from other: Self, by comparisons: [Comparison<Self>]) -> [String] {
+        comparisons.filter { !$0.agree(self, other) }.map(\.key)
+    }
+}
+
+extension JobConfig: Compared {
+    static let comparisons: [Comparison<JobConfig>] = [
+        .init("plugin", "plugin", \.plugin), .init("entry", "entry", \.entry),
+        .init("description", "description", \.description), .init("labels", "labels", \.labels),
+        .init("schedule", "schedule", \.schedule), .init("enabled", "enabled", \.enabled),
+        .init("on_start", "onStart", \.onStart), .init("timeout", "timeout", \.timeout),
+        .init("kill_grace", "killGrace", \.killGrace), .init("heartbeat", "heartbeat", \.heartbeat),
+        .init("overlap", "overlap", \.overlap), .init("concurrency", "concurrency", \.concurrency),
+        .init("isolate", "isolate", \.isolate), .init("catch_up", "catchUp", \.catchUp),
+        .init("priority", "priority", \.priority), .init("jitter", "jitter", \.jitter),
+        .init("calendar", "calendar", \.calendar), .init("retry", "retry", \.retry),
+        .init("breaker", "breaker", \.breaker), .init("retention", "retention", \.retention),
+        .init("settings", "settings", \.settings),
+    ]
+}
+
+extension PluginConfig: Compared {
+    static let comparisons: [Comparison<PluginConfig>] = [
+        .init("library", "library", \.library), .init("memory_limit", "memoryLimit", \.memoryLimit),
+        .init("file_limit", "fileLimit", \.fileLimit), .init("env", "environment", \.environment),
+        .init("max_workers", "maxWorkers", \.maxWorkers), .init("min_workers", "minWorkers", \.minWorkers),
+        .init("idle_timeout", "idleTimeout", \.idleTimeout), .init("recycle", "recycle", \.recycle),
+        .init("start_timeout", "startTimeout", \.startTimeout), .init("user", "user", \.user),
+        .init("settings", "settings", \.settings),
+    ]
+}
+
+extension HostSettings: Compared {
+    static let comparisons: [Comparison<HostSettings>] = [
+        .init("name", "name", \.name), .init("state_dir", "stateDir", \.stateDir), .init("plugin_dirs", "pluginDirs", \.pluginDirs),
+        .init("max_workers", "maxWorkers", \.maxWorkers), .init("schedule", "schedule", \.schedule),
+        .init("consume", "consume", \.consume), .init("only", "only", \.only), .init("grace", "grace", \.grace),
+        .init("log_level", "logLevel", \.logLevel), .init("log_file", "logFile", \.logFile),
+        .init("log_format", "logFormat", \.logFormat),
+    ]
+}

@@ -1,0 +1,116 @@
+import JobCore
+
+extension Duration {
+    static func days(_ count: Int) -> Duration { .seconds(count * 86_400) }
+    static func hours(_ count: Int) -> Duration { .seconds(count * 3_600) }
+}
+
+/// `[host]`
+enum HostKeys {
+    private static func key(_ name: String, _ kind: ConfigKey.Kind, _ defaultText: String, _ doc: String) -> ConfigKey {
+        ConfigKey("host", name, kind, defaultText, doc)
+    }
+    static let name = key("name", .string(255), "the machine's host name", "Name of this host in ledger and logs.")
+    static let stateDir = key(
+        "state_dir", .string(4000), "\"var\"",
+        "Folder of history, plugin copies, control socket and lock; made if missing. A change needs a restart.")
+    static let include = key(
+        "include", .strings(100), "[]",
+        "Drop-in files, read in the order of their names. `*` and `?` stand in the last part of a path; files whose name begins with a dot are left out. A name without them must exist.")
+    static let pluginDirs = key(
+        "plugin_dirs", .strings(100), "`plugins` beside the config if it is there, else the folder of the running binary",
+        "Folders in which a relative `library` is looked up, in this order.")
+    static let maxWorkers = key(
+        "max_workers", .integer(1...1_000), "32",
+        "Worker processes at once, over all plugins. At the limit, due runs wait; idle workers of other plugins make room.")
+    static let schedule = key("schedule", .boolean, "true", "false: fires nothing here.")
+    static let consume = key("consume", .boolean, "true", "false: executes no enqueued runs here.")
+    static let only = key("only", .strings(1_000), "[]", "Just these jobs, or jobs with these labels, here. Empty: all.")
+    static let grace = key(
+        "grace", .duration(.zero...(.hours(1))), "\"30s\"",
+        "The longest that a drain may take, at a stop and for old workers after a reload. Then what still runs is killed.")
+    static let logLevel = key("log_level", .choice(["debug", "info", "warning", "error"]), "\"info\"", "Lowest level that is logged.")
+    static let logFile = key("log_file", .string(4000), "standard error", "File for the host's log; opened again on SIGUSR1.")
+    static let logFormat = key("log_format", .choice(["text", "json"]), "\"text\"", "Lines for people, or one JSON object a line.")
+    static let all = [
+        name, stateDir, include, pluginDirs, maxWorkers, schedule, consume, only, grace, logLevel, logFile, logFormat,
+    ]
+}
+
+/// `[store]`
+enum StoreKeys {
+    static let url = ConfigKey(
+        "store", "url", .string(4000), "`sqlite:` and `jobhost.db` in `state_dir`",
+        "`sqlite:` and the path of the ledger's file. A change needs a restart.")
+    static let all = [url]
+}
+
+/// `[http]`
+enum HTTPKeys {
+    static let listen = ConfigKey(
+        "http", "listen", .special("string `host:port`, port 0 … 65535"), "unset",
+        "Where the read-only API listens; port 0 takes a free one. Unset: on the Unix socket in `state_dir` alone.")
+    static let all = [listen]
+}
+
+/// `[plugins.NAME]`
+enum PluginKeys {
+    private static func key(_ name: String, _ kind: ConfigKey.Kind, _ defaultText: String, _ doc: String) -> ConfigKey {
+        ConfigKey("plugins.NAME", name, kind, defaultText, doc)
+    }
+    static let bytes: ClosedRange<UInt64> = 1_000_000...(1 << 44)
+    static let library = key(
+        "library", .string(4000), "required",
+        "The shared library: an absolute path, or one that is looked up in `plugin_dirs` and then beside the config.")
+    static let memoryLimit = key(
+        "memory_limit", .size(bytes), "unset",
+        "Data memory of a worker (RLIMIT_DATA). Past it allocations fail; the run ends as crashed (memory limit).")
+    static let fileLimit = key(
+        "file_limit", .integer(16...1_048_576), "unset", "Open files of a worker (RLIMIT_NOFILE). Past it opening a file fails. Unset: as the host's.")
+    static let env = key(
+        "env", .strings(1_000), "[]", "Names of variables that workers get from the host's environment. They get no other.")
+    static let maxWorkers = key(
+        "max_workers", .integer(1...1_000), "sum of its jobs' `concurrency`", "Worker processes of this plugin at once. At the limit, due runs wait.")
+    static let minWorkers = key(
+        "min_workers", .integer(0...1_000), "0", "Workers kept ready when nothing is due; at most `max_workers`.")
+    static let idleTimeout = key(
+        "idle_timeout", .duration(.milliseconds(1)...(.days(7))), "\"5m\"", "A worker idle for this long ends, down to `min_workers`.")
+    static let recycle = key("recycle", .table, "unset", "When a worker is replaced by a fresh one, between runs. See below.")
+    static let startTimeout = key(
+        "start_timeout", .duration(.milliseconds(1)...(.seconds(600))), "\"10s\"",
+        "Limit of loading the library and shaking hands. Past it the worker is killed: a host fault, not counted against the job.")
+    static let user = key("user", .string(32), "unset", "Run the workers as this user. The host must run as root.")
+    static let settings = key("settings", .table, "{}", "Settings that every job of the plugin starts from. See Settings.")
+    static let all = [
+        library, memoryLimit, fileLimit, env, maxWorkers, minWorkers, idleTimeout, recycle, startTimeout, user, settings,
+    ]
+}
+
+/// `[plugins.NAME.recycle]`
+enum RecycleKeys {
+    private static func key(_ name: String, _ kind: ConfigKey.Kind, _ doc: String) -> ConfigKey {
+        ConfigKey("plugins.NAME.recycle", name, kind, "unset", doc)
+    }
+    static let runs = key("runs", .integer(1...1_000_000_000), "Replaced after so many runs.")
+    static let age = key("age", .duration(.seconds(1)...(.days(366))), "Replaced when this old.")
+    static let memory = key("memory", .size(PluginKeys.bytes), "Replaced when its resident memory is above this after a run.")
+    static let all = [runs, age, memory]
+}
+
+/// `[calendars.NAME]`
+enum CalendarKeys {
+    private static func key(_ name: String, _ kind: ConfigKey.Kind, _ defaultText: String, _ doc: String) -> ConfigKey {
+        ConfigKey("calendars.NAME", name, kind, defaultText, doc)
+    }
+    static let file = key(
+        "file", .string(4000), "unset", "A TOML file with the other keys of this table, instead of them.")
+    static let timezone = key("timezone", .string(100), "\"UTC\"", "Zone of its dates and times, a name of the system's tz database.")
+    static let sessions = key(
+        "sessions", .special("table of weekdays to arrays of `\"HH:MM-HH:MM\"`"), "required",
+        "Open hours. Weekdays: `mon`, ranges `mon-fri`, lists `\"mon,wed\"`, `all`. `18:00-17:00` goes over midnight. The end is not in it; `24:00` is the day's end.")
+    static let holidays = key("holidays", .special("array of dates, at most 10000"), "[]", "Dates without a session.")
+    static let halfDays = key(
+        "half_days", .special("table of dates to `\"HH:MM\"` or to arrays of sessions"), "{}",
+        "Dates on which everything ends at that time, or on which there are just these sessions.")
+    static let all = [file, timezone, sessions, holidays, halfDays]
+}

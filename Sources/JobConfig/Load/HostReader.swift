@@ -1,0 +1,96 @@
+import JobCore
+
+/// `[host]`, `[store]`, `[http]`.
+struct HostReader {
+    let main: ConfigTable
+    private let run: LoadRun
+    private let section: SectionReader
+
+    init(main: ConfigTable, run: LoadRun) {
+        self.main = main
+        self.run = run
+        let table = if case .table(let host)? = main["host"]?.content { host } else { ConfigTable() }
+        section = SectionReader(table, title: "[host]", keys: HostKeys.all, faults: run.faults)
+    }
+
+    func include() -> [(text: String, position: SourcePosition)] { section.strings(HostKeys.include) ?? [] }
+
+    func host() -> HostSettings {
+        let stateDir = Paths.absolute(section.string(HostKeys.stateDir) ?? "var", in: run.folder)
+        var host = HostSettings(
+            name: section.string(HostKeys.name) ?? run.machine.hostName, stateDir: stateDir, pluginDirs: pluginDirs())
+        if let value = section.integer(HostKeys.maxWorkers) { host.maxWorkers = value }
+        if let value = section.boolean(HostKeys.schedule) { host.schedule = value }
+        if let value = section.boolean(HostKeys.consume) { host.consume = value }
+        if let value = section.strings(HostKeys.only) { host.only = value.map(\.text) }
+        if let value = section.duration(HostKeys.grace) { host.grace = value }
+        if let value = section.word(HostKeys.logLevel) { host.logLevel = value }
+        if let value = section.string(HostKeys.logFile) { host.logFile = Paths.absolute(value, in: run.folder) }
+        if let value = section.word(HostKeys.logFormat) { host.logFormat = value }
+        return host
+    }
+
+    private func pluginDirs() -> [String] {
+        if let folders = section.strings(HostKeys.pluginDirs) {
+            for folder in folders where run.machine.kind(Paths.absolute(folder.text, in: run.folder)) != .folder {
+                run.faults.add(folder.position, "the folder \(Paths.absolute(folder.text, in: run.folder)) is not there")
+            }
+            return folders.map { Paths.absolute($0.text, in: run.folder) }
+        }
+        let beside = run.folder == "/" ? "/plugins" : run.folder + "/plugins"
+        return [run.machine.kind(beside) == .folder ? beside : run.machine.programFolder]
+    }
+
+    func store(_ table: ConfigTable?, stateDir: String) -> StoreSettings {
+        let fallback = StoreSettings(url: "sqlite:\(stateDir)/jobhost.db")
+        let section = SectionReader(table ?? ConfigTable(), title: "[store]", keys: StoreKeys.all, faults: run.faults)
+        guard let url = section.string(StoreKeys.url), let place = section.value(StoreKeys.url)?.position else { return fallback }
+        let scheme = url.prefix { $0 != ":" }
+        switch scheme {
+        case "sqlite" where url.count > scheme.count + 1:
+            let path = String(url.dropFirst("sqlite:".count))
+            guard !path.hasPrefix(":") else {
+                run.faults.add(place, "the ledger must outlive the host: 'url' needs a file", hint: "as in \"sqlite:var/jobhost.db\"")
+                return fallback
+            }
+            return StoreSettings(url: "sqlite:" + Paths.absolute(path, in: run.folder))
+        case "postgresql", "postgres":
+            run.faults.add(place, "PostgreSQL is not a store of this version yet", hint: "as in \"sqlite:var/jobhost.db\"")
+        default:
+            // Never the whole address: it may hold a password.
+            run.faults.add(place, "'url' must be \"sqlite:\" and a path, found \(ConfigValue(.string(String(scheme)), at: place).found) as its beginning", hint: "as in \"sqlite:var/jobhost.db\"")
+        }
+        return fallback
+    }
+
+    func http(_ table: ConfigTable?) -> HTTPSettings {
+        let section = SectionReader(table ?? ConfigTable(), title: "[http]", keys: HTTPKeys.all, faults: run.faults)
+        guard let value = section.value(HTTPKeys.listen) else { return HTTPSettings() }
+        guard case .string(let text) = value.content, HostReader.isAddress(text) else {
+            section.refuse(HTTPKeys.listen, value, hint: "as in \"127.0.0.1:9480\" or \"[::1]:9480\"")
+            return HTTPSettings()
+        }
+        return HTTPSettings(listen: text)
+    }
+
+    /// host:port; an IPv6 address stands in brackets.
+    static func isAddress(_ text: String) -> Bool {
+        guard let colon = text.lastIndex(of: ":"), text.utf8.count <= 300 else { return false }
+        let port = text[text.index(after: colon)...]
+        guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), UInt16(port) != nil else { return false }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+            return !host.isEmpty && host.utf8.allSatisfy { Character(UnicodeScalar($0)).isHexDigit || $0 == 0x3A || $0 == 0x2E }
+        }
+        return !host.isEmpty && host.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x3A && $0 != 0x2F }
+    }
+
+    /// A typing error in `only` would mean a host that does nothing, silently.
+    func checkOnly(jobs: [String: JobConfig], names: Set<String>) {
+        let known = names.union(jobs.values.flatMap(\.labels))
+        for word in section.strings(HostKeys.only) ?? [] where !known.contains(word.text) {
+            run.faults.add(word.position, "'only' names \"\(shownName(word.text))\", which is neither a job nor a label of one", hint: nameHint(word.text, among: Array(known)))
+        }
+    }
+}

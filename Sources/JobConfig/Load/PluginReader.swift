@@ -1,0 +1,57 @@
+import JobCore
+
+/// `[plugins.NAME]`.
+struct PluginReader {
+    let run: LoadRun
+    /// `plugin_dirs`, absolute.
+    let folders: [String]
+
+    func plugin(_ name: String, _ table: ConfigTable, place: SourcePosition) -> PluginConfig? {
+        let title = "[plugins.\(name)]"
+        let section = SectionReader(table, title: title, keys: PluginKeys.all, faults: run.faults)
+        let library = section.required(PluginKeys.library, title: title)
+        let position = section.value(PluginKeys.library)?.position ?? place
+        var plugin = PluginConfig(name: name, library: library.flatMap { find($0, position) } ?? "", position: position)
+        plugin.places = section.places
+        plugin.memoryLimit = section.size(PluginKeys.memoryLimit)
+        plugin.fileLimit = section.integer(PluginKeys.fileLimit).map(UInt64.init)
+        plugin.environment = environment(section)
+        plugin.maxWorkers = section.integer(PluginKeys.maxWorkers)
+        if let value = section.integer(PluginKeys.minWorkers) { plugin.minWorkers = value }
+        if let most = plugin.maxWorkers, plugin.minWorkers > most {
+            run.faults.add(plugin.place(of: "min_workers"), "'min_workers' \(plugin.minWorkers) is above 'max_workers' \(most)")
+        }
+        if let value = section.duration(PluginKeys.idleTimeout) { plugin.idleTimeout = value }
+        if let value = section.duration(PluginKeys.startTimeout) { plugin.startTimeout = value }
+        if let recycle = section.section(PluginKeys.recycle, keys: RecycleKeys.all) {
+            plugin.recycle = .init(
+                runs: recycle.integer(RecycleKeys.runs), age: recycle.duration(RecycleKeys.age), memory: recycle.size(RecycleKeys.memory))
+        }
+        plugin.user = section.string(PluginKeys.user)
+        plugin.settings = section.subtable(PluginKeys.settings) ?? ConfigTable()
+        return plugin
+    }
+
+    private func environment(_ section: SectionReader) -> [String] {
+        let names = section.strings(PluginKeys.env) ?? []
+        for name in names where !isVariableName(name.text) {
+            run.faults.add(name.position, "'env' holds names of variables, found \(ConfigValue(.string(name.text), at: name.position).found)")
+        }
+        return names.map(\.text)
+    }
+
+    /// The library's absolute path; nil after a finding that says where it was looked for.
+    private func find(_ library: String, _ position: SourcePosition) -> String? {
+        let places = library.hasPrefix("/") ? [library] : (folders + [run.folder]).map { Paths.absolute(library, in: $0) }
+        if let found = places.first(where: { run.machine.kind($0) == .file }) { return found }
+        if let other = places.first(where: { run.machine.kind($0) != nil }) {
+            run.faults.add(position, "the library \(other) is no regular file")
+            return nil
+        }
+        let looked = library.hasPrefix("/") ? "there is no library \(library)"
+            : "there is no library \"\(shownName(library))\" in " + (folders + [run.folder]).joined(separator: ", ")
+        let present = folders.flatMap { run.machine.listFolder($0) ?? [] }.filter { $0.hasSuffix(".so") }.sorted()
+        run.faults.add(position, looked, hint: nearestName(Paths.name(of: library), among: present).map { "did you mean '\($0)'?" })
+        return nil
+    }
+}
