@@ -83,7 +83,7 @@ public struct CronError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// The one of `candidates` that looks most like `text`, if any looks alike: at most a third of
 /// its letters differ (Levenshtein distance, case ignored). Long texts are not compared.
-public func nearestName(to text: String, among candidates: some Sequence<String>) -> String? {
+func nearestName(to text: String, among candidates: some Sequence<String>) -> String? {
     let wanted = Array(text.lowercased().unicodeScalars.prefix(65))
     guard !wanted.isEmpty, wanted.count <= 64 else { return nil }
     var best: (name: String, distance: Int)?

@@ -26,6 +26,8 @@ public struct Schedule: Hashable, Sendable {
         }
     }
 
+    init(rule: Rule) { self.rule = rule }
+
     /// The first fire after `instant`; nil: none.
     public func next(after instant: Instant) -> Instant? {
         switch rule {

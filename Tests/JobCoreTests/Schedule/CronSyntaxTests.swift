@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func randomTextIsReadOrRefusedAndNeverTraps() {
-        var random = TestRandom(seed: 0xC405)
+        var random = SeededGenerator(seed: 0xC405)
         let alphabet = Array("0123456789*/-,#?LW@MONFRIJA\u{00DF}\u{0301}")
         var accepted = 0
         for _ in 0..<20_000 {

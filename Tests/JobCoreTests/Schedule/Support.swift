@@ -5,11 +5,15 @@ import Foundation
 enum SystemZones {
     static let folder = "/usr/share/zoneinfo"
 
+    static func bytes(_ name: String) -> [UInt8] {
+        guard let bytes = FileManager.default.contents(atPath: "\(folder)/\(name)") else {
+            fatalError("the tests need \(folder)/\(name)")
+        }
+        return Array(bytes)
+    }
+
     static func zone(_ name: String) -> Zone {
-        guard let bytes = FileManager.default.contents(atPath: "\(folder)/\(name)"),
-            let zone = try? Zone(name: name, tzif: Array(bytes))
-        else { fatalError("the tests need \(folder)/\(name)") }
-        return zone
+        do { return try Zone(name: name, tzif: bytes(name)) } catch { fatalError("\(error)") }
     }
 
     /// Every zone that the database lists, sorted.
@@ -48,17 +52,4 @@ func fires(_ text: String, _ zone: Zone, after: String, count: Int) -> [String] 
         instant = next
     }
     return fires
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014), so that a test's cases are the same every time.
-struct TestRandom: RandomNumberGenerator {
-    var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
 }
