@@ -134,7 +134,8 @@ typedef struct job_str {
 #define JOB_MAX_STATE         262144  /* one state blob */
 #define JOB_MAX_PAYLOAD       262144  /* one payload */
 #define JOB_MAX_KEY           512     /* a unique key, a job's name */
-#define JOB_MAX_ENQUEUES      10000   /* enqueue() calls in one run */
+#define JOB_MAX_ENQUEUES      10000   /* enqueue() calls in one run … */
+#define JOB_MAX_ENQUEUE_BYTES 8388608 /* … and their payloads together */
 
 /* remaining_ms() of a run without a limit. */
 #define JOB_NO_LIMIT INT64_MAX
@@ -246,7 +247,8 @@ struct job_context {
        outcome, if that is a success: all or none. `payload`: JSON, or none. `key`: while a
        run with this key is live in that job, no second one is made; none: no such check.
        `at_us`: not before this instant; 0: at once.
-       Returns JOB_OK, JOB_E_INVALID, JOB_E_TOO_LARGE, or JOB_E_LIMIT (JOB_MAX_ENQUEUES). */
+       Returns JOB_OK, JOB_E_INVALID, JOB_E_TOO_LARGE, or JOB_E_LIMIT
+       (JOB_MAX_ENQUEUES, JOB_MAX_ENQUEUE_BYTES). */
     int32_t (*enqueue)(const job_context *context, job_str job, job_str payload, job_str key, int64_t at_us);
 
     /* For JOB_SNOOZE: when to run again. */

@@ -1,0 +1,57 @@
+// A plugin in C++: an instance per job and settings, exceptions kept inside.
+//
+//   c++ -std=c++17 -O2 -fPIC -shared -fvisibility=hidden -I Sources/JobABI/include -o libHelloCpp.so Examples/hello-cpp/hello.cpp
+#include <exception>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+
+#include "job_abi.h"
+
+namespace {
+
+job_str text(const std::string &s) { return {s.data(), s.size()}; }
+
+class Greeter {
+public:
+    explicit Greeter(job_str settings) : settings_(settings.data, settings.size) {}
+
+    int32_t run(const job_context *context) {
+        if (context->payload.size == 0) throw std::runtime_error("a payload was expected");
+        ++runs_;
+        std::cout << "Hello from C++, settings " << settings_ << std::endl;
+        context->summary(context, text("run " + std::to_string(runs_) + " of this worker"));
+        return JOB_SUCCEEDED;
+    }
+
+private:
+    std::string settings_;
+    int runs_ = 0;
+};
+
+int32_t create(const job_entry *, const job_host *, job_str settings, const job_error *, void **instance) {
+    *instance = new Greeter(settings);
+    return JOB_SUCCEEDED;
+}
+
+int32_t run(void *instance, const job_context *context) {
+    try {
+        return static_cast<Greeter *>(instance)->run(context);
+    } catch (const std::exception &error) {
+        context->fail(context, 1, text(error.what()));
+        return JOB_FAILED;
+    }
+}
+
+void destroy(void *instance) { delete static_cast<Greeter *>(instance); }
+
+const job_entry greet = {
+    sizeof(job_entry), JOB_ENTRY_IDEMPOTENT, 0, 0, JOB_STR_INIT("greet"), JOB_STR_INIT("Says hello."),
+    {}, {}, JOB_STR_INIT("{\"type\":\"object\"}"), nullptr, nullptr, create, run, destroy};
+
+const job_plugin plugin = {sizeof(job_plugin), 1, JOB_STR_INIT("hello-cpp"), JOB_STR_INIT("1.0.0"),
+                           JOB_STR_INIT("An example in C++."), [](uint32_t) { return &greet; }};
+
+} // namespace
+
+const job_plugin *job_plugin_v1(void) { return &plugin; }

@@ -1,0 +1,30 @@
+// What the worker needs of Linux that Swift cannot call: variadic functions, C's streams.
+// Functions return 0 or a descriptor, or -1 with errno set.
+#ifndef CLINUX_WORKER_H
+#define CLINUX_WORKER_H
+
+#include <stdint.h>
+
+/// Orphaned grandchildren become this process's children instead of init's.
+int clw_become_subreaper(void);
+/// No exec in this process or below gains privileges. Cannot be undone.
+int clw_no_new_privs(void);
+/// Duplicates `fd` to the lowest free number >= `minimum`, close-on-exec.
+int clw_dup_above(int fd, int minimum);
+/// Whether `fd` is a stream socket: 1 or 0.
+int clw_is_stream_socket(int fd);
+/// A non-blocking, close-on-exec event counter on the lowest free number >= `minimum`.
+int clw_event_above(int minimum);
+
+#define CLW_LIMIT_DATA 1
+#define CLW_LIMIT_FILES 2
+#define CLW_LIMIT_CORE 3
+/// Sets soft and hard limit of this process.
+int clw_set_limit(int which, uint64_t value);
+
+/// stdout and stderr of C hand on every line as soon as it is complete.
+void clw_line_buffered_output(void);
+/// Writes out what C's stdout and stderr still hold.
+void clw_flush_output(void);
+
+#endif

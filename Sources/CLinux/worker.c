@@ -1,0 +1,54 @@
+#define _GNU_SOURCE
+#include "clinux_worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int clw_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+int clw_no_new_privs(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
+
+int clw_dup_above(int fd, int minimum) { return fcntl(fd, F_DUPFD_CLOEXEC, minimum); }
+
+int clw_is_stream_socket(int fd) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+
+int clw_event_above(int minimum) {
+    int low = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (low < 0) return -1;
+    int high = fcntl(low, F_DUPFD_CLOEXEC, minimum);
+    int reason = errno;
+    close(low);
+    errno = reason;
+    return high;
+}
+
+int clw_set_limit(int which, uint64_t value) {
+    struct rlimit limit = {.rlim_cur = (rlim_t)value, .rlim_max = (rlim_t)value};
+    switch (which) {
+    case CLW_LIMIT_DATA: return setrlimit(RLIMIT_DATA, &limit);
+    case CLW_LIMIT_FILES: return setrlimit(RLIMIT_NOFILE, &limit);
+    case CLW_LIMIT_CORE: return setrlimit(RLIMIT_CORE, &limit);
+    default: errno = EINVAL; return -1;
+    }
+}
+
+void clw_line_buffered_output(void) {
+    // stderr too: unbuffered, it would write every piece of a printf by itself.
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
+}
+
+void clw_flush_output(void) {
+    fflush(stdout);
+    fflush(stderr);
+}

@@ -1,0 +1,68 @@
+import CLinux
+import Glibc
+import JobCore
+
+/// The socket to the supervisor.
+///
+/// It lives on a high number, where a plugin that closes "descriptors 3 to 100" or whose
+/// library reuses a low number does not meet it. If it is lost all the same, the worker ends
+/// with its own exit code: a run whose result cannot be told must not go on.
+struct Channel: Sendable {
+    static let lowestDescriptor: Int32 = 500
+    private let socket: Int32
+
+    /// Closes `low` once it has been moved.
+    init?(takingOver low: Int32) {
+        let high = Channel.moveUp(low)
+        guard high >= 0 else { return nil }
+        close(low)
+        socket = high
+    }
+
+    private static func moveUp(_ low: Int32) -> Int32 {
+        let high = clw_dup_above(low, lowestDescriptor)
+        // A limit below 500 descriptors: as high as it goes.
+        return high >= 0 ? high : clw_dup_above(low, 32)
+    }
+
+    /// Blocks until all is written.
+    func send(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { all in
+            var rest = all
+            while let base = rest.baseAddress, !rest.isEmpty {
+                // MSG_NOSIGNAL: what SIGPIPE does in this process is the plugin's choice.
+                let count = Glibc.send(socket, base, rest.count, Int32(MSG_NOSIGNAL))
+                if count >= 0 {
+                    rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+                } else if errno == EAGAIN {
+                    waitUntilWritable()
+                } else if errno != EINTR {
+                    quit(errno == EPIPE || errno == ECONNRESET ? .supervisorGone : .socketLost)
+                }
+            }
+        }
+    }
+
+    /// Blocks until something has arrived. Ends the process when nothing ever will.
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        while true {
+            let count = recv(socket, buffer.baseAddress, buffer.count, 0)
+            if count > 0 { return count }
+            if count == 0 { quit(.supervisorGone) }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: wait(for: POLLIN)
+            case ECONNRESET: quit(.supervisorGone)
+            default: quit(.socketLost)
+            }
+        }
+    }
+
+    // The supervisor may have made its end non-blocking, which the two ends do not share; a
+    // plugin that gets hold of this one could.
+    private func waitUntilWritable() { wait(for: POLLOUT) }
+    private func wait(for events: Int32) {
+        var entry = pollfd(fd: socket, events: Int16(events), revents: 0)
+        _ = poll(&entry, 1, -1)
+    }
+}

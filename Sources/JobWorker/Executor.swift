@@ -1,0 +1,173 @@
+import CLinux
+import Glibc
+import JobABI
+import JobCore
+
+/// The main thread: does what the inbox says, in order, and calls the plugin.
+final class Executor {
+    private struct Instance {
+        let job: String
+        let entryID: String
+        let settings: Bytes
+        /// nil: the plugin has no such entry.
+        let entry: LoadedLibrary.Entry?
+        var isCreated = false
+        var pointer: UnsafeMutableRawPointer?
+    }
+
+    private let plugin: LoadedLibrary
+    private let inbox: Inbox
+    private let output: Output
+    private let session: RunSession
+    private var instances: [UInt32: Instance] = [:]
+
+    init(plugin: LoadedLibrary, name: String, inbox: Inbox, output: Output) {
+        self.plugin = plugin
+        self.inbox = inbox
+        self.output = output
+        session = RunSession(pluginName: name, inbox: inbox, output: output)
+    }
+
+    func serve() -> Never {
+        while true {
+            // A result waits for the next run's `started`, so that a burst of short runs costs
+            // one write each; it goes out as soon as there is nothing else to do.
+            guard let order = inbox.nextIfThere() else {
+                output.flush()
+                perform(inbox.next())
+                continue
+            }
+            perform(order)
+        }
+    }
+
+    private func perform(_ order: Inbox.Order) {
+        switch order {
+        case .load: quit(.protocolError)
+        case .validate(let requestID, let entry, let settings):
+            output.send(.validated(requestID: requestID, error: validate(entry, settings)))
+        case .settings(let frame): remember(frame)
+        case .run(let frame): run(frame)
+        case .giveBack(let run): output.sendSoon(.returned(run: run))
+        case .shutdown: shutDown()
+        }
+    }
+
+    private func shutDown() -> Never {
+        for instance in instances.values { destroy(instance) }
+        clw_flush_output()
+        output.flush()
+        quit(.shutdown)
+    }
+
+    // MARK: instances
+
+    private func remember(_ frame: SettingsFrame) {
+        if let old = instances.removeValue(forKey: frame.instance) { destroy(old) }
+        instances[frame.instance] = Instance(
+            job: frame.job, entryID: frame.entry, settings: frame.settings, entry: plugin.entries[frame.entry])
+    }
+
+    private func destroy(_ instance: Instance) {
+        guard instance.isCreated, let destroy = instance.entry?.raw.pointee.destroy else { return }
+        destroy(instance.pointer)
+    }
+
+    private func unknownEntry(_ id: String) -> String {
+        "plugin '\(plugin.descriptor.id)' has no entry '\(id)' (it has: \(plugin.entries.keys.sorted().joined(separator: ", ")))"
+    }
+
+    private func validate(_ entryID: String, _ settings: Bytes) -> String? {
+        guard let entry = plugin.entries[entryID] else { return unknownEntry(entryID) }
+        guard let validate = entry.raw.pointee.validate else { return nil }
+        var reason = ""
+        let code = settings.withJobStr { settings in
+            collectingError(into: &reason) { validate(entry.raw, settings, $0) }
+        }
+        clw_flush_output()
+        if code == JOB_SUCCEEDED { return nil }
+        return reason.isEmpty ? "the entry refuses these settings without a reason" : reason
+    }
+
+    /// Lends the plugin a place for its reason.
+    private func collectingError(into reason: inout String, _ body: (UnsafePointer<job_error>) -> Int32) -> Int32 {
+        withUnsafeMutablePointer(to: &reason) { place in
+            var error = job_error()
+            error.struct_size = UInt32(MemoryLayout<job_error>.size)
+            error.host_data = UnsafeMutableRawPointer(place)
+            error.set = { error, reason in
+                error?.pointee.host_data?.assumingMemoryBound(to: String.self).pointee =
+                    Text.clean(reason, limit: Text.maximum)
+            }
+            return withUnsafePointer(to: error, body)
+        }
+    }
+
+    // MARK: runs
+
+    private func run(_ frame: RunFrame) {
+        guard let instance = instances[frame.instance] else { quit(.protocolError) }
+        output.send(.started(run: frame.run))
+        let cpuBefore = Clocks.cpu()
+        var result = execute(frame, instance)
+        result.cpu = Clocks.cpu() - cpuBefore
+        inbox.runEnded()
+        clw_flush_output()
+        output.sendSoon(.result(result))
+    }
+
+    private func execute(_ frame: RunFrame, _ instance: Instance) -> RunResult {
+        guard let entry = instance.entry, let run = entry.raw.pointee.run else {
+            return RunResult(run: frame.run, code: .badSettings, text: unknownEntry(instance.entryID))
+        }
+        session.begin(frame)
+        if let refusal = createIfNeeded(frame, instance, entry) { return refusal }
+        let pointer = instances[frame.instance]?.pointer
+        let code = session.withContext(frame, job: instance.job) { run(pointer, $0) }
+        return session.end(code: code)
+    }
+
+    /// nil: there is an instance now.
+    private func createIfNeeded(
+        _ frame: RunFrame, _ instance: Instance, _ entry: LoadedLibrary.Entry
+    ) -> RunResult? {
+        guard !instance.isCreated else { return nil }
+        var pointer: UnsafeMutableRawPointer?
+        if let create = entry.raw.pointee.create {
+            var reason = ""
+            let code = instance.settings.withJobStr { settings in
+                collectingError(into: &reason) { create(entry.raw, session.host, settings, $0, &pointer) }
+            }
+            guard code == JOB_SUCCEEDED else {
+                let result: ResultCode =
+                    switch code {
+                    case JOB_BAD_SETTINGS: .badSettings
+                    case JOB_RETRY: .retry
+                    default: .failed
+                    }
+                let text = reason.isEmpty ? "create returned \(code) without a reason" : reason
+                return RunResult(run: frame.run, code: result, text: text)
+            }
+        }
+        instances[frame.instance]?.isCreated = true
+        instances[frame.instance]?.pointer = pointer
+        return nil
+    }
+}
+
+/// The process's clocks.
+enum Clocks {
+    /// Of all threads of this process.
+    static func cpu() -> Duration { read(CLOCK_PROCESS_CPUTIME_ID) }
+    /// Since boot; goes on during suspend.
+    static func monotonic() -> MonotonicInstant {
+        MonotonicInstant(microseconds: read(CLOCK_BOOTTIME).microseconds)
+    }
+    static func wall() -> Instant { .epoch + read(CLOCK_REALTIME) }
+
+    private static func read(_ clock: clockid_t) -> Duration {
+        var time = timespec()
+        clock_gettime(clock, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+}

@@ -1,0 +1,274 @@
+import JobABI
+import JobCore
+import Synchronization
+
+/// The host's side of `job_context`: what a run says is checked, bounded and handed on.
+/// One object serves all runs of the process; calls that come when no run is under way (a
+/// thread of the plugin that outlived its run) are dropped.
+final class RunSession: Sendable {
+    private struct State {
+        var run: RunID?
+        var failCode: Int32 = 0
+        var text = ""
+        var items: UInt64 = 0
+        var snoozeUntil: Instant?
+        var retryNotBefore: Instant?
+        var stateOnSuccess: StateBlob?
+        var stateAlways: StateBlob?
+        var enqueues = 0
+        var enqueuedBytes = 0
+        var progress = ProgressGate()
+    }
+
+    private let state = Mutex(State())
+    private let deadline = Atomic<Int64>(.max)
+    private let inbox: Inbox
+    private let output: Output
+    private let hostTable: HostTable
+
+    init(pluginName: String, inbox: Inbox, output: Output) {
+        self.inbox = inbox
+        self.output = output
+        hostTable = HostTable(name: pluginName)
+    }
+
+    var host: UnsafePointer<job_host> { hostTable.pointer }
+
+    // MARK: the executor's side
+
+    /// The limit counts from here: the `started` frame has just been written.
+    func begin(_ frame: RunFrame) {
+        let limited = frame.timeout > .zero
+        deadline.store(
+            limited ? (Clocks.monotonic() + frame.timeout).microseconds : .max, ordering: .releasing)
+        state.withLock {
+            $0 = State()
+            $0.run = frame.run
+        }
+    }
+
+    func withContext(_ frame: RunFrame, job: String, _ body: (UnsafePointer<job_context>) -> Int32) -> Int32 {
+        job.withJobStr { job in
+            frame.trigger.rawValue.withJobStr { trigger in
+                frame.idempotencyKey.withJobStr { key in
+                    frame.payload.withJobStr { payload in
+                        frame.state.withJobStr { stored in
+                            var context = ContextTable.template
+                            context.attempt = frame.attempt
+                            context.run_id = frame.run.value
+                            context.fire_time_us = frame.fireTime.microseconds
+                            context.deadline_us =
+                                frame.timeout > .zero ? (Clocks.wall() + frame.timeout).microseconds : 0
+                            context.fence = frame.fence
+                            context.idempotency_key = key
+                            context.trigger = trigger
+                            context.job = job
+                            context.payload = payload
+                            context.host = host
+                            return call(context, StoredState(version: frame.stateVersion, bytes: stored), body)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// `host_data` leads from the plugin's calls to this session and the run's stored state.
+    private func call(
+        _ template: job_context, _ stored: StoredState, _ body: (UnsafePointer<job_context>) -> Int32
+    ) -> Int32 {
+        var link = ContextLink(session: Unmanaged.passUnretained(self), stored: stored)
+        return withUnsafeMutablePointer(to: &link) { link in
+            var context = template
+            context.host_data = UnsafeMutableRawPointer(link)
+            return withUnsafePointer(to: context, body)
+        }
+    }
+
+    func end(code: Int32) -> RunResult {
+        state.withLock { state in
+            let run = state.run ?? RunID(0)
+            var result = RunResult(
+                run: run, code: .failed, failCode: state.failCode, text: state.text,
+                snoozeUntil: state.snoozeUntil, retryNotBefore: state.retryNotBefore, items: state.items,
+                stateOnSuccess: state.stateOnSuccess, stateAlways: state.stateAlways)
+            if let known = UInt8(exactly: code).flatMap(ResultCode.init(rawValue:)) {
+                result.code = known
+            } else if result.text.isEmpty {
+                result.text = "run returned \(code), which is no result code"
+            }
+            if result.code == .snooze, result.snoozeUntil == nil {
+                result.code = .failed
+                result.text = "run returned JOB_SNOOZE without snooze_until()"
+            }
+            if let last = state.progress.rest() {
+                output.sendSoon(.progress(run: run, done: last.done, total: last.total, text: last.text))
+            }
+            state = State()
+            return result
+        }
+    }
+
+    // MARK: the plugin's side; any of its threads
+
+    var isCancelled: Bool { inbox.isCancelled }
+    var cancelDescriptor: Int32 { inbox.cancelDescriptor }
+
+    var remainingMilliseconds: Int64 {
+        let end = deadline.load(ordering: .acquiring)
+        guard end != .max else { return .max }
+        // Rounded up: 0 means that it has passed.
+        return max(0, (end.saturatingSubtract(Clocks.monotonic().microseconds)).saturatingAdd(999) / 1_000)
+    }
+
+    func progress(_ done: UInt64, _ total: UInt64, _ text: job_str) {
+        let text = Text.clean(text, limit: Text.maximum)
+        let now = Clocks.monotonic()
+        let due = state.withLock { state in
+            state.run.flatMap { run in
+                state.progress.offer(.init(done: done, total: total, text: text), at: now).map { (run, $0) }
+            }
+        }
+        if let (run, value) = due {
+            output.send(.progress(run: run, done: value.done, total: value.total, text: value.text))
+        }
+    }
+
+    func log(_ level: Int32, _ text: job_str, _ fields: job_str) {
+        guard let run = current else { return }
+        let level = UInt8(exactly: level).flatMap(LogLevel.init(rawValue:)) ?? .info
+        var kept: Bytes = []
+        if fields.size > 0, fields.size <= UInt64(JOB_MAX_FIELDS), let bytes = fields.bytes,
+            JSONCheck.kind(of: bytes) == .object
+        {
+            kept = Bytes(bytes)
+        }
+        output.send(.log(run: run, level: level, text: Text.clean(text, limit: Text.maximum), fields: kept))
+    }
+
+    func summary(_ text: job_str) {
+        let text = Text.clean(text, limit: Text.maximum)
+        state.withLock { $0.text = text }
+    }
+
+    func fail(_ code: Int32, _ text: job_str) {
+        let text = Text.clean(text, limit: Text.maximum)
+        state.withLock {
+            $0.failCode = code
+            $0.text = text
+        }
+    }
+
+    func putState(_ version: UInt32, _ bytes: job_str, _ when: Int32) -> Int32 {
+        guard version > 0, when == JOB_STATE_ON_SUCCESS || when == JOB_STATE_ALWAYS else { return JOB_E_INVALID }
+        guard bytes.size <= UInt64(wireMaxStateBytes) else { return JOB_E_TOO_LARGE }
+        guard let copied = bytes.bytes.map(Bytes.init) else { return JOB_E_INVALID }
+        let blob = StateBlob(version: version, bytes: copied)
+        state.withLock { state in
+            if when == JOB_STATE_ALWAYS {
+                state.stateAlways = blob
+            } else {
+                state.stateOnSuccess = blob
+            }
+        }
+        return JOB_OK
+    }
+
+    func items(_ count: UInt64) {
+        state.withLock { state in
+            let (sum, overflow) = state.items.addingReportingOverflow(count)
+            state.items = overflow ? .max : sum
+        }
+    }
+
+    func enqueue(_ job: job_str, _ payload: job_str, _ key: job_str, _ at: Int64) -> Int32 {
+        guard job.size <= UInt64(JOB_MAX_KEY), key.size <= UInt64(JOB_MAX_KEY),
+            payload.size <= UInt64(JOB_MAX_PAYLOAD)
+        else { return JOB_E_TOO_LARGE }
+        guard let name = Text.exact(job), !name.isEmpty, let key = Text.exact(key), at >= 0,
+            let bytes = payload.bytes, bytes.isEmpty || JSONCheck.kind(of: bytes) != nil
+        else { return JOB_E_INVALID }
+        let admitted = state.withLock { state -> RunID? in
+            guard let run = state.run, state.enqueues < Int(JOB_MAX_ENQUEUES),
+                state.enqueuedBytes + bytes.count <= Int(JOB_MAX_ENQUEUE_BYTES)
+            else { return nil }
+            state.enqueues += 1
+            state.enqueuedBytes += bytes.count
+            return run
+        }
+        guard let admitted else { return JOB_E_LIMIT }
+        let request = EnqueueRequest(
+            job: name, payload: Bytes(bytes), key: key, at: at == 0 ? nil : Instant(microseconds: at))
+        output.sendSoon(.enqueue(run: admitted, request))
+        return JOB_OK
+    }
+
+    func snooze(until at: Int64) { state.withLock { $0.snoozeUntil = Instant(microseconds: at) } }
+    func retry(notBefore at: Int64) { state.withLock { $0.retryNotBefore = Instant(microseconds: at) } }
+
+    func metric(
+        _ kind: MetricSample.Kind, _ name: job_str, _ labels: UnsafePointer<job_str>?, _ count: UInt32,
+        _ value: Double
+    ) -> Int32 {
+        guard let run = current, value.isFinite, count <= 8, count == 0 || labels != nil else { return JOB_E_INVALID }
+        if kind == .counter, value < 0 { return JOB_E_INVALID }
+        let limit = UInt64(JOB_MAX_ID)
+        guard name.size <= limit else { return JOB_E_TOO_LARGE }
+        guard let name = Text.exact(name), MetricName.isValid(name) else { return JOB_E_INVALID }
+        var pairs: [String: String] = [:]
+        for index in 0 ..< Int(count) {
+            guard let labels else { return JOB_E_INVALID }
+            let (label, text) = (labels[2 * index], labels[2 * index + 1])
+            guard label.size <= limit, text.size <= limit else { return JOB_E_TOO_LARGE }
+            guard let label = Text.exact(label), MetricName.isValid(label), let text = Text.exact(text),
+                pairs.updateValue(text, forKey: label) == nil
+            else { return JOB_E_INVALID }
+        }
+        output.sendSoon(.metric(run: run, MetricSample(kind: kind, name: name, labels: pairs, value: value)))
+        return JOB_OK
+    }
+
+    private var current: RunID? { state.withLock { $0.run } }
+}
+
+/// Lets at most 20 reports a second through and keeps the last one that had to wait.
+struct ProgressGate {
+    struct Report {
+        var done: UInt64
+        var total: UInt64
+        var text: String
+    }
+    private static let spacing = Duration.milliseconds(50)
+    private var lastSent: MonotonicInstant?
+    private var waiting: Report?
+
+    /// What to send now, if anything.
+    mutating func offer(_ report: Report, at now: MonotonicInstant) -> Report? {
+        if let lastSent, now - lastSent < ProgressGate.spacing {
+            waiting = report
+            return nil
+        }
+        lastSent = now
+        waiting = nil
+        return report
+    }
+
+    /// At the end of the run: the last report, unless it has been sent.
+    mutating func rest() -> Report? {
+        defer { waiting = nil }
+        return waiting
+    }
+}
+
+enum MetricName {
+    /// [a-zA-Z_][a-zA-Z0-9_]*
+    static func isValid(_ name: String) -> Bool {
+        guard let first = name.utf8.first, !isDigit(first) else { return false }
+        return name.utf8.allSatisfy { isDigit($0) || isLetter($0) || $0 == UInt8(ascii: "_") }
+    }
+    private static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+    private static func isLetter(_ byte: UInt8) -> Bool {
+        let lower = byte | 0x20
+        return lower >= UInt8(ascii: "a") && lower <= UInt8(ascii: "z")
+    }
+}
