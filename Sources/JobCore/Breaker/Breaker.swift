@@ -52,7 +52,7 @@ public struct Breaker: Hashable, Sendable {
     }
 
     /// `policy.failures` and `policy.successes` beyond this count as this, which bounds what is remembered.
-    public static let maximumCount = 1_000
+    public static let maximumCount = 10_000
 
     public private(set) var policy: BreakerPolicy
     public private(set) var mode: Mode = .closed
@@ -319,8 +319,8 @@ extension Breaker {
         reason = String(fields[7])
     }
 
-    /// 1,000 instants of 20 digits, a reason, and room to spare.
-    private static let longestEncoding = 32 << 10
+    /// 10,000 instants of 20 digits, a reason, and room to spare.
+    private static let longestEncoding = 256 << 10
 
     private static func field(_ instant: Instant?) -> String { instant.map { String($0.microseconds) } ?? "-" }
 

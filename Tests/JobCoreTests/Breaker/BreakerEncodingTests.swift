@@ -79,9 +79,9 @@ struct BreakerEncodingTests {
     @Test("hostile text is refused", arguments: [
         "", "1", "2|closed|-|-|1|0||", "1|closed|-|-|1|0|", "1|ajar|-|-|1|0||", "1|closed|5|-|1|0||", "1|open|-|-|1|0||",
         "1|open|x|-|1|0||", "1|closed|-||1|0||", "1|closed|-|-|-1|0||", "1|closed|-|-|9223372036854775807|0||",
-        "1|closed|-|-|99999999999999999999|0||", "1|closed|-|-|1|-1||", "1|closed|-|-|1|1001||", "1|closed|-|-|1|0|a,b|",
-        "1|closed|-|-|1|0|\(Array(repeating: "1", count: 1_001).joined(separator: ","))|",
-        "1|closed|-|-|1|0||\(String(repeating: "x", count: 501))", String(repeating: "|", count: 100_000),
+        "1|closed|-|-|99999999999999999999|0||", "1|closed|-|-|1|-1||", "1|closed|-|-|1|10001||", "1|closed|-|-|1|0|a,b|",
+        "1|closed|-|-|1|0|\(Array(repeating: "1", count: 10_001).joined(separator: ","))|",
+        "1|closed|-|-|1|0||\(String(repeating: "x", count: 501))", String(repeating: "|", count: 300_000),
     ])
     func hostile(text: String) { #expect(Breaker(encoded: text, policy: usual) == nil) }
 
@@ -91,7 +91,7 @@ struct BreakerEncodingTests {
         var accepted = 0
         for _ in 0..<5_000 {
             var bytes = Array("1|open|170000000|-170000|12|1|1,2,3|x".utf8)
-            for _ in 0..<Int.random(in: 1...3, using: &random) {
+            for _ in 0..<Int.random(in: 1...2, using: &random) {
                 bytes[Int.random(in: bytes.indices, using: &random)] = UInt8.random(in: 0...255, using: &random)
             }
             guard var breaker = Breaker(encoded: String(decoding: bytes, as: UTF8.self), policy: usual) else { continue }

@@ -1,0 +1,183 @@
+import Glibc
+import JobCore
+
+/// What `Doctor` judges.
+public struct DoctorFacts: Sendable {
+    public struct StateDir: Hashable, Sendable {
+        public enum Access: Hashable, Sendable {
+            case missing(canBeMade: Bool)
+            case notAFolder
+            case notWritable(String)
+            /// Permission bits.
+            case writable(mode: UInt32)
+        }
+        public var path: String
+        public var access: Access
+        /// pid of the host that lives there.
+        public var holder: Int32?
+        public init(path: String, access: Access, holder: Int32? = nil) {
+            self.path = path
+            self.access = access
+            self.holder = holder
+        }
+    }
+
+    public struct Disk: Hashable, Sendable {
+        /// For an ordinary user.
+        public var freeBytes: UInt64
+        /// nil: the file system does not count them.
+        public var freeInodes: UInt64?
+        public init(freeBytes: UInt64, freeInodes: UInt64?) {
+            self.freeBytes = freeBytes
+            self.freeInodes = freeInodes
+        }
+    }
+
+    public enum Worker: Hashable, Sendable {
+        case missing(String)
+        case notExecutable(String)
+        case silent(String, why: String)
+        case answered(String, version: String, expected: String)
+    }
+
+    public enum Check: Hashable, Sendable {
+        case passed(String)
+        case failed(String)
+        case skipped(String)
+    }
+
+    public var stateDir: StateDir
+    public var disk: Disk?
+    public var timeZoneProblem: String?
+    public var worker: Worker
+    public var descriptorLimit: UInt64
+    public var maxWorkers: Int
+    public var wall: Instant
+    /// By the kernel's account; nil: it does not say.
+    public var isClockSynchronised: Bool?
+    public var store: Check
+    /// Of a build of the whole config; nil: there is none to judge.
+    public var config: ReloadReport?
+    public init(
+        stateDir: StateDir, disk: Disk?, timeZoneProblem: String?, worker: Worker, descriptorLimit: UInt64,
+        maxWorkers: Int, wall: Instant, isClockSynchronised: Bool?, store: Check, config: ReloadReport?
+    ) {
+        self.stateDir = stateDir
+        self.disk = disk
+        self.timeZoneProblem = timeZoneProblem
+        self.worker = worker
+        self.descriptorLimit = descriptorLimit
+        self.maxWorkers = maxWorkers
+        self.wall = wall
+        self.isClockSynchronised = isClockSynchronised
+        self.store = store
+        self.config = config
+    }
+}
+
+/// What only other rooms can find out.
+public struct DoctorCollaborators: Sendable {
+    /// The version a worker binary prints; throws with a sentence if it does not start.
+    public var workerVersion: @Sendable (_ path: String) async throws -> String
+    /// Opens the store and closes it again; a sentence about it.
+    public var openStore: @Sendable () async throws -> String
+    /// Reads a zone of the tz database; throws with the reason.
+    public var readZone: @Sendable (_ name: String) throws -> Void
+    /// What the kernel says (adjtimex(2)); nil: not known.
+    public var isClockSynchronised: @Sendable () -> Bool?
+    public init(
+        workerVersion: @escaping @Sendable (String) async throws -> String,
+        openStore: @escaping @Sendable () async throws -> String,
+        readZone: @escaping @Sendable (String) throws -> Void,
+        isClockSynchronised: @escaping @Sendable () -> Bool? = { nil }
+    ) {
+        self.isClockSynchronised = isClockSynchronised
+        self.workerVersion = workerVersion
+        self.openStore = openStore
+        self.readZone = readZone
+    }
+}
+
+extension DoctorFacts {
+    /// Looks at this machine. Writes nothing but a probe file in `stateDir`, which it removes.
+    public static func gather(
+        stateDir: String, workerPath: String, version: String, maxWorkers: Int, config: ReloadReport?, now: Instant,
+        collaborators: DoctorCollaborators
+    ) async -> DoctorFacts {
+        let folder = lookAtStateDir(stateDir)
+        return DoctorFacts(
+            stateDir: folder, disk: disk(nearestFolder(stateDir)),
+            timeZoneProblem: zoneProblem(collaborators.readZone),
+            worker: await lookAtWorker(workerPath, expected: version, collaborators.workerVersion),
+            descriptorLimit: descriptorLimit(), maxWorkers: maxWorkers, wall: now,
+            isClockSynchronised: collaborators.isClockSynchronised(),
+            store: await openStore(folder, collaborators.openStore), config: config)
+    }
+
+    static func lookAtStateDir(_ path: String) -> StateDir {
+        var found = stat()
+        guard stat(path, &found) == 0 else {
+            return StateDir(path: path, access: .missing(canBeMade: access(nearestFolder(path), W_OK | X_OK) == 0))
+        }
+        guard found.st_mode & S_IFMT == S_IFDIR else { return StateDir(path: path, access: .notAFolder) }
+        // Tried, not asked: a read-only mount and access lists say no only then.
+        let probe = path + "/.doctor.\(getpid())"
+        let descriptor = open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else {
+            return StateDir(path: path, access: .notWritable(String(cString: strerror(errno))))
+        }
+        _ = close(descriptor)
+        _ = unlink(probe)
+        return StateDir(path: path, access: .writable(mode: found.st_mode & 0o7777), holder: StateLock.holder(stateDir: path))
+    }
+
+    static func disk(_ path: String) -> Disk? {
+        var found = statvfs()
+        guard statvfs(path, &found) == 0 else { return nil }
+        let (bytes, overflow) = UInt64(found.f_bavail).multipliedReportingOverflow(by: UInt64(found.f_frsize))
+        return Disk(freeBytes: overflow ? .max : bytes, freeInodes: found.f_files == 0 ? nil : UInt64(found.f_favail))
+    }
+
+    /// The path itself, or the closest parent that is there.
+    static func nearestFolder(_ path: String) -> String {
+        var path = path
+        var found = stat()
+        while stat(path, &found) != 0, let slash = path.lastIndex(of: "/"), path.count > 1 {
+            path = slash == path.startIndex ? "/" : String(path[..<slash])
+        }
+        return path
+    }
+
+    /// One that never changes and one with daylight saving time.
+    static func zoneProblem(_ read: @Sendable (String) throws -> Void) -> String? {
+        for name in ["Etc/UTC", "Europe/Berlin", "America/New_York"] {
+            do { try read(name) } catch { return "\(name): \(error)" }
+        }
+        return nil
+    }
+
+    static func lookAtWorker(
+        _ path: String, expected: String, _ version: @Sendable (String) async throws -> String
+    ) async -> Worker {
+        var found = stat()
+        guard stat(path, &found) == 0, found.st_mode & S_IFMT == S_IFREG else { return .missing(path) }
+        guard access(path, X_OK) == 0 else { return .notExecutable(path) }
+        do {
+            return .answered(path, version: try await version(path), expected: expected)
+        } catch {
+            return .silent(path, why: "\(error)")
+        }
+    }
+
+    static func openStore(_ folder: StateDir, _ open: @Sendable () async throws -> String) async -> Check {
+        if case .missing = folder.access { return .skipped("state_dir is not there yet") }
+        do { return .passed(try await open()) } catch { return .failed("\(error)") }
+    }
+
+    static func descriptorLimit() -> UInt64 {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 0 }
+        return UInt64(limit.rlim_cur)
+    }
+
+}

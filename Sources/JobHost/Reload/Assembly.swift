@@ -1,0 +1,160 @@
+import JobConfig
+import JobCore
+
+/// What became of one plugin of a new config.
+enum PluginVerdict: Sendable {
+    /// Serves these jobs; `faults`: its other jobs are refused (only where nothing old could go on).
+    case serves(LoadedPlugin, [String: ResolvedJob], faults: [String: [String]])
+    /// With what serves now, if anything does, it goes on. `faults`: of single jobs, with the reasons.
+    case refused(String, faults: [String: [String]])
+}
+
+/// Puts a generation together from the plugins' verdicts, and says what changed. Pure.
+struct Assembly {
+    let generation: Generation
+    private let previous: Generation?
+    private let config: HostConfig
+    /// Refused plugins, whatever goes on in their place.
+    private var refusals: [String: (reason: String, faults: [String: [String]])] = [:]
+    /// Refused jobs of plugins that serve.
+    private var jobFaults: [String: [String]] = [:]
+    private var warnings: [String] = []
+
+    init(
+        number: Int64, config: HostConfig, environment: [String: String], previous: Generation?,
+        verdicts: [String: PluginVerdict]
+    ) {
+        self.previous = previous
+        self.config = config
+        let verdicts = Self.tied(verdicts, config, previous)
+        var plugins: [String: LoadedPlugin] = [:]
+        var jobs: [String: ResolvedJob] = [:]
+        for (name, verdict) in verdicts {
+            switch verdict {
+            case .serves(let plugin, let served, let faults):
+                plugins[name] = plugin
+                jobs.merge(served) { _, new in new }
+                jobFaults.merge(faults) { _, new in new }
+            case .refused(let reason, let faults):
+                refusals[name] = (reason, faults)
+            }
+        }
+        // The old ones go on, but for jobs that another plugin has taken over.
+        for name in refusals.keys {
+            guard let old = previous?.plugins[name] else { continue }
+            plugins[name] = old
+            for job in previous?.jobs.values ?? [:].values where job.config.plugin == name && jobs[job.config.name] == nil {
+                jobs[job.config.name] = job
+            }
+        }
+        generation = Generation(
+            number: number, config: Self.effective(config, plugins: plugins, jobs: jobs), plugins: plugins, jobs: jobs,
+            pools: PoolPlan.pools(
+                plugins: plugins, jobs: jobs, hostLimit: config.host.maxWorkers, environment: environment))
+        warnings = Self.warnings(generation, environment)
+    }
+
+    /// A job that moves to a refused plugin would be nowhere: the plugin it leaves is refused
+    /// with it.
+    private static func tied(
+        _ verdicts: [String: PluginVerdict], _ config: HostConfig, _ previous: Generation?
+    ) -> [String: PluginVerdict] {
+        guard let previous else { return verdicts }
+        var verdicts = verdicts
+        var isStable = false
+        while !isStable {
+            isStable = true
+            for job in config.jobs.values.sorted(by: { $0.name < $1.name }) {
+                guard let old = previous.jobs[job.name]?.config.plugin, old != job.plugin,
+                    case .refused = verdicts[job.plugin], case .serves = verdicts[old], previous.plugins[old] != nil
+                else { continue }
+                let reason = "its job '\(job.name)' moves to plugin '\(job.plugin)', which was refused"
+                verdicts[old] = .refused(reason, faults: [:])
+                isStable = false
+            }
+        }
+        return verdicts
+    }
+
+    /// The config as it is in force: refused plugins and their jobs as they were.
+    private static func effective(
+        _ config: HostConfig, plugins: [String: LoadedPlugin], jobs: [String: ResolvedJob]
+    ) -> HostConfig {
+        var config = config
+        config.plugins = plugins.mapValues(\.config)
+        config.jobs = jobs.mapValues(\.config)
+        return config
+    }
+
+    private static func warnings(_ generation: Generation, _ environment: [String: String]) -> [String] {
+        var warnings: [String] = []
+        for (name, plugin) in generation.plugins.sorted(by: { $0.key < $1.key }) {
+            if !plugin.problem.isEmpty { warnings.append("plugin '\(name)': \(plugin.problem)") }
+            for variable in plugin.config.environment where environment[variable] == nil {
+                warnings.append("plugin '\(name)': \(variable) of its env is not set in the host's environment")
+            }
+        }
+        for (name, job) in generation.jobs.sorted(by: { $0.key < $1.key }) {
+            if case .after(let other) = job.schedule, generation.jobs[other] == nil {
+                warnings.append("job '\(name)' runs after '\(other)', which is not there now: it will not run")
+            }
+        }
+        return warnings
+    }
+
+    // MARK: Report
+
+    func report(at instant: Instant) -> ReloadReport {
+        ReloadReport(
+            generation: generation.number, at: instant, accepted: true, warnings: warnings,
+            plugins: pluginNames.map(line(plugin:)), jobs: jobNames.map(line(job:)))
+    }
+
+    private var pluginNames: [String] { Set(config.plugins.keys).union(previous?.plugins.keys ?? [:].keys).sorted() }
+    private var jobNames: [String] { Set(config.jobs.keys).union(previous?.jobs.keys ?? [:].keys).sorted() }
+
+    private func line(plugin name: String) -> ReloadReport.PluginLine {
+        let old = previous?.plugins[name]
+        if let refusal = refusals[name] {
+            let goesOn = old.map { "; library \($0.copy.sha256.prefix(7)) goes on" } ?? ""
+            return .init(plugin: name, change: .refused, detail: refusal.reason + goesOn)
+        }
+        guard let new = generation.plugins[name] else { return .init(plugin: name, change: .removed) }
+        // The file that was asked for does not serve, though an earlier copy does.
+        if !new.problem.isEmpty, old?.problem != new.problem { return .init(plugin: name, change: .refused, detail: new.problem) }
+        guard let old else {
+            return .init(plugin: name, change: .added, detail: "\(new.descriptor.id) \(new.descriptor.version), library \(new.copy.sha256.prefix(7))")
+        }
+        return Changes.of(old, new).map { .init(plugin: name, change: .changed, detail: $0) } ?? .init(plugin: name, change: .kept)
+    }
+
+    private func line(job name: String) -> ReloadReport.JobLine {
+        let old = previous?.jobs[name]
+        if let faults = jobFaults[name] { return .init(job: name, change: .refused, detail: faults.joined(separator: "; ")) }
+        if let wanted = config.jobs[name], let refusal = refusals[wanted.plugin] {
+            return line(job: name, wanted, old, refusal.reason, refusal.faults[name])
+        }
+        guard let new = generation.jobs[name] else { return .init(job: name, change: .removed) }
+        guard let old else { return .init(job: name, change: .added, detail: new.schedule.text) }
+        if config.jobs[name] == nil {
+            return .init(job: name, change: .kept, detail: "its removal waits: plugin '\(new.config.plugin)' was refused")
+        }
+        return Changes.of(old, new).map { .init(job: name, change: .changed, detail: $0) } ?? .init(job: name, change: .kept)
+    }
+
+    /// A job of a refused plugin: kept if nothing but its library could have changed.
+    private func line(
+        job name: String, _ wanted: JobConfig, _ old: ResolvedJob?, _ reason: String, _ faults: [String]?
+    ) -> ReloadReport.JobLine {
+        let why = faults?.joined(separator: "; ") ?? "plugin '\(wanted.plugin)' was refused: \(reason)"
+        guard let old else { return .init(job: name, change: .refused, detail: why) }
+        var wanted = wanted
+        if wanted.schedule == nil { wanted.schedule = old.config.schedule }
+        let keys = Changes.keys(old.config, wanted)
+        if keys.isEmpty, faults == nil {
+            return .init(job: name, change: .kept, detail: "with library \(old.libraryHash.prefix(7))")
+        }
+        let changes = keys.isEmpty ? "" : " (\(keys.joined(separator: ", ")))"
+        return .init(job: name, change: .refused, detail: "\(why); it goes on as it was\(changes)")
+    }
+}
