@@ -1,0 +1,255 @@
+import JobCore
+
+/// One attempt, from being sent to a worker until it ended, exactly once. Pure: events and
+/// `now` in, actions out. The limits are counted from the `started` frame.
+///
+/// sent → started → (flagged → (killed)) → ended
+public struct Attempt: Sendable {
+    /// What an attempt may take.
+    public struct Limits: Hashable, Sendable {
+        /// Soft limit from `started`; nil: none.
+        public var timeout: Duration?
+        /// From the cancel flag to the kill.
+        public var killGrace: Duration
+        /// No progress for this long counts as the soft limit; nil: not watched.
+        public var heartbeat: Duration?
+        /// RLIMIT_DATA of the worker, for telling a memory limit from another crash.
+        public var memory: UInt64?
+        public init(timeout: Duration?, killGrace: Duration, heartbeat: Duration? = nil, memory: UInt64? = nil) {
+            self.timeout = timeout
+            self.killGrace = killGrace
+            self.heartbeat = heartbeat
+            self.memory = memory
+        }
+    }
+
+    public enum Event: Sendable {
+        case started
+        /// The plugin showed a sign of life.
+        case progress
+        /// `deadline` may have come.
+        case tick
+        /// Flag at once, kill after `grace`. A later one with a shorter grace hastens the kill.
+        case cancel(CancelReason, grace: Duration)
+        /// Resident size above the limit, bytes.
+        case memoryExceeded(resident: UInt64)
+        /// The worker talks nonsense; it is being killed.
+        case wireBroken(String)
+        case result(RunResult)
+        /// The worker gave the run back, never started.
+        case returned
+        /// The worker is gone. `lastWords`: the end of what it printed.
+        case exited(ExitStatus, lastWords: String)
+    }
+
+    public enum Action: Equatable, Sendable {
+        /// Set the cancel flag.
+        case setCancelFlag
+        /// Kill the worker's whole tree.
+        case kill
+        case finish(Ending)
+        /// Never started: unattempted, due again.
+        case returnUnattempted
+    }
+
+    /// The verdict; the shell adds pid, hash, job.
+    public struct Ending: Hashable, Sendable {
+        public var outcome: Outcome
+        public var reason: String
+        /// The result frame, nil when there was none.
+        public var result: RunResult?
+        /// CPU time of the attempt; of the whole worker when it ended without a result.
+        public var cpu: Duration
+        public var snoozeUntil: Instant?
+        public var retryNotBefore: Instant?
+        public var badSettings = false
+        /// Already chosen between "on success" and "always".
+        public var state: StateBlob?
+        public init(outcome: Outcome, reason: String, result: RunResult? = nil, cpu: Duration = .zero) {
+            self.outcome = outcome
+            self.reason = reason
+            self.result = result
+            self.cpu = cpu
+        }
+        /// What the run enqueued is committed with it.
+        public var commitsEnqueues: Bool { outcome == .succeeded || outcome == .nothingToDo }
+    }
+
+    /// Why the cancel flag is up, or the worker killed. The first one stands, except that
+    /// memory and a broken wire override a flag: they end it at once.
+    enum Cause: Hashable, Sendable {
+        case timeout(Duration)
+        case heartbeat(Duration)
+        case cancel(CancelReason)
+        case memory(resident: UInt64)
+        case wire(String)
+
+        var isLimit: Bool {
+            switch self {
+            case .timeout, .heartbeat: true
+            case .cancel, .memory, .wire: false
+            }
+        }
+    }
+
+    /// The furthest that SNOOZE or a retry's "not before" may reach into the future.
+    public static let furthest: Duration = .seconds(366 * 86_400)
+
+    public let limits: Limits
+    public private(set) var startedAt: Instant?
+    public private(set) var ended = false
+    private(set) var cause: Cause?
+    private var startedMonotonic: MonotonicInstant?
+    private var lastSign: MonotonicInstant?
+    private var flaggedAt: MonotonicInstant?
+    private var killAt: MonotonicInstant?
+    private var killedAt: MonotonicInstant?
+
+    public init(limits: Limits) { self.limits = limits }
+
+    /// The cancel flag is up.
+    public var isFlagged: Bool { flaggedAt != nil }
+
+    /// When to send the next `tick`; nil: nothing is due by itself.
+    public var deadline: MonotonicInstant? {
+        // A run that has not started holds up nothing: killing its worker would hurt another's.
+        guard let started = startedMonotonic, !ended, killedAt == nil else { return nil }
+        if flaggedAt != nil { return killAt }
+        let soft = limits.timeout.map { started + $0 }
+        let silent = limits.heartbeat.flatMap { heartbeat in lastSign.map { $0 + heartbeat } }
+        return [soft, silent].compactMap { $0 }.min()
+    }
+
+    public mutating func handle(_ event: Event, now: Now) -> [Action] {
+        guard !ended else { return [] }
+        switch event {
+        case .started: return start(now)
+        case .progress:
+            if startedAt != nil { lastSign = now.monotonic }
+            return []
+        case .tick: return tick(now)
+        case .cancel(let reason, let grace): return cancel(reason, grace, now)
+        case .memoryExceeded(let resident): return overrule(.memory(resident: resident), now)
+        case .wireBroken(let problem): return overrule(.wire(problem), now)
+        case .result(let result): return finish(Self.judge(result, cause: cause, limits: limits, now: now))
+        case .returned: return returned()
+        case .exited(let status, let lastWords): return exited(status, lastWords, now)
+        }
+    }
+
+    // MARK: Events
+
+    private mutating func start(_ now: Now) -> [Action] {
+        guard startedAt == nil else { return [] }
+        startedAt = now.wall
+        startedMonotonic = now.monotonic
+        lastSign = now.monotonic
+        return []
+    }
+
+    private mutating func tick(_ now: Now) -> [Action] {
+        guard let due = deadline, due <= now.monotonic else { return [] }
+        if flaggedAt != nil {
+            killedAt = now.monotonic
+            return [.kill]
+        }
+        guard let started = startedMonotonic else { return [] }
+        if let timeout = limits.timeout, started + timeout <= now.monotonic {
+            return flag(.timeout(timeout), grace: limits.killGrace, now)
+        }
+        return flag(.heartbeat(limits.heartbeat ?? .zero), grace: limits.killGrace, now)
+    }
+
+    private mutating func flag(_ cause: Cause, grace: Duration, _ now: Now) -> [Action] {
+        self.cause = cause
+        flaggedAt = now.monotonic
+        killAt = now.monotonic + grace
+        return [.setCancelFlag]
+    }
+
+    private mutating func cancel(_ reason: CancelReason, _ grace: Duration, _ now: Now) -> [Action] {
+        guard flaggedAt != nil else { return flag(.cancel(reason), grace: grace, now) }
+        killAt = min(killAt ?? .distantFuture, now.monotonic + grace)
+        return []
+    }
+
+    private mutating func overrule(_ cause: Cause, _ now: Now) -> [Action] {
+        guard killedAt == nil else { return [] }
+        self.cause = cause
+        killedAt = now.monotonic
+        return [.kill]
+    }
+
+    /// A run that was started and is given back all the same (a worker that errs) was attempted.
+    private mutating func returned() -> [Action] {
+        guard startedAt == nil else { return finish(Ending(outcome: .crashed, reason: "its worker gave it back half-done")) }
+        return unattempted()
+    }
+
+    private mutating func unattempted() -> [Action] {
+        ended = true
+        // An operator's cancel holds for a run that had not begun, too; a drain's does not.
+        if case .cancel(.operatorAsked) = cause {
+            return [.finish(Ending(outcome: .cancelled, reason: CancelReason.operatorAsked.rawValue))]
+        }
+        return [.returnUnattempted]
+    }
+
+    private mutating func exited(_ status: ExitStatus, _ lastWords: String, _ now: Now) -> [Action] {
+        guard startedAt != nil else { return unattempted() }
+        return finish(judge(status, lastWords))
+    }
+
+    private mutating func finish(_ ending: Ending) -> [Action] {
+        ended = true
+        return [.finish(ending)]
+    }
+
+    // MARK: Verdict on an exit without a result
+
+    private func judge(_ status: ExitStatus, _ lastWords: String) -> Ending {
+        let fate = killedAt == nil ? status.sentence : killedSentence
+        let (outcome, reason): (Outcome, String) =
+            switch cause {
+            case .timeout(let limit): (.timedOut, "no result within \(brief(limit)); \(fate)")
+            case .heartbeat(let limit): (.timedOut, "no progress for \(brief(limit)); \(fate)")
+            case .cancel(let reason): (.cancelled, "\(reason.rawValue); \(fate)")
+            case .memory(let resident): (.crashed, memorySentence(resident))
+            case .wire(let problem): (.crashed, "its worker broke the wire: \(problem)")
+            case nil: (.crashed, crashSentence(status, lastWords))
+            }
+        return Ending(outcome: outcome, reason: reason, cpu: status.cpu)
+    }
+
+    private var killedSentence: String {
+        guard let flaggedAt, let killedAt else { return "killed" }
+        let grace = killedAt - flaggedAt
+        return grace.milliseconds == 0 ? "killed" : "killed \(brief(grace)) later"
+    }
+
+    private func memorySentence(_ resident: UInt64) -> String {
+        let limit = limits.memory.map { " of \(brief(bytes: $0))" } ?? ""
+        return "memory limit\(limit): \(brief(bytes: resident)) resident; killed"
+    }
+
+    private func crashSentence(_ status: ExitStatus, _ lastWords: String) -> String {
+        if let limit = limits.memory, Self.ranOutOfMemory(status, limit: limit, lastWords: lastWords) {
+            return "memory limit of \(brief(bytes: limit)): \(status.sentence)"
+        }
+        switch status.way {
+        case .code, .unknown: return "\(status.sentence) before a result"
+        case .signal(9): return "\(status.sentence), not sent by this host: perhaps the machine ran out of memory"
+        case .signal: return status.sentence
+        }
+    }
+
+    /// An allocation refused by RLIMIT_DATA ends a program in its own way (a null pointer, an
+    /// abort, an exception). It counts as the memory limit when the worker had come near it, or
+    /// said so with its last words, in the phrases of C, C++, Rust, Go and Swift's runtimes.
+    static func ranOutOfMemory(_ status: ExitStatus, limit: UInt64, lastWords: String) -> Bool {
+        guard status.way != .code(0) else { return false }
+        if status.maxResident >= limit - limit / 8 { return true }
+        let phrases = ["bad_alloc", "memory allocation of", "out of memory", "Out of memory", "Cannot allocate memory"]
+        return phrases.contains { lastWords.contains($0) }
+    }
+}

@@ -1,0 +1,72 @@
+import CLinux
+import JobCore
+
+/// How a child process ended.
+public struct ExitStatus: Hashable, Sendable {
+    public enum Way: Hashable, Sendable {
+        case code(Int32)
+        case signal(Int32)
+        /// Somebody else reaped it.
+        case unknown
+    }
+    public var way: Way
+    public var dumpedCore: Bool
+    /// User and system time of its whole life.
+    public var cpu: Duration
+    /// Largest resident size, bytes; 0: unknown.
+    public var maxResident: UInt64
+
+    public init(_ way: Way, dumpedCore: Bool = false, cpu: Duration = .zero, maxResident: UInt64 = 0) {
+        self.way = way
+        self.dumpedCore = dumpedCore
+        self.cpu = cpu
+        self.maxResident = maxResident
+    }
+
+    init(_ raw: cl_exit) {
+        self.init(
+            raw.signalled ? .signal(raw.status) : .code(raw.status), dumpedCore: raw.dumped_core,
+            cpu: .microseconds(raw.cpu_us), maxResident: UInt64(max(0, raw.max_resident))
+        )
+    }
+
+    /// "exited by signal 11 (SIGSEGV)", "exited with code 3"; a code of the worker's own says
+    /// what it means.
+    public var sentence: String {
+        switch way {
+        case .code(let code):
+            guard let known = WorkerExit(rawValue: code), known != .shutdown else { return "exited with code \(code)" }
+            return "exited with code \(code) (\(known.description))"
+        case .unknown: return "exited, nobody knows how"
+        case .signal(let number):
+            let name = cl_signal_name(number).map { String(cString: $0) } ?? ""
+            return "exited by signal \(number)" + (name.isEmpty ? "" : " (SIG\(name))")
+        }
+    }
+}
+
+/// "300ms", "1.5s", "5m", "2h30m": durations as people read them, in reasons.
+func brief(_ duration: Duration) -> String {
+    let milliseconds = max(0, duration.milliseconds)
+    if milliseconds < 1_000 { return "\(milliseconds)ms" }
+    if milliseconds < 60_000 {
+        let tenths = (milliseconds % 1_000) / 100
+        return tenths == 0 ? "\(milliseconds / 1_000)s" : "\(milliseconds / 1_000).\(tenths)s"
+    }
+    let seconds = milliseconds / 1_000
+    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")]
+    return parts.filter { $0.0 > 0 }.prefix(2).map { "\($0.0)\($0.1)" }.joined()
+}
+
+/// "256 MB", "1.5 GB": sizes in powers of 1024, as people read them, in reasons.
+func brief(bytes: UInt64) -> String {
+    let units = ["B", "KB", "MB", "GB", "TB"]
+    var value = Double(bytes)
+    var unit = 0
+    while value >= 1024, unit < units.count - 1 {
+        value /= 1024
+        unit += 1
+    }
+    let tenths = (value * 10).rounded(.down) / 10
+    return tenths == tenths.rounded() ? "\(Int64(tenths)) \(units[unit])" : "\(tenths) \(units[unit])"
+}

@@ -1,0 +1,112 @@
+import CLinux
+import Glibc
+
+/// Readings of /proc. A process that is gone reads as nil or as empty.
+enum ProcFS {
+    struct Stat: Hashable {
+        var parent: Int32
+        /// Clock ticks since boot: with the pid and the boot id it names a process for good.
+        var startTime: UInt64
+        var isZombie: Bool
+    }
+
+    static func stat(_ pid: Int32) -> Stat? {
+        guard let bytes = read("/proc/\(pid)/stat", limit: 2_048) else { return nil }
+        return parseStat(bytes)
+    }
+
+    /// The command's name may hold spaces and parentheses: fields count from the last ')'.
+    static func parseStat(_ bytes: [UInt8]) -> Stat? {
+        guard let end = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let fields = bytes[(end + 1)...].split(separator: UInt8(ascii: " "))
+        guard fields.count > 19, let parent = number(fields[1]), let start = number(fields[19]) else { return nil }
+        guard let parent = Int32(exactly: parent) else { return nil }
+        return Stat(parent: parent, startTime: start, isZombie: fields[0].first == UInt8(ascii: "Z"))
+    }
+
+    struct Memory: Hashable {
+        /// All that is in memory for the process, bytes.
+        var resident: UInt64
+        /// Of it, what no file stands behind: heap, stacks. What RLIMIT_DATA is about.
+        var anonymous: UInt64
+    }
+
+    static func memory(_ pid: Int32) -> Memory? {
+        guard let bytes = read("/proc/\(pid)/statm", limit: 256) else { return nil }
+        let fields = bytes.split(separator: UInt8(ascii: " "))
+        guard fields.count > 2, let resident = number(fields[1]), let shared = number(fields[2]) else { return nil }
+        let page = UInt64(max(1, sysconf(Int32(_SC_PAGESIZE))))
+        let anonymous = resident - min(resident, shared)
+        return Memory(
+            resident: resident.multipliedReportingOverflow(by: page).partialValue,
+            anonymous: anonymous.multipliedReportingOverflow(by: page).partialValue
+        )
+    }
+
+    /// Identifies this boot of the machine; "" when the system does not say.
+    static func bootID() -> String {
+        let bytes = read("/proc/sys/kernel/random/boot_id", limit: 64) ?? []
+        return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    }
+
+    /// Direct children, by all threads of the process. Complete for a stopped process; for a
+    /// running one a child that comes or goes meanwhile may be missed.
+    static func children(_ pid: Int32) -> [Int32] {
+        var found: [Int32] = []
+        var known = false
+        for thread in numericEntries("/proc/\(pid)/task") {
+            guard let bytes = read("/proc/\(pid)/task/\(thread)/children", limit: 1 << 20) else { continue }
+            known = true
+            found += bytes.split(separator: UInt8(ascii: " ")).compactMap { number($0).flatMap { Int32(exactly: $0) } }
+        }
+        // A kernel built without these files: every process, by its parent.
+        return known ? found : numericEntries("/proc").filter { stat($0)?.parent == pid }
+    }
+
+    static func numericEntries(_ path: String) -> [Int32] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var numbers: [Int32] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if let value = Int32(name) { numbers.append(value) }
+        }
+        return numbers
+    }
+
+    static func number(_ digits: some Collection<UInt8>) -> UInt64? {
+        var value: UInt64 = 0
+        var any = false
+        for digit in digits {
+            if digit == UInt8(ascii: "\n") { break }
+            guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
+            let (scaled, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = scaled.addingReportingOverflow(UInt64(digit - UInt8(ascii: "0")))
+            if overflow || carry { return nil }
+            value = sum
+            any = true
+        }
+        return any ? value : nil
+    }
+
+    /// A whole small file; nil when it cannot be read.
+    static func read(_ path: String, limit: Int) -> [UInt8]? {
+        let fd = cl_open(path, O_RDONLY, 0)
+        guard fd >= 0 else { return nil }
+        defer { close(fd) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: min(limit, 4_096))
+        while bytes.count < limit {
+            let count = Glibc.read(fd, &chunk, chunk.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                return nil
+            }
+            if count == 0 { break }
+            bytes += chunk[..<count]
+        }
+        return bytes
+    }
+}

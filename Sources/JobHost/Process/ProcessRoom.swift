@@ -1,0 +1,274 @@
+import Glibc
+import JobCore
+
+/// The room's shell: performs what the state machines (`Workforce`, `WorkerPool`, `Attempt`)
+/// decide, and is the one place where processes, sockets and timers of workers are touched.
+/// Confined to the loop's thread.
+///
+/// Whatever a machine asks for, and every report to `handler`, goes through one queue, so that
+/// a handler that calls back into the room finds it at rest.
+public final class ProcessRoom: WorkerRoom {
+    public var handler: ((ProcessEvent) -> Void)?
+
+    let loop: EventLoop
+    let clock: any TimeSource
+    let runLogs: RunLogs
+    let spawner: Spawner
+    let reaper: Reaper
+    var force: Workforce
+    /// Everything asked for and not yet ended, queued or sent.
+    var runs: [RunID: LiveRun] = [:]
+    var members: [WorkerID: Member] = [:]
+    var probes: [ObjectIdentifier: Probe] = [:]
+
+    private enum Step {
+        case perform(Workforce.Action)
+        case report(ProcessEvent)
+    }
+    private var steps: [Step] = []
+    private var isPerforming = false
+    private var forceTimer: (due: MonotonicInstant, token: EventLoop.TimerToken)?
+    private var memoryTimer: EventLoop.TimerToken?
+    private var stopping: (limit: MonotonicInstant, timer: EventLoop.TimerToken)?
+    private var stopped: [() -> Void] = []
+
+    struct LiveRun {
+        var request: AttemptRequest
+        var attempt: Attempt
+        /// nil: queued.
+        var worker: WorkerID?
+        var timer: (due: MonotonicInstant, token: EventLoop.TimerToken)?
+        var enqueues: [EnqueueRequest] = []
+        var enqueueBytes = 0
+    }
+
+    struct Member {
+        var process: WorkerProcess
+        var spec: PoolSpec
+        var instances: [InstanceKey: UInt32] = [:]
+        var executing: RunID?
+    }
+    struct InstanceKey: Hashable {
+        var job: String
+        var entry: String
+        var settings: Bytes
+    }
+
+    /// `workerBinary` and `stateDir` are absolute. `claimsOrphan` tells whether a child of this
+    /// process that the room did not start is to be killed: in the host all are; a test, whose
+    /// process has other children, says which.
+    public init(
+        loop: EventLoop, clock: any TimeSource = SystemClock(), workerBinary: String, stateDir: String,
+        maxWorkers: Int, runLogs: RunLogs, claimsOrphan: @escaping @Sendable (Int32) -> Bool = { _ in true }
+    ) throws(HostFault) {
+        self.loop = loop
+        self.clock = clock
+        self.runLogs = runLogs
+        spawner = Spawner(binary: workerBinary, folder: stateDir)
+        reaper = try Reaper(loop: loop, claimsOrphan: claimsOrphan)
+        force = Workforce(maxWorkers: maxWorkers)
+        reaper.onEmpty = { [weak self] in self?.finishIfStopped() }
+    }
+
+    // MARK: WorkerRoom
+
+    public func configure(pools: [PoolSpec], drain: Duration) {
+        run(force.configure(pools, drain: drain, now: now.monotonic))
+    }
+
+    /// The host's cap on workers, from the next start on.
+    public func setMaxWorkers(_ count: Int) {
+        force.maxWorkers = max(1, count)
+        tick()
+    }
+
+    public func freeSlots(pool: String) -> Int { force.freeSlots(pool: pool, now: now.monotonic) }
+
+    public func start(_ requests: [AttemptRequest]) {
+        var accepted: [(run: RunID, job: String, pool: String)] = []
+        for request in requests where runs[request.run] == nil {
+            let memory = force.pools[request.pool]?.spec.memoryLimit
+            let limits = Attempt.Limits(
+                timeout: request.timeout, killGrace: request.killGrace, heartbeat: request.heartbeat, memory: memory
+            )
+            runs[request.run] = LiveRun(request: request, attempt: Attempt(limits: limits))
+            if let problem = request.problem {
+                end(request.run, Attempt.Ending(outcome: .failed, reason: problem), workerLives: false)
+            } else {
+                accepted.append((request.run, request.job, request.pool))
+            }
+        }
+        run(force.submit(accepted, now: now.monotonic))
+    }
+
+    public func cancel(run id: RunID, reason: CancelReason) {
+        guard let live = runs[id] else { return }
+        apply(.cancel(reason, grace: live.request.killGrace), to: id)
+        if live.worker == nil, force.removeQueued(id, pool: live.request.pool) { apply(.returned, to: id) }
+        run([])
+    }
+
+    public func prewarm(pool: String, workers: Int) {
+        run(force.prewarm(pool: pool, workers: workers, now: now.monotonic))
+    }
+
+    public func probe(
+        _ spec: PoolSpec, questions: [SettingsQuestion], completion: @escaping (ProbeResult) -> Void
+    ) {
+        if force.isStopping { return completion(.hostFault("the host is stopping")) }
+        let probe = Probe(spec: spec, questions: questions, loop: loop)
+        probes[ObjectIdentifier(probe)] = probe
+        probe.run(spawner: spawner, reaper: reaper) { [weak self] result in
+            self?.probes[ObjectIdentifier(probe)] = nil
+            completion(result)
+            self?.finishIfStopped()
+        }
+    }
+
+    public func snapshot() -> [WorkerSnapshot] {
+        members.sorted { $0.key < $1.key }.map { id, member in
+            let worker = force.worker(id)
+            return WorkerSnapshot(
+                pid: member.process.pid, startTime: member.process.startTime, pool: member.spec.key,
+                plugin: member.spec.plugin, libraryHash: member.spec.library.sha256,
+                state: worker?.stateName ?? "stopping", run: member.executing, runs: worker?.runsDone ?? 0,
+                startedAt: member.process.startedAt, residentBytes: worker?.resident ?? 0
+            )
+        }
+    }
+
+    public func shutdown(grace: Duration, completion: @escaping () -> Void) {
+        stopped.append(completion)
+        let limit = now.monotonic + grace
+        if stopping == nil { run(force.stop(now: now.monotonic)) }
+        for id in runs.keys.sorted() { apply(.cancel(.drain, grace: grace), to: id) }
+        if limit < stopping?.limit ?? .distantFuture {
+            if let old = stopping { loop.cancel(old.timer) }
+            stopping = (limit, loop.timer(at: limit) { [weak self] in self?.killAll() })
+        }
+        run([])
+        finishIfStopped()
+    }
+
+    private func killAll() {
+        for id in members.keys.sorted() { kill(id) }
+        for probe in probes.values { probe.abort("the host is stopping") }
+    }
+
+    /// No child left: everybody who asked for the stop is told.
+    func finishIfStopped() {
+        guard force.isStopping, members.isEmpty, probes.isEmpty, reaper.isEmpty, !stopped.isEmpty else { return }
+        if let stopping { loop.cancel(stopping.timer) }
+        if let forceTimer { loop.cancel(forceTimer.token) }
+        if let memoryTimer { loop.cancel(memoryTimer) }
+        (forceTimer, memoryTimer) = (nil, nil)
+        let waiting = stopped
+        stopped = []
+        for completion in waiting { completion() }
+    }
+
+    // MARK: Performing
+
+    var now: Now { clock.now() }
+
+    /// Performs the actions, and whatever comes of them, in order.
+    func run(_ actions: [Workforce.Action]) {
+        steps += actions.map(Step.perform)
+        guard !isPerforming else { return }
+        isPerforming = true
+        var index = 0
+        while index < steps.count {
+            let step = steps[index]
+            index += 1
+            switch step {
+            case .perform(let action): perform(action)
+            case .report(let event): handler?(event)
+            }
+        }
+        steps.removeAll(keepingCapacity: true)
+        isPerforming = false
+        rearm()
+    }
+
+    /// Tells the handler when what is being performed is done.
+    func report(_ event: ProcessEvent) { steps.append(.report(event)) }
+
+    private func perform(_ action: Workforce.Action) {
+        switch action.what {
+        case .spawn(let id): spawn(id, pool: action.pool)
+        case .send(let id, let batch): send(batch, to: id)
+        case .recall(let id, let run): write(.cancel(run: run), to: id)
+        case .leave(let id): write(.shutdown, to: id)
+        case .kill(let id): members[id]?.process.killTree()
+        case .cancelRun(let run):
+            if let grace = runs[run]?.request.killGrace { apply(.cancel(.drain, grace: grace), to: run) }
+        case .giveBack(let run):
+            if runs.removeValue(forKey: run) != nil { report(.returned(run: run)) }
+        case .hostFault(let message): report(.hostFault(pool: action.pool, message: message))
+        case .refused(let message): report(.poolRefused(pool: action.pool, message: message))
+        }
+    }
+
+    private func rearm() {
+        let due = force.nextDeadline(now: now.monotonic)
+        if due != forceTimer?.due {
+            if let forceTimer { loop.cancel(forceTimer.token) }
+            forceTimer = due.map { due in (due, loop.timer(at: due) { [weak self] in self?.tick() }) }
+        }
+        if memoryTimer == nil, !members.isEmpty {
+            memoryTimer = loop.timer(after: .seconds(1)) { [weak self] in self?.measureAll() }
+        }
+    }
+
+    private func tick() {
+        forceTimer = nil
+        run(force.tick(now: now.monotonic))
+    }
+
+    // MARK: Memory
+
+    private func measureAll() {
+        memoryTimer = nil
+        for id in members.keys.sorted() { measure(id) }
+        run([])
+    }
+
+    func measure(_ id: WorkerID) {
+        guard let member = members[id], let memory = ProcFS.memory(member.process.pid) else { return }
+        run(force.measured(id, resident: memory.resident, now: now.monotonic))
+        guard let limit = member.spec.memoryLimit, memory.anonymous > limit else { return }
+        if let executing = members[id]?.executing {
+            apply(.memoryExceeded(resident: memory.anonymous), to: executing)
+        } else {
+            kill(id)
+        }
+    }
+}
+
+extension WorkerPool.Worker {
+    /// As `WorkerSnapshot.state` has it.
+    var stateName: String {
+        switch phase {
+        case .starting: "starting"
+        case .ready: runs.isEmpty ? "idle" : "running"
+        case .leaving: runs.isEmpty ? "stopping" : "draining"
+        case .killed: "stopping"
+        }
+    }
+}
+
+extension AttemptRequest {
+    /// Why it cannot travel to a worker; nil: it can.
+    var problem: String? {
+        if let state, state.bytes.count > wireMaxStateBytes {
+            return "its state of \(brief(bytes: UInt64(state.bytes.count))) is larger than \(brief(bytes: UInt64(wireMaxStateBytes)))"
+        }
+        let size = payload.count + (state?.bytes.count ?? 0) + idempotencyKey.utf8.count
+        let room = wireMaxFrameBytes - 4_096
+        if size > room { return "payload and state of \(brief(bytes: UInt64(size))) are larger than \(brief(bytes: UInt64(room)))" }
+        if settings.count > room - job.utf8.count - entry.utf8.count {
+            return "its settings of \(brief(bytes: UInt64(settings.count))) are larger than \(brief(bytes: UInt64(room)))"
+        }
+        return nil
+    }
+}

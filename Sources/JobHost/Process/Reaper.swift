@@ -1,0 +1,90 @@
+import CLinux
+import Glibc
+import JobCore
+import Synchronization
+
+/// The one owner of children: nothing else in the process waits for one. Each child is watched
+/// by its pidfd; orphans of workers become the supervisor's children (it is their subreaper)
+/// and are killed and reaped. Confined to the loop.
+final class Reaper {
+    private struct Child {
+        var pidfd: Int32
+        var token: EventLoop.WatchToken
+        var onExit: (ExitStatus) -> Void
+    }
+
+    private let loop: EventLoop
+    /// Whether a child that was not spawned here is to be killed.
+    private let claimsOrphan: @Sendable (Int32) -> Bool
+    private var children: [Int32: Child] = [:]
+    /// Killed below a worker; ours to reap when they come to us.
+    private var killedBelow: Set<Int32> = []
+    /// Called when no child is left.
+    var onEmpty: (() -> Void)?
+
+    /// Every room of the process, so that none takes another's workers for orphans.
+    private static let spawned = Mutex<Set<Int32>>([])
+
+    init(loop: EventLoop, claimsOrphan: @escaping @Sendable (Int32) -> Bool) throws(HostFault) {
+        self.loop = loop
+        self.claimsOrphan = claimsOrphan
+        _ = try checked(cl_become_subreaper(), "become the reaper of orphans")
+        _ = try checked(cl_default_sigchld(), "reset SIGCHLD")
+    }
+
+    var isEmpty: Bool { children.isEmpty }
+
+    /// Takes over a child and its pidfd. `onExit` is called once, when it has been reaped.
+    func adopt(pid: Int32, pidfd: Int32, onExit: @escaping (ExitStatus) -> Void) throws(HostFault) {
+        Self.spawned.withLock { _ = $0.insert(pid) }
+        do {
+            let token = try loop.watch(fd: pidfd, events: .readable) { [weak self] _ in self?.reap(pid) }
+            children[pid] = Child(pidfd: pidfd, token: token, onExit: onExit)
+        } catch {
+            forget(pid)
+            throw error
+        }
+    }
+
+    /// Kills the whole tree below and including a child.
+    func killTree(_ pid: Int32) {
+        guard let child = children[pid] else { return }
+        killedBelow.formUnion(TreeKiller.kill(pid: pid, pidfd: child.pidfd))
+    }
+
+    private func reap(_ pid: Int32) {
+        guard let child = children[pid] else { return }
+        var raw = cl_exit()
+        let result = cl_reap_pidfd(child.pidfd, &raw)
+        if result == 0 { return }
+        loop.unwatch(child.token)
+        close(child.pidfd)
+        children[pid] = nil
+        forget(pid)
+        child.onExit(result < 0 ? ExitStatus(.unknown) : ExitStatus(raw))
+        sweep()
+        if children.isEmpty { onEmpty?() }
+    }
+
+    private func forget(_ pid: Int32) { Self.spawned.withLock { _ = $0.remove(pid) } }
+
+    /// Kills and reaps children that nobody here has spawned. After a worker's end its orphans
+    /// are already ours: the kernel hands them over before the end can be noticed.
+    func sweep() {
+        for pid in ProcFS.children(getpid()) {
+            guard !Self.spawned.withLock({ $0.contains(pid) }) else { continue }
+            guard killedBelow.remove(pid) != nil || claimsOrphan(pid) else { continue }
+            let handle = cl_pidfd_open(pid)
+            guard handle >= 0 else { continue }
+            do {
+                try adopt(pid: pid, pidfd: handle) { _ in }
+                killTree(pid)
+            } catch {
+                // Cannot watch it now; killed, and reaped by a later sweep.
+                TreeKiller.kill(pid: pid, pidfd: handle)
+                close(handle)
+            }
+        }
+        if children.isEmpty { killedBelow = [] }
+    }
+}

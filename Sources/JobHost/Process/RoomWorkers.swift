@@ -1,0 +1,298 @@
+import JobCore
+
+// What happens between the room and its workers: starting, sending, hearing, losing them.
+extension ProcessRoom {
+    /// Most that one run may enqueue; it is committed with the outcome, in one transaction.
+    static let mostEnqueues = 10_000
+    static let mostEnqueueBytes = 16 << 20
+
+    // MARK: Starting and writing
+
+    func spawn(_ id: WorkerID, pool key: String) {
+        guard let spec = force.pools[key]?.spec else { return }
+        let handlers = WorkerProcess.Handlers(
+            frame: { [weak self] in self?.received($0, from: id) },
+            line: { [weak self] in self?.printed($0, $1, by: id) },
+            broken: { [weak self] in self?.broke($0, id) },
+            exited: { [weak self] in self?.exited($0, id) }
+        )
+        do {
+            let process = try WorkerProcess(
+                spawner: spawner, environment: spec.environment, user: spec.user, loop: loop, reaper: reaper,
+                handlers: handlers
+            )
+            members[id] = Member(process: process, spec: spec)
+            report(.workersChanged)
+            write(.load(spec.loadRequest), to: id)
+        } catch let fault {
+            run(force.spawnFailed(id, fault.description, now: now.monotonic))
+        }
+    }
+
+    func write(_ frame: HostFrame, to id: WorkerID) {
+        guard let process = members[id]?.process else { return }
+        do {
+            try process.append(frame)
+            process.flush()
+        } catch { broke("\(error)", id) }
+    }
+
+    /// Settings that the worker does not know yet, then the runs: one write.
+    func send(_ batch: [RunID], to id: WorkerID) {
+        guard let process = members[id]?.process else { return }
+        for run in batch {
+            guard let request = runs[run]?.request else { continue }
+            runs[run]?.worker = id
+            do {
+                let instance = try instance(for: request, on: id)
+                try process.append(.run(request.frame(instance: instance)))
+            } catch {
+                end(run, Attempt.Ending(outcome: .failed, reason: "it cannot be sent to a worker: \(error)"), workerLives: true)
+            }
+        }
+        process.flush()
+    }
+
+    private func instance(for request: AttemptRequest, on id: WorkerID) throws(WireError) -> UInt32 {
+        let key = InstanceKey(job: request.job, entry: request.entry, settings: request.settings)
+        if let known = members[id]?.instances[key] { return known }
+        let number = UInt32(clamping: (members[id]?.instances.count ?? 0) + 1)
+        try members[id]?.process.append(.settings(SettingsFrame(
+            instance: number, job: request.job, entry: request.entry, settings: request.settings
+        )))
+        members[id]?.instances[key] = number
+        return number
+    }
+
+    // MARK: Attempts
+
+    /// Feeds an attempt and performs what it asks. The caller lets `run` follow.
+    func apply(_ event: Attempt.Event, to id: RunID, workerLives: Bool = true) {
+        guard let actions = runs[id]?.attempt.handle(event, now: now) else { return }
+        for action in actions {
+            switch action {
+            case .setCancelFlag:
+                if let worker = runs[id]?.worker { write(.cancel(run: id), to: worker) }
+            case .kill:
+                if let worker = runs[id]?.worker { kill(worker) }
+            case .finish(let ending): end(id, ending, workerLives: workerLives)
+            case .returnUnattempted:
+                forget(id)
+                report(.returned(run: id))
+            }
+        }
+        rearm(id)
+    }
+
+    /// One timer for each attempt. A deadline that moves away (progress) leaves it: it finds out
+    /// when it fires.
+    private func rearm(_ id: RunID) {
+        guard let live = runs[id] else { return }
+        guard let due = live.attempt.deadline, due < live.timer?.due ?? .distantFuture else { return }
+        if let timer = live.timer { loop.cancel(timer.token) }
+        let token = loop.timer(at: due) { [weak self] in
+            self?.runs[id]?.timer = nil
+            self?.apply(.tick, to: id)
+            self?.run([])
+        }
+        runs[id]?.timer = (due, token)
+    }
+
+    private func forget(_ id: RunID) {
+        if let timer = runs.removeValue(forKey: id)?.timer { loop.cancel(timer.token) }
+    }
+
+    /// The one place where an attempt ends.
+    func end(_ id: RunID, _ ending: Attempt.Ending, workerLives: Bool) {
+        guard let live = runs[id] else { return }
+        let member = live.worker.flatMap { members[$0] }
+        let now = now
+        if workerLives, member?.executing == id { member?.process.drainOutput() }
+        forget(id)
+        logEnding(live, ending, now)
+        runLogs.close(run: id)
+        var end = AttemptEnd(
+            run: id, job: live.request.job, outcome: ending.outcome, startedAt: live.attempt.startedAt,
+            finishedAt: now.wall, reason: ending.reason
+        )
+        end.pid = member?.process.pid ?? 0
+        end.libraryHash = member?.spec.library.sha256 ?? ""
+        end.code = ending.result?.failCode ?? 0
+        end.items = ending.result?.items ?? 0
+        end.cpu = ending.cpu
+        end.snoozeUntil = ending.snoozeUntil
+        end.retryNotBefore = ending.retryNotBefore
+        end.badSettings = ending.badSettings
+        end.state = ending.state
+        if ending.commitsEnqueues { end.enqueues = live.enqueues }
+        report(.ended(end))
+        guard workerLives, let worker = live.worker else { return }
+        if members[worker]?.executing == id { members[worker]?.executing = nil }
+        run(force.finished(worker, id, now: now.monotonic))
+    }
+
+    /// What the plugin could not say itself goes into its log, where people look first.
+    private func logEnding(_ live: LiveRun, _ ending: Attempt.Ending, _ now: Now) {
+        let level: LogLevel
+        switch ending.outcome {
+        case .crashed, .timedOut: level = .error
+        case .cancelled: level = .warning
+        case .succeeded, .nothingToDo, .failed, .retry, .snoozed, .lost: return
+        }
+        runLogs.append(
+            run: live.request.run, job: live.request.job,
+            LogLine(at: now.wall, level: level, stream: .host, text: "\(ending.outcome.rawValue): \(ending.reason)")
+        )
+    }
+
+    // MARK: Hearing
+
+    func received(_ frame: WorkerFrame, from id: WorkerID) {
+        switch frame {
+        case .ready:
+            run(force.ready(id, now: now.monotonic))
+            measure(id)
+        case .refused(_, let message):
+            run(force.failedToStart(id, message, now: now.monotonic))
+        case .validated: break
+        case .started(let run): started(run, id)
+        case .result(let result): ended(result, id)
+        case .returned(let run): returned(run, id)
+        case .log(let run, let level, let text, let fields):
+            guard let live = owned(run, id) else { break }
+            runLogs.append(
+                run: run, job: live.request.job,
+                LogLine(at: now.wall, level: level, stream: .log, text: text, fields: fields)
+            )
+        case .progress(let run, let done, let total, let text):
+            guard owned(run, id) != nil else { break }
+            apply(.progress, to: run)
+            report(.progress(run: run, done: done, total: total, text: text))
+        case .metric(let run, let sample):
+            guard let live = owned(run, id) else { break }
+            report(.metric(run: run, job: live.request.job, sample))
+        case .enqueue(let run, let request): enqueue(request, run, id)
+        }
+        run([])
+    }
+
+    /// nil: not (or no longer) this worker's run: a straggler of a run that has ended.
+    private func owned(_ run: RunID, _ id: WorkerID) -> LiveRun? {
+        guard let live = runs[run], live.worker == id else { return nil }
+        return live
+    }
+
+    private func started(_ run: RunID, _ id: WorkerID) {
+        guard let member = members[id], owned(run, id) != nil, member.executing == nil else {
+            members[id]?.process.reject("it started run \(run), which it was not to start now")
+            return
+        }
+        members[id]?.executing = run
+        member.process.forgetWords()
+        force.started(id, run, now: now.monotonic)
+        apply(.started, to: run)
+        report(.started(run: run, at: now.wall, pid: member.process.pid, libraryHash: member.spec.library.sha256))
+    }
+
+    private func ended(_ result: RunResult, _ id: WorkerID) {
+        guard members[id]?.executing == result.run else {
+            members[id]?.process.reject("it ended run \(result.run), which it was not executing")
+            return
+        }
+        apply(.result(result), to: result.run)
+    }
+
+    private func returned(_ run: RunID, _ id: WorkerID) {
+        guard let live = owned(run, id), members[id]?.executing != run else {
+            members[id]?.process.reject("it returned run \(run), which it was not to return")
+            return
+        }
+        let (requeued, actions) = force.returned(id, run, now: now.monotonic)
+        if requeued, !live.attempt.isFlagged {
+            runs[run]?.worker = nil
+        } else {
+            if requeued { _ = force.removeQueued(run, pool: live.request.pool) }
+            apply(.returned, to: run)
+        }
+        self.run(actions)
+    }
+
+    private func enqueue(_ request: EnqueueRequest, _ run: RunID, _ id: WorkerID) {
+        guard let live = owned(run, id) else { return }
+        let bytes = live.enqueueBytes + request.payload.count + request.key.utf8.count + request.job.utf8.count
+        guard live.enqueues.count < Self.mostEnqueues, bytes <= Self.mostEnqueueBytes else {
+            members[id]?.process.reject(
+                "one run enqueued more than \(Self.mostEnqueues) runs or \(brief(bytes: UInt64(Self.mostEnqueueBytes)))"
+            )
+            return
+        }
+        runs[run]?.enqueues.append(request)
+        runs[run]?.enqueueBytes = bytes
+    }
+
+    func printed(_ stream: WorkerProcess.Stream, _ line: [UInt8], by id: WorkerID) {
+        guard let member = members[id] else { return }
+        let entry = LogLine(stream, line, at: now.wall)
+        if let run = member.executing, let job = runs[run]?.request.job {
+            runLogs.append(run: run, job: job, entry)
+        } else {
+            runLogs.appendBetweenRuns(plugin: member.spec.plugin, entry)
+        }
+    }
+
+    // MARK: Losing
+
+    func kill(_ id: WorkerID) {
+        force.killed(id)
+        members[id]?.process.killTree()
+    }
+
+    /// The worker talks nonsense: its run has crashed, it is killed.
+    private func broke(_ problem: String, _ id: WorkerID) {
+        guard let member = members[id] else { return }
+        if let run = member.executing { apply(.wireBroken(problem), to: run) }
+        if force.worker(id)?.phase == .starting { run(force.failedToStart(id, problem, now: now.monotonic)) }
+        kill(id)
+        run([])
+    }
+
+    private func exited(_ status: ExitStatus, _ id: WorkerID) {
+        guard let member = members[id] else { return }
+        for request in force.worker(id)?.runs ?? [] {
+            apply(.exited(status, lastWords: member.process.lastWords), to: request.run, workerLives: false)
+        }
+        members[id] = nil
+        report(.workersChanged)
+        let sentence = member.process.words(after: "the worker \(status.sentence) before it was ready")
+        run(force.exited(id, sentence, now: now.monotonic))
+        finishIfStopped()
+    }
+}
+
+extension LogLine {
+    /// What a worker printed. Runtimes report on stderr, so that counts as a warning.
+    init(_ stream: WorkerProcess.Stream, _ line: [UInt8], at: Instant) {
+        switch stream {
+        case .stdout: self.init(at: at, level: .info, stream: .stdout, text: line)
+        case .stderr: self.init(at: at, level: .warning, stream: .stderr, text: line)
+        }
+    }
+}
+
+extension PoolSpec {
+    var loadRequest: LoadRequest {
+        LoadRequest(
+            library: library.path, plugin: plugin, memoryLimit: memoryLimit ?? 0, fileLimit: fileLimit ?? 0
+        )
+    }
+}
+
+extension AttemptRequest {
+    func frame(instance: UInt32) -> RunFrame {
+        RunFrame(
+            run: run, instance: instance, attempt: UInt32(clamping: attempt), trigger: trigger, fireTime: fireTime,
+            timeout: timeout ?? .zero, fence: fence, idempotencyKey: idempotencyKey, payload: payload,
+            stateVersion: state?.version ?? 0, state: state?.bytes ?? []
+        )
+    }
+}

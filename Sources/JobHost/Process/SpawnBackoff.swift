@@ -1,0 +1,42 @@
+import JobCore
+
+/// Waits between tries to start workers: 100 ms, doubling to a longest wait, forgotten when
+/// one succeeds.
+struct SpawnBackoff: Hashable, Sendable {
+    static let first: Duration = .milliseconds(100)
+    static let longest: Duration = .seconds(30)
+
+    private(set) var failures = 0
+    private(set) var until = MonotonicInstant(microseconds: .min)
+
+    func isBlocked(_ now: MonotonicInstant) -> Bool { now < until }
+
+    mutating func fail(_ now: MonotonicInstant, longest: Duration = Self.longest) {
+        let doublings = min(failures, 20)
+        failures = min(failures + 1, 1_000_000)
+        let wait = Duration.microseconds(Self.first.microseconds.saturatingMultiply(1 << Int64(doublings)))
+        until = now + min(wait, longest)
+    }
+
+    mutating func succeed() {
+        failures = 0
+        until = MonotonicInstant(microseconds: .min)
+    }
+}
+
+/// How long a job's runs have been of late: only short ones may be pipelined.
+struct RecentRuns: Hashable, Sendable {
+    /// A run is short below this.
+    static let short: Duration = .milliseconds(20)
+    private var average: Int64 = 0
+    private var samples = 0
+
+    var areShort: Bool { samples >= 3 && average < Self.short.microseconds }
+
+    /// A moving average that follows a change within a few runs.
+    mutating func add(_ duration: Duration) {
+        let sample = max(0, min(duration.microseconds, 1_000_000_000))
+        average = samples == 0 ? sample : (3 * average + sample) / 4
+        samples = min(samples + 1, 3)
+    }
+}

@@ -1,0 +1,73 @@
+import CLinux
+import Glibc
+
+/// A child as it was started. Whoever holds it owns the descriptors.
+struct SpawnedWorker {
+    var pid: Int32
+    /// /proc start time, clock ticks since boot.
+    var startTime: UInt64
+    var pidfd: Int32
+    /// Non-blocking ends of the wire and of the child's stdout and stderr.
+    var socket: Int32
+    var out: Int32
+    var err: Int32
+}
+
+/// Starts workers. Their command line is
+/// `jobhost-worker --fd 3 [--user NAME]`: the wire is on descriptor 3; with `--user` the
+/// worker becomes that user itself, before it loads anything.
+struct Spawner {
+    /// Absolute path of jobhost-worker.
+    var binary: String
+    /// The working folder of every worker.
+    var folder: String
+
+    /// Out of processes, descriptors or memory, or no such binary: a host fault.
+    func spawn(environment: [String: String], user: String?) throws(HostFault) -> SpawnedWorker {
+        var channel = cl_channel()
+        _ = try checked(cl_channel_open(&channel), "open a channel to a worker")
+        defer {
+            close(channel.socket_there)
+            close(channel.out_there)
+            close(channel.err_there)
+        }
+        var arguments = [binary, "--fd", "3"]
+        if let user { arguments += ["--user", user] }
+        // A key or value with a NUL would be cut there; the config refuses those.
+        let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+
+        var pid: Int32 = 0
+        var pidfd: Int32 = 0
+        let result = withCStrings(arguments) { argv in
+            withCStrings(variables) { envp in
+                binary.withCString { path in
+                    folder.withCString { cwd in
+                        var plan = cl_spawn_plan(
+                            path: path, argv: argv, envp: envp, cwd: cwd, socket: channel.socket_there,
+                            out: channel.out_there, err: channel.err_there
+                        )
+                        return cl_spawn(&plan, &pid, &pidfd)
+                    }
+                }
+            }
+        }
+        if result < 0 {
+            for fd in [channel.socket_here, channel.out_here, channel.err_here] { close(fd) }
+            throw HostFault("start \(binary)", code: -result)
+        }
+        return SpawnedWorker(
+            pid: pid, startTime: ProcFS.stat(pid)?.startTime ?? 0, pidfd: pidfd, socket: channel.socket_here,
+            out: channel.out_here, err: channel.err_here
+        )
+    }
+}
+
+/// A NULL-terminated array of C strings, valid during `body`.
+private func withCStrings<Result>(
+    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+    var pointers = strings.map { strdup($0) }
+    defer { for pointer in pointers { free(pointer) } }
+    pointers.append(nil)
+    return pointers.withUnsafeBufferPointer { body($0.baseAddress!) }
+}

@@ -1,0 +1,403 @@
+import JobCore
+
+/// Names a worker for the life of the supervisor; never reused, unlike a pid.
+public struct WorkerID: Hashable, Comparable, Sendable {
+    public var value: UInt64
+    public init(_ value: UInt64) { self.value = value }
+    public static func < (a: Self, b: Self) -> Bool { a.value < b.value }
+}
+
+/// What the shell is to do for a pool.
+enum PoolAction: Equatable {
+    /// Start a process under this name; answer with `spawned…` events.
+    case spawn(WorkerID)
+    /// Write these runs in one go; they are executed in order.
+    case send(WorkerID, [RunID])
+    /// Take back a run that has been sent but not started.
+    case recall(WorkerID, RunID)
+    /// Shutdown frame: finish what runs, return the rest, exit.
+    case leave(WorkerID)
+    /// Kill the whole tree.
+    case kill(WorkerID)
+    /// Cancel flag for a drain that has come to its limit, then the kill after its grace.
+    case cancelRun(RunID)
+    /// A queued run goes back to whoever asked, unattempted.
+    case giveBack(RunID)
+    /// nil: recovered.
+    case hostFault(String?)
+    case refused(String)
+}
+
+/// The workers of one pool and the runs that wait for them. Pure: it decides, the shell acts.
+///
+/// A worker: starting → ready (free or busy) → leaving → gone; killed from anywhere.
+struct WorkerPool {
+    /// Most runs written to one worker at once.
+    static let longestBatch = 16
+    /// A run this old has the unstarted ones behind it taken back.
+    static let stallLimit: Duration = .milliseconds(250)
+    /// From the shutdown frame (or the end of the last run after it) to the kill.
+    static let leaveLimit: Duration = .seconds(5)
+    /// From this many deaths in runs, without one that ended, new workers wait …
+    static let crashStreak = 5
+    /// … at most this long: a crashing job must not hold up its siblings for longer.
+    static let longestCrashWait: Duration = .seconds(1)
+
+    enum Phase: Equatable { case starting, ready, leaving, killed }
+
+    struct Worker {
+        var id: WorkerID
+        var phase: Phase = .starting
+        /// Of an earlier spec: takes nothing new and is not counted against `maxWorkers`.
+        var isOld = false
+        /// Assigned, in order; the first one is executing or about to.
+        var runs: [Request] = []
+        var executing: RunID?
+        var executingSince = MonotonicInstant(microseconds: 0)
+        var recalled: Set<RunID> = []
+        var spawnedAt: MonotonicInstant
+        var freeSince: MonotonicInstant
+        var runsDone = 0
+        var resident: UInt64 = 0
+        /// When a leaving one is cancelled or killed.
+        var leaveBy = MonotonicInstant.distantFuture
+
+        var isFree: Bool { phase == .ready && !isOld && runs.isEmpty }
+        var isGoing: Bool { phase == .leaving || phase == .killed }
+    }
+
+    typealias Request = RunQueue.Request
+
+    var spec: PoolSpec
+    /// No longer configured: only drains.
+    var isClosing = false
+    var workers: [WorkerID: Worker] = [:]
+    private(set) var queue = RunQueue()
+    private var warmTarget = 0
+    private var serveCount: UInt64 = 0
+    private var lastServed: [String: UInt64] = [:]
+    private var recent: [String: RecentRuns] = [:]
+    private var backoff = SpawnBackoff()
+    private var crashWait = SpawnBackoff()
+    private var crashes = 0
+    private var faulty = false
+    private var memoryRecyclingOff = false
+
+    init(spec: PoolSpec) { self.spec = spec }
+
+    // MARK: Looks
+
+    var hasOpenWork: Bool { !queue.isEmpty }
+    var hasDemand: Bool { hasOpenWork || warmTarget > 0 }
+    var oldestWaiting: MonotonicInstant? { queue.first?.since }
+    var freeWorkers: [Worker] { workers.values.filter(\.isFree) }
+    var goingCount: Int { workers.values.count { $0.isGoing } }
+    /// Processes that count against `maxWorkers`.
+    var countedWorkers: Int { workers.values.count { !$0.isOld } }
+    private var startingCount: Int { workers.values.count { $0.phase == .starting && !$0.isOld } }
+    var hasUsableWorker: Bool { workers.values.contains { !$0.isOld && !$0.isGoing } }
+
+    func isBlocked(_ now: MonotonicInstant) -> Bool { backoff.isBlocked(now) || crashWait.isBlocked(now) }
+
+    /// Runs that could start at once, the host's cap aside: `room` more processes may be started.
+    func freeSlots(room: Int, now: MonotonicInstant) -> Int {
+        guard !isClosing else { return 0 }
+        let startable = isBlocked(now) ? 0 : max(0, min(room, spec.maxWorkers - countedWorkers))
+        return max(0, freeWorkers.count + startingCount + startable - queue.count)
+    }
+
+    /// Workers to start now, the host's cap aside.
+    func spawnDeficit(_ now: MonotonicInstant) -> Int {
+        guard !isClosing, !isBlocked(now) else { return 0 }
+        let available = freeWorkers.count + startingCount
+        let usable = workers.values.count { !$0.isOld && !$0.isGoing }
+        let wanted = max(max(queue.count, warmTarget) - available, spec.minWorkers - usable)
+        return max(0, min(wanted, spec.maxWorkers - countedWorkers))
+    }
+
+    // MARK: Demand
+
+    mutating func submit(_ request: Request) { queue.append(request) }
+
+    /// false: not in the queue.
+    mutating func removeQueued(_ run: RunID) -> Bool { queue.remove(run) != nil }
+
+    mutating func prewarm(_ count: Int) { warmTarget = max(warmTarget, min(count, spec.maxWorkers)) }
+
+    mutating func giveBackQueue(_ actions: inout [PoolAction]) {
+        actions += queue.runs.map { .giveBack($0) }
+        queue.removeAll()
+        warmTarget = 0
+    }
+
+    mutating func addStarting(_ id: WorkerID, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        workers[id] = Worker(id: id, spawnedAt: now, freeSince: now)
+        actions.append(.spawn(id))
+    }
+
+    // MARK: Assignment
+
+    /// Gives queued runs to free workers, one each; then, when no more workers can come,
+    /// pipelines short runs behind them, each worker's batch in one write.
+    mutating func assign(_ now: MonotonicInstant, mayGrow: Bool, _ actions: inout [PoolAction]) {
+        var batches: [(worker: WorkerID, runs: [Request])] = []
+        // The one used last first, so that surplus workers idle out.
+        let free = freeWorkers.sorted { ($0.freeSince, $0.id) > ($1.freeSince, $1.id) }
+        for worker in free {
+            guard let request = takeNext() else { break }
+            hand(request, to: worker.id)
+            batches.append((worker.id, [request]))
+        }
+        if !mayGrow, startingCount == 0 { pipeline(&batches) }
+        for batch in batches { actions.append(.send(batch.worker, batch.runs.map(\.run))) }
+        if freeWorkers.count + startingCount >= warmTarget || countedWorkers >= spec.maxWorkers { warmTarget = 0 }
+    }
+
+    private mutating func pipeline(_ batches: inout [(worker: WorkerID, runs: [Request])]) {
+        for depth in 2...Self.longestBatch {
+            var added = false
+            for index in batches.indices where batches[index].runs.count == depth - 1 {
+                guard isShort(batches[index].runs[0].job), let job = nextJob(), isShort(job),
+                    let request = queue.removeFirst(of: job)
+                else { continue }
+                hand(request, to: batches[index].worker)
+                batches[index].runs.append(request)
+                added = true
+            }
+            if !added { return }
+        }
+    }
+
+    private func isShort(_ job: String) -> Bool { recent[job]?.areShort ?? false }
+
+    private mutating func hand(_ request: Request, to id: WorkerID) {
+        serveCount += 1
+        lastServed[request.job] = serveCount
+        workers[id]?.runs.append(request)
+    }
+
+    private mutating func takeNext() -> Request? { nextJob().flatMap { queue.removeFirst(of: $0) } }
+
+    /// First come, first served. But a job may not hold the pool's last worker while a sibling
+    /// is due: for that one the job with the fewest assigned runs is next, then the one served
+    /// longest ago.
+    private func nextJob() -> String? {
+        guard let first = queue.first?.job else { return nil }
+        let unassigned = spec.maxWorkers - workers.values.count { !$0.isOld && !$0.runs.isEmpty }
+        if unassigned > 1 || queue.jobCount == 1 { return first }
+        var assigned: [String: Int] = [:]
+        for worker in workers.values { for run in worker.runs { assigned[run.job, default: 0] += 1 } }
+        return queue.jobs.min { a, b in
+            (assigned[a] ?? 0, lastServed[a] ?? 0) < (assigned[b] ?? 0, lastServed[b] ?? 0)
+        }
+    }
+
+    // MARK: What workers do
+
+    mutating func spawnFailed(_ id: WorkerID, _ message: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        workers[id] = nil
+        backoff.fail(now)
+        faulty = true
+        actions.append(.hostFault(message))
+    }
+
+    mutating func ready(_ id: WorkerID, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard workers[id]?.phase == .starting else { return }
+        workers[id]?.phase = .ready
+        workers[id]?.freeSince = now
+        backoff.succeed()
+        if faulty {
+            faulty = false
+            actions.append(.hostFault(nil))
+        }
+    }
+
+    /// The worker cannot serve (it said so, or died or hung before it was ready). What waits
+    /// goes back; the next try waits.
+    mutating func failedToStart(_ id: WorkerID, _ message: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard let worker = workers[id], worker.phase == .starting else { return }
+        actions.append(.kill(id))
+        workers[id]?.phase = .killed
+        guard !worker.isOld else { return }
+        backoff.fail(now)
+        giveBackQueue(&actions)
+        actions.append(.refused(message))
+    }
+
+    mutating func started(_ id: WorkerID, _ run: RunID, _ now: MonotonicInstant) {
+        workers[id]?.executing = run
+        workers[id]?.executingSince = now
+        workers[id]?.recalled.remove(run)
+    }
+
+    mutating func finished(_ id: WorkerID, _ run: RunID, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard var worker = workers[id], let index = worker.runs.firstIndex(where: { $0.run == run }) else { return }
+        let job = worker.runs.remove(at: index).job
+        if worker.executing == run {
+            recent[job, default: RecentRuns()].add(now - worker.executingSince)
+            worker.executing = nil
+        }
+        worker.runsDone += 1
+        worker.freeSince = now
+        if worker.phase == .leaving, worker.runs.isEmpty { worker.leaveBy = now + Self.leaveLimit }
+        workers[id] = worker
+        crashes = 0
+        crashWait.succeed()
+        recycleIfDue(id, now, &actions)
+    }
+
+    /// A run came back unstarted. true: it was recalled, and waits in the queue again.
+    mutating func returned(_ id: WorkerID, _ run: RunID, _ now: MonotonicInstant) -> Bool {
+        guard var worker = workers[id], let index = worker.runs.firstIndex(where: { $0.run == run }) else { return false }
+        let request = worker.runs.remove(at: index)
+        let wasRecalled = worker.recalled.remove(run) != nil
+        if worker.runs.isEmpty { worker.freeSince = now }
+        if worker.phase == .leaving, worker.runs.isEmpty { worker.leaveBy = now + Self.leaveLimit }
+        workers[id] = worker
+        guard wasRecalled, !isClosing, !worker.isOld else { return false }
+        queue.putBack(request)
+        return true
+    }
+
+    mutating func exited(_ id: WorkerID, _ sentence: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard let worker = workers[id] else { return }
+        if worker.phase == .starting { failedToStart(id, sentence, now, &actions) }
+        workers[id] = nil
+        actions.removeAll { $0 == .kill(id) }
+        guard worker.phase == .ready || (worker.phase == .killed && worker.executing != nil) else { return }
+        crashes = min(crashes + 1, 1_000_000)
+        if crashes >= Self.crashStreak { crashWait.fail(now, longest: Self.longestCrashWait) }
+    }
+
+    mutating func killed(_ id: WorkerID) { workers[id]?.phase = .killed }
+
+    /// A look at a worker's resident size, bytes.
+    mutating func measured(_ id: WorkerID, _ resident: UInt64, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard let worker = workers[id] else { return }
+        workers[id]?.resident = resident
+        if let limit = spec.recycleMemory, !worker.isOld, worker.runsDone == 0, worker.runs.isEmpty,
+            resident >= limit, !memoryRecyclingOff
+        {
+            memoryRecyclingOff = true
+            actions.append(.hostFault(
+                "recycle.memory (\(brief(bytes: limit))) is below what a fresh worker of \(spec.plugin) takes "
+                    + "(\(brief(bytes: resident))): its workers are not recycled by memory"
+            ))
+        }
+        recycleIfDue(id, now, &actions)
+    }
+
+    // MARK: Leaving
+
+    /// Only workers that have done something are replaced, so that no setting makes a loop of
+    /// starting and replacing.
+    private mutating func recycleIfDue(_ id: WorkerID, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        guard let worker = workers[id], worker.isFree, worker.runsDone > 0 else { return }
+        let byRuns = spec.recycleRuns.map { worker.runsDone >= $0 } ?? false
+        let byAge = spec.recycleAge.map { now - worker.spawnedAt >= $0 } ?? false
+        let byMemory = !memoryRecyclingOff && (spec.recycleMemory.map { worker.resident >= $0 } ?? false)
+        if byRuns || byAge || byMemory { dismiss(id, by: now + Self.leaveLimit, &actions) }
+    }
+
+    /// Tells a worker to finish and go; one that has not said hello yet is killed.
+    mutating func dismiss(_ id: WorkerID, by limit: MonotonicInstant, _ actions: inout [PoolAction]) {
+        switch workers[id]?.phase {
+        case .ready:
+            workers[id]?.phase = .leaving
+            workers[id]?.leaveBy = limit
+            actions.append(.leave(id))
+        case .starting:
+            workers[id]?.phase = .killed
+            actions.append(.kill(id))
+        case .leaving, .killed, nil: break
+        }
+    }
+
+    /// A new spec for the pool, or nil: it is no longer configured.
+    mutating func configure(_ new: PoolSpec?, drain: Duration, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        isClosing = new == nil
+        if let new {
+            let keeps = new.servesLike(spec)
+            spec = new
+            memoryRecyclingOff = false
+            if keeps { return shrink(now, &actions) }
+        }
+        giveBackQueue(&actions)
+        backoff.succeed()
+        crashWait.succeed()
+        crashes = 0
+        recent = [:]
+        for id in workers.keys.sorted() {
+            workers[id]?.isOld = true
+            let busy = workers[id]?.runs.isEmpty == false
+            dismiss(id, by: now + (busy ? drain : Self.leaveLimit), &actions)
+        }
+    }
+
+    private mutating func shrink(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        for worker in freeWorkers.sorted(by: { $0.freeSince < $1.freeSince }) {
+            guard workers.values.count(where: { !$0.isOld && !$0.isGoing }) > spec.maxWorkers else { return }
+            dismiss(worker.id, by: now + Self.leaveLimit, &actions)
+        }
+    }
+
+    // MARK: Time
+
+    mutating func tick(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        for id in workers.keys.sorted() {
+            guard let worker = workers[id], let due = deadline(of: worker), due <= now else { continue }
+            switch worker.phase {
+            case .starting:
+                failedToStart(id, "not ready within \(brief(spec.startTimeout))", now, &actions)
+            case .leaving where worker.runs.isEmpty:
+                workers[id]?.phase = .killed
+                actions.append(.kill(id))
+            case .leaving:
+                // The attempt's own grace ends in the kill.
+                workers[id]?.leaveBy = .distantFuture
+                actions += worker.runs.map { .cancelRun($0.run) }
+            case .ready where worker.runs.isEmpty:
+                dismiss(id, by: now + Self.leaveLimit, &actions)
+            case .ready:
+                let behind = worker.runs.map(\.run).filter { $0 != worker.executing && !worker.recalled.contains($0) }
+                workers[id]?.recalled.formUnion(behind)
+                actions += behind.map { .recall(id, $0) }
+            case .killed: break
+            }
+        }
+    }
+
+    func nextDeadline(_ now: MonotonicInstant) -> MonotonicInstant? {
+        var due = workers.values.compactMap { deadline(of: $0) }
+        if hasOpenWork || warmTarget > 0 || spec.minWorkers > 0 {
+            due += [backoff.until, crashWait.until].filter { $0 > now }
+        }
+        return due.min()
+    }
+
+    private func deadline(of worker: Worker) -> MonotonicInstant? {
+        switch worker.phase {
+        case .starting: return worker.spawnedAt + spec.startTimeout
+        case .leaving: return worker.leaveBy == .distantFuture ? nil : worker.leaveBy
+        case .killed: return nil
+        case .ready where worker.runs.isEmpty:
+            if worker.isOld { return nil }
+            var due: [MonotonicInstant] = []
+            if countedWorkers > spec.minWorkers { due.append(worker.freeSince + spec.idleTimeout) }
+            if let age = spec.recycleAge, worker.runsDone > 0 { due.append(worker.spawnedAt + age) }
+            return due.min()
+        case .ready:
+            guard worker.executing != nil, worker.runs.count > worker.recalled.count + 1 else { return nil }
+            return worker.executingSince + Self.stallLimit
+        }
+    }
+}
+
+extension PoolSpec {
+    /// Workers started for `other` may go on under this spec: only numbers that the pool itself
+    /// keeps have changed.
+    func servesLike(_ other: PoolSpec) -> Bool {
+        key == other.key && plugin == other.plugin && library == other.library && memoryLimit == other.memoryLimit
+            && fileLimit == other.fileLimit && environment == other.environment && user == other.user
+    }
+}
