@@ -18,6 +18,11 @@ extension JobSchedule {
         public var ranges: [FireRange]
         /// Where the cursor stands when all this has been recorded.
         public var cursor: Instant
+        public init(fires: [DueFire], ranges: [FireRange], cursor: Instant) {
+            self.fires = fires
+            self.ranges = ranges
+            self.cursor = cursor
+        }
     }
 
     /// Most catch-up runs that `all` starts at once, whatever its limit says.

@@ -5,9 +5,9 @@ public struct BusinessCalendar: Hashable, Sendable {
     /// at or before the open lies on the next day: 18:00–17:00. 0–86,400 is the whole day.
     public struct Session: Hashable, Sendable {
         /// 0 … 86,399; the first second that is open.
-        public var open: Int
+        public let open: Int
         /// 0 … 86,400; the first second that is closed again.
-        public var close: Int
+        public let close: Int
         public init(open: Int, close: Int) {
             self.open = min(max(open, 0), 86_399)
             self.close = min(max(close, 0), 86_400)
@@ -24,7 +24,7 @@ public struct BusinessCalendar: Hashable, Sendable {
     }
 
     /// Seven lists, Sunday's first. The sessions that open on that weekday.
-    public var weekly: [[Session]]
+    public private(set) var weekly: [[Session]]
     /// Closed from midnight to midnight; no session opens on them.
     public var holidays: Set<CivilDate>
     public var halfDays: [CivilDate: HalfDay]

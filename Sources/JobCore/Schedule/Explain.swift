@@ -26,7 +26,7 @@ public func explain(
         let rule = "every \(duration(interval)) counted from 1970-01-01T00:00:00Z" + (phase == 0 ? "" : " + \(duration(phase))")
         sentences = ["\(instant.rfc3339) is \(isFire ? "" : "not ")a fire time of the interval: it fires \(rule)."]
     case .once(let fire): sentences = ["The schedule fires once, at \(fire.rfc3339)\(isFire ? "" : ", not at \(instant.rfc3339)")."]
-    case .never: sentences = ["The schedule has no fire times of its own: the job runs after another run, or by hand."]
+    case .dependent(let spec): sentences = [dependence(spec)]
     }
     let closed = calendar.flatMap { $0.0.closedReason(at: instant, in: $0.1) }
     if let closed, let calendar {
@@ -44,6 +44,18 @@ public func explain(
 public func clockChangeRemark(schedule: Schedule, fire: Instant) -> String? {
     guard case .cron(let expression, let zone) = schedule.rule else { return nil }
     return CronExplanation(expression, zone, fire).remark
+}
+
+private func dependence(_ spec: ScheduleSpec) -> String {
+    switch spec {
+    case .afterFinish(let interval):
+        "The job is due \(duration(interval.microseconds)) after its last run has ended, so no instant is a fire time by itself."
+    case .adaptive(let shortest, let longest):
+        "The job is due between \(duration(shortest.microseconds)) and \(duration(longest.microseconds)) after its last run has ended, "
+            + "the sooner the more there was to do, so no instant is a fire time by itself."
+    case .after(let job): "The job has no fire times: it runs when a run of \(job) has succeeded."
+    default: "The job has no fire times: it runs by hand or when a run is enqueued."
+    }
 }
 
 private func describe(_ fire: Instant?, _ zone: Zone) -> String {

@@ -74,11 +74,11 @@ public struct JobSchedule: Sendable {
     }
 
     private static func former(_ saved: Saved, zone: Zone, zones: (any ZoneSource)?, now: Instant) -> DueTimes.Piece {
-        var schedule = Schedule(rule: .never)
+        var schedule = Schedule(once: nil)
         if let spec = ScheduleSpec(text: saved.scheduleText) {
             let interval = delay(spec, adaptiveInterval(spec, saved.adaptiveInterval))
             if let interval, let cursor = saved.cursor {
-                schedule = Schedule(rule: .once(max(cursor, saved.lastFinished ?? cursor) + interval))
+                schedule = Schedule(once: max(cursor, saved.lastFinished ?? cursor) + interval)
             } else if case .cron(_, let name) = spec {
                 let known = [zone, .utc].first { $0.name == name } ?? (try? zones?.zone(named: name))
                 if let known { schedule = Schedule(spec: spec, zone: known) }
@@ -111,9 +111,13 @@ public struct JobSchedule: Sendable {
 
     var dueTimes: DueTimes {
         var current = schedule
-        if delay != nil { current = Schedule(rule: relativeFire.map { .once($0) } ?? .never) }
+        if delay != nil { current = Schedule(once: relativeFire) }
         return DueTimes(pieces: former + [DueTimes.Piece(schedule: current, upTo: .distantFuture)])
     }
+
+    /// false: an older rule still accounts for the time before an edit. Until an accounting up to
+    /// the edit has been recorded, the store knows that rule only.
+    public var isSettled: Bool { former.isEmpty }
 
     /// The instant of the newest edit whose older rule is not fully accounted for.
     var switchedAt: Instant? { former.last?.upTo }
@@ -180,7 +184,7 @@ public struct JobSchedule: Sendable {
         self.jitter = jitter
         guard spec != self.spec || zone != self.zone else { return }
         if now > cursor, now > switchedAt ?? cursor {
-            let old = delay == nil ? schedule : Schedule(rule: relativeFire.map { .once($0) } ?? .never)
+            let old = delay == nil ? schedule : Schedule(once: relativeFire)
             former.append(DueTimes.Piece(schedule: old, upTo: now))
         }
         self.spec = spec

@@ -6,7 +6,8 @@ public struct Schedule: Hashable, Sendable {
         /// Microseconds: every instant phase + n · interval, with 0 ≤ phase < interval.
         case every(interval: Int64, phase: Int64)
         case once(Instant)
-        case never
+        /// Has no fire times of its own.
+        case dependent(ScheduleSpec)
     }
     let rule: Rule
 
@@ -22,11 +23,12 @@ public struct Schedule: Hashable, Sendable {
             let interval = max(interval, Self.shortestInterval).microseconds
             rule = .every(interval: interval, phase: phase.microseconds.floorRemainder(interval))
         case .once(let instant): rule = .once(instant)
-        case .afterFinish, .adaptive, .after, .none: rule = .never
+        case .afterFinish, .adaptive, .after, .none: rule = .dependent(spec)
         }
     }
 
-    init(rule: Rule) { self.rule = rule }
+    /// One fire, or none.
+    init(once fire: Instant?) { rule = fire.map { .once($0) } ?? .dependent(.none) }
 
     /// The first fire after `instant`; nil: none.
     public func next(after instant: Instant) -> Instant? {
@@ -36,7 +38,7 @@ public struct Schedule: Hashable, Sendable {
             let passed = Self.index(at: instant, interval: interval, phase: phase)
             return Self.fire(passed + 1, interval: interval, phase: phase)
         case .once(let fire): return fire > instant ? fire : nil
-        case .never: return nil
+        case .dependent: return nil
         }
     }
 
@@ -47,7 +49,7 @@ public struct Schedule: Hashable, Sendable {
         case .every(let interval, let phase):
             return Self.fire(Self.index(at: instant, interval: interval, phase: phase), interval: interval, phase: phase)
         case .once(let fire): return fire <= instant ? fire : nil
-        case .never: return nil
+        case .dependent: return nil
         }
     }
 
@@ -59,7 +61,7 @@ public struct Schedule: Hashable, Sendable {
         case .every(let interval, let phase):
             return Self.index(at: end, interval: interval, phase: phase) - Self.index(at: start, interval: interval, phase: phase)
         case .once(let fire): return start < fire && fire <= end ? 1 : 0
-        case .never: return 0
+        case .dependent: return 0
         }
     }
 

