@@ -14,7 +14,7 @@ extension Dispatcher {
     mutating func accountFires(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
         guard !jobs[i].isAccounting, !jobs[i].isRemoved, let next = jobs[i].schedule.nextFire() else { return }
         if let reason = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) {
-            if next + settings.refusalFlush <= now.wall { refuseFires(i, reason, now, &out) }
+            if next <= now.wall, flushDue(jobs[i], next, now.wall) <= now.wall { refuseFires(i, reason, now, &out) }
             return
         }
         if next <= now.wall {

@@ -50,6 +50,7 @@ extension Dispatcher {
         jobs[i].active[claim.id] = active
         owners[claim.id] = i
         pools[plan.pool]?.busy += 1
+        jobs[i].schedule.runStarted()
         out.starts.append(AttemptRequest(
             run: claim.id, job: plan.config.name, entry: plan.config.entry, pool: plan.pool,
             attempt: claim.attempt, trigger: claim.trigger, fireTime: claim.fireTime, fence: claim.fence,
@@ -111,6 +112,8 @@ extension Dispatcher {
 
     mutating func attemptEnded(_ end: AttemptEnd, _ now: Now, _ out: inout DispatchActions) {
         guard let i = owners[end.run], let active = jobs[i].active[end.run] else { return }
+        // What was refused until now was refused by the breaker as it is now.
+        flushRefused(i, now, &out)
         drop(end.run, i, givesPermitBack: false)
         if let started = end.startedAt { pools[active.pool]?.observe(run: end.finishedAt - started) }
 

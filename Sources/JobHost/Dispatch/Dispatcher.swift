@@ -1,3 +1,4 @@
+import JobConfig
 import JobCore
 import JobStore
 
@@ -15,8 +16,8 @@ struct Dispatcher {
         var preclaimLead = Duration.seconds(2)
         var lease = Duration.seconds(60)
         /// Fires that are refused for a lasting reason (paused, breaker) are recorded together,
-        /// at most this late.
-        var refusalFlush = Duration.seconds(1)
+        /// at most this late, and always before the reason changes.
+        var refusalFlush = Duration.seconds(10)
         /// A store that failed is asked again after this long.
         var storeBackoff = Duration.milliseconds(250)
         /// false: fires nothing here.
@@ -150,7 +151,7 @@ struct Dispatcher {
         guard !isDraining, !job.isRemoved, !clock.isHolding else { return earliest }
         if settings.schedules, !job.isAccounting, let fire = job.schedule.nextFire() {
             if job.refusal(hostPaused: hostControl.paused, now: now.wall) != nil {
-                propose(max(fire, now.wall) + settings.refusalFlush)
+                propose(flushDue(job, fire, now.wall))
             } else if canPreclaim(i) {
                 propose(max(fire - settings.preclaimLead, now.wall + .milliseconds(1)))
             } else {
@@ -160,6 +161,14 @@ struct Dispatcher {
         if let due = job.waitingDue, due > now.wall { propose(due) }
         if let change = job.breaker?.nextChange, change > now.wall, job.waitingDue != nil { propose(change) }
         return earliest
+    }
+
+    /// When refused fires from `fire` on are to be recorded.
+    func flushDue(_ job: DispatchedJob, _ fire: Instant, _ now: Instant) -> Instant {
+        let regular = fire + settings.refusalFlush
+        // Just before an open breaker lets a probe through by itself.
+        guard let change = job.breaker?.nextChange, change > now else { return regular }
+        return max(fire, min(regular, change - .milliseconds(1)))
     }
 
     /// When the dispatcher wants its next tick; nil: not at all.
@@ -276,6 +285,7 @@ struct Dispatcher {
     }
 
     private mutating func update(_ i: Int, _ plan: ResolvedJob, _ now: Now, _ out: inout DispatchActions) {
+        flushRefused(i, now, &out)
         let old = jobs[i].plan
         jobs[i].plan = plan
         jobs[i].badSettings = nil

@@ -28,8 +28,8 @@ enum PayloadCheck {
     /// An entry whose schema accepts null or an empty object runs without a payload.
     private static func missing(schema text: String) throws -> String? {
         let schema = try JSONSchema(text: text)
-        if schema.validate(.null).isEmpty || schema.validate(.object([])).isEmpty { return nil }
-        return "the entry needs a payload" + (try violations(of: .object([]), schema: text).map { ": \($0)" } ?? "")
+        if schema.validate(.null).isEmpty || schema.validate(.object([:])).isEmpty { return nil }
+        return "the entry needs a payload" + (try violations(of: .object([:]), schema: text).map { ": \($0)" } ?? "")
     }
 
     private static func violations(of value: JSONValue, schema text: String) throws -> String? {

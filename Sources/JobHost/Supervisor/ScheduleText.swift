@@ -17,8 +17,3 @@ enum ScheduleText {
         }
     }
 }
-
-/// The key belongs to the cause of a run: for a fire time, job and fire time (DESIGN §5).
-public enum IdempotencyKey {
-    public static func ofFire(job: String, _ fire: Instant) -> String { "\(job)@\(fire.microseconds)" }
-}

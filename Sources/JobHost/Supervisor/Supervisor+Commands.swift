@@ -145,7 +145,6 @@ extension Supervisor {
         let runs = times.map { fire in
             var run = NewRun(job: job, trigger: .backfill, fireTime: fire)
             dispatcher.setDefaults(&run, plan)
-            run.idempotencyKey = IdempotencyKey.ofFire(job: job, fire)
             return run
         }
         _ = try await withStore { try await $0.enqueue(runs, now: now) }

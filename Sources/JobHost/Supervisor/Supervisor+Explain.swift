@@ -7,7 +7,7 @@ extension Supervisor {
     func explain(_ job: String, at: Instant) async throws -> Explanation {
         let i = try find(job)
         let plan = dispatcher.jobs[i].plan
-        let rule = explain(
+        let rule = JobCore.explain(
             schedule: Schedule(spec: plan.schedule, zone: plan.zone), zone: plan.zone,
             calendar: plan.calendar.map { ($0, plan.calendarZone) }, at: at)
         let now = clock.now().wall

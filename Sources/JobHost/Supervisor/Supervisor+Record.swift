@@ -122,8 +122,9 @@ extension Supervisor {
 
     /// The record of living workers that a later life of the host kills survivors by.
     func saveWorkers() {
+        let bootID = Survivors.bootID()
         let rows = room.snapshot().map {
-            WorkerRow(pid: $0.pid, startTime: $0.startTime, bootID: Survivors.bootID, plugin: $0.plugin)
+            WorkerRow(pid: $0.pid, startTime: $0.startTime, bootID: bootID, plugin: $0.plugin)
         }
         Task {
             do { try await store.saveWorkers(rows, host: owner.host) } catch { storeFailed(error) }

@@ -1,3 +1,4 @@
+import Glibc
 import JobConfig
 import JobCore
 import JobStore
@@ -6,7 +7,7 @@ extension Supervisor {
     public func snapshot() -> HostSnapshot {
         let now = clock.now().wall
         var snapshot = HostSnapshot(
-            name: owner.host, version: Self.version, pid: currentProcessID(), startedAt: startedAt, now: now,
+            name: owner.host, version: Self.version, pid: getpid(), startedAt: startedAt, now: now,
             generation: generation.number, configFile: configFile, stateDir: generation.config.host.stateDir,
             storeURL: generation.config.store.url, control: dispatcher.hostControl, phase: phase.rawValue)
         snapshot.problems = problems()

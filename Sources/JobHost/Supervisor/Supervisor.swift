@@ -34,7 +34,10 @@ public actor Supervisor: HostControl {
 
     // Reload
     var reloads = ReloadMachine()
-    var reloadWaiters: [(token: ReloadMachine.Ticket, continuation: CheckedContinuation<ReloadReport, Never>)] = []
+    var reloadWaiters: [ReloadMachine.Ticket: CheckedContinuation<ReloadReport, Never>] = [:]
+    var nextTicket: ReloadMachine.Ticket = 0
+    var builtGenerations: [Int64: Generation] = [:]
+    var reloadReports: [Int64: ReloadReport] = [:]
     var lastReload: ReloadReport?
 
     // Health and bookkeeping
@@ -48,6 +51,7 @@ public actor Supervisor: HostControl {
     var selfCheck = SelfCheck()
     var selfCheckFaults: [String] = []
     var pluginMetrics = PluginMetrics()
+    var drainDeadline = MonotonicInstant.distantFuture
     private var finished: [CheckedContinuation<Void, Never>] = []
     private(set) var isFinished = false
 

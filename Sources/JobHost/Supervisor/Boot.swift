@@ -1,0 +1,253 @@
+import Glibc
+import JobConfig
+import JobCore
+import JobStore
+import Logging
+import UnixSignals
+
+/// From a config file to a serving supervisor, and what each signal then means.
+///
+/// Order matters: the lock before anything that assumes to be alone; survivors of an earlier
+/// life are dead before their runs are declared lost; the generation is whole before anything
+/// fires; systemd hears READY when jobs are really served.
+enum Boot {
+    /// Why the host did not start, in sentences, and the exit code for it.
+    struct Failure: Error {
+        var messages: [String]
+        var exitCode: Int32
+    }
+
+    struct Host {
+        var supervisor: Supervisor
+        var lock: StateLock
+        var log: Logger
+        var sink: HostLog
+        var api: APIServer
+    }
+
+    static func run(configFile: String, environment: [String: String]) async -> Int32 {
+        // First of all, so that a SIGHUP during start-up is a reload and not the end.
+        let signals = await UnixSignalsSequence(trapping: .sighup, .sigterm, .sigint, .sigusr1)
+        signal(SIGPIPE, SIG_IGN)
+        let host: Host
+        do {
+            host = try await start(configFile: configFile, environment: environment)
+        } catch let failure as Failure {
+            for message in failure.messages { printError("jobhost: \(message)") }
+            return failure.exitCode
+        } catch {
+            printError("jobhost: \(error)")
+            return 1
+        }
+        let listener = Task { await obey(signals, host) }
+        await host.supervisor.waitUntilFinished()
+        listener.cancel()
+        await host.api.stop()
+        await host.supervisor.store.close()
+        host.log.notice("stopped")
+        host.sink.flush()
+        host.lock.release()
+        return 0
+    }
+
+    /// One table: signal → meaning → the CLI verb that does the same.
+    ///
+    /// SIGHUP → reload → `jobhost reload`. SIGTERM, SIGINT → drain within `host.grace`, a second
+    /// one kills → `jobhost stop`. SIGUSR1 → reopen log files.
+    private static func obey(_ signals: UnixSignalsSequence, _ host: Host) async {
+        for await signal in signals {
+            switch signal {
+            case .sighup: await host.supervisor.reloadBySignal()
+            case .sigusr1:
+                host.sink.reopen()
+                host.log.notice("log files reopened")
+            default: await host.supervisor.stop(by: Actor(name: "\(signal)", via: "signal"))
+            }
+        }
+    }
+
+    // MARK: Start
+
+    private static func start(configFile: String, environment: [String: String]) async throws -> Host {
+        let clock = SystemClock()
+        let config = try loadConfig(configFile, environment)
+        let lock = try takeLock(config)
+        let sink = try openLog(config, environment)
+        let log = Logger(label: "jobhost") { _ in HostLogHandler(sink: sink, clock: clock) }
+        log.notice("jobhost \(Supervisor.version) starts with \(configFile)")
+
+        let store = try await openStore(config)
+        let owner = Owner(host: config.host.name, epoch: Epoch.new(clock.now()))
+        try await killSurvivors(store, owner, log)
+
+        let parts = try HostParts(config: config, clock: clock, environment: environment)
+        let accepted = try await store.acceptedLibraries()
+        let outcome = await parts.builder.build(
+            file: configFile, environment: environment, previous: nil, accepted: accepted)
+        guard case .ready(let generation, let report) = outcome else {
+            throw Failure(messages: outcome.report.errors, exitCode: 2)
+        }
+        let supervisor = Supervisor(
+            loop: parts.loop, clock: clock, log: log, store: store, runLogs: parts.runLogs, room: parts.room,
+            builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
+            environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment))
+        try await supervisor.begin(report)
+        let api = APIServer(control: supervisor, logger: log)
+        try await api.listen(socketPath: config.host.stateDir + "/jobhost.sock")
+        if let listen = config.http.listen { try await api.listen(loopback: listen) }
+        await supervisor.serve(report)
+        return Host(supervisor: supervisor, lock: lock, log: log, sink: sink, api: api)
+    }
+
+    private static func loadConfig(_ file: String, _ environment: [String: String]) throws -> HostConfig {
+        do {
+            return try ConfigLoader.load(
+                file: file, environment: environment, zones: SystemZones(environment: environment))
+        } catch {
+            throw Failure(messages: error.errors.map(\.description), exitCode: 2)
+        }
+    }
+
+    private static func takeLock(_ config: HostConfig) throws -> StateLock {
+        do {
+            return try StateLock.acquire(stateDir: config.host.stateDir)
+        } catch {
+            throw Failure(messages: ["\(error)"], exitCode: 6)
+        }
+    }
+
+    private static func openLog(_ config: HostConfig, _ environment: [String: String]) throws -> HostLog {
+        var options = HostLog.Options()
+        options.file = config.host.logFile
+        options.format = HostLog.Format(rawValue: config.host.logFormat) ?? .text
+        options.level = switch config.host.logLevel {
+        case "debug": .debug
+        case "warning": .warning
+        case "error": .error
+        default: .info
+        }
+        do {
+            return try HostLog(options, environment: environment)
+        } catch {
+            throw Failure(messages: ["\(error)"], exitCode: 1)
+        }
+    }
+
+    static func openStore(_ config: HostConfig) async throws -> any Store {
+        do {
+            return try await SQLiteStore.open(path: String(config.store.url.dropFirst("sqlite:".count)))
+        } catch {
+            throw Failure(messages: ["the store \(config.store.url) cannot be opened: \(error)"], exitCode: 1)
+        }
+    }
+
+    private static func killSurvivors(_ store: any Store, _ owner: Owner, _ log: Logger) async throws {
+        let rows = try await store.workers(host: owner.host).map {
+            Survivors.Row(pid: $0.pid, startTime: $0.startTime, bootID: $0.bootID)
+        }
+        let killed = Survivors.killSurvivors(rows: rows)
+        if !killed.isEmpty { log.warning("killed \(killed.count) workers that an earlier life of the host left behind") }
+    }
+
+    static func printError(_ text: String) {
+        let bytes = Array((text + "\n").utf8)
+        _ = write(STDERR_FILENO, bytes, bytes.count)
+    }
+}
+
+/// Names this life of the host.
+enum Epoch {
+    static func new(_ now: Now) -> String {
+        "\(now.wall.microseconds)-\(getpid())"
+    }
+    static func seed(_ now: Now) -> UInt64 {
+        UInt64(bitPattern: now.wall.microseconds) ^ UInt64(bitPattern: now.monotonic.microseconds) << 20 ^ UInt64(getpid())
+    }
+}
+
+extension Supervisor {
+    /// The rescue, then the first generation: from here on jobs are scheduled.
+    func begin(_ report: ReloadReport) async throws {
+        room.handler = { [weak self] event in self?.assumeIsolated { $0.heard(event) } }
+        dispatcherHostControl(try await store.hostControl())
+        try await rescue()
+        let rows = try await store.jobStates()
+        apply(generation, rows: rows, states: await stateBlobs(of: generation))
+        await restoreHistory()
+        await saveAccepted(generation)
+        startHousekeeping()
+    }
+
+    /// The API answers now: tell everybody.
+    func serve(_ report: ReloadReport) async {
+        phase = .running
+        lastReload = report
+        finishReload(report)
+        sayWhatNext()
+        await enqueueStartRuns(of: Array(generation.jobs.keys).sorted())
+        perform(reloads.startUpEnded(now: clock.now().monotonic))
+    }
+
+    /// The last lines of a start: a newcomer's next steps.
+    private func sayWhatNext() {
+        let jobs = dispatcher.jobs.count { $0.isEnabled }
+        log.notice("serving \(jobs) jobs; history in \(generation.config.store.url)")
+        log.notice("try in another terminal: jobhost status --config \(configFile) · jobhost runs · jobhost logs JOB --follow")
+        log.notice("edit \(configFile), then: jobhost plan · jobhost reload (or kill -HUP \(getpid()))")
+    }
+
+    /// Runs of this host's earlier lives are nobody's now: the lock proves it. Those claimed for
+    /// an instant still to come are given back, the others are lost, and retried by rule.
+    private func rescue() async throws {
+        let now = clock.now().wall
+        let orphans = try await store.orphans(host: owner.host, currentEpoch: owner.epoch)
+        var completions: [Completion] = []
+        var releases: [RunID] = []
+        for run in orphans {
+            if run.startedAt == nil && run.fireTime > now {
+                releases.append(run.id)
+                continue
+            }
+            let job = generation.jobs[run.job]
+            let next = RunLifecycle.afterAttempt(
+                outcome: .lost, attempt: run.attempt, maxAttempts: run.maxAttempts,
+                idempotent: job?.entry.idempotent ?? false, policy: job?.config.retry ?? RetryPolicy(),
+                seed: UInt64(bitPattern: run.id.value), now: now)
+            var completion = Completion(
+                run: run.id, fence: run.fence, outcome: .lost, state: next.state, finishedAt: now)
+            completion.availableAt = next.availableAt
+            completion.startedAt = run.startedAt
+            completion.reason = "the host died while it ran" + (next.reason.isEmpty ? "" : "; \(next.reason)")
+            completions.append(completion)
+        }
+        if !completions.isEmpty { _ = try await store.complete(completions, now: now) }
+        if !releases.isEmpty {
+            let epochs = Dictionary(grouping: orphans.filter { releases.contains($0.id) }, by: \.epoch)
+            for (epoch, runs) in epochs {
+                try await store.releaseClaims(
+                    runs.map(\.id), owner: Owner(host: owner.host, epoch: epoch), now: now)
+            }
+        }
+        if !orphans.isEmpty {
+            let retried = completions.count { !$0.state.isTerminal }
+            log.warning(
+                "rescue: \(completions.count) runs of an earlier life were lost (\(retried) will be tried again), \(releases.count) claims given back")
+        }
+    }
+
+    /// What status shows before anything has run in this life.
+    private func restoreHistory() async {
+        for i in dispatcher.jobs.indices {
+            var filter = RunFilter(job: dispatcher.jobs[i].name)
+            filter.limit = 20
+            guard let runs = try? await store.runs(filter) else { continue }
+            let ended = runs.filter { $0.outcome != nil }
+            dispatcher.jobs[i].recentOutcomes = ended.compactMap(\.outcome).reversed()
+            dispatcher.jobs[i].lastRun = ended.first
+        }
+    }
+
+    private func dispatcherHostControl(_ control: ControlRow) {
+        perform(dispatcher.setHostControl(control, now: clock.now()))
+    }
+}

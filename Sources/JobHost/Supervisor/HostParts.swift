@@ -1,0 +1,91 @@
+import Glibc
+import JobConfig
+import JobCore
+
+/// The loop with its process room, and the builder of generations on top: what start, `check`,
+/// `exec` and `plugin inspect` have in common.
+struct HostParts: Sendable {
+    let loop: EventLoop
+    let handle: RoomHandle
+    let runLogs: RunLogs
+    let builder: GenerationBuilder
+    let libraries: LibraryStore
+
+    var room: any WorkerRoom { handle.room }
+
+    /// Starts the loop's thread.
+    /// - Parameters:
+    ///   - stateDir: where copies of libraries and run logs go; nil: the config's. `check` and
+    ///     `exec` use a folder of their own, so that they work beside a running host.
+    ///   - adjust: applied to each config that is loaded.
+    init(
+        config: HostConfig, clock: SystemClock, environment: [String: String], stateDir: String? = nil,
+        adjust: @escaping @Sendable (HostConfig) throws(ConfigErrors) -> HostConfig = { $0 }
+    ) throws {
+        let folder = stateDir ?? config.host.stateDir
+        let loop = try EventLoop(clock: clock)
+        let runLogs = try RunLogs(stateDir: folder, clock: clock)
+        let libraries = LibraryStore(stateDir: folder)
+        let room = try ProcessRoom(
+            loop: loop, clock: clock, workerBinary: Self.workerBinary(), stateDir: folder,
+            maxWorkers: config.host.maxWorkers, runLogs: runLogs)
+        try loop.start()
+        let handle = RoomHandle(loop: loop, room: room)
+        let zones = SystemZones(environment: environment)
+        self.loop = loop
+        self.runLogs = runLogs
+        self.libraries = libraries
+        self.handle = handle
+        builder = GenerationBuilder(tools: BuildTools(
+            loadConfig: { (file, environment) throws(ConfigErrors) in
+                try adjust(try ConfigLoader.load(file: file, environment: environment, zones: zones))
+            },
+            accept: { original in try libraries.accept(original: original) },
+            probe: { spec, questions in await handle.probe(spec, questions) },
+            zones: zones, clock: clock))
+    }
+
+    /// Ends every worker, then the loop.
+    func stop() async {
+        let (loop, handle) = (loop, handle)
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            loop.post { handle.room.shutdown(grace: .zero) { continuation.resume() } }
+        }
+        loop.stop()
+    }
+
+    /// `jobhost-worker` beside the running binary, or what `JOBHOST_WORKER` names.
+    static func workerBinary() -> String {
+        if let named = getenv("JOBHOST_WORKER") { return String(cString: named) }
+        return Machine.system.programFolder + "/jobhost-worker"
+    }
+}
+
+/// A folder that is gone when its user is done.
+struct ScratchFolder: Sendable {
+    let path: String
+
+    init() throws {
+        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array((base + "/jobhost-XXXXXX").utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw CommandError(.unavailable, "cannot make a folder in \(base): \(String(cString: strerror(errno)))")
+        }
+        path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    func remove() { Self.remove(path) }
+
+    private static func remove(_ path: String) {
+        if let folder = opendir(path) {
+            while let entry = readdir(folder) {
+                let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+                guard name != ".", name != ".." else { continue }
+                let isFolder = entry.pointee.d_type == UInt8(DT_DIR)
+                if isFolder { remove(path + "/" + name) } else { unlink(path + "/" + name) }
+            }
+            closedir(folder)
+        }
+        rmdir(path)
+    }
+}

@@ -1,0 +1,25 @@
+/// Carries the loop-confined process room across closures that are sent to other threads.
+/// Unchecked, because the rule is not the compiler's: `room` is touched on the loop only.
+struct RoomHandle: @unchecked Sendable {
+    let loop: EventLoop
+    let room: any WorkerRoom
+
+    /// Loads a library in a throwaway worker and asks it about settings. From any task.
+    func probe(_ spec: PoolSpec, _ questions: [SettingsQuestion]) async -> ProbeResult {
+        await withCheckedContinuation { continuation in
+            loop.post {
+                room.probe(spec, questions: questions) { continuation.resume(returning: $0) }
+            }
+        }
+    }
+
+    /// On the loop, awaited.
+    func onLoop(_ body: @escaping @Sendable (any WorkerRoom) -> Void) async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            loop.post {
+                body(room)
+                continuation.resume()
+            }
+        }
+    }
+}

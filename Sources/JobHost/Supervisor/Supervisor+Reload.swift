@@ -1,0 +1,247 @@
+import JobConfig
+import JobCore
+import JobStore
+
+extension Supervisor {
+    // MARK: Asking
+
+    /// SIGHUP: nobody waits for the report.
+    func reloadBySignal() {
+        log.notice("reload asked for (SIGHUP)")
+        perform(reloads.request(ticket: nil, now: clock.now().monotonic))
+    }
+
+    /// Returns when the new state is applied, or refused.
+    func reload(by actor: Actor) async -> ReloadReport {
+        audit(actor, "reload")
+        nextTicket += 1
+        let ticket = nextTicket
+        return await withCheckedContinuation { continuation in
+            reloadWaiters[ticket] = continuation
+            perform(reloads.request(ticket: ticket, now: clock.now().monotonic))
+        }
+    }
+
+    /// What a reload would do: the same build, thrown away.
+    func plan() async -> ReloadReport {
+        await builder.build(file: configFile, environment: environment, previous: generation, accepted: []).report
+    }
+
+    // MARK: Performing the machine's actions
+
+    func perform(_ actions: [ReloadMachine.Action]) {
+        for action in actions {
+            switch action {
+            case .build(let reload): build(reload)
+            case .switchOver(let reload): switchOver(reload)
+            case .answer(let tickets, let reload): answer(tickets, with: reloadReports[reload])
+            case .turnAway(let tickets): answer(tickets, with: failure("the host is stopping"))
+            case .giveUp(let tickets, let reload):
+                log.error("reload \(reload) took too long and was given up")
+                answer(tickets, with: failure("building the next generation took too long and was given up"))
+            }
+        }
+        updatePhase()
+    }
+
+    private func build(_ reload: Int64) {
+        notifier.send(.reloading, .status("reloading \(configFile)"))
+        Task {
+            let outcome = await builder.build(
+                file: configFile, environment: environment, previous: generation, accepted: [])
+            switch outcome {
+            case .ready(let next, let report):
+                builtGenerations[reload] = next
+                reloadReports[reload] = report
+                perform(reloads.built(reload: reload, ready: true, now: clock.now().monotonic))
+            case .refused(let report):
+                reloadReports[reload] = report
+                finishReload(report)
+                perform(reloads.built(reload: reload, ready: false, now: clock.now().monotonic))
+            }
+        }
+        if let deadline = reloads.deadline {
+            loop.timer(at: deadline) { [weak self] in
+                self?.assumeIsolated { $0.perform($0.reloads.timePassed(now: $0.clock.now().monotonic)) }
+            }
+        }
+    }
+
+    private func switchOver(_ reload: Int64) {
+        guard let next = builtGenerations.removeValue(forKey: reload), var report = reloadReports[reload] else {
+            perform(reloads.switched(reload: reload, now: clock.now().monotonic))
+            return
+        }
+        Task {
+            do {
+                let rows = try await store.jobStates()
+                let states = await stateBlobs(of: next)
+                apply(next, rows: rows, states: states)
+                await saveAccepted(next)
+                await enqueueStartRuns(of: report.jobs.filter { $0.change == .added }.map(\.job))
+            } catch {
+                storeFailed(error)
+                report.accepted = false
+                report.generation = generation.number
+                report.errors = ["the store does not answer, so the jobs' cursors cannot be read: \(error)"]
+                reloadReports[reload] = report
+            }
+            finishReload(report)
+            perform(reloads.switched(reload: reload, now: clock.now().monotonic))
+        }
+    }
+
+    /// Makes a generation the serving one.
+    func apply(_ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob]) {
+        generation = next
+        poolProblems = [:]
+        dispatcher.settings.schedules = next.config.host.schedule
+        dispatcher.settings.consumes = next.config.host.consume
+        room.configure(pools: next.pools, drain: next.config.host.grace)
+        perform(dispatcher.apply(next, rows: rows, states: states, now: clock.now()))
+    }
+
+    /// State blobs of jobs that this life of the host has not seen yet.
+    func stateBlobs(of next: Generation) async -> [String: StateBlob] {
+        var blobs: [String: StateBlob] = [:]
+        for job in next.jobs.values where job.entry.stateVersion > 0 && dispatcher.index[job.config.name] == nil {
+            if let blob = try? await store.stateBlob(job: job.config.name) {
+                blobs[job.config.name] = StateBlob(version: blob.version, bytes: blob.bytes)
+            }
+        }
+        return blobs
+    }
+
+    func saveAccepted(_ next: Generation) async {
+        for library in next.acceptedLibraries(at: clock.now().wall) {
+            do { try await store.saveAcceptedLibrary(library) } catch { storeFailed(error) }
+        }
+    }
+
+    /// `on_start = true`: once when the host starts, and once when the job is added.
+    func enqueueStartRuns(of jobs: [String]) async {
+        let now = clock.now().wall
+        var runs: [NewRun] = []
+        for job in jobs {
+            guard let i = dispatcher.index[job], dispatcher.jobs[i].plan.config.onStart, dispatcher.jobs[i].isEnabled
+            else { continue }
+            var run = NewRun(job: job, trigger: .start, fireTime: now)
+            dispatcher.setDefaults(&run, dispatcher.jobs[i].plan)
+            // A start run that still waits from an earlier life is enough.
+            run.uniqueKey = "start"
+            run.idempotencyKey = "\(job)@start-\(owner.epoch)"
+            runs.append(run)
+        }
+        guard !runs.isEmpty else { return }
+        do {
+            for result in try await store.enqueue(runs, now: now) {
+                dispatch(.waiting(job: result.run.job, due: now))
+            }
+        } catch { storeFailed(error) }
+    }
+
+    func finishReload(_ report: ReloadReport) {
+        lastReload = report
+        let row = ReloadRow(
+            generation: report.generation, at: report.at, accepted: report.accepted, report: Self.text(of: report))
+        Task {
+            do { try await store.saveReload(row) } catch { storeFailed(error) }
+        }
+        logReload(report)
+        notifier.send(.ready, .status(statusLine()))
+    }
+
+    private static func text(of report: ReloadReport) -> String {
+        (try? APIJSON.bytes(of: report)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
+
+    private func logReload(_ report: ReloadReport) {
+        for warning in report.warnings { log.warning("\(warning)") }
+        guard report.accepted else {
+            for error in report.errors { log.error("\(error)") }
+            log.error("reload refused: generation \(generation.number) goes on untouched")
+            return
+        }
+        for line in report.plugins where line.change == .refused {
+            log.error("plugin \(line.plugin) refused: \(line.detail)")
+        }
+        for line in report.jobs where line.change != .kept {
+            let detail = line.detail.isEmpty ? "" : ": \(line.detail)"
+            log.log(level: line.change == .refused ? .error : .notice, "\(line.job) \(line.change.rawValue)\(detail)")
+        }
+        let counts = [ReloadReport.Change.added, .changed, .removed, .kept, .refused].compactMap { change in
+            let count = report.jobs.count { $0.change == change }
+            return count == 0 ? nil : "\(count) \(change.rawValue)"
+        }
+        log.notice("generation \(report.generation) serves: \(counts.joined(separator: ", ")) (\(report.milliseconds)ms)")
+    }
+
+    func statusLine() -> String {
+        let jobs = dispatcher.jobs.count { !$0.isRemoved }
+        return "generation \(generation.number), \(jobs) jobs" + (problems().first.map { "; \($0)" } ?? "")
+    }
+
+    private func answer(_ tickets: [ReloadMachine.Ticket], with report: ReloadReport?) {
+        for ticket in tickets {
+            reloadWaiters.removeValue(forKey: ticket)?.resume(returning: report ?? failure("the reload left no report"))
+        }
+    }
+
+    private func failure(_ sentence: String) -> ReloadReport {
+        ReloadReport(generation: generation.number, at: clock.now().wall, accepted: false, errors: [sentence])
+    }
+
+    func updatePhase() {
+        guard phase != .draining, phase != .starting else { return }
+        phase = switch reloads.phase {
+        case .building, .switching: .reloading
+        case .starting, .idle, .stopped: .running
+        }
+        // Reports of reloads that everybody has heard of.
+        if reloadReports.count > 8 { reloadReports = reloadReports.filter { $0.key > (reloadReports.keys.max() ?? 0) - 4 } }
+    }
+
+    // MARK: Stopping
+
+    /// First call: drain within the grace period. Second: kill.
+    func stop(by actor: Actor) {
+        guard phase != .draining else {
+            log.warning("second stop: killing what still runs")
+            room.shutdown(grace: .zero) {}
+            return
+        }
+        phase = .draining
+        notifier.send(.stopping, .status("draining"))
+        perform(reloads.stop())
+        let running = dispatcher.owners.count
+        log.notice("stopping (\(actor.name)): \(running == 0 ? "nothing runs" : "\(running) runs may finish within \(durationText(generation.config.host.grace))")")
+        perform(dispatcher.drain(now: clock.now()))
+        drainDeadline = clock.now().monotonic + generation.config.host.grace
+        awaitDrained()
+    }
+
+    /// Runs may finish until the deadline; then the room cancels and kills what is left.
+    private func awaitDrained() {
+        if dispatcher.owners.isEmpty || clock.now().monotonic >= drainDeadline {
+            room.shutdown(grace: .seconds(1)) { [weak self] in
+                self?.assumeIsolated { $0.childrenGone() }
+            }
+            return
+        }
+        loop.timer(after: .milliseconds(20)) { [weak self] in self?.assumeIsolated { $0.awaitDrained() } }
+    }
+
+    /// Ends with the results on record, or after waiting for the store as long as for the runs.
+    private func childrenGone() {
+        let limit = drainDeadline + .seconds(5)
+        guard !pendingRecords.isEmpty || isRecording, clock.now().monotonic < limit else {
+            if !pendingRecords.isEmpty {
+                log.critical("\(pendingRecords.count) results could not be recorded: the store does not answer")
+            }
+            finish()
+            return
+        }
+        flushRecords()
+        loop.timer(after: .milliseconds(20)) { [weak self] in self?.assumeIsolated { $0.childrenGone() } }
+    }
+}
