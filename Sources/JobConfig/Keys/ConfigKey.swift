@@ -52,9 +52,15 @@ public struct ConfigKey: Sendable {
         }
     }
 
+    /// The default as it may stand in the file; nil when it is said in words.
+    public var defaultLiteral: String? {
+        let isLiteral = ["true", "false"].contains(defaultText) || defaultText.first.map { "\"[{0123456789".contains($0) } ?? false
+        return isLiteral ? defaultText : nil
+    }
+
     /// The key's row in CONFIG.md.
     public var documentationRow: String {
-        "| `\(name)` | \(type) | \(defaultText.first?.isLetter == true && !["true", "false"].contains(defaultText) ? defaultText : "`\(defaultText)`") | \(doc) |"
+        "| `\(name)` | \(type) | \(defaultLiteral.map { "`\($0)`" } ?? defaultText) | \(doc) |"
     }
 }
 

@@ -40,7 +40,7 @@ enum HostKeys {
 /// `[store]`
 enum StoreKeys {
     static let url = ConfigKey(
-        "store", "url", .string(4000), "`sqlite:` and `jobhost.db` in `state_dir`",
+        "store", "url", .string(4000), "`jobhost.db` in `state_dir`",
         "`sqlite:` and the path of the ledger's file. A change needs a restart.")
     static let all = [url]
 }
