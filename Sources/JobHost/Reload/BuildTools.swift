@@ -9,7 +9,8 @@ public struct BuildTools: Sendable {
     /// Reads, merges and checks the config file with this environment.
     public var loadConfig: @Sendable (_ file: String, _ environment: [String: String]) async throws(ConfigErrors) -> HostConfig
     /// Checks a library as the operator keeps it and copies it into the host's store of copies.
-    /// Throws what says in a sentence why not.
+    /// Throws a `LibraryRefusal`; any other error counts as a fault of the host. Both describe
+    /// themselves in a sentence that names the file.
     public var accept: @Sendable (_ original: String) async throws -> LibraryCopy
     /// Loads a copy in a throwaway worker and asks it about settings.
     public var probe: @Sendable (_ spec: PoolSpec, _ questions: [SettingsQuestion]) async -> ProbeResult

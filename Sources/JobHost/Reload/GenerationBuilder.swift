@@ -155,10 +155,11 @@ public actor GenerationBuilder {
         let copy: LibraryCopy
         do {
             copy = try await copyOf(path, stamp)
+        } catch let refusal as LibraryRefusal where !refusal.isHostFault {
+            refused[work.plugin.name] = Refused(stamp: stamp, trial: nil, reason: "\(refusal)")
+            return .refused("\(refusal)")
         } catch {
-            let reason = "\(path): \(error)"
-            refused[work.plugin.name] = Refused(stamp: stamp, trial: nil, reason: reason)
-            return .refused(reason)
+            return .refused("\(error)")
         }
         let answer = await ask(copy, trial, work)
         switch answer {

@@ -107,11 +107,22 @@ struct GenerationBuilderTests {
         #expect(!outcome.report.isClean)
     }
 
-    @Test("a library that cannot even be copied is refused with the reason")
+    @Test("a file that is no sound library is refused with the reason, and not copied again until it changes")
     func notAccepted() async {
-        world.change { $0.unacceptable["aaaaaaaa"] = "segment 2 ends beyond the file" }
+        world.change { $0.unacceptable["aaaaaaaa"] = LibraryRefusal("/lib/libBank.so is cut short") }
         let outcome = await build(config(job("credit")))
-        #expect(outcome.report.plugin("bank") == "refused: /lib/libBank.so: segment 2 ends beyond the file")
+        #expect(outcome.report.plugin("bank") == "refused: /lib/libBank.so is cut short")
+        _ = await build(config(job("credit")))
+        #expect(world.world.withLock { $0.accepted } == ["/lib/libBank.so"])
+        #expect(world.takeProbed() == [])
+    }
+
+    @Test("a full disk is not the library's fault: copied again")
+    func diskFull() async {
+        world.change { $0.unacceptable["aaaaaaaa"] = LibraryRefusal("cannot write the copy: no space", isHostFault: true) }
+        #expect(await build(config(job("credit"))).report.plugin("bank") == "refused: cannot write the copy: no space")
+        world.change { $0.unacceptable = [:] }
+        #expect(await build(config(job("credit"))).report.isClean)
     }
 
     // MARK: Reload

@@ -19,7 +19,7 @@ final class ScriptedTools: Sendable {
         /// Settings (canonical JSON) that a content refuses, with what it says.
         var dislikes: [String: [String: String]] = [:]
         var hostFault: String?
-        var unacceptable: [String: String] = [:]
+        var unacceptable: [String: LibraryRefusal] = [:]
         var probed: [String] = []
         var accepted: [String] = []
     }
@@ -41,8 +41,6 @@ final class ScriptedTools: Sendable {
         }
     }
 
-    struct NotAccepted: Error, CustomStringConvertible { var description: String }
-
     var tools: BuildTools {
         BuildTools(
             loadConfig: { (_, _) async throws(ConfigErrors) in try self.world.withLock { $0.config }.get() },
@@ -63,7 +61,7 @@ final class ScriptedTools: Sendable {
         try world.withLock { world in
             world.accepted.append(path)
             let content = world.files[path] ?? ""
-            if let reason = world.unacceptable[content] { throw NotAccepted(description: reason) }
+            if let refusal = world.unacceptable[content] { throw refusal }
             return LibraryCopy(sha256: content, path: "/copies/\(content)")
         }
     }

@@ -1,0 +1,138 @@
+import Glibc
+import JobCore
+import Testing
+
+@testable import JobHost
+
+private struct Broken: Error, CustomStringConvertible {
+    var description: String
+}
+
+@Suite("Doctor")
+struct DoctorTests {
+    private func healthy() -> DoctorFacts {
+        DoctorFacts(
+            stateDir: .init(path: "/var/lib/jobhost", access: .writable(mode: 0o750)),
+            disk: .init(freeBytes: 20_000_000_000, freeInodes: 1_000_000), timeZoneProblem: nil,
+            worker: .answered("/usr/bin/jobhost-worker", version: "1.0", expected: "1.0"), descriptorLimit: 1_024, maxWorkers: 32,
+            wall: Instant(seconds: 1_800_000_000), isClockSynchronised: true, store: .passed("SQLite, 3 migrations"), config: nil)
+    }
+    private func finding(_ name: String, _ change: (inout DoctorFacts) -> Void) -> Doctor.Finding? {
+        var facts = healthy()
+        change(&facts)
+        return Doctor.findings(facts).first { $0.name == name }
+    }
+
+    @Test("a healthy machine: every check, all well")
+    func allWell() {
+        let findings = Doctor.findings(healthy())
+        #expect(findings.map(\.name) == ["state_dir", "disk", "tzdata", "worker", "descriptors", "clock", "store"])
+        #expect(Doctor.worst(findings) == .ok)
+    }
+
+    @Test("state_dir", arguments: [
+        (.writable(mode: 0o700), .ok), (.writable(mode: 0o770), .warn), (.writable(mode: 0o777), .fail),
+        (.notWritable("Permission denied"), .fail), (.notAFolder, .fail), (.missing(canBeMade: true), .ok), (.missing(canBeMade: false), .fail),
+    ] as [(DoctorFacts.StateDir.Access, Doctor.Level)])
+    func stateDir(access: DoctorFacts.StateDir.Access, level: Doctor.Level) {
+        #expect(finding("state_dir") { $0.stateDir.access = access }?.level == level)
+    }
+
+    @Test("disk space", arguments: [
+        (nil, .warn), (.init(freeBytes: 49_000_000, freeInodes: nil), .fail), (.init(freeBytes: 900_000_000, freeInodes: nil), .warn),
+        (.init(freeBytes: 9_000_000_000, freeInodes: 10), .fail), (.init(freeBytes: 9_000_000_000, freeInodes: nil), .ok),
+    ] as [(DoctorFacts.Disk?, Doctor.Level)])
+    func disk(disk: DoctorFacts.Disk?, level: Doctor.Level) {
+        #expect(finding("disk") { $0.disk = disk }?.level == level)
+    }
+
+    @Test("the worker binary", arguments: [
+        (.missing("/w"), "/w is not there; install jobhost-worker beside jobhost"),
+        (.notExecutable("/w"), "/w is not executable; chmod +x it"),
+        (.silent("/w", why: "exec format error"), "/w does not start: exec format error"),
+        (.answered("/w", version: "0.9", expected: "1.0"), "/w is version 0.9, this is 1.0; install both from one build"),
+    ] as [(DoctorFacts.Worker, String)])
+    func worker(facts: DoctorFacts.Worker, sentence: String) {
+        #expect(finding("worker") { $0.worker = facts } == Doctor.Finding("worker", .fail, sentence))
+    }
+
+    @Test("descriptors: five for each worker, and some", arguments: [(288, .ok), (287, .warn), (127, .fail)] as [(UInt64, Doctor.Level)])
+    func descriptors(limit: UInt64, level: Doctor.Level) {
+        #expect(finding("descriptors") { $0.descriptorLimit = limit }?.level == level)
+        #expect(finding("descriptors") { $0.maxWorkers = .max }?.level == .warn)
+    }
+
+    @Test("a clock that cannot be", arguments: [
+        (0, true, .fail), (7_300_000_000, true, .fail), (1_800_000_000, false, .warn), (1_800_000_000, nil, .ok), (.min, nil, .fail),
+    ] as [(Int64, Bool?, Doctor.Level)])
+    func clock(seconds: Int64, isSynchronised: Bool?, level: Doctor.Level) {
+        let finding = finding("clock") {
+            $0.wall = Instant(seconds: seconds)
+            $0.isClockSynchronised = isSynchronised
+        }
+        #expect(finding?.level == level)
+    }
+
+    @Test("store and time zones")
+    func others() {
+        #expect(finding("store") { $0.store = .failed("locked") }?.level == .fail)
+        #expect(finding("store") { $0.store = .skipped("no folder yet") }?.level == .warn)
+        #expect(finding("tzdata") { $0.timeZoneProblem = "Etc/UTC: missing" }?.sentence
+            == "the time-zone database cannot be read (Etc/UTC: missing); install the package tzdata")
+    }
+
+    @Test("a config that is refused: each error; one that is read: each plugin and each refused job")
+    func config() {
+        var report = ReloadReport(generation: 1, at: .epoch, accepted: false, errors: ["jobs.toml:1:1: no"])
+        #expect(Doctor.config(report) == [Doctor.Finding("config", .fail, "jobs.toml:1:1: no")])
+        report = ReloadReport(
+            generation: 1, at: .epoch, accepted: true, warnings: ["w"],
+            plugins: [.init(plugin: "a", change: .added, detail: "1.0"), .init(plugin: "b", change: .refused, detail: "no symbol")],
+            jobs: [.init(job: "x", change: .added), .init(job: "y", change: .refused, detail: "no entry")])
+        #expect(Doctor.config(report) == [
+            Doctor.Finding("config", .warn, "w"), Doctor.Finding("plugin a", .ok, "the library loads (1.0)"),
+            Doctor.Finding("plugin b", .fail, "no symbol"), Doctor.Finding("job y", .fail, "no entry"),
+        ])
+    }
+
+    // MARK: Looking
+
+    @Test("looking at a real folder leaves nothing in it")
+    func looking() throws {
+        let folder = try TemporaryFolder()
+        #expect(DoctorFacts.lookAtStateDir(folder.path) == .init(path: folder.path, access: .writable(mode: 0o700)))
+        #expect(rmdir(folder.path) == 0, "it was empty")
+        #expect(DoctorFacts.lookAtStateDir(folder.path).access == .missing(canBeMade: true))
+        #expect(DoctorFacts.nearestFolder(folder.path + "/a/b") == "/tmp")
+        #expect(DoctorFacts.lookAtStateDir("/dev/null").access == .notAFolder)
+    }
+
+    @Test("a folder in use names its holder")
+    func holder() throws {
+        let folder = try TemporaryFolder()
+        let lock = try StateLock.acquire(stateDir: folder.path, pid: 77)
+        defer { lock.release() }
+        #expect(DoctorFacts.lookAtStateDir(folder.path).holder == 77)
+    }
+
+    @Test("gathering asks everybody and believes what they say")
+    func gather() async throws {
+        let folder = try TemporaryFolder()
+        let tools = DoctorCollaborators(
+            workerVersion: { _ in "1.0" }, openStore: { throw Broken(description: "not a database") },
+            readZone: { name in if name == "Europe/Berlin" { throw Broken(description: "no such file") } })
+        let facts = await DoctorFacts.gather(
+            stateDir: folder.path, workerPath: "/bin/sh", version: "1.0", maxWorkers: 4, config: nil, now: Instant(seconds: 5),
+            collaborators: tools)
+        #expect(facts.worker == .answered("/bin/sh", version: "1.0", expected: "1.0"))
+        #expect(facts.store == .failed("not a database"))
+        #expect(facts.timeZoneProblem == "Europe/Berlin: no such file")
+        #expect((facts.disk?.freeBytes ?? 0) > 0)
+        #expect(facts.descriptorLimit > 0)
+        let absent = await DoctorFacts.gather(
+            stateDir: folder.path + "/none", workerPath: folder.path, version: "1.0", maxWorkers: 4, config: nil,
+            now: .epoch, collaborators: tools)
+        #expect(absent.worker == .missing(folder.path), "a folder is no program")
+        #expect(absent.store == .skipped("state_dir is not there yet"))
+    }
+}
