@@ -1,0 +1,176 @@
+import ExchangeKit
+import JobKit
+
+/// Makes candles of what was traded since the last run, closes those that are over.
+public final class CandlesEntry: JobEntry {
+    public struct Settings: JobSettings {
+        public var database = ExchangeLocation.defaultDatabase
+        public var lockTimeout = ExchangeLocation.defaultLockTimeout
+        public var sql: [String: String] = [:]
+        /// Which candles this job closes, fills and reports on: a name such as "5m", or "all".
+        public var interval = "all"
+        /// Which intervals exist. The same for all jobs on one database; 1m is always there.
+        public var keep = CandleInterval.allCases
+        /// When days, weeks and months begin.
+        public var dayStart = "UTC"
+        public var fill = Fill.omit
+        /// Flat candles made in one run for each pair and interval.
+        public var fillLimit = 10_000
+        /// Trades read in one transaction.
+        public var batch = 200_000
+
+        public init() {}
+        enum CodingKeys: String, CodingKey {
+            case database, sql, interval, keep, fill, batch
+            case lockTimeout = "lock_timeout"
+            case dayStart = "day_start"
+            case fillLimit = "fill_limit"
+        }
+        public static var fields: [SettingsField] {
+            ExchangeLocation.fields + [
+                SettingsField(
+                    "interval", "Which candles this job closes, fills and reports on.",
+                    allowed: (["all"] + CandleInterval.allCases.map(\.rawValue)).map { .string($0) }),
+                SettingsField("keep", "Which intervals exist; the same for all jobs on one database."),
+                SettingsField("day_start", "When days, weeks and months begin: \"UTC\" or \"17:00 America/New_York\"."),
+                SettingsField("fill", "What becomes of a bucket without trades: omitted, or a flat candle."),
+                SettingsField("fill_limit", "Flat candles made in one run for each pair and interval.", range: 1 ... 1_000_000),
+                SettingsField("batch", "Trades read in one transaction.", range: 1 ... 5_000_000),
+            ]
+        }
+
+        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+    }
+
+    /// What becomes of a bucket without trades.
+    public enum Fill: String, CaseIterable, Codable, Sendable {
+        case omit, flat
+    }
+
+    public static let info = EntryInfo(
+        id: "candles", description: "Makes candles of new trades and closes those that are over.",
+        idempotent: true, defaultSchedule: "cron 0 * * * * *")
+
+    public static func validate(_ settings: Settings) throws {
+        try settings.location.validate(.candles)
+        _ = try CandlePlan(settings)
+    }
+
+    private let settings: Settings
+    private let plan: CandlePlan
+    private let clock = ExchangeClock.system
+
+    public init(settings: Settings) throws {
+        try Self.validate(settings)
+        self.settings = settings
+        plan = try CandlePlan(settings)
+    }
+
+    public func run(_ context: RunContext) throws -> RunOutcome {
+        let began = clock.elapsed()
+        let exchange = try Exchange.open(settings.location, statements: .candles)
+        defer { exchange.close() }
+        var work = try CandleRun(exchange, plan, now: clock.now())
+        do {
+            try work.run(isCancelled: { context.isCancelled }) { work in
+                context.progress(done: Int(work.trades), "read \(work.trades) trades")
+            }
+        } catch {
+            tell(context, work.report)
+            throw error
+        }
+        tell(context, work.report)
+        return outcome(work.report, milliseconds: clock.elapsed() - began)
+    }
+
+    private func tell(_ context: RunContext, _ report: CandleReport) {
+        for problem in report.problems { context.log.error(problem) }
+        if report.errors > report.problems.count {
+            context.log.error("… and \(report.errors - report.problems.count) more like these")
+        }
+        for line in report.notes { context.log.info(line) }
+        for line in report.details { context.log.debug(line) }
+        context.items(Int(clamping: report.trades) + report.closed + report.filled)
+        context.metrics.counter("candles_trades_read", Double(report.trades))
+        context.metrics.counter("candles_written", Double(report.written))
+        context.metrics.counter("candles_corrected", Double(report.corrected))
+        context.metrics.counter("candles_errors", Double(report.errors))
+        for (interval, missing) in report.missing {
+            context.metrics.gauge("candles_missing", Double(missing), labels: ["interval": interval.rawValue])
+        }
+    }
+
+    private func outcome(_ report: CandleReport, milliseconds: Int64) -> RunOutcome {
+        if report.activePairs == 0 { return .nothingToDo("0 active pairs") }
+        let which = plan.own.count == 1 ? plan.own[0].rawValue + " " : ""
+        if report.isIdle { return .nothingToDo("no new trades, no \(which)candle due") }
+        var parts = [counted(report.trades, "new trade")]
+        if report.written > 0 { parts.append(counted(report.written, "candle") + " written") }
+        if report.corrected > 0 { parts.append("\(report.corrected) corrected") }
+        if report.filled > 0 { parts.append("\(report.filled) filled flat") }
+        parts.append("\(report.errors) errors")
+        return .succeeded(
+            "Closed \(counted(report.closed, which + "candle")) of \(counted(report.activePairs, "pair")): "
+                + parts.joined(separator: ", ") + " (\(milliseconds)ms)")
+    }
+}
+
+func counted(_ count: some BinaryInteger, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
+/// The settings, understood.
+struct CandlePlan {
+    /// Longer than 1m, in order.
+    var longer: [CandleInterval]
+    /// What this job closes.
+    var own: [CandleInterval]
+    var day: TradingDay
+    var fill: CandlesEntry.Fill
+    var fillLimit: Int
+    var batch: Int
+
+    init(_ settings: CandlesEntry.Settings) throws {
+        let kept = Set(settings.keep).union([.minute])
+        longer = kept.subtracting([.minute]).sorted()
+        if settings.interval == "all" {
+            own = kept.sorted()
+        } else {
+            guard let one = CandleInterval(rawValue: settings.interval), kept.contains(one) else {
+                throw JobFailure.badSettings(
+                    "interval: \"\(settings.interval)\" is not among those in keep (\(kept.sorted().map(\.rawValue).joined(separator: ", ")))")
+            }
+            own = [one]
+        }
+        do {
+            day = try TradingDay(parsing: settings.dayStart)
+        } catch {
+            throw JobFailure.badSettings(error.description)
+        }
+        fill = settings.fill
+        fillLimit = settings.fillLimit
+        batch = settings.batch
+    }
+}
+
+/// What a run did.
+struct CandleReport {
+    var activePairs = 0
+    var trades: Int64 = 0
+    var written = 0
+    var corrected = 0
+    var closed = 0
+    var filled = 0
+    var errors = 0
+    /// The first of the errors, as sentences.
+    var problems: [String] = []
+    var notes: [String] = []
+    var details: [String] = []
+    /// Closed buckets of the last day without a candle, over all active pairs.
+    var missing: [(interval: CandleInterval, count: Int64)] = []
+
+    var isIdle: Bool { trades == 0 && closed == 0 && filled == 0 && errors == 0 }
+
+    mutating func fail(_ sentence: String) {
+        errors += 1
+        if problems.count < 20 { problems.append(sentence) }
+    }
+}

@@ -1,0 +1,3 @@
+-- Forgets all candles of an interval: it is made anew from the 1m candles.
+-- in:  :interval TEXT
+DELETE FROM candles WHERE interval = :interval

@@ -1,0 +1,193 @@
+import JobKit
+import SQL
+
+/// The exchange's database, open for one run. One thread, like its connection.
+public final class Exchange {
+    public let connection: any SQLConnection
+    /// Where it is, for messages.
+    public let place: String
+    private let texts: StatementSet
+    private let overridden: Set<String>
+    private var prepared: [String: any SQLStatement] = [:]
+
+    /// - Parameter statements: the plugin's own; ExchangeKit's are added.
+    init(connection: any SQLConnection, place: String, statements: StatementSet, overridden: Set<String> = []) {
+        self.connection = connection
+        self.place = place
+        texts = StatementSet.exchange.adding(statements)
+        self.overridden = overridden
+    }
+
+    /// Opens a database whose schema is there and is the one this code knows.
+    /// - Throws: `JobFailure.transient` while it is not there, locked or full;
+    ///   `.permanent` when it is something else; `.badSettings` when the settings cannot work.
+    public static func open(_ location: ExchangeLocation, statements: StatementSet) throws -> Exchange {
+        let path = try location.path()
+        let chosen = try location.replacing(statements)
+        do {
+            let connection = try connect(path, location, create: false)
+            let exchange = Exchange(
+                connection: connection, place: path, statements: chosen, overridden: Set(location.sql.keys))
+            try exchange.checkSchema()
+            return exchange
+        } catch {
+            throw failure(error, place: path)
+        }
+    }
+
+    static func connect(_ path: String, _ location: ExchangeLocation, create: Bool) throws -> SQLiteConnection {
+        var options = SQLiteOptions()
+        options.create = create
+        options.busyTimeoutMilliseconds = Int32(clamping: location.lockTimeout.milliseconds)
+        // FULL: what was reported done survives a power cut. Money.
+        options.pragmas = [("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON")]
+        return try SQLiteConnection(path: path, options: options)
+    }
+
+    public func close() {
+        prepared = [:]
+        connection.close()
+    }
+
+    // MARK: Statements
+
+    /// The statement of that name, compiled once.
+    public func statement(_ name: String) throws -> any SQLStatement {
+        if let known = prepared[name] { return known }
+        guard let sql = texts[name] else { throw JobFailure.permanent("there is no statement '\(name)'") }
+        do {
+            let statement = try connection.prepare(sql)
+            prepared[name] = statement
+            return statement
+        } catch {
+            guard overridden.contains(name), error.kind == .statement else { throw error }
+            throw JobFailure.badSettings("sql.\(name): \(error.message)")
+        }
+    }
+
+    /// Compiles every statement, so that a wrong one is found before work begins.
+    public func prepareAll() throws {
+        for name in texts.names where !name.hasPrefix("migration_") { _ = try statement(name) }
+    }
+
+    private func bound(_ name: String, _ values: [String: SQLValue]) throws -> any SQLStatement {
+        let statement = try statement(name)
+        try statement.bind(values, ignoringUnused: overridden.contains(name))
+        return statement
+    }
+
+    /// Executes a statement; the number of rows it touched.
+    @discardableResult
+    public func run(_ name: String, _ values: [String: SQLValue] = [:]) throws -> Int {
+        try bound(name, values).run()
+    }
+
+    /// All rows of a statement, each through `decode`.
+    public func rows<Row>(
+        _ name: String, _ values: [String: SQLValue] = [:], _ decode: (any SQLStatement) throws -> Row
+    ) throws -> [Row] {
+        var rows: [Row] = []
+        try forEach(name, values) { rows.append(try decode($0)) }
+        return rows
+    }
+
+    /// The first row of a statement, if any.
+    public func first<Row>(
+        _ name: String, _ values: [String: SQLValue] = [:], _ decode: (any SQLStatement) throws -> Row
+    ) throws -> Row? {
+        let statement = try bound(name, values)
+        defer { statement.reset() }
+        return try statement.step() ? try decode(statement) : nil
+    }
+
+    /// Each row in turn, none kept.
+    public func forEach(
+        _ name: String, _ values: [String: SQLValue] = [:], _ body: (any SQLStatement) throws -> Void
+    ) throws {
+        let statement = try bound(name, values)
+        defer { statement.reset() }
+        while try statement.step() { try body(statement) }
+    }
+
+    // MARK: Transactions
+
+    /// All or nothing, with the write lock from the beginning: what `body` reads is what it
+    /// changes. Database errors that may pass by themselves become transient failures.
+    public func write<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try connection.transaction(.immediate, body)
+        } catch {
+            throw Self.failure(error, place: place)
+        }
+    }
+
+    /// Reads several statements from one state of the database.
+    public func read<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try connection.transaction(.deferred, body)
+        } catch {
+            throw Self.failure(error, place: place)
+        }
+    }
+
+    static func failure(_ error: any Error, place: String) -> any Error {
+        guard let error = error as? SQLError else { return error }
+        if error.kind == .busy {
+            return JobFailure.transient("the exchange database \(place) is locked by another program", code: error.extendedCode)
+        }
+        if error.kind == .cannotOpen {
+            return JobFailure.transient(
+                "cannot open the exchange database \(place): is the path right? A simulated one is created by the arena's tick",
+                code: error.extendedCode)
+        }
+        let text = "exchange database \(place): \(error)"
+        return error.isTransient
+            ? JobFailure.transient(text, code: error.extendedCode) : JobFailure.permanent(text, code: error.extendedCode)
+    }
+
+    // MARK: What is written beside an effect
+
+    /// How far `name` has read; nil: never.
+    public func checkpoint(_ name: String) throws -> (position: Int64, note: String)? {
+        try first("checkpoint", ["name": .text(name)]) { (try $0.int64(0), try $0.text(1)) }
+    }
+    public func putCheckpoint(_ name: String, _ position: Int64, note: String = "", at now: Int64) throws {
+        try run("put_checkpoint", [
+            "name": .text(name), "position": .int(position), "note": .text(note), "now": .int(now),
+        ])
+    }
+
+    /// Announces an event in the outbox; false: it was announced before under this key.
+    @discardableResult
+    public func emit(_ event: String, key: String, _ payload: JSONObject, at now: Int64) throws -> Bool {
+        try run("put_event", [
+            "event": .text(event), "key": .text(key), "payload": .text(JSON.object(payload).text), "now": .int(now),
+        ]) == 1
+    }
+
+    public func note(actor: String, action: String, subject: String, _ detail: JSONObject, at now: Int64) throws {
+        try run("put_activity", [
+            "actor": .text(actor), "action": .text(action), "subject": .text(subject),
+            "detail": .text(JSON.object(detail).text), "now": .int(now),
+        ])
+    }
+}
+
+extension SQLStatement {
+    /// An exact amount: text or an integer. A binary float or NULL throws.
+    public func amount(_ column: Int) throws -> Amount {
+        let text = try text(column)
+        do {
+            return try Amount(parsing: text)
+        } catch {
+            let names = columnNames
+            let name = names.indices.contains(column) ? names[column] : String(column)
+            throw JobFailure.permanent("column \(name): \(error)")
+        }
+    }
+    public func amountOrNil(_ column: Int) throws -> Amount? { isNull(column) ? nil : try amount(column) }
+}
+
+extension SQLValue {
+    public static func amount(_ value: Amount) -> SQLValue { .text(value.description) }
+}

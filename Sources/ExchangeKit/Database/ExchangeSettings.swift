@@ -1,0 +1,76 @@
+import JobKit
+import SQL
+
+/// Where the exchange is, the same for every entry that works on it: `database`, `lock_timeout`
+/// and `sql` of a plugin's settings.
+public struct ExchangeLocation: Hashable, Sendable {
+    /// "sqlite:" and a path.
+    public var database: String
+    /// How long to wait for a lock that another program holds.
+    public var lockTimeout: Span
+    /// Statements of one's own in place of ours, by name: "file:" and a path, or the SQL.
+    public var sql: [String: String]
+
+    public init(database: String, lockTimeout: Span, sql: [String: String]) {
+        self.database = database
+        self.lockTimeout = lockTimeout
+        self.sql = sql
+    }
+
+    public static let defaultDatabase = "sqlite:var/exchange.db"
+    public static let defaultLockTimeout = Span.seconds(5)
+
+    /// What every entry says of these settings.
+    public static let fields = [
+        SettingsField("database", "The exchange's database: \"sqlite:\" and a path."),
+        SettingsField("lock_timeout", "How long to wait for a lock that another program holds."),
+        SettingsField("sql", "Statements of your own by name: \"file:\" and a path, or the SQL itself."),
+    ]
+
+    /// The path of a SQLite database.
+    public func path() throws -> String {
+        guard database.hasPrefix("sqlite:"), database.utf8.count > 7 else {
+            throw JobFailure.badSettings(
+                "database: \"\(database)\" is not understood; write \"sqlite:\" and a path, \"sqlite:var/exchange.db\"")
+        }
+        return String(database.dropFirst(7))
+    }
+
+    /// What can be said without touching anything: the form of `database`, the names in `sql`.
+    ///
+    /// - Parameter statements: the plugin's; ExchangeKit's may be replaced too.
+    public func validate(_ statements: StatementSet) throws {
+        _ = try path()
+        let own = StatementSet.exchange.adding(statements).names.filter { !$0.hasPrefix("migration_") }
+        for name in sql.keys.sorted() where !own.contains(name) {
+            throw JobFailure.badSettings("sql.\(name): there is no such statement; there are: \(own.joined(separator: ", "))")
+        }
+    }
+
+    /// The statements with the operator's in place of ours.
+    func replacing(_ ours: StatementSet) throws -> StatementSet {
+        try validate(ours)
+        var texts = ours.texts
+        for (name, value) in sql {
+            guard value.hasPrefix("file:") else {
+                texts[name] = value
+                continue
+            }
+            let path = String(value.dropFirst(5))
+            guard let bytes = readFile(path, limit: 1 << 20) else {
+                throw JobFailure.badSettings("sql.\(name): cannot read the file \(path)")
+            }
+            texts[name] = String(decoding: bytes, as: UTF8.self)
+        }
+        return StatementSet(texts)
+    }
+}
+
+/// What a job may do that moves money or orders.
+public enum MoneyMode: String, CaseIterable, Codable, Sendable {
+    /// Nothing.
+    case off
+    /// Decides and logs, writes nothing.
+    case shadow
+    case live
+}

@@ -1,0 +1,153 @@
+import SQL
+
+/// Money moves here and nowhere else: as entries that add up to zero in every currency, in the
+/// transaction of their cause, once for each cause.
+public struct Ledger {
+    public enum Bucket: String, Sendable {
+        case available, locked
+    }
+    /// One entry: `amount` into (or, negative, out of) a wallet's bucket.
+    public struct Leg: Hashable, Sendable {
+        public var wallet: Int64
+        public var bucket: Bucket
+        public var amount: Amount
+        public init(_ wallet: Int64, _ bucket: Bucket = .available, _ amount: Amount) {
+            self.wallet = wallet
+            self.bucket = bucket
+            self.amount = amount
+        }
+    }
+
+    private let exchange: Exchange
+    public init(_ exchange: Exchange) { self.exchange = exchange }
+
+    /// Applies a cause. Must be called inside `exchange.write`: everything or nothing.
+    ///
+    /// - Parameter cause: unique for ever, such as "liquidation:17:3".
+    /// - Returns: false when money has already moved for this cause; nothing was changed.
+    /// - Throws: `LedgerError` for legs that do not add up, a wallet that is not there or one
+    ///   that would go below zero.
+    @discardableResult
+    public func post(cause: String, kind: String, _ legs: [Leg], at now: Int64) throws -> Bool {
+        guard try exchange.run("put_cause", ["cause": .text(cause), "kind": .text(kind), "now": .int(now)]) == 1 else {
+            return false
+        }
+        var sums: [String: Amount] = [:]
+        for leg in legs {
+            let currency = try move(leg, cause: cause)
+            sums[currency] = try (sums[currency] ?? .zero) + leg.amount
+        }
+        if let off = sums.sorted(by: { $0.key < $1.key }).first(where: { !$0.value.isZero }) {
+            throw LedgerError.unbalanced(cause: cause, currency: off.key, by: off.value)
+        }
+        return true
+    }
+
+    private func move(_ leg: Leg, cause: String) throws -> String {
+        guard let wallet = try wallet(leg.wallet) else { throw LedgerError.noWallet(leg.wallet) }
+        var (available, locked) = (wallet.available, wallet.locked)
+        switch leg.bucket {
+        case .available: available = try available + leg.amount
+        case .locked: locked = try locked + leg.amount
+        }
+        if locked.isNegative || (available.isNegative && leg.amount.isNegative && !wallet.mayBeNegative) {
+            throw LedgerError.insufficient(wallet: leg.wallet, cause: cause)
+        }
+        try exchange.run("put_entry", [
+            "cause": .text(cause), "wallet": .int(leg.wallet), "bucket": .text(leg.bucket.rawValue),
+            "amount": .amount(leg.amount),
+        ])
+        let changed = try exchange.run("set_wallet", [
+            "id": .int(leg.wallet), "available": .amount(available), "locked": .amount(locked),
+            "old_available": .text(wallet.availableText), "old_locked": .text(wallet.lockedText),
+        ])
+        if changed != 1 { throw LedgerError.changedMeanwhile(wallet: leg.wallet) }
+        return wallet.currency
+    }
+
+    // MARK: Wallets
+
+    public struct Wallet: Hashable, Sendable {
+        public var currency: String
+        public var available: Amount
+        public var locked: Amount
+        public var mayBeNegative: Bool
+        // As stored: what the compare-and-set compares with.
+        var availableText: String
+        var lockedText: String
+    }
+
+    public func wallet(_ id: Int64) throws -> Wallet? {
+        try exchange.first("wallet", ["id": .int(id)]) { row in
+            Wallet(
+                currency: try row.text(0), available: try row.amount(1), locked: try row.amount(2),
+                mayBeNegative: try row.bool(3), availableText: try row.text(1), lockedText: try row.text(2))
+        }
+    }
+
+    /// The wallet of an owner in a currency, made empty where it is missing.
+    public func wallet(owner: String, currency: String, mayBeNegative: Bool = false) throws -> Int64 {
+        let key: [String: SQLValue] = ["owner": .text(owner), "currency": .text(currency)]
+        if let id = try exchange.first("find_wallet", key, { try $0.int64(0) }) { return id }
+        try exchange.run("create_wallet", key.merging(["may_be_negative": .bool(mayBeNegative)]) { $1 })
+        guard let id = try exchange.first("find_wallet", key, { try $0.int64(0) }) else {
+            throw LedgerError.noWallet(0)
+        }
+        return id
+    }
+
+    // MARK: The invariant
+
+    /// What does not fit: wallets that are not the sum of their entries, causes whose entries
+    /// do not add up. Empty when all is well. Reads every entry.
+    public func differences() throws -> [String] {
+        struct Key: Hashable { var wallet: Int64, bucket: String }
+        var sums: [Key: Amount] = [:]
+        var causes: [String: [String: Amount]] = [:]
+        var currencies: [Int64: String] = [:]
+        var found: [String] = []
+        let wallets = try exchange.rows("wallets") {
+            (id: try $0.int64(0), owner: try $0.text(1), currency: try $0.text(2),
+             available: try $0.amount(3), locked: try $0.amount(4))
+        }
+        for wallet in wallets { currencies[wallet.id] = wallet.currency }
+        try exchange.forEach("entries") { row in
+            let key = Key(wallet: try row.int64(0), bucket: try row.text(1))
+            let amount = try row.amount(2)
+            let cause = try row.text(3)
+            let currency = currencies[key.wallet] ?? "?"
+            sums[key] = try (sums[key] ?? .zero) + amount
+            causes[cause, default: [:]][currency] = try (causes[cause]?[currency] ?? .zero) + amount
+        }
+        for wallet in wallets {
+            for (bucket, held) in [("available", wallet.available), ("locked", wallet.locked)] {
+                let sum = sums[Key(wallet: wallet.id, bucket: bucket)] ?? .zero
+                if sum != held {
+                    found.append("wallet \(wallet.id) (\(wallet.owner), \(wallet.currency)): \(bucket) is \(held), its entries say \(sum)")
+                }
+            }
+        }
+        for (cause, sums) in causes.sorted(by: { $0.key < $1.key }) {
+            for (currency, sum) in sums.sorted(by: { $0.key < $1.key }) where !sum.isZero {
+                found.append("cause \(cause): its entries in \(currency) add up to \(sum), not to zero")
+            }
+        }
+        return found
+    }
+}
+
+public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
+    case unbalanced(cause: String, currency: String, by: Amount)
+    case insufficient(wallet: Int64, cause: String)
+    case noWallet(Int64)
+    case changedMeanwhile(wallet: Int64)
+
+    public var description: String {
+        switch self {
+        case .unbalanced(let cause, let currency, let by): "\(cause): the entries in \(currency) are off by \(by)"
+        case .insufficient(let wallet, let cause): "\(cause): wallet \(wallet) does not hold that much"
+        case .noWallet(let id): "there is no wallet \(id)"
+        case .changedMeanwhile(let wallet): "wallet \(wallet) was changed by another program"
+        }
+    }
+}

@@ -1,0 +1,321 @@
+-- The exchange, version 1.
+--
+-- Amounts are TEXT, the canonical decimal of Amount ("0.00141342"): exact, readable, and
+-- STRICT tables keep what is put in. Sums are made by the programs, not by SQL, whose
+-- arithmetic is binary. Instants are INTEGER milliseconds since 1970 UTC, names end in _ms.
+
+-- One row: what this database is for. 'simulation' is set when it is created, never later.
+CREATE TABLE exchange_info (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    purpose    TEXT    NOT NULL CHECK (purpose IN ('live', 'simulation')),
+    created_ms INTEGER NOT NULL
+) STRICT;
+
+-- How far somebody has read, written in the transaction of the effect.
+CREATE TABLE checkpoints (
+    name       TEXT    PRIMARY KEY,
+    position   INTEGER NOT NULL,
+    note       TEXT    NOT NULL DEFAULT '',
+    updated_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What happened, for others to read; written in the transaction in which it happened.
+CREATE TABLE outbox_events (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    event      TEXT    NOT NULL,           -- CandleCorrected, MarginCallIssued, …
+    key        TEXT    NOT NULL UNIQUE,    -- of the cause: the second one is no event
+    payload    TEXT    NOT NULL,           -- JSON
+    created_ms INTEGER NOT NULL,
+    sent_ms    INTEGER
+) STRICT;
+CREATE INDEX outbox_unsent ON outbox_events (seq) WHERE sent_ms IS NULL;
+
+CREATE TABLE activity_log (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    actor      TEXT    NOT NULL,           -- the job
+    action     TEXT    NOT NULL,           -- 'position.liquidate'
+    subject    TEXT    NOT NULL,           -- 'position:17'
+    detail     TEXT    NOT NULL DEFAULT '{}',
+    created_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX activity_by_subject ON activity_log (subject, seq);
+
+-- ---------------------------------------------------------------- market
+
+CREATE TABLE pairs (
+    id            INTEGER PRIMARY KEY,
+    symbol        TEXT    NOT NULL UNIQUE, -- 'XRP/ETH'
+    base          TEXT    NOT NULL,
+    quote         TEXT    NOT NULL,
+    contract_size TEXT    NOT NULL DEFAULT '1',
+    size_step     TEXT    NOT NULL DEFAULT '0',
+    active        INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1)),
+    -- A simulated or replayed market's own time; NULL: real time.
+    clock_ms      INTEGER,
+    simulation    TEXT,
+    created_ms    INTEGER NOT NULL
+) STRICT;
+
+-- seq is the order of arrival, by which readers go on; id is the market's own number, which
+-- orders trades of the same millisecond and makes a second delivery harmless.
+CREATE TABLE trades (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    pair_id INTEGER NOT NULL REFERENCES pairs (id),
+    id      INTEGER NOT NULL,
+    ts_ms   INTEGER NOT NULL,
+    side    TEXT    NOT NULL CHECK (side IN ('buy', 'sell')),
+    price   TEXT    NOT NULL,
+    amount  TEXT    NOT NULL,
+    UNIQUE (pair_id, id)
+) STRICT;
+
+-- first_* and last_* name the trades that gave open and close, so that a late trade can be
+-- put in without reading the others again. A flat candle (no trades) has zeros there.
+CREATE TABLE candles (
+    pair_id      INTEGER NOT NULL REFERENCES pairs (id),
+    interval     TEXT    NOT NULL,         -- 1m 5m 15m 30m 1h 4h 1d 1w 1M
+    open_ms      INTEGER NOT NULL,
+    close_ms     INTEGER NOT NULL,         -- exclusive
+    open         TEXT    NOT NULL,
+    high         TEXT    NOT NULL,
+    low          TEXT    NOT NULL,
+    close        TEXT    NOT NULL,
+    volume       TEXT    NOT NULL,
+    quote_volume TEXT    NOT NULL,
+    trades       INTEGER NOT NULL,
+    closed       INTEGER NOT NULL CHECK (closed IN (0, 1)),
+    first_ms     INTEGER NOT NULL,
+    first_id     INTEGER NOT NULL,
+    last_ms      INTEGER NOT NULL,
+    last_id      INTEGER NOT NULL,
+    PRIMARY KEY (pair_id, interval, open_ms)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX candles_forming ON candles (pair_id, interval, close_ms) WHERE closed = 0;
+
+-- Every price that came in, in real time.
+CREATE TABLE quotes (
+    seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    pair_id INTEGER NOT NULL REFERENCES pairs (id),
+    ts_ms   INTEGER NOT NULL,
+    bid     TEXT    NOT NULL,
+    ask     TEXT    NOT NULL
+) STRICT;
+CREATE INDEX quotes_by_pair ON quotes (pair_id, seq);
+CREATE INDEX quotes_by_time ON quotes (ts_ms);
+
+CREATE TABLE tickers (
+    pair_id        INTEGER PRIMARY KEY REFERENCES pairs (id),
+    last           TEXT    NOT NULL,
+    open           TEXT    NOT NULL,
+    high           TEXT    NOT NULL,
+    low            TEXT    NOT NULL,
+    change         TEXT    NOT NULL,
+    change_percent TEXT    NOT NULL,
+    volume         TEXT    NOT NULL,
+    quote_volume   TEXT    NOT NULL,
+    trades         INTEGER NOT NULL,
+    valid_until_ms INTEGER NOT NULL
+) STRICT;
+
+-- ---------------------------------------------------------------- money
+
+CREATE TABLE wallets (
+    id              INTEGER PRIMARY KEY,
+    owner           TEXT    NOT NULL,      -- 'user:7', 'account:12', 'platform:trading'
+    currency        TEXT    NOT NULL,
+    available       TEXT    NOT NULL DEFAULT '0',
+    locked          TEXT    NOT NULL DEFAULT '0',
+    may_be_negative INTEGER NOT NULL DEFAULT 0 CHECK (may_be_negative IN (0, 1)),
+    UNIQUE (owner, currency)
+) STRICT;
+
+-- Why money moved. The primary key makes a second application impossible.
+CREATE TABLE ledger_causes (
+    cause      TEXT    PRIMARY KEY,        -- 'liquidation:17:3'
+    kind       TEXT    NOT NULL,           -- 'liquidation'
+    created_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The entries of a cause add up to zero in every currency.
+CREATE TABLE ledger_entries (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    cause     TEXT    NOT NULL REFERENCES ledger_causes (cause),
+    wallet_id INTEGER NOT NULL REFERENCES wallets (id),
+    bucket    TEXT    NOT NULL CHECK (bucket IN ('available', 'locked')),
+    amount    TEXT    NOT NULL
+) STRICT;
+CREATE INDEX ledger_by_wallet ON ledger_entries (wallet_id, id);
+CREATE INDEX ledger_by_cause ON ledger_entries (cause);
+
+CREATE TABLE orders (
+    id         INTEGER PRIMARY KEY,
+    owner      TEXT    NOT NULL,
+    pair_id    INTEGER NOT NULL REFERENCES pairs (id),
+    side       TEXT    NOT NULL CHECK (side IN ('buy', 'sell')),
+    price      TEXT    NOT NULL,
+    amount     TEXT    NOT NULL,
+    filled     TEXT    NOT NULL DEFAULT '0',
+    locked     TEXT    NOT NULL DEFAULT '0', -- what this order still holds of its wallet
+    status     TEXT    NOT NULL CHECK (status IN ('open', 'partial', 'filled', 'cancelled', 'expiring', 'expired')),
+    version    INTEGER NOT NULL DEFAULT 1,
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER
+) STRICT;
+CREATE INDEX orders_live ON orders (expires_ms) WHERE status IN ('open', 'partial', 'expiring');
+
+CREATE TABLE chains (
+    name          TEXT    PRIMARY KEY,
+    confirmations INTEGER NOT NULL,
+    genesis       TEXT    NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE monitors (
+    chain        TEXT    PRIMARY KEY REFERENCES chains (name),
+    heartbeat_ms INTEGER NOT NULL,
+    last_block   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE deposits (
+    id            INTEGER PRIMARY KEY,
+    wallet_id     INTEGER NOT NULL REFERENCES wallets (id),
+    chain         TEXT    NOT NULL REFERENCES chains (name),
+    tx_hash       TEXT    NOT NULL,
+    ordinal       INTEGER NOT NULL DEFAULT 0, -- of the transfer among the transaction's transfers
+    block         INTEGER,
+    block_hash    TEXT,
+    amount        TEXT    NOT NULL,
+    confirmations INTEGER NOT NULL DEFAULT 0,
+    status        TEXT    NOT NULL CHECK (status IN ('PENDING', 'CONFIRMING', 'CONFIRMED', 'CREDITED', 'HELD',
+                                                     'FAILED', 'DROPPED', 'REVERSAL_REQUIRED')),
+    reason        TEXT    NOT NULL DEFAULT '',
+    created_ms    INTEGER NOT NULL,
+    UNIQUE (chain, tx_hash, ordinal)
+) STRICT;
+CREATE INDEX deposits_by_status ON deposits (status, id);
+
+-- ---------------------------------------------------------------- margin
+
+CREATE TABLE accounts (
+    id        INTEGER PRIMARY KEY,
+    name      TEXT    NOT NULL UNIQUE,
+    currency  TEXT    NOT NULL,
+    wallet_id INTEGER NOT NULL UNIQUE REFERENCES wallets (id), -- its balance
+    status    TEXT    NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'closed'))
+) STRICT;
+
+CREATE TABLE positions (
+    id          INTEGER PRIMARY KEY,
+    account_id  INTEGER NOT NULL REFERENCES accounts (id),
+    pair_id     INTEGER NOT NULL REFERENCES pairs (id),
+    side        TEXT    NOT NULL CHECK (side IN ('long', 'short')),
+    size        TEXT    NOT NULL,          -- in contracts
+    open_price  TEXT    NOT NULL,
+    leverage    TEXT    NOT NULL,
+    status      TEXT    NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'closed')),
+    version     INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
+    opened_ms   INTEGER NOT NULL,
+    closed_ms   INTEGER,
+    close_price TEXT,
+    realised    TEXT                       -- profit over all closings, in the account's currency
+) STRICT;
+CREATE INDEX positions_open ON positions (account_id, id) WHERE status = 'open';
+
+CREATE TABLE margin_calls (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_id  INTEGER NOT NULL REFERENCES accounts (id),
+    cause       TEXT    NOT NULL UNIQUE,
+    level       TEXT    NOT NULL,          -- percent
+    equity      TEXT    NOT NULL,
+    used_margin TEXT    NOT NULL,
+    created_ms  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX margin_calls_by_account ON margin_calls (account_id, id);
+
+CREATE TABLE liquidations (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_id       INTEGER NOT NULL REFERENCES accounts (id),
+    position_id      INTEGER NOT NULL REFERENCES positions (id),
+    position_version INTEGER NOT NULL,
+    state            TEXT    NOT NULL CHECK (state IN ('requested', 'done')),
+    size             TEXT    NOT NULL,
+    price            TEXT    NOT NULL,
+    profit           TEXT    NOT NULL,
+    level            TEXT    NOT NULL,     -- percent, before
+    created_ms       INTEGER NOT NULL,
+    UNIQUE (position_id, position_version)
+) STRICT;
+CREATE INDEX liquidations_by_time ON liquidations (created_ms);
+
+-- ---------------------------------------------------------------- contests
+
+CREATE TABLE competitions (
+    id           INTEGER PRIMARY KEY,
+    kind         TEXT    NOT NULL CHECK (kind IN ('competition', 'challenge')),
+    name         TEXT    NOT NULL,
+    currency     TEXT    NOT NULL,
+    entry_fee    TEXT    NOT NULL DEFAULT '0',
+    prizes       TEXT    NOT NULL DEFAULT '[]',
+    platform_fee TEXT    NOT NULL DEFAULT '0',
+    min_entrants INTEGER NOT NULL DEFAULT 2,
+    status       TEXT    NOT NULL CHECK (status IN ('open', 'running', 'ending', 'ended', 'refunded')),
+    starts_ms    INTEGER NOT NULL,
+    ends_ms      INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE participants (
+    competition_id INTEGER NOT NULL REFERENCES competitions (id),
+    account_id     INTEGER NOT NULL REFERENCES accounts (id),
+    start_equity   TEXT    NOT NULL,
+    final_equity   TEXT,
+    place          INTEGER,
+    prize          TEXT,
+    PRIMARY KEY (competition_id, account_id)
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- exchange and minter
+
+CREATE TABLE exchange_orders (
+    id             INTEGER PRIMARY KEY,
+    exchange       TEXT    NOT NULL,
+    client_id      TEXT    NOT NULL,
+    exchange_id    TEXT,
+    pair_id        INTEGER NOT NULL REFERENCES pairs (id),
+    side           TEXT    NOT NULL CHECK (side IN ('buy', 'sell')),
+    price          TEXT    NOT NULL,
+    quantity       TEXT    NOT NULL,
+    executed       TEXT    NOT NULL DEFAULT '0',
+    average_price  TEXT,
+    status         TEXT    NOT NULL,
+    version        INTEGER NOT NULL DEFAULT 1,
+    placed_ms      INTEGER,
+    last_synced_ms INTEGER,
+    next_sync_ms   INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (exchange, client_id)
+) STRICT;
+CREATE INDEX exchange_orders_due ON exchange_orders (next_sync_ms);
+
+CREATE TABLE mint_requests (
+    cause      TEXT    PRIMARY KEY,
+    asset_id   TEXT    NOT NULL,
+    size       TEXT    NOT NULL,
+    status     TEXT    NOT NULL CHECK (status IN ('requested', 'sent', 'minted', 'failed', 'unknown')),
+    reference  TEXT,
+    created_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- simulation
+
+CREATE TABLE simulations (
+    name        TEXT    PRIMARY KEY,
+    mode        TEXT    NOT NULL CHECK (mode IN ('simulated', 'historical')),
+    seed        INTEGER NOT NULL,
+    ticks       INTEGER NOT NULL DEFAULT 0,
+    clock_ms    INTEGER NOT NULL,          -- the market's time
+    owner       TEXT    NOT NULL,          -- the job that drives it …
+    ticked_ms   INTEGER NOT NULL,          -- … and when it last did, in real time
+    cause       TEXT    NOT NULL DEFAULT '', -- of the newest tick: a retry is no second one
+    file        TEXT    NOT NULL DEFAULT '', -- replayed from there …
+    file_offset INTEGER NOT NULL DEFAULT 0,  -- … up to this byte …
+    file_line   INTEGER NOT NULL DEFAULT 0,  -- … and line
+    finished    INTEGER NOT NULL DEFAULT 0 CHECK (finished IN (0, 1))
+) STRICT, WITHOUT ROWID;
