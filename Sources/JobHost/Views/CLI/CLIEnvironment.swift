@@ -1,0 +1,63 @@
+import Glibc
+import JobCore
+
+/// All that a command touches outside itself; tests hand in their own.
+struct CLIEnvironment: Sendable {
+    var operations: HostOperations
+    /// Of the process.
+    var variables: [String: String]
+    var clock: any CLIClock
+    /// Standard output and standard error.
+    var output: any TextSink
+    var errors: any TextSink
+    var fileExists: @Sendable (String) -> Bool
+
+    @TaskLocal static var current: CLIEnvironment?
+
+    static func system(operations: HostOperations) -> CLIEnvironment {
+        CLIEnvironment(
+            operations: operations, variables: HostOperations.processEnvironment(), clock: SystemCLIClock(),
+            output: DescriptorSink(descriptor: STDOUT_FILENO), errors: DescriptorSink(descriptor: STDERR_FILENO),
+            fileExists: { access($0, F_OK) == 0 })
+    }
+}
+
+protocol CLIClock: Sendable {
+    var now: Instant { get }
+    func sleep(_ duration: Duration) async throws
+}
+
+struct SystemCLIClock: CLIClock {
+    var now: Instant { SystemClock().now().wall }
+    func sleep(_ duration: Duration) async throws { try await Task.sleep(for: duration) }
+}
+
+/// Where text goes.
+protocol TextSink: Sendable {
+    func write(_ text: String)
+    var isTerminal: Bool { get }
+    /// Columns and lines of the terminal; nil: it is none.
+    var size: (columns: Int, rows: Int)? { get }
+}
+
+struct DescriptorSink: TextSink {
+    let descriptor: Int32
+
+    func write(_ text: String) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    var isTerminal: Bool { isatty(descriptor) == 1 }
+
+    var size: (columns: Int, rows: Int)? {
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return (Int(size.ws_col), Int(size.ws_row))
+    }
+}

@@ -1,0 +1,136 @@
+import ArgumentParser
+import JobConfig
+import JobCore
+
+struct RunHostCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Serve a config in the foreground.",
+        discussion: """
+            SIGHUP reloads, SIGTERM and SIGINT drain within the grace period (a second one kills), SIGUSR1
+            reopens the log files.
+
+            Example: jobhost run --config jobs.toml
+            """)
+    @OptionGroup var file: ConfigOption
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let session = try CLISession(config: file.config, output: output)
+        let code = await session.environment.operations.run(try session.configFile())
+        throw ArgumentParser.ExitCode(code)
+    }
+}
+
+struct CheckCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Read the config and probe its libraries as a start would, changing nothing.",
+        discussion: """
+            Exit code 2: it has errors; 4: it is valid, but some jobs would not serve.
+
+            Example: jobhost check --config jobs.toml
+            """)
+    @OptionGroup var file: ConfigOption
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let session = try CLISession(config: file.config, output: output)
+        let report = API.Report(await session.environment.operations.check(try session.configFile()))
+        try session.print(report) { ReportView(screen: $0, kind: .check).lines(report) }
+        if !report.accepted { throw CLIFailure.silent(.usage) }
+        if !report.clean { throw CLIFailure.silent(.refused) }
+    }
+}
+
+struct PlanCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan", abstract: "What a reload would do, without doing it.",
+        discussion: """
+            Without a running host it is what a start would load. Exit code 4: something would be refused.
+
+            Example: jobhost plan && jobhost reload
+            """)
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let report: API.Report
+        do {
+            report = try await session.client().reloading.post("/plan", API.ReasonBody(), as: API.Report.self).0
+        } catch let failure as CLIFailure where failure.code == .notRunning && self.host.socket == nil {
+            session.note(Styled("no host runs here: this is what a start would load", .dim))
+            report = API.Report(await session.environment.operations.check(try session.configFile()))
+        }
+        try session.print(report) { ReportView(screen: $0, kind: .plan).lines(report) }
+        if !report.clean { throw CLIFailure.silent(.refused) }
+    }
+}
+
+struct ReloadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reload", abstract: "Apply the config as it is on disk now; unchanged jobs notice nothing.",
+        discussion: """
+            The same as SIGHUP, but says what came of it. Exit code 4: refused, wholly or for some jobs.
+
+            Example: jobhost reload --reason "new deposits library"
+            """)
+    @OptionGroup var reason: ReasonOption
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let (report, json) = try await session.client().reloading.post(
+            "/reload", API.ReasonBody(reason: reason.reason), as: API.Report.self)
+        session.print(json) { ReportView(screen: $0, kind: .reload).lines(report) }
+        if !report.clean { throw CLIFailure.silent(.refused) }
+    }
+}
+
+extension APIClient {
+    /// Probing many libraries takes its time.
+    fileprivate var reloading: APIClient {
+        var client = self
+        client.timeout = .seconds(600)
+        return client
+    }
+}
+
+struct DoctorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "What would keep this machine, or a job, from serving well.",
+        discussion: """
+            Works without a running host. Exit code 1: a fault was found; warnings alone are 0.
+
+            Example: jobhost doctor
+            """)
+    @Argument(help: "Only what concerns this job.") var job: String?
+    @OptionGroup var file: ConfigOption
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let session = try CLISession(config: file.config, output: output)
+        let findings = try await session.environment.operations.doctor(try session.configFile(), job)
+        let worst = Doctor.worst(findings)
+        try session.print(API.Diagnosis(level: worst, findings: findings)) { DoctorView(screen: $0).lines(findings) }
+        if worst == .fail { throw CLIFailure.silent(.failed) }
+    }
+}
+
+struct PluginCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plugin", abstract: "Look into plugin libraries.", discussion: "Example: jobhost plugin inspect libCandles.so",
+        subcommands: [PluginInspectCommand.self])
+}
+
+struct PluginInspectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Load a library in a throwaway worker and show its entries and settings.",
+        discussion: "Example: jobhost plugin inspect plugins/libCandles.so")
+    @Argument(help: "The library.", completion: .file(extensions: ["so"])) var file: String
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let session = try CLISession(config: nil, output: output)
+        let plugin = try await session.environment.operations.inspect(file)
+        try session.print(plugin) { InspectionView(screen: $0).lines(plugin) }
+    }
+}

@@ -1,0 +1,229 @@
+import ArgumentParser
+import JobConfig
+import JobCore
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "What runs, what ran, what is wrong and what to do about it.",
+        discussion: """
+            Marks: ● ran well, ▶ running, · never ran, ○ off, ‖ paused, ✗ failed or breaker open, ! look below.
+            RECENT, oldest first: ✓ succeeded, · nothing to do, ✗ failed, r retry, z snoozed, c cancelled,
+            T timed out, ! crashed, ? lost.
+
+            Example: jobhost status --watch
+            """)
+    @OptionGroup var host: HostOptions
+    @Flag(help: "Redraw every second until Ctrl-C. With --json: one object a line.")
+    var watch = false
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let client = try session.client()
+        if watch { return try await StatusWatch(session: session, client: client).run() }
+        let (status, json) = try await client.get("/status", as: API.Status.self)
+        session.print(json) { StatusView(screen: $0).lines(status) }
+    }
+}
+
+struct ShowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "One job, or one run, in detail.",
+        discussion: """
+            Of a job: schedule, limits, settings (secrets masked), breaker, counters. Of a run: times,
+            attempts, payload.
+
+            Example: jobhost show candles-1m
+                     jobhost show 4711
+            """)
+    @Argument(help: "A job's name or a run's number.") var jobOrRun: String
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let client = try session.client()
+        if let run = Int64(jobOrRun) {
+            let (detail, json) = try await client.get("/runs/\(run)", as: API.RunDetail.self)
+            return session.print(json) { RunView(screen: $0).lines(detail) }
+        }
+        let (job, json) = try await client.get("/jobs/\(percentEncoded(jobOrRun))", as: API.Job.self)
+        session.print(json) { JobView(screen: $0).lines(job) }
+    }
+}
+
+struct NextCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "next", abstract: "Coming fire times, of a job or of a cron expression.",
+        discussion: """
+            Works without a running host too; then a job's schedule is read from the config.
+
+            Example: jobhost next candles-1m -n 3
+                     jobhost next --cron "30 2 * * *" --timezone America/New_York --from 2025-03-08T00:00:00Z
+            """)
+    @Argument(help: "A job's name.") var job: String?
+    @Option(help: ArgumentHelp("A cron expression of 5 fields, or 6 with seconds first.", valueName: "expression")) var cron: String?
+    @Option(help: ArgumentHelp("The zone of --cron, from the tz database.", valueName: "zone")) var timezone = "UTC"
+    @Option(help: ArgumentHelp("Fire times after this instant. Default: now.", valueName: "time")) var from: String?
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var count = 5
+    @OptionGroup var host: HostOptions
+
+    func validate() throws {
+        guard (job == nil) != (cron == nil) else { throw ValidationError("Give either a job or --cron.") }
+        guard (1...1_000).contains(count) else { throw ValidationError("--count is from 1 to 1000.") }
+    }
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let from = try session.instant(from, "--from")
+        let fires = try await fires(session, from: from)
+        try session.print(fires) { FiresView(screen: $0).lines(fires) }
+    }
+
+    private func fires(_ session: CLISession, from: Instant?) async throws -> API.Fires {
+        if let cron { return try expressionFires(session, cron, from: from) }
+        guard let job else { throw CLIFailure(.usage, "give either a job or --cron") }
+        do {
+            let query = [("from", from?.rfc3339), ("count", String(count))]
+            return try await session.client().get("/jobs/\(percentEncoded(job))/next", query: query, as: API.Fires.self).0
+        } catch let failure as CLIFailure where failure.code == .notRunning {
+            return try configuredFires(session, job, from: from)
+        }
+    }
+
+    private func expressionFires(_ session: CLISession, _ text: String, from: Instant?) throws -> API.Fires {
+        let expression: CronExpression
+        do {
+            expression = try CronExpression(text)
+        } catch {
+            throw CLIFailure(.usage, "--cron: \(error.message)", hint: error.hint)
+        }
+        let spec = ScheduleSpec.cron(expression, timeZone: timezone)
+        return try list(session, spec, zone: timezone, job: nil, from: from)
+    }
+
+    private func configuredFires(_ session: CLISession, _ name: String, from: Instant?) throws -> API.Fires {
+        let config = try session.loadConfig()
+        guard let job = config.jobs[name] else { throw CLIFailure(unknownJob(name, among: config.jobs.keys.sorted())) }
+        guard let spec = job.schedule else {
+            throw CLIFailure(.notRunning, "the schedule of \(name) is its plugin's default, which only a running host knows", hint: "Start it with: jobhost run")
+        }
+        let zone = if case .cron(_, let zone) = spec { zone } else { "UTC" }
+        return try list(session, spec, zone: zone, job: name, from: from)
+    }
+
+    private func list(_ session: CLISession, _ spec: ScheduleSpec, zone: String, job: String?, from: Instant?) throws -> API.Fires {
+        let loaded: Zone
+        do {
+            loaded = try session.environment.operations.zones.zone(named: zone)
+        } catch {
+            throw CLIFailure(.usage, "\(error)")
+        }
+        let schedule = Schedule(spec: spec, zone: loaded)
+        var fires: [Instant] = []
+        var after = from ?? session.environment.clock.now
+        while fires.count < count, let next = schedule.next(after: after) {
+            fires.append(next)
+            after = next
+        }
+        return API.Fires(job: job, schedule: spec.text, fires: fires)
+    }
+}
+
+struct RunsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "runs", abstract: "Past, running and waiting runs, the newest first.",
+        discussion: "Example: jobhost runs candles-1m --outcome failed,timed_out --from \"1d ago\"")
+    @Argument(help: "Only of this job.") var job: String?
+    @Option(help: ArgumentHelp("scheduled, available, running, retryable, succeeded, cancelled, discarded, skipped, missed; several by comma.", valueName: "states"))
+    var state: String?
+    @Option(help: ArgumentHelp("succeeded, nothing_to_do, failed, retry, snoozed, cancelled, timed_out, crashed, lost; several by comma.", valueName: "outcomes"))
+    var outcome: String?
+    @Option(help: ArgumentHelp("Due at or after.", valueName: "time")) var from: String?
+    @Option(help: ArgumentHelp("Due before.", valueName: "time")) var to: String?
+    @Option(help: ArgumentHelp("Only runs with smaller numbers: the next page.", valueName: "run")) var before: Int64?
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let query = [
+            ("job", job), ("state", state), ("outcome", outcome), ("from", try session.instant(from, "--from")?.rfc3339),
+            ("to", try session.instant(to, "--to")?.rfc3339), ("before", before.map(String.init)), ("limit", String(limit)),
+        ]
+        let (page, json) = try await session.client().get("/runs", query: query, as: API.Runs.self)
+        let isFiltered = state != nil || outcome != nil || from != nil || to != nil || before != nil
+        let empty = isFiltered
+            ? "No such runs."
+            : job.map { "\($0) has not run yet. Run it now: jobhost trigger \($0) --wait" } ?? "No runs yet. What comes next: jobhost status"
+        session.print(json) { RunsView(screen: $0).lines(page, empty: empty) }
+    }
+}
+
+struct LogsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "logs", abstract: "What a run printed and logged; of a job: its newest run.",
+        discussion: """
+            Times are UTC. With --json each line is one object.
+
+            Example: jobhost logs candles-1m --follow
+            """)
+    @Argument(help: "A run's number or a job's name.") var runOrJob: String
+    @Flag(name: [.customShort("f"), .long], help: "Go on until the run ends.") var follow = false
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let client = try session.client()
+        let run = try await number(client)
+        var from: Int64 = 0
+        var count = 0
+        while true {
+            let (page, _) = try await client.get("/runs/\(run)/log", query: [("from", String(from))], as: API.LogPage.self)
+            try show(page.lines, session)
+            count += page.lines.count
+            if page.ended || (!follow && page.next == from) { break }
+            if page.next == from { try await session.environment.clock.sleep(.milliseconds(250)) }
+            from = page.next
+        }
+        if count == 0, !session.json { session.note(Styled("run \(run) has written nothing", .dim)) }
+    }
+
+    private func number(_ client: APIClient) async throws -> Int64 {
+        if let run = Int64(runOrJob) { return run }
+        let query = [("job", runOrJob), ("state", "running,retryable,succeeded,cancelled,discarded"), ("limit", "1")]
+        let (page, _) = try await client.get("/runs", query: query, as: API.Runs.self)
+        guard let newest = page.runs.first else {
+            throw CLIFailure(.notFound, "\(runOrJob) has not run yet", hint: "Run it now: jobhost trigger \(runOrJob) --wait")
+        }
+        return newest.id
+    }
+
+    private func show(_ lines: [API.LogLine], _ session: CLISession) throws {
+        if session.json {
+            for line in lines { session.environment.output.write(try APIJSON.value(of: line).text + "\n") }
+        } else if !lines.isEmpty {
+            let view = LogView(screen: session.screen)
+            session.print(lines.map(view.line))
+        }
+    }
+}
+
+struct ExplainCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explain", abstract: "Why a job ran at an instant, or did not.",
+        discussion: """
+            Looks at schedule, clock changes, calendar, overlap, breaker, pauses, reloads and downtime.
+
+            Example: jobhost explain candles-1m --at "2026-03-29T02:30:00+02:00"
+            """)
+    @Argument(help: "A job's name.") var job: String
+    @Option(help: ArgumentHelp("The instant.", valueName: "time")) var at: String
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let at = try session.instant(at, "--at")
+        let (explained, json) = try await session.client().get(
+            "/jobs/\(percentEncoded(job))/explain", query: [("at", at.rfc3339)], as: API.Explained.self)
+        session.print(json) { ExplainView(screen: $0).lines(explained) }
+    }
+}

@@ -1,0 +1,156 @@
+import JobConfig
+import JobCore
+
+/// `jobhost runs` and `jobhost dead list`.
+struct RunsView {
+    let screen: Screen
+
+    func lines(_ page: API.Runs, empty: String) -> [Styled] {
+        guard !page.runs.isEmpty else { return screen.wrapped(empty) }
+        var table = Table([
+            .init("RUN", alignsRight: true), .init("JOB", least: 10), .init("STATE"), .init("TRIGGER", dropOrder: 2),
+            .init("DUE", alignsRight: true), .init("TOOK", alignsRight: true), .init("TRY", alignsRight: true, dropOrder: 3),
+            .init("REASON", least: 12, dropOrder: 1),
+        ])
+        for run in page.runs {
+            table.add([
+                Styled("\(run.id)"), Styled(run.job), stateText(run), Styled(wordsOf(run.trigger.rawValue), .dim),
+                Styled(TimeText.relative(run.fireTime, now: screen.now)), Styled(run.durationUs.map(TimeText.took) ?? ""),
+                Styled(run.maxAttempts > 1 ? "\(run.attempt)/\(run.maxAttempts)" : ""), Styled(run.reason),
+            ])
+        }
+        var lines = table.lines(width: screen.width)
+        if let before = page.nextBefore { lines.append(Styled("older ones: --before \(before)", .dim)) }
+        return lines
+    }
+}
+
+/// The outcome where there is one, else the state.
+func stateText(_ run: API.Run) -> Styled {
+    switch (run.state, run.outcome) {
+    case (.running, _), (.skipped, _), (.missed, _), (_, nil): Styled(run.state.rawValue, run.state.tone)
+    case (.discarded, let outcome?): Styled("dead, \(outcome.words)", .bad)
+    case (.retryable, let outcome?), (.scheduled, let outcome?), (.available, let outcome?):
+        Styled("\(run.state.rawValue), \(outcome.words)", outcome.tone)
+    case (_, let outcome?): Styled(outcome.words, outcome.tone)
+    }
+}
+
+/// Names and values in two columns.
+struct FieldsView {
+    let screen: Screen
+    private var fields: [(String, Styled)] = []
+
+    init(screen: Screen) { self.screen = screen }
+
+    mutating func add(_ name: String, _ value: Styled) {
+        if value.width > 0 { fields.append((name, value)) }
+    }
+    mutating func add(_ name: String, _ value: String) { add(name, Styled(value)) }
+    mutating func add(_ name: String, at instant: Instant?) {
+        guard let instant else { return }
+        add(name, Styled(TimeText.absolute(instant)) + Styled("  \(TimeText.relative(instant, now: screen.now))", .dim))
+    }
+
+    var lines: [Styled] {
+        let width = fields.map { $0.0.count }.max() ?? 0
+        return fields.map { Styled($0.0, .dim).padded(to: width + 2) + $0.1 }
+    }
+}
+
+/// `jobhost show RUN`, `jobhost dead show RUN`.
+struct RunView {
+    let screen: Screen
+
+    func lines(_ detail: API.RunDetail) -> [Styled] {
+        let run = detail.run
+        var lines = [Styled("run \(run.id)", .bold) + " of " + Styled(run.job, .bold) + "  " + stateText(run)]
+        if !run.reason.isEmpty { lines += screen.wrapped(run.reason, run.outcome?.tone ?? .plain, indent: 0) }
+        var fields = FieldsView(screen: screen)
+        fields.add("trigger", wordsOf(run.trigger.rawValue) + (run.retryOf.map { " \($0)" } ?? ""))
+        fields.add("due", at: run.fireTime)
+        if run.state == .scheduled || run.state == .retryable { fields.add("not before", at: run.availableAt) }
+        fields.add("started", at: run.startedAt)
+        fields.add("finished", at: run.finishedAt)
+        fields.add("took", run.durationUs.map(TimeText.took) ?? "")
+        fields.add("late by", run.latenessUs.map { $0 >= 1_000 ? TimeText.took($0) : "" } ?? "")
+        fields.add("attempt", "\(run.attempt) of \(run.maxAttempts)")
+        fields.add("items", run.items > 0 ? "\(run.items)" : "")
+        fields.add("cpu", run.cpuUs > 0 ? TimeText.took(run.cpuUs) : "")
+        fields.add("code", run.code != 0 ? "\(run.code)" : "")
+        fields.add("priority", run.priority != 0 ? "\(run.priority)" : "")
+        fields.add("unique key", run.uniqueKey ?? "")
+        fields.add("idempotency key", run.idempotencyKey)
+        fields.add("library", String(run.libraryHash.prefix(12)))
+        fields.add("worker", run.pid > 0 ? "pid \(run.pid)" : "")
+        fields.add("owner", run.owner)
+        fields.add("payload", run.payload == .null ? "" : run.payload.text)
+        lines += fields.lines
+        if !detail.attempts.isEmpty { lines += ["", Styled("earlier attempts", .dim)] + attempts(detail.attempts) }
+        if !detail.ranges.isEmpty { lines += ["", Styled("not run around it", .dim)] + ranges(detail.ranges) }
+        lines += ["", Styled(advice(run), .dim)]
+        return lines
+    }
+
+    private func attempts(_ attempts: [API.Attempt]) -> [Styled] {
+        var table = Table([.init("", alignsRight: true), .init(""), .init(""), .init("", alignsRight: true), .init("", least: 12)])
+        for attempt in attempts {
+            table.add([
+                Styled("\(attempt.attempt)"), Styled(attempt.outcome.words, attempt.outcome.tone),
+                Styled(TimeText.relative(attempt.finishedAt, now: screen.now)),
+                Styled(attempt.durationUs.map(TimeText.took) ?? ""), Styled(attempt.reason),
+            ])
+        }
+        return table.lines(width: screen.width)
+    }
+
+    func ranges(_ ranges: [API.Range]) -> [Styled] {
+        var table = Table([.init("", alignsRight: true), .init(""), .init("")])
+        for range in ranges {
+            let when = range.count == 1
+                ? TimeText.absolute(range.first) : "\(TimeText.absolute(range.first)) … \(TimeText.absolute(range.last))"
+            table.add([Styled("\(range.count)"), Styled("\(range.state.rawValue) (\(range.reason.rawValue))", .warn), Styled(when)])
+        }
+        return table.lines(width: screen.width)
+    }
+
+    private func advice(_ run: API.Run) -> String {
+        switch run.state {
+        case .running: "follow it: jobhost logs \(run.id) --follow    end it: jobhost cancel \(run.id)"
+        case .scheduled, .available, .retryable: "take it back: jobhost cancel \(run.id)"
+        case .discarded: "its log: jobhost logs \(run.id)    again: jobhost dead retry \(run.id)    give up: jobhost dead discard \(run.id)"
+        case .skipped, .missed: "why: jobhost explain \(run.job) --at \(run.fireTime.rfc3339)"
+        case .succeeded, .cancelled: "its log: jobhost logs \(run.id)    again: jobhost retry \(run.id)"
+        }
+    }
+}
+
+/// Lines of `jobhost logs`.
+struct LogView {
+    let screen: Screen
+
+    func line(_ line: API.LogLine) -> Styled {
+        let tone: Tone =
+            switch line.level {
+            case "error", "critical": .bad
+            case "warning", "warn": .warn
+            case "debug", "trace": .dim
+            default: .plain
+            }
+        let time = Styled(line.t.map { TimeText.clock($0) + "  " } ?? "", .dim)
+        let level = Styled(line.level.padded(7) + "  ", tone)
+        let stream = line.stream == "stderr" ? Styled("stderr  ", .dim) : ""
+        return time + level + stream + Styled(line.text, tone == .dim ? .dim : .plain) + fields(line.fields)
+    }
+
+    private func fields(_ fields: JSONValue) -> Styled {
+        guard case .object(let members) = fields else { return "" }
+        return members.sorted { $0.key < $1.key }.reduce(Styled("")) { sum, member in
+            sum + Styled("  \(member.key)=", .dim) + Styled(member.value.stringValue ?? member.value.text)
+        }
+    }
+}
+
+extension String {
+    fileprivate func padded(_ width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+}

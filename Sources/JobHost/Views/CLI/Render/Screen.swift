@@ -1,0 +1,80 @@
+import JobCore
+
+/// Where a command's output goes: how wide, in colour or not, and what time it is there.
+struct Screen: Sendable {
+    /// nil: not a terminal, lines are as long as they get.
+    var width: Int?
+    var color: Bool
+    var now: Instant
+
+    func text(_ lines: [Styled]) -> String {
+        lines.map { line in
+            let text = line.text(color: color)
+            return text.last == " " ? String(text.reversed().drop { $0 == " " }.reversed()) : text
+        }.joined(separator: "\n") + "\n"
+    }
+
+    /// Words broken into lines, the further ones indented. What does not fit is never cut.
+    func wrapped(_ text: String, _ tone: Tone = .plain, first: Styled = "", indent: Int = 0) -> [Styled] {
+        guard let width else { return [first + Styled(text, tone)] }
+        let room = max(20, width - max(indent, first.width))
+        var lines: [String] = [""]
+        for word in harmless(text).split(separator: " ") {
+            let last = lines[lines.count - 1]
+            if last.isEmpty {
+                lines[lines.count - 1] = String(word)
+            } else if last.count + 1 + word.count <= room {
+                lines[lines.count - 1] += " " + word
+            } else {
+                lines.append(String(word))
+            }
+        }
+        let margin = Styled(String(repeating: " ", count: indent))
+        return lines.enumerated().map { index, line in (index == 0 ? first.padded(to: indent) : margin) + Styled(line, tone) }
+    }
+}
+
+extension Outcome {
+    var mark: Styled {
+        switch self {
+        case .succeeded: Styled("✓", .good)
+        case .nothingToDo: Styled("·", .dim)
+        case .failed: Styled("✗", .bad)
+        case .retry: Styled("r", .warn)
+        case .snoozed: Styled("z", .dim)
+        case .cancelled: Styled("c", .warn)
+        case .timedOut: Styled("T", .bad)
+        case .crashed: Styled("!", .bad)
+        case .lost: Styled("?", .bad)
+        }
+    }
+
+    var tone: Tone {
+        switch self {
+        case .succeeded: .good
+        case .nothingToDo, .snoozed: .dim
+        case .retry, .cancelled: .warn
+        case .failed, .timedOut, .crashed, .lost: .bad
+        }
+    }
+
+    /// "nothing to do"
+    var words: String { wordsOf(rawValue) }
+}
+
+extension RunState {
+    var tone: Tone {
+        switch self {
+        case .running: .accent
+        case .succeeded: .good
+        case .discarded: .bad
+        case .retryable, .cancelled, .missed: .warn
+        case .scheduled, .available, .skipped: .dim
+        }
+    }
+}
+
+func wordsOf(_ rawValue: String) -> String { String(rawValue.map { $0 == "_" ? " " : $0 }) }
+
+/// "1 run", "3 runs".
+func counted(_ count: Int64, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

@@ -1,0 +1,149 @@
+import JobCore
+
+/// `jobhost status`: one line per job, and below them what is wrong and what to do about it.
+struct StatusView {
+    let screen: Screen
+
+    func lines(_ status: API.Status) -> [Styled] {
+        let now = screen.now
+        var lines = header(status.host)
+        lines.append("")
+        if status.jobs.isEmpty {
+            lines += screen.wrapped("No jobs yet. Add a table [jobs.NAME] to \(status.host.configFile), then: jobhost reload")
+            return lines
+        }
+        lines += self.table(status.jobs, hostPaused: status.host.control.paused, now: now).lines(width: screen.width)
+        let notes = status.jobs.flatMap { self.notes(on: $0, now: now) }
+        if !notes.isEmpty { lines += [""] + notes }
+        return lines
+    }
+
+    private func header(_ host: API.Host) -> [Styled] {
+        let phase: Tone = host.phase == "running" ? .good : .warn
+        let since = TimeText.span((screen.now - host.startedAt).microseconds)
+        var lines = [
+            Styled(host.name, .bold) + " · " + Styled(host.phase, phase)
+                + Styled(" · up \(since) · generation \(host.generation) · \(counted(Int64(host.workers), "worker")) · pid \(host.pid)"),
+            Styled(host.configFile, .dim),
+        ]
+        if host.control.paused {
+            let why = host.control.reason.isEmpty ? "" : ": \(host.control.reason)"
+            lines += note("‖", .warn, "paused\(since_(host.control.since))\(why). Go on: jobhost resume")
+        }
+        for problem in host.problems { lines += note("!", .bad, problem) }
+        if let reload = host.lastReload, !reload.clean {
+            let what = reload.accepted ? "was refused for some jobs" : "was refused"
+            lines += note("!", .bad, "the last reload, \(TimeText.relative(reload.at, now: screen.now)), \(what). See: jobhost plan")
+        }
+        return lines
+    }
+
+    private func since_(_ instant: Instant?) -> String {
+        instant.map { " since \(TimeText.relative($0, now: screen.now))" } ?? ""
+    }
+
+    private func note(_ mark: String, _ tone: Tone, _ text: String) -> [Styled] {
+        screen.wrapped(text, tone, first: Styled(mark + "  ", tone), indent: 3)
+    }
+
+    private func table(_ jobs: [API.Job], hostPaused: Bool, now: Instant) -> Table {
+        var table = Table([
+            .init(""), .init("JOB", least: 12), .init("SCHEDULE", least: 10, dropOrder: 2), .init("NEXT"),
+            .init("LAST", least: 16), .init("QUEUE", dropOrder: 1), .init("BREAKER", dropOrder: 3),
+            .init("RECENT", least: 8, dropOrder: 4),
+        ])
+        for job in jobs {
+            let name = Styled(job.name, .bold)
+            table.add([
+                mark(job, hostPaused: hostPaused), name, Styled(job.schedule), next(job, hostPaused: hostPaused, now: now),
+                last(job, now: now), queue(job), breaker(job), recent(job.recentOutcomes),
+            ])
+        }
+        return table
+    }
+
+    /// The most telling of its conditions.
+    private func mark(_ job: API.Job, hostPaused: Bool) -> Styled {
+        if !job.problems.isEmpty { return Styled("!", .bad) }
+        if !job.enabled { return Styled("○", .dim) }
+        if !job.running.isEmpty { return Styled("▶", .accent) }
+        if job.control.paused || hostPaused { return Styled("‖", .warn) }
+        if job.breaker.state == "open" || job.breaker.state == "forced_open" { return Styled("✗", .bad) }
+        switch job.last?.outcome {
+        case .failed, .timedOut, .crashed, .lost: return Styled("✗", .bad)
+        case nil: return Styled("·", .dim)
+        default: return Styled("●", .good)
+        }
+    }
+
+    private func next(_ job: API.Job, hostPaused: Bool, now: Instant) -> Styled {
+        if !job.enabled { return Styled("off", .dim) }
+        if job.control.paused || hostPaused { return Styled("paused", .warn) }
+        guard let next = job.nextFire else { return Styled("–", .dim) }
+        return Styled(TimeText.relative(next, now: now))
+    }
+
+    private func last(_ job: API.Job, now: Instant) -> Styled {
+        if let running = job.running.first {
+            let since = running.startedAt.map { " for \(TimeText.span((now - $0).microseconds))" } ?? ""
+            let more = job.running.count > 1 ? ", \(job.running.count) at once" : ""
+            return Styled("running\(since)\(more)", .accent) + Styled(progress(running), .dim)
+        }
+        guard let last = job.last else { return Styled("never ran", .dim) }
+        let word = last.outcome.map { Styled($0.words, $0.tone) } ?? Styled(last.state.rawValue, last.state.tone)
+        let when = TimeText.relative(last.finishedAt ?? last.fireTime, now: now)
+        let took = last.durationUs.map { " (\(TimeText.took($0)))" } ?? ""
+        return word + Styled(" \(when)\(took)")
+    }
+
+    private func progress(_ run: API.RunningRun) -> String {
+        let text = run.text.isEmpty ? "" : " \(run.text)"
+        guard run.total > 0 else { return run.done > 0 ? " \(run.done)\(text)" : text }
+        let percent = Double(min(run.done, run.total)) / Double(run.total) * 100
+        return " \(Int(percent))%\(text)"
+    }
+
+    private func queue(_ job: API.Job) -> Styled {
+        let waiting = job.waiting > 0 ? Styled("\(job.waiting) waiting") : ""
+        let dead = job.dead > 0 ? Styled("\(job.dead) dead", .bad) : ""
+        return waiting + (job.waiting > 0 && job.dead > 0 ? ", " : "") + dead
+    }
+
+    private func breaker(_ job: API.Job) -> Styled {
+        switch job.breaker.state {
+        case "closed", "off": ""
+        case "half_open": Styled("half-open", .warn)
+        case "disabled": Styled("disabled", .warn)
+        default: Styled(wordsOf(job.breaker.state), .bad)
+        }
+    }
+
+    private func recent(_ outcomes: [Outcome]) -> Styled {
+        // The newest are at the end: cut from the front.
+        outcomes.suffix(20).reduce(Styled("")) { $0 + $1.mark }
+    }
+
+    private func notes(on job: API.Job, now: Instant) -> [Styled] {
+        var lines: [Styled] = []
+        func say(_ tone: Tone, _ text: String) {
+            lines += screen.wrapped(text, tone, first: Styled("!  ", tone) + Styled(job.name, .bold) + "  ", indent: 3)
+        }
+        for problem in job.problems { say(.bad, problem) }
+        if !job.enabled, !job.disabledReason.isEmpty, job.disabledReason != "config" {
+            say(.warn, "off: \(job.disabledReason). Switch it on: jobhost enable \(job.name)")
+        }
+        if job.control.paused {
+            let why = job.control.reason.isEmpty ? "" : ": \(job.control.reason)"
+            say(.warn, "paused\(since_(job.control.since))\(why). Go on: jobhost resume \(job.name)")
+        }
+        if job.breaker.state == "open" || job.breaker.state == "forced_open" {
+            let why = job.breaker.reason.isEmpty ? "" : ": \(job.breaker.reason)"
+            let until = job.breaker.until.map { ", next try \(TimeText.relative($0, now: now))" } ?? ""
+            say(.bad, "breaker \(wordsOf(job.breaker.state))\(why)\(until). Close it: jobhost breaker \(job.name) close")
+        } else if let last = job.last, let outcome = last.outcome, outcome.tone == .bad, !last.reason.isEmpty {
+            say(.bad, "run \(last.id) \(outcome.words): \(last.reason). See: jobhost logs \(last.id)")
+        }
+        if job.dead > 0 { say(.bad, "\(counted(job.dead, "dead letter")). See: jobhost dead list \(job.name)") }
+        return lines
+    }
+}

@@ -1,0 +1,92 @@
+import JobConfig
+import JobCore
+import JobStore
+
+// Bodies of POST. `CaseIterable` keys: an unknown field is refused with the nearest name. An
+// empty body counts as `{}`.
+
+extension API {
+    /// Of commands that need nothing but, perhaps, why.
+    public struct ReasonBody: Codable, Sendable {
+        /// For the audit.
+        public var reason: String?
+        enum CodingKeys: CodingKey, CaseIterable { case reason }
+        public init(reason: String? = nil) { self.reason = reason }
+    }
+
+    public struct TriggerBody: Codable, Sendable {
+        public var payload: JSONValue?
+        public var reason: String?
+        enum CodingKeys: CodingKey, CaseIterable { case payload, reason }
+        public init(payload: JSONValue? = nil, reason: String? = nil) {
+            self.payload = payload
+            self.reason = reason
+        }
+    }
+
+    public struct EnqueueBody: Codable, Sendable {
+        /// Default `{}`.
+        public var payload: JSONValue?
+        /// At most one live run of the job has it.
+        public var key: String?
+        /// Not before.
+        public var at: Instant?
+        /// From now; not together with `at`.
+        public var delayMs: Int64?
+        public var priority: Int?
+        public var reason: String?
+        enum CodingKeys: CodingKey, CaseIterable { case payload, key, at, delayMs, priority, reason }
+        public init(
+            payload: JSONValue? = nil, key: String? = nil, at: Instant? = nil, delayMs: Int64? = nil,
+            priority: Int? = nil, reason: String? = nil
+        ) {
+            self.payload = payload
+            self.key = key
+            self.at = at
+            self.delayMs = delayMs
+            self.priority = priority
+            self.reason = reason
+        }
+    }
+
+    public struct BreakerBody: Codable, Sendable {
+        public enum Action: String, Codable, CaseIterable, Sendable { case open, close, disable, reset }
+        public var action: Action
+        /// With `open` only: until then; `null`: until somebody closes it.
+        public var until: Instant?
+        public var reason: String?
+        enum CodingKeys: CodingKey, CaseIterable { case action, until, reason }
+        public init(action: Action, until: Instant? = nil, reason: String? = nil) {
+            self.action = action
+            self.until = until
+            self.reason = reason
+        }
+    }
+
+    public struct EnableBody: Codable, Sendable {
+        /// true: forget what an operator decided, the config counts again.
+        public var asConfigured: Bool?
+        public var reason: String?
+        enum CodingKeys: CodingKey, CaseIterable { case asConfigured, reason }
+        public init(asConfigured: Bool? = nil, reason: String? = nil) {
+            self.asConfigured = asConfigured
+            self.reason = reason
+        }
+    }
+
+    public struct BackfillBody: Codable, Sendable {
+        /// Fires at or after.
+        public var from: Instant
+        /// Fires before.
+        public var to: Instant
+        public var dryRun: Bool?
+        public var reason: String?
+        enum CodingKeys: CodingKey, CaseIterable { case from, to, dryRun, reason }
+        public init(from: Instant, to: Instant, dryRun: Bool? = nil, reason: String? = nil) {
+            self.from = from
+            self.to = to
+            self.dryRun = dryRun
+            self.reason = reason
+        }
+    }
+}

@@ -1,0 +1,138 @@
+import Hummingbird
+import JobConfig
+import JobCore
+import JobStore
+
+extension APIRoutes {
+    /// A route whose body is `Body`; `reason` in it and the peer make the actor of the audit.
+    private func post<Body: Decodable & Sendable>(
+        _ path: String, _ summary: String, _ type: Body.Type, reason: @escaping @Sendable (Body) -> String?,
+        _ command: @escaping @Sendable (APIContext, Body) async throws -> HostCommand
+    ) -> Route {
+        Route(method: .post, path: path, summary: summary) { request, context in
+            _ = try APIQuery(request.uri.query, allowed: [])
+            let body = try await decodeBody(type, request)
+            let command = try await command(context, body)
+            let via = request.headers[.userAgent]?.hasPrefix(APIClientName.userAgent) == true ? "cli" : "http"
+            let actor = Actor(name: await context.peer.name, via: via, reason: cleaned(reason(body)))
+            return try answer(try await control.perform(command, by: actor), to: command)
+        }
+    }
+
+    private func post(
+        _ path: String, _ summary: String, _ command: @escaping @Sendable (APIContext) async throws -> HostCommand
+    ) -> Route {
+        post(path, summary, API.ReasonBody.self, reason: \.reason) { context, _ in try await command(context) }
+    }
+
+    private func decodeBody<Body: Decodable>(_ type: Body.Type, _ request: Request) async throws -> Body {
+        let buffer = try await request.body.collect(upTo: Self.bodyLimit)
+        let bytes = Array(buffer.readableBytesView)
+        let isBlank = bytes.allSatisfy { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
+        return try APIJSON.decode(type, from: isBlank ? .object([:]) : JSONValue(parsing: bytes))
+    }
+
+    /// One line of at most 500 characters.
+    private func cleaned(_ reason: String?) -> String {
+        String((reason ?? "").map { $0.isNewline ? " " : $0 }.prefix(500))
+    }
+
+    private func answer(_ result: CommandResult, to command: HostCommand) throws -> Response {
+        switch (result, command) {
+        case (.done, _): try JobHost.answer(API.Done())
+        case (.run(let run, let inserted), _): try JobHost.answer(API.Accepted(run: API.Run(run), inserted: inserted))
+        case (.report(let report), _): try JobHost.answer(API.Report(report))
+        case (.explanation(let explanation), _): try JobHost.answer(API.Explained(explanation))
+        case (.fires(let fires), _): try JobHost.answer(API.Fires(job: nil, schedule: "", fires: fires))
+        case (.backfill(let fires, let total), .backfill(let job, let from, let to, let dryRun)):
+            try JobHost.answer(API.Backfilled(job: job, from: from, to: to, dryRun: dryRun, total: total, fires: fires))
+        case (.backfill, _): throw unexpected
+        }
+    }
+
+    var actingOnHost: [Route] {
+        [
+            post("/reload", "apply the config as it is on disk now") { _ in .reload },
+            post("/plan", "what a reload would do") { _ in .plan },
+            post("/pause", "start nothing new on the whole host") { _ in .setPaused(job: nil, true) },
+            post("/resume", "end the pause of the whole host") { _ in .setPaused(job: nil, false) },
+            post("/stop", "drain and exit") { _ in .stop },
+        ]
+    }
+
+    var actingOnJobs: [Route] {
+        [
+            post("/jobs/{job}/trigger", "run it now", API.TriggerBody.self, reason: \.reason) { context, body in
+                .trigger(job: try jobName(context), payload: body.payload?.bytes)
+            },
+            post("/jobs/{job}/enqueue", "put a run into its queue", API.EnqueueBody.self, reason: \.reason) { context, body in
+                .enqueue(try enqueueCommand(try jobName(context), body))
+            },
+            post("/jobs/{job}/enable", "switch it on", API.EnableBody.self, reason: \.reason) { context, body in
+                .setEnabled(job: try jobName(context), body.asConfigured == true ? nil : true)
+            },
+            post("/jobs/{job}/disable", "switch it off") { context in .setEnabled(job: try jobName(context), false) },
+            post("/jobs/{job}/pause", "start nothing new of it") { context in .setPaused(job: try jobName(context), true) },
+            post("/jobs/{job}/resume", "end its pause") { context in .setPaused(job: try jobName(context), false) },
+            post("/jobs/{job}/breaker", "open, close, disable or reset its breaker", API.BreakerBody.self, reason: \.reason) {
+                context, body in .breaker(job: try jobName(context), try breakerAction(body))
+            },
+            post("/jobs/{job}/backfill", "runs of past fire times", API.BackfillBody.self, reason: \.reason) {
+                context, body in
+                guard body.from < body.to else {
+                    throw API.Problem.invalid(
+                        "'from' is not before 'to': \(body.from.rfc3339) … \(body.to.rfc3339)", hint: "'to' is not included")
+                }
+                return .backfill(job: try jobName(context), from: body.from, to: body.to, dryRun: body.dryRun ?? false)
+            },
+        ]
+    }
+
+    private func enqueueCommand(_ job: String, _ body: API.EnqueueBody) throws -> EnqueueCommand {
+        if body.at != nil, body.delayMs != nil {
+            throw API.Problem.invalid("'at' and 'delay_ms' together", hint: "give one of them")
+        }
+        if let delay = body.delayMs, delay < 0 { throw API.Problem.invalid("'delay_ms' is negative: \(delay)") }
+        if let key = body.key, key.isEmpty || key.utf8.count > 512 {
+            throw API.Problem.invalid("'key' has \(key.utf8.count) bytes", hint: "1 to 512")
+        }
+        return EnqueueCommand(
+            job: job, payload: body.payload?.bytes ?? Array("{}".utf8), key: body.key, at: body.at,
+            delay: body.delayMs.map { .milliseconds($0) }, priority: body.priority)
+    }
+
+    private func breakerAction(_ body: API.BreakerBody) throws -> BreakerAction {
+        if body.until != nil, body.action != .open {
+            throw API.Problem.invalid("'until' belongs to the action \"open\"", hint: "leave it out")
+        }
+        return switch body.action {
+        case .open: .open(until: body.until)
+        case .close: .close
+        case .disable: .disable
+        case .reset: .reset
+        }
+    }
+
+    var actingOnRuns: [Route] {
+        [
+            post("/runs/{run}/cancel", "end it, running or waiting") { context in .cancel(run: try runID(context)) },
+            post("/runs/{run}/retry", "a new run with its payload and key") { context in .retry(run: try runID(context)) },
+            post("/dead/{run}/retry", "a new run of a dead letter") { context in
+                .retry(run: try await deadLetter(try runID(context)))
+            },
+            post("/dead/{run}/discard", "take it from the dead letters") { context in
+                .discardDead(run: try await deadLetter(try runID(context)))
+            },
+        ]
+    }
+
+    private func deadLetter(_ id: RunID) async throws -> RunID {
+        let run = try await record(id)
+        guard run.state == .discarded else {
+            throw CommandError(
+                .conflict, "run \(id) of \(run.job) is no dead letter: it is \(run.state.rawValue)",
+                hint: "jobhost dead list shows them")
+        }
+        return id
+    }
+}

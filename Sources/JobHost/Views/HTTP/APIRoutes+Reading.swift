@@ -1,0 +1,199 @@
+import Hummingbird
+import JobConfig
+import JobCore
+import JobStore
+
+extension APIRoutes {
+    private func get(
+        _ path: String, _ summary: String, query allowed: [String] = [],
+        _ body: @escaping @Sendable (APIContext, APIQuery) async throws -> Response
+    ) -> Route {
+        Route(method: .get, path: path, summary: summary) { request, context in
+            try await body(context, APIQuery(request.uri.query, allowed: allowed))
+        }
+    }
+
+    var reading: [Route] { readingHost + readingJobs + readingRuns }
+
+    private var readingHost: [Route] {
+        [
+            get("/status", "the host and its jobs at one instant") { _, _ in
+                try answer(API.Status(await control.snapshot()))
+            },
+            get("/host", "the host without its jobs") { _, _ in try answer(API.Host(await control.snapshot())) },
+            get("/plugins", "loaded plugins") { _, _ in
+                try answer(API.Plugins(plugins: await control.snapshot().plugins.map(API.Plugin.init)))
+            },
+            get("/workers", "living worker processes") { _, _ in
+                try answer(API.Workers(workers: await control.snapshot().workers.map(API.Worker.init)))
+            },
+            get("/audit", "who did what, the newest first", query: ["job", "limit"]) { _, query in
+                let limit = Int(try query.integer("limit", in: 1...1_000) ?? 50)
+                let rows = try await control.store.audit(limit: limit, job: query.text("job"))
+                return try answer(API.Audit(audit: rows.map(API.AuditEntry.init)))
+            },
+            get("/reloads", "past reloads, the newest first", query: ["limit"]) { _, query in
+                let rows = try await control.store.reloads(limit: Int(try query.integer("limit", in: 1...1_000) ?? 20))
+                return try answer(API.Reloads(reloads: rows.map(API.ReloadEntry.init)))
+            },
+            get("/counters", "outcomes ever and queue depths, by job") { _, _ in try answer(await counters()) },
+        ]
+    }
+
+    private var readingJobs: [Route] {
+        [
+            get("/jobs", "all jobs") { _, _ in
+                try answer(API.Jobs(jobs: await control.snapshot().jobs.map(API.Job.init)))
+            },
+            get("/jobs/{job}", "one job") { context, _ in
+                try answer(API.Job(await jobSnapshot(try jobName(context))))
+            },
+            get("/jobs/{job}/next", "coming fire times", query: ["from", "count"]) { context, query in
+                let job = try await jobSnapshot(try jobName(context))
+                let count = Int(try query.integer("count", in: 1...1_000) ?? 5)
+                let command = HostCommand.next(job: job.name, from: try query.instant("from"), count: count)
+                guard case .fires(let fires) = try await control.perform(command, by: .reader) else { throw unexpected }
+                return try answer(API.Fires(job: job.name, schedule: job.schedule, fires: fires))
+            },
+            get("/jobs/{job}/explain", "why it ran, or not, at an instant", query: ["at"]) { context, query in
+                guard let at = try query.instant("at") else {
+                    throw API.Problem.invalid("'at' is missing", hint: "?at=2027-01-01T00:00:00Z")
+                }
+                let command = HostCommand.explain(job: try jobName(context), at: at)
+                guard case .explanation(let explanation) = try await control.perform(command, by: .reader) else {
+                    throw unexpected
+                }
+                return try answer(API.Explained(explanation))
+            },
+        ]
+    }
+
+    private var readingRuns: [Route] {
+        [
+            get(
+                "/runs", "runs, the newest first", query: ["job", "state", "outcome", "from", "to", "before", "limit"]
+            ) { _, query in
+                var filter = try await filter(query)
+                filter.states = try query.words("state", RunState.self)
+                filter.outcomes = try query.words("outcome", Outcome.self)
+                filter.from = try query.instant("from")
+                filter.to = try query.instant("to")
+                return try answer(await page(filter))
+            },
+            get("/dead", "dead letters, the newest first", query: ["job", "before", "limit"]) { _, query in
+                var filter = try await filter(query)
+                filter.states = [.discarded]
+                return try answer(await page(filter))
+            },
+            get("/runs/{run}", "one run with its attempts") { context, _ in try answer(await detail(try runID(context))) },
+            get("/runs/{run}/log", "what it printed and logged", query: ["from", "limit"]) { context, query in
+                let run = try await record(try runID(context))
+                let from = try query.integer("from", in: 0...Int64.max) ?? 0
+                let limit = Int(try query.integer("limit", in: 1...Int64(LogPages.limit)) ?? Int64(LogPages.limit))
+                return try answer(LogPages(logs: control.runLogs).page(of: run, from: from, limit: limit))
+            },
+            get(
+                "/ranges", "skipped and missed fires, the newest first", query: ["job", "from", "to", "limit"]
+            ) { _, query in
+                let ranges = try await control.store.ranges(
+                    job: query.text("job"), from: query.instant("from"), to: query.instant("to"),
+                    limit: Int(query.integer("limit", in: 1...1_000) ?? 50))
+                return try answer(API.Ranges(ranges: ranges.map(API.Range.init)))
+            },
+        ]
+    }
+
+    private func filter(_ query: APIQuery) async throws -> RunFilter {
+        var filter = RunFilter(job: query.text("job"))
+        filter.before = try query.integer("before", in: 1...Int64.max).map(RunID.init)
+        filter.limit = Int(try query.integer("limit", in: 1...1_000) ?? 50)
+        return filter
+    }
+
+    private func page(_ filter: RunFilter) async throws -> API.Runs {
+        let runs = try await control.store.runs(filter)
+        if runs.isEmpty, let job = filter.job { try await checkKnown(job) }
+        return API.Runs(
+            runs: runs.map(API.Run.init), nextBefore: runs.count == filter.limit ? runs.last?.id.value : nil)
+    }
+
+    /// A removed job's history stays readable, so an unknown name is an error only where
+    /// nothing was found.
+    private func checkKnown(_ job: String) async throws { _ = try await jobSnapshot(job) }
+
+    private func detail(_ id: RunID) async throws -> API.RunDetail {
+        let run = try await record(id)
+        let attempts = try await control.store.attempts(of: id)
+        let ranges = try await control.store.ranges(
+            job: run.job, from: run.fireTime - .seconds(3_600), to: run.fireTime + .seconds(3_600), limit: 20)
+        return API.RunDetail(
+            run: API.Run(run), attempts: attempts.map(API.Attempt.init), ranges: ranges.map(API.Range.init))
+    }
+
+    private func counters() async throws -> API.Counters {
+        let now = await control.snapshot().now
+        let ever = try await control.store.counters()
+        let depths = try await control.store.queueDepths(now: now)
+        let names = Set(ever.keys).union(depths.keys).sorted()
+        return API.Counters(
+            jobs: names.map { name in
+                let depth = depths[name]
+                return API.JobCounters(
+                    job: name, counters: ever[name] ?? [:], waiting: depth?.waiting ?? 0, running: depth?.running ?? 0,
+                    dead: depth?.dead ?? 0, oldestWaiting: depth?.oldestWaiting)
+            })
+    }
+}
+
+extension APIRoutes {
+    /// A command answered with something else than its kind of result.
+    var unexpected: API.Problem {
+        API.Problem(.internalServerError, code: "broken", "the host answered something unexpected")
+    }
+
+    func jobName(_ context: APIContext) throws -> String {
+        guard let name = context.parameters.get("job").flatMap({ percentDecoded($0) }), !name.isEmpty else {
+            throw API.Problem.invalid("the job's name is not valid in the path")
+        }
+        return name
+    }
+
+    func runID(_ context: APIContext) throws -> RunID {
+        let text = context.parameters.get("run") ?? ""
+        guard let id = Int64(text), id > 0 else {
+            throw API.Problem.invalid("'\(text.prefix(60))' is not the number of a run", hint: "GET /api/v1/runs lists runs")
+        }
+        return RunID(id)
+    }
+
+    func jobSnapshot(_ name: String) async throws -> JobSnapshot {
+        let jobs = await control.snapshot().jobs
+        if let job = jobs.first(where: { $0.name == name }) { return job }
+        throw unknownJob(name, among: jobs.map(\.name))
+    }
+
+    func record(_ id: RunID) async throws -> RunRecord {
+        guard let run = try await control.store.run(id) else {
+            throw API.Problem.notFound(
+                "there is no run \(id)", hint: "retention may have removed it; jobhost runs lists those that are kept")
+        }
+        return run
+    }
+}
+
+func unknownJob(_ name: String, among jobs: [String]) -> API.Problem {
+    let hint: String =
+        if jobs.isEmpty {
+            "the config has no jobs"
+        } else if let nearest = nearestName(name, among: jobs) {
+            "did you mean '\(nearest)'?"
+        } else {
+            "there are: " + jobs.sorted().prefix(20).joined(separator: ", ") + (jobs.count > 20 ? ", …" : "")
+        }
+    return .notFound("there is no job '\(name.prefix(60))'", hint: hint)
+}
+
+extension Actor {
+    /// For questions, which no audit records.
+    static let reader = Actor(name: "reader", via: "http")
+}

@@ -1,0 +1,130 @@
+import Hummingbird
+import JobConfig
+import JobCore
+import JobStore
+
+/// What is known of the connection that a request came over.
+struct APIContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    let peer: Peer
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = .init(source: source)
+        peer = Peer(channel: source.channel)
+    }
+}
+
+/// The endpoints. GET reads, POST acts; each is one line in `table`, which is also what
+/// `GET /api/v1` answers.
+struct APIRoutes: Sendable {
+    static let prefix = "/api/v1"
+    /// Bytes; more is 413.
+    static let bodyLimit = 1 << 20
+
+    typealias Handler = @Sendable (Request, APIContext) async throws -> Response
+
+    struct Route: Sendable {
+        var method: HTTPRequest.Method
+        /// Below `prefix`, with `{name}` for a parameter.
+        var path: String
+        /// For the index.
+        var summary: String
+        var handler: Handler
+    }
+
+    let control: any HostControl
+
+    /// `acting` false: only the reading endpoints.
+    func router(acting: Bool) -> Router<APIContext> {
+        let router = Router(context: APIContext.self)
+        router.add(middleware: ProblemMiddleware())
+        let routes = table.filter { acting || $0.method == .get }
+        for route in routes {
+            router.on(RouterPath(Self.prefix + route.path), method: route.method, use: route.handler)
+        }
+        addIndexAndHealth(to: router, routes: routes)
+        refuseOtherMethods(on: router, routes: routes, acting: acting)
+        return router
+    }
+
+    private var table: [Route] { reading + actingOnHost + actingOnJobs + actingOnRuns }
+
+    private func addIndexAndHealth(to router: Router<APIContext>, routes: [Route]) {
+        let index = JSONValue.object([
+            "endpoints": .array(
+                routes.map {
+                    .object([
+                        "method": .string($0.method.rawValue), "path": .string(Self.prefix + $0.path),
+                        "summary": .string($0.summary),
+                    ])
+                })
+        ])
+        router.on(RouterPath(Self.prefix), method: .get) { _, _ in jsonResponse(index.bytes) }
+        // Alive: this answer. Ready: past start-up, not draining.
+        router.on("/livez", method: .get) { _, _ in textResponse(.ok, "ok\n") }
+        let control = control
+        router.on("/readyz", method: .get) { _, _ in
+            let snapshot = await control.snapshot()
+            let isReady = snapshot.phase == "running" || snapshot.phase == "reloading"
+            return textResponse(isReady ? .ok : .serviceUnavailable, isReady ? "ok\n" : "\(snapshot.phase)\n")
+        }
+    }
+
+    /// A known path with another method is 405 with what is allowed, not 404.
+    private func refuseOtherMethods(on router: Router<APIContext>, routes: [Route], acting: Bool) {
+        let allowed = Dictionary(grouping: routes, by: \.path).mapValues { $0.map(\.method) }
+        let everything = Set(table.map(\.path))
+        for path in everything {
+            let known = allowed[path] ?? []
+            for method in [HTTPRequest.Method.get, .post, .put, .delete, .patch] where !known.contains(method) {
+                router.on(RouterPath(Self.prefix + path), method: method) { _, _ -> Response in
+                    let names = known.map(\.rawValue).sorted().joined(separator: ", ")
+                    var problem = API.Problem(
+                        .methodNotAllowed, code: "method_not_allowed",
+                        "\(method.rawValue) is not possible here", hint: names.isEmpty ? nil : "allowed: \(names)")
+                    if !acting, method == .post {
+                        problem.hint = "commands go over the Unix socket: use the jobhost command line"
+                    }
+                    var response = problemResponse(problem)
+                    response.headers[.allow] = names
+                    return response
+                }
+            }
+        }
+    }
+}
+
+/// Turns what handlers throw, and unknown paths, into problem details.
+struct ProblemMiddleware: RouterMiddleware {
+    typealias Context = APIContext
+    func handle(
+        _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let error as HTTPError where error.status == .notFound && error.body == nil {
+            return problemResponse(
+                .notFound("there is no \(request.uri.path.prefix(200))", hint: "GET \(APIRoutes.prefix) lists what there is"))
+        } catch {
+            return problemResponse(API.Problem(describing: error))
+        }
+    }
+}
+
+func jsonResponse(_ bytes: [UInt8], status: HTTPResponse.Status = .ok, type: String = "application/json") -> Response {
+    var headers = HTTPFields()
+    headers[.contentType] = type
+    headers[.cacheControl] = "no-store"
+    return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+}
+
+func textResponse(_ status: HTTPResponse.Status, _ text: String) -> Response {
+    jsonResponse(Array(text.utf8), status: status, type: "text/plain; charset=utf-8")
+}
+
+func answer(_ value: some Encodable) throws -> Response { jsonResponse(try APIJSON.bytes(of: value)) }
+
+func problemResponse(_ problem: API.Problem) -> Response {
+    let bytes = (try? APIJSON.bytes(of: problem)) ?? Array("{}".utf8)
+    return jsonResponse(bytes, status: .init(code: problem.status), type: "application/problem+json")
+}

@@ -1,0 +1,154 @@
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOPosix
+
+/// Why the API cannot be served: a sentence for the operator.
+public struct APIServerError: Error, Sendable, CustomStringConvertible {
+    public var message: String
+    public var hint: String?
+    public init(_ message: String, hint: String? = nil) {
+        self.message = message
+        self.hint = hint
+    }
+    public var description: String { message + (hint.map { " (\($0))" } ?? "") }
+}
+
+/// `/api/v1` on the owner-only Unix socket and, when `[http] listen` is set, its reading half on
+/// loopback TCP. Served on a thread of its own; it holds no state but the connections.
+public actor APIServer {
+    private let routes: APIRoutes
+    private let logger: Logger
+    private let group: MultiThreadedEventLoopGroup
+    private var listeners: [Listener] = []
+    private var socket: SocketFile?
+
+    /// Connections at a time, of each listener; further ones wait in the backlog.
+    private static let maxConnections = 64
+    /// After which a silent connection is closed.
+    private static let idleTimeout = TimeAmount.seconds(30)
+
+    public init(control: any HostControl, logger: Logger) {
+        routes = APIRoutes(control: control)
+        var quiet = logger
+        // The library reports each bind as info; the host has its own line for that.
+        quiet.logLevel = max(logger.logLevel, .warning)
+        self.logger = quiet
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    }
+
+    /// Serves on the socket at `path` (replacing a stale one). Bound when it returns. Call it
+    /// only while holding the lock on the folder. Throws `APIServerError`.
+    public func listen(socketPath path: String) async throws {
+        let socket = try SocketFile(path: path)
+        try socket.prepare()
+        _ = try await bind(.unixDomainSocket(path: socket.bindPath), router: routes.router(acting: true), named: path)
+        self.socket = socket
+        try socket.publish()
+    }
+
+    /// Serves the reading endpoints on "127.0.0.1:9480", "localhost:9480" or "[::1]:9480"; other
+    /// addresses are refused. Port 0: any free one. Returns the port.
+    @discardableResult
+    public func listen(loopback text: String) async throws -> Int {
+        let address = try LoopbackAddress(text)
+        let router = routes.router(acting: false)
+        router.add(middleware: LocalNamesOnly())
+        return try await bind(.hostname(address.host, port: address.port), router: router, named: text)
+    }
+
+    /// Closes everything at once: requests under way are cut off.
+    public func stop() async {
+        socket?.remove()
+        socket = nil
+        for listener in listeners { listener.task.cancel() }
+        for listener in listeners { await listener.task.value }
+        listeners = []
+        try? await group.shutdownGracefully()
+    }
+
+    private struct Listener {
+        var task: Task<Void, Never>
+    }
+
+    private func bind(_ address: BindAddress, router: Router<APIContext>, named name: String) async throws -> Int {
+        let (events, signal) = AsyncStream.makeStream(of: Result<Int, APIServerError>.self)
+        let application = Application(
+            router: router,
+            server: .http1(configuration: .init(idleTimeout: Self.idleTimeout)),
+            configuration: ApplicationConfiguration(
+                address: address, availableConnectionsDelegate: MaximumAvailableConnections(Self.maxConnections)),
+            onServerRunning: { channel in signal.yield(.success(channel.localAddress?.port ?? 0)) },
+            eventLoopGroupProvider: .shared(group), logger: logger)
+        let task = Task {
+            do {
+                try await application.run()
+                signal.yield(.failure(APIServerError("the API on \(name) ended")))
+            } catch {
+                signal.yield(.failure(APIServerError("the API cannot listen on \(name): \(error)")))
+            }
+            signal.finish()
+        }
+        for await event in events {
+            switch event {
+            case .success(let port):
+                listeners.append(Listener(task: task))
+                return port
+            case .failure(let error): throw error
+            }
+        }
+        throw APIServerError("the API on \(name) did not start")
+    }
+}
+
+/// `host:port` of the machine itself. There are no tokens yet, so nothing else may be listened on.
+struct LoopbackAddress: Equatable {
+    var host: String
+    var port: Int
+
+    init(_ text: String) throws(APIServerError) {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            throw APIServerError("[http] listen = \"\(text)\" is not host:port", hint: "such as \"127.0.0.1:9480\"")
+        }
+        let host = String(text[..<colon])
+        self.port = Int(port)
+        switch host {
+        case "localhost": self.host = "127.0.0.1"
+        case "[::1]": self.host = "::1"
+        default:
+            guard Self.isLoopback(host) else {
+                throw APIServerError(
+                    "[http] listen = \"\(text)\" is refused: the API has no access control over TCP yet, so it answers on this machine only",
+                    hint: "use \"127.0.0.1:\(port)\"")
+            }
+            self.host = host
+        }
+    }
+
+    /// 127.0.0.0/8, as four numbers.
+    private static func isLoopback(_ host: String) -> Bool {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+}
+
+/// A page in a browser may make its own host name resolve to 127.0.0.1 and read what is there
+/// (DNS rebinding); its requests then carry that name.
+struct LocalNamesOnly: RouterMiddleware {
+    typealias Context = APIContext
+    func handle(
+        _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
+    ) async throws -> Response {
+        let authority = request.head.authority ?? ""
+        let isLocal = authority.hasPrefix("[::1]") || authority == "localhost" || authority.hasPrefix("localhost:")
+            || (try? LoopbackAddress(authority)) != nil || (try? LoopbackAddress(authority + ":0")) != nil
+        guard isLocal else {
+            return problemResponse(
+                API.Problem(
+                    .forbidden, code: "refused", "the name '\(authority.prefix(100))' is not this machine's",
+                    hint: "ask http://127.0.0.1 or http://localhost"))
+        }
+        return try await next(request, context)
+    }
+}

@@ -1,0 +1,169 @@
+import JobConfig
+import JobCore
+import JobStore
+
+// From the host's own values to the promised shapes.
+
+extension API.Status {
+    init(_ snapshot: HostSnapshot) {
+        self.init(host: API.Host(snapshot), jobs: snapshot.jobs.map(API.Job.init))
+    }
+}
+
+extension API.Host {
+    init(_ snapshot: HostSnapshot) {
+        self.init(
+            name: snapshot.name, version: snapshot.version, pid: snapshot.pid, phase: snapshot.phase,
+            startedAt: snapshot.startedAt, now: snapshot.now,
+            uptimeMs: max(0, (snapshot.now - snapshot.startedAt).milliseconds), generation: snapshot.generation,
+            configFile: snapshot.configFile, stateDir: snapshot.stateDir, storeUrl: maskingPassword(snapshot.storeURL),
+            control: API.Control(snapshot.control), workers: snapshot.workers.count, problems: snapshot.problems,
+            lastReload: snapshot.lastReload.map(API.Report.init))
+    }
+}
+
+/// `postgresql://user:secret@host/db` → `postgresql://user:***@host/db`.
+func maskingPassword(_ url: String) -> String {
+    guard let scheme = url.firstRange(of: "://") else { return url }
+    let rest = url[scheme.upperBound...]
+    let authority = rest.prefix { $0 != "/" && $0 != "?" }
+    guard let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") else { return url }
+    return String(url[...colon]) + "***" + url[at...]
+}
+
+extension API.Control {
+    init(_ row: ControlRow) {
+        self.init(enabled: row.enabled, paused: row.paused, reason: row.reason, since: row.since)
+    }
+}
+
+extension API.Job {
+    init(_ job: JobSnapshot) {
+        self.init(
+            name: job.name, plugin: job.plugin, entry: job.entry, description: job.description, labels: job.labels,
+            schedule: job.schedule, enabled: job.enabled, disabledReason: job.disabledReason,
+            control: API.Control(job.control), nextFire: job.nextFire, running: job.running.map(API.RunningRun.init),
+            waiting: job.waiting, dead: job.dead, last: job.last.map(API.Run.init), recentOutcomes: job.recentOutcomes,
+            breaker: API.Breaker(job.breaker), counters: job.counters, libraryHash: job.libraryHash,
+            settings: rawJSON(job.settings), limits: job.limits.map { API.Limit(name: $0.name, value: $0.value) },
+            problems: job.problems)
+    }
+}
+
+extension API.RunningRun {
+    init(_ run: RunningRun) {
+        self.init(
+            run: run.run.value, attempt: run.attempt, startedAt: run.startedAt, pid: run.pid, done: run.done,
+            total: run.total, text: run.text)
+    }
+}
+
+extension API.Breaker {
+    init(_ breaker: BreakerSnapshot) {
+        self.init(
+            state: breaker.state, failures: breaker.failures, since: breaker.since, until: breaker.until,
+            reason: breaker.reason)
+    }
+}
+
+/// JSON text as a value with every digit kept; a text that is not JSON as a string.
+func rawJSON(_ text: String) -> JSONValue {
+    if text.isEmpty { return .null }
+    let limits = JSONValue.Limits(bytes: 4 << 20, depth: 128, allowsDuplicateKeys: true)
+    return (try? JSONValue(parsing: text, limits: limits)) ?? .string(text)
+}
+
+extension API.Run {
+    public init(_ run: RunRecord) {
+        self.init(
+            id: run.id.value, job: run.job, trigger: run.trigger, state: run.state, outcome: run.outcome,
+            fireTime: run.fireTime, availableAt: run.availableAt, createdAt: run.createdAt, startedAt: run.startedAt,
+            finishedAt: run.finishedAt, durationUs: elapsed(run.startedAt, run.finishedAt),
+            latenessUs: elapsed(run.fireTime, run.startedAt), attempt: run.attempt, maxAttempts: run.maxAttempts,
+            priority: run.priority, fence: run.fence, owner: run.owner, epoch: run.epoch, pid: run.pid,
+            libraryHash: run.libraryHash, generation: run.generation, reason: run.reason, code: run.code,
+            items: run.items, cpuUs: run.cpuMicroseconds, uniqueKey: run.uniqueKey, idempotencyKey: run.idempotencyKey,
+            retryOf: run.retryOf?.value, payload: rawJSON(run.payload))
+    }
+}
+
+/// Microseconds between two instants, never negative (the wall clock may step back); nil when
+/// one is missing.
+private func elapsed(_ from: Instant?, _ to: Instant?) -> Int64? {
+    guard let from, let to else { return nil }
+    return max(0, (to - from).microseconds)
+}
+
+extension API.Attempt {
+    init(_ attempt: AttemptRecord) {
+        self.init(
+            attempt: attempt.attempt, outcome: attempt.outcome, startedAt: attempt.startedAt,
+            finishedAt: attempt.finishedAt, durationUs: elapsed(attempt.startedAt, attempt.finishedAt),
+            pid: attempt.pid, libraryHash: attempt.libraryHash, reason: attempt.reason, code: attempt.code)
+    }
+}
+
+extension API.Range {
+    init(_ range: LedgerRange) {
+        self.init(
+            job: range.job, reason: range.reason, state: range.reason.state, first: range.first, last: range.last,
+            count: range.count)
+    }
+}
+
+extension API.Plugin {
+    init(_ plugin: PluginSnapshot) {
+        self.init(
+            name: plugin.name, library: plugin.library, libraryHash: plugin.libraryHash, id: plugin.id,
+            version: plugin.version, description: plugin.description, entries: plugin.entries, problem: plugin.problem)
+    }
+}
+
+extension API.Worker {
+    init(_ worker: WorkerSnapshot) {
+        self.init(
+            pid: worker.pid, pool: worker.pool, plugin: worker.plugin, libraryHash: worker.libraryHash,
+            state: worker.state, run: worker.run?.value, runs: worker.runs, startedAt: worker.startedAt,
+            residentBytes: worker.residentBytes)
+    }
+}
+
+extension API.AuditEntry {
+    init(_ row: AuditRow) {
+        self.init(
+            at: row.at, actor: row.actor.name, via: row.actor.via, reason: row.actor.reason, action: row.action,
+            job: row.job, detail: row.detail)
+    }
+}
+
+extension API.ReloadEntry {
+    init(_ row: ReloadRow) {
+        self.init(generation: row.generation, at: row.at, accepted: row.accepted, report: rawJSON(row.report))
+    }
+}
+
+extension API.Report {
+    public init(_ report: ReloadReport) {
+        self.init(
+            generation: report.generation, at: report.at, accepted: report.accepted, clean: report.isClean,
+            errors: report.errors, warnings: report.warnings,
+            plugins: report.plugins.map { API.ReportLine(name: $0.plugin, change: $0.change, detail: $0.detail) },
+            jobs: report.jobs.map { API.ReportLine(name: $0.job, change: $0.change, detail: $0.detail) },
+            durationMs: report.milliseconds)
+    }
+}
+
+extension ReloadReport {
+    /// The report as the API shows it: for the ledger of reloads.
+    public var jsonText: String {
+        (try? APIJSON.value(of: API.Report(self)).text) ?? "{}"
+    }
+}
+
+extension API.Explained {
+    init(_ explanation: Explanation) {
+        self.init(
+            job: explanation.job, at: explanation.at, verdict: explanation.verdict, sentences: explanation.sentences,
+            run: explanation.run.map(API.Run.init))
+    }
+}

@@ -1,0 +1,347 @@
+import JobConfig
+import JobCore
+import JobStore
+
+/// The bodies of `/api/v1`, which are also what every `--json` prints. Field names are the
+/// property names in snake_case and are a promise: they may be added to, never renamed, and keep
+/// their meaning. Instants are RFC 3339 in UTC; durations are whole numbers whose name ends in
+/// their unit (`_ms`, `_us`); what is unknown or not there is `null`.
+public enum API {
+    /// `GET /status`.
+    public struct Status: Codable, Sendable {
+        public var host: Host
+        public var jobs: [Job]
+    }
+
+    public struct Host: Codable, Sendable {
+        public var name: String
+        public var version: String
+        public var pid: Int32
+        /// starting, running, reloading, draining
+        public var phase: String
+        public var startedAt: Instant
+        public var now: Instant
+        public var uptimeMs: Int64
+        public var generation: Int64
+        public var configFile: String
+        public var stateDir: String
+        public var storeUrl: String
+        public var control: Control
+        public var workers: Int
+        /// Sentences; empty: healthy.
+        public var problems: [String]
+        public var lastReload: Report?
+    }
+
+    /// What operators decided over the config.
+    public struct Control: Codable, Sendable {
+        /// `null`: as the config says.
+        public var enabled: Bool?
+        public var paused: Bool
+        public var reason: String
+        public var since: Instant?
+    }
+
+    public struct Job: Codable, Sendable {
+        public var name: String
+        public var plugin: String
+        public var entry: String
+        public var description: String
+        public var labels: [String]
+        /// For people.
+        public var schedule: String
+        public var enabled: Bool
+        /// Why it is off; "" when it is on.
+        public var disabledReason: String
+        public var control: Control
+        public var nextFire: Instant?
+        public var running: [RunningRun]
+        public var waiting: Int64
+        public var dead: Int64
+        public var last: Run?
+        /// Oldest first.
+        public var recentOutcomes: [Outcome]
+        public var breaker: Breaker
+        /// Ever, by outcome and by no-run reason.
+        public var counters: [String: Int64]
+        public var libraryHash: String
+        /// Secrets masked.
+        public var settings: JSONValue
+        public var limits: [Limit]
+        public var problems: [String]
+    }
+
+    public struct Limit: Codable, Sendable {
+        public var name: String
+        public var value: String
+    }
+
+    public struct RunningRun: Codable, Sendable {
+        public var run: Int64
+        public var attempt: Int
+        public var startedAt: Instant?
+        public var pid: Int32
+        public var done: UInt64
+        public var total: UInt64
+        public var text: String
+    }
+
+    public struct Breaker: Codable, Sendable {
+        /// closed, open, half_open, forced_open, disabled, off
+        public var state: String
+        public var failures: Int
+        public var since: Instant?
+        public var until: Instant?
+        public var reason: String
+    }
+
+    /// `GET /jobs`.
+    public struct Jobs: Codable, Sendable {
+        public var jobs: [Job]
+    }
+
+    public struct Run: Codable, Sendable {
+        public var id: Int64
+        public var job: String
+        public var trigger: Trigger
+        public var state: RunState
+        /// Of the last ended attempt.
+        public var outcome: Outcome?
+        public var fireTime: Instant
+        public var availableAt: Instant
+        public var createdAt: Instant
+        public var startedAt: Instant?
+        public var finishedAt: Instant?
+        /// Of the last attempt, from its start to its end.
+        public var durationUs: Int64?
+        /// From the fire time to the start of the last attempt.
+        public var latenessUs: Int64?
+        public var attempt: Int
+        public var maxAttempts: Int
+        public var priority: Int
+        public var fence: Int64
+        public var owner: String
+        public var epoch: String
+        public var pid: Int32
+        public var libraryHash: String
+        public var generation: Int64
+        /// One sentence: why it failed, what was done.
+        public var reason: String
+        /// The plugin's own failure code.
+        public var code: Int32
+        public var items: UInt64
+        public var cpuUs: Int64
+        public var uniqueKey: String?
+        public var idempotencyKey: String
+        public var retryOf: Int64?
+        /// Every digit as it was enqueued; `null`: none.
+        public var payload: JSONValue
+    }
+
+    /// `GET /runs` and `GET /dead`: newest first.
+    public struct Runs: Codable, Sendable {
+        public var runs: [Run]
+        /// Pass as `before` for the next page; `null`: this was the last.
+        public var nextBefore: Int64?
+    }
+
+    /// `GET /runs/{run}`.
+    public struct RunDetail: Codable, Sendable {
+        public var run: Run
+        /// Earlier attempts, the oldest first.
+        public var attempts: [Attempt]
+        /// Skipped and missed fires of the job within an hour around this fire time.
+        public var ranges: [Range]
+    }
+
+    public struct Attempt: Codable, Sendable {
+        public var attempt: Int
+        public var outcome: Outcome
+        public var startedAt: Instant?
+        public var finishedAt: Instant
+        public var durationUs: Int64?
+        public var pid: Int32
+        public var libraryHash: String
+        public var reason: String
+        public var code: Int32
+    }
+
+    public struct Range: Codable, Sendable {
+        public var job: String
+        public var reason: NoRunReason
+        /// skipped or missed
+        public var state: RunState
+        public var first: Instant
+        public var last: Instant
+        public var count: Int64
+    }
+
+    /// `GET /ranges`.
+    public struct Ranges: Codable, Sendable {
+        public var ranges: [Range]
+    }
+
+    /// `GET /runs/{run}/log`.
+    public struct LogPage: Codable, Sendable {
+        public var run: Int64
+        public var lines: [LogLine]
+        /// Pass as `from` to go on.
+        public var next: Int64
+        /// true: nothing more will come after `next`.
+        public var ended: Bool
+    }
+
+    public struct LogLine: Codable, Sendable {
+        public var t: Instant?
+        /// debug, info, warning, error
+        public var level: String
+        /// log, stdout, stderr, host
+        public var stream: String
+        public var text: String
+        /// An object; `null`: none.
+        public var fields: JSONValue
+    }
+
+    public struct Plugins: Codable, Sendable {
+        public var plugins: [Plugin]
+    }
+
+    public struct Plugin: Codable, Sendable {
+        public var name: String
+        public var library: String
+        public var libraryHash: String
+        public var id: String
+        public var version: String
+        public var description: String
+        public var entries: [String]
+        public var problem: String
+    }
+
+    public struct Workers: Codable, Sendable {
+        public var workers: [Worker]
+    }
+
+    public struct Worker: Codable, Sendable {
+        public var pid: Int32
+        public var pool: String
+        public var plugin: String
+        public var libraryHash: String
+        public var state: String
+        public var run: Int64?
+        public var runs: Int
+        public var startedAt: Instant
+        public var residentBytes: UInt64
+    }
+
+    public struct Audit: Codable, Sendable {
+        public var audit: [AuditEntry]
+    }
+
+    public struct AuditEntry: Codable, Sendable {
+        public var at: Instant
+        public var actor: String
+        /// cli, http, signal, host
+        public var via: String
+        public var reason: String
+        public var action: String
+        public var job: String?
+        public var detail: String
+    }
+
+    public struct Reloads: Codable, Sendable {
+        public var reloads: [ReloadEntry]
+    }
+
+    public struct ReloadEntry: Codable, Sendable {
+        public var generation: Int64
+        public var at: Instant
+        public var accepted: Bool
+        public var report: JSONValue
+    }
+
+    /// `GET /counters`: of each job, ever; they outlive the runs.
+    public struct Counters: Codable, Sendable {
+        public var jobs: [JobCounters]
+    }
+
+    public struct JobCounters: Codable, Sendable {
+        public var job: String
+        public var counters: [String: Int64]
+        public var waiting: Int64
+        public var running: Int64
+        public var dead: Int64
+        public var oldestWaiting: Instant?
+    }
+
+    /// What a reload did, or would do.
+    public struct Report: Codable, Sendable {
+        public var generation: Int64
+        public var at: Instant
+        /// false: refused whole, the old generation goes on.
+        public var accepted: Bool
+        /// Accepted, and nothing in it was refused.
+        public var clean: Bool
+        public var errors: [String]
+        public var warnings: [String]
+        public var plugins: [ReportLine]
+        public var jobs: [ReportLine]
+        public var durationMs: Int64
+    }
+
+    public struct ReportLine: Codable, Sendable {
+        public var name: String
+        public var change: ReloadReport.Change
+        public var detail: String
+    }
+
+    /// `GET /jobs/{job}/explain`.
+    public struct Explained: Codable, Sendable {
+        public var job: String
+        public var at: Instant
+        /// ran, waiting, skipped, missed, not_due, future, unknown
+        public var verdict: String
+        public var sentences: [String]
+        public var run: Run?
+    }
+
+    /// `GET /jobs/{job}/next`.
+    public struct Fires: Codable, Sendable {
+        /// `null`: of an expression, not of a job.
+        public var job: String?
+        public var schedule: String
+        public var fires: [Instant]
+    }
+
+    /// `POST /jobs/{job}/backfill`.
+    public struct Backfilled: Codable, Sendable {
+        public var job: String
+        public var from: Instant
+        public var to: Instant
+        public var dryRun: Bool
+        public var total: Int
+        public var fires: [Instant]
+    }
+
+    /// `POST …/trigger`, `…/enqueue`, `…/retry`.
+    public struct Accepted: Codable, Sendable {
+        public var run: Run
+        /// false: a live run with this key was there already; this is it.
+        public var inserted: Bool
+    }
+
+    /// Any other command.
+    public struct Done: Codable, Sendable {
+        public var done = true
+    }
+
+    /// RFC 9457.
+    public struct Problem: Codable, Sendable, Error {
+        public var type: String
+        public var title: String
+        public var status: Int
+        public var detail: String
+        /// not_found, invalid, conflict, unavailable, too_large, method_not_allowed, refused, broken
+        public var code: String
+        public var hint: String?
+    }
+}

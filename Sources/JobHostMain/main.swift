@@ -1,0 +1,3 @@
+import JobHost
+
+await JobHostCommand.main(operations: .live)
