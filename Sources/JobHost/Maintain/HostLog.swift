@@ -39,11 +39,18 @@ public final class HostLog: Sendable {
     private let writer: LogWriter
     private let queue = DispatchQueue(label: "jobhost.log")
     private let environment: [String: String]
+    private let clock: any TimeSource
 
+    /// - Parameters:
+    ///   - environment: `NO_COLOR` and `TERM` of it count.
+    ///   - clock: for the log's own lines (dropped lines, a file that cannot be opened).
     /// - Throws: `LogFileError` if the file cannot be opened.
-    public init(_ options: Options = Options(), environment: [String: String] = [:]) throws(LogFileError) {
+    public init(
+        _ options: Options = Options(), environment: [String: String] = [:], clock: any TimeSource = SystemClock()
+    ) throws(LogFileError) {
         writer = try LogWriter(file: options.file)
         self.environment = environment
+        self.clock = clock
         var resolved = options
         resolved.colour = options.colour ?? Self.wantsColour(writer, environment)
         state = Mutex(State(options: resolved))
@@ -133,7 +140,7 @@ public final class HostLog: Sendable {
 
     private func notice(_ message: String) -> [UInt8] {
         let options = state.withLock { $0.options }
-        let line = HostLogLine(level: .warning, at: LogWriter.wallClock(), message: message, fields: [])
+        let line = HostLogLine(level: .warning, at: clock.now().wall, message: message, fields: [])
         return options.format == .json ? line.json : line.text(colour: options.colour ?? false)
     }
 
@@ -187,12 +194,6 @@ private final class LogWriter: @unchecked Sendable {
             }
         }
         return nil
-    }
-
-    static func wallClock() -> Instant {
-        var reading = timespec()
-        clock_gettime(CLOCK_REALTIME, &reading)
-        return Instant(microseconds: Int64(reading.tv_sec) * 1_000_000 + Int64(reading.tv_nsec) / 1_000)
     }
 
     private static func open(_ file: String?) throws(LogFileError) -> Int32 {

@@ -99,7 +99,7 @@ struct DoctorTests {
 
     @Test("looking at a real folder leaves nothing in it")
     func looking() throws {
-        let folder = try TemporaryFolder()
+        let folder = try EmptyFolder()
         #expect(DoctorFacts.lookAtStateDir(folder.path) == .init(path: folder.path, access: .writable(mode: 0o700)))
         #expect(rmdir(folder.path) == 0, "it was empty")
         #expect(DoctorFacts.lookAtStateDir(folder.path).access == .missing(canBeMade: true))
@@ -109,7 +109,7 @@ struct DoctorTests {
 
     @Test("a folder in use names its holder")
     func holder() throws {
-        let folder = try TemporaryFolder()
+        let folder = try EmptyFolder()
         let lock = try StateLock.acquire(stateDir: folder.path, pid: 77)
         defer { lock.release() }
         #expect(DoctorFacts.lookAtStateDir(folder.path).holder == 77)
@@ -117,7 +117,7 @@ struct DoctorTests {
 
     @Test("gathering asks everybody and believes what they say")
     func gather() async throws {
-        let folder = try TemporaryFolder()
+        let folder = try EmptyFolder()
         let tools = DoctorCollaborators(
             workerVersion: { _ in "1.0" }, openStore: { throw Broken(description: "not a database") },
             readZone: { name in if name == "Europe/Berlin" { throw Broken(description: "no such file") } })

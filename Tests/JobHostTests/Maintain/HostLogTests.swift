@@ -47,10 +47,10 @@ struct LogLineTests {
 
 @Suite("The host's log")
 struct HostLogTests {
-    let folder: TemporaryFolder
+    let folder: EmptyFolder
     let path: String
     init() throws {
-        folder = try TemporaryFolder()
+        folder = try EmptyFolder()
         path = folder.path + "/host.log"
     }
 

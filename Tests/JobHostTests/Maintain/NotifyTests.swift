@@ -38,8 +38,8 @@ final class NotifySocket {
 
 @Suite("Telling systemd")
 struct NotifyTests {
-    let folder: TemporaryFolder
-    init() throws { folder = try TemporaryFolder() }
+    let folder: EmptyFolder
+    init() throws { folder = try EmptyFolder() }
 
     private func notify(_ address: String, _ more: [String: String] = [:]) -> Notify {
         Notify(environment: more.merging(["NOTIFY_SOCKET": address]) { $1 }, pid: 50, monotonicMicroseconds: { 1_234 })

@@ -4,7 +4,7 @@ import Testing
 @testable import JobHost
 
 /// A folder that goes away with its test.
-final class TemporaryFolder {
+final class EmptyFolder {
     let path: String
     init() throws {
         var template = Array("/tmp/jobhost-test-XXXXXX".utf8CString)
@@ -43,8 +43,8 @@ func contents(_ path: String) -> String? {
 
 @Suite("The lock on state_dir")
 struct StateLockTests {
-    let folder: TemporaryFolder
-    init() throws { folder = try TemporaryFolder() }
+    let folder: EmptyFolder
+    init() throws { folder = try EmptyFolder() }
 
     @Test("one holder; the second learns who it is")
     func exclusive() throws {
