@@ -214,6 +214,7 @@ extension SQLConnection {
     /// Runs `body` in a transaction: committed when it returns, rolled back when it or the
     /// commit throws. Inside another transaction it is a savepoint: its own failure undoes
     /// only itself.
+    @discardableResult
     public func transaction<Result>(_ mode: SQLTransactionMode, _ body: () throws -> Result) throws -> Result {
         let nested = inTransaction
         let (begin, commit, rollback) = nested

@@ -29,11 +29,15 @@ public final class SQLiteConnection: SQLConnection {
     private var cache: StatementCache
     private let patience: Patience
 
+    /// Once a process, before its first connection.
+    private static let configured: Int32 = csqlite_skip_memory_accounting()
+
     /// Opens `path`, a plain file name (no `file:` URI) or ":memory:".
     public init(path: String, options: SQLiteOptions = SQLiteOptions()) throws(SQLError) {
         self.path = path
         cache = StatementCache(capacity: options.cachedStatements)
         patience = Patience(milliseconds: options.busyTimeoutMilliseconds)
+        _ = Self.configured
         // NOMUTEX: confined to one thread, so SQLite's own locks would only cost.
         var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
         flags |= options.readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE

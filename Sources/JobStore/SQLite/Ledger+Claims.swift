@@ -142,7 +142,7 @@ extension Ledger {
             try claim.bind(owner.epoch, at: 3)
             try claim.bind((now + Self.firstLease).stored, at: 4)
             try claim.bind(entry.run.id.value, at: 5)
-            try claim.run()
+            try claim.runAgain()
             var run = entry.run
             run.fence = fence
             run.attempt += 1
@@ -156,7 +156,7 @@ extension Ledger {
     private func promoteDue(now: Instant) throws {
         try connection.run("""
             UPDATE runs SET state = 'available' WHERE id IN (
-                SELECT id FROM runs WHERE \(StateSQL.later) AND available_at <= ? ORDER BY available_at LIMIT 10000)
+                SELECT id FROM runs WHERE \(StateSQL.later) AND available_at <= ? ORDER BY available_at LIMIT 2000)
             """, [.int(now.stored)])
     }
 
@@ -198,7 +198,7 @@ extension Ledger {
             """)
         for run in runs {
             try release.bind([.int(run.value), .text(owner.host), .text(owner.epoch)])
-            try release.run()
+            try release.runAgain()
         }
     }
 
@@ -251,11 +251,11 @@ struct CursorWriter {
         try update.bind(schedule, at: 2)
         try update.bind(job, at: 3)
         try update.bind(from.stored, at: 4)
-        if try update.run() == 1 { return true }
+        if try update.runAgain() == 1 { return true }
         guard from == nil else { return false }
         try insert.bind(job, at: 1)
         try insert.bind(to.stored, at: 2)
         try insert.bind(schedule, at: 3)
-        return try insert.run() == 1
+        return try insert.runAgain() == 1
     }
 }

@@ -45,19 +45,23 @@ extension Ledger {
     }
 
     private func writeJobEnds(_ ends: [String: JobEnd]) throws {
+        let insert = try connection.prepare("INSERT INTO job_states (job) VALUES (?) ON CONFLICT DO NOTHING")
         let update = try connection.prepare("""
-            INSERT INTO job_states (job, last_finished, last_outcome, adaptive_us) VALUES (:job, :at, :outcome, :adaptive)
-            ON CONFLICT (job) DO UPDATE SET
-                last_outcome = CASE WHEN :at >= coalesce(last_finished, :at) THEN :outcome ELSE last_outcome END,
-                last_finished = CASE WHEN :at >= coalesce(last_finished, :at) THEN :at ELSE last_finished END,
-                adaptive_us = coalesce(:adaptive, adaptive_us)
+            UPDATE job_states SET
+                last_outcome = CASE WHEN ?1 >= coalesce(last_finished, ?1) THEN ?2 ELSE last_outcome END,
+                last_finished = CASE WHEN ?1 >= coalesce(last_finished, ?1) THEN ?1 ELSE last_finished END,
+                adaptive_us = coalesce(?3, adaptive_us)
+            WHERE job = ?4
             """)
         for (job, end) in ends where end.finishedAt != nil || end.adaptiveInterval != nil {
-            try update.bind([
-                "job": .text(job), "at": .int(end.finishedAt.stored), "outcome": .text(end.outcome?.rawValue),
-                "adaptive": .int(end.adaptiveInterval?.microseconds),
-            ])
-            try update.run()
+            try update.bind(end.finishedAt.stored, at: 1)
+            try update.bind(end.outcome?.rawValue, at: 2)
+            try update.bind(end.adaptiveInterval?.microseconds, at: 3)
+            try update.bind(job, at: 4)
+            if try update.runAgain() == 1 { continue }
+            try insert.bind(job, at: 1)
+            try insert.runAgain()
+            try update.runAgain()
         }
     }
 
@@ -88,17 +92,19 @@ extension Ledger {
 
 /// Ends attempts, guarded by their fence.
 private struct AttemptEnder {
+    private let find: SQLiteStatement
     private let update: SQLiteStatement
 
     init(_ connection: SQLiteConnection) throws {
+        // Not RETURNING: it builds a table for each row, and this is the hottest statement.
+        find = try connection.prepare("""
+            SELECT job, attempt, priority, available_at FROM runs WHERE id = ? AND fence = ? AND \(StateSQL.running)
+            """)
         update = try connection.prepare("""
-            UPDATE runs SET state = ?1, outcome = coalesce(?2, outcome), started_at = ?3, finished_at = ?4,
-                available_at = coalesce(?5, available_at),
-                rank = coalesce(?5, available_at) - max(min(priority, 1000000), -1000000) * \(Rank.perPriority),
-                attempt = max(attempt - ?6, 0), pid = ?7, library_hash = ?8, reason = ?9, code = ?10, items = ?11,
-                cpu_us = ?12, lease_until = NULL
-            WHERE id = ?13 AND fence = ?14 AND \(StateSQL.running)
-            RETURNING job, attempt
+            UPDATE runs SET state = ?, outcome = coalesce(?, outcome), started_at = ?, finished_at = ?,
+                available_at = ?, rank = ?, attempt = ?, pid = ?, library_hash = ?, reason = ?, code = ?, items = ?,
+                cpu_us = ?, lease_until = NULL
+            WHERE id = ?
             """)
     }
 
@@ -106,26 +112,33 @@ private struct AttemptEnder {
     /// attempt can end in.
     func end(_ completion: Completion) throws -> (job: String, attempt: Int64)? {
         guard completion.state != .running else { return nil }
+        try find.bind(completion.run.value, at: 1)
+        try find.bind(completion.fence, at: 2)
+        defer { find.rewind() }
+        guard try find.step() else { return nil }
+        let job = try find.text(0)
+        let attempt = max(try find.int64(1) - (completion.countsAttempt ? 0 : 1), 0)
+
+        // A run that is handed back was not attempted: it keeps no trace of it.
         let returned = completion.state == .available
+        let ended = completion.state.isTerminal
+        let available = ended ? nil : completion.availableAt
+        let availableAt = Instant(microseconds: try available?.microseconds ?? find.int64(3))
         try update.bind(completion.state.rawValue, at: 1)
         try update.bind(returned ? nil : completion.outcome.rawValue, at: 2)
         try update.bind(returned ? nil : completion.startedAt.stored, at: 3)
-        try update.bind(completion.state.isTerminal ? completion.finishedAt.stored : nil, at: 4)
-        try update.bind(completion.state.isTerminal ? nil : completion.availableAt.stored, at: 5)
-        try update.bind(Int64(completion.countsAttempt ? 0 : 1), at: 6)
-        try update.bind(Int64(completion.pid), at: 7)
-        try update.bind(completion.libraryHash, at: 8)
-        try update.bind(completion.reason, at: 9)
-        try update.bind(Int64(completion.code), at: 10)
-        try update.bind(Int64(clamping: completion.items), at: 11)
-        try update.bind(completion.cpu.microseconds, at: 12)
-        try update.bind(completion.run.value, at: 13)
-        try update.bind(completion.fence, at: 14)
-        defer { update.rewind() }
-        guard try update.step() else { return nil }
-        let ended = (job: try update.text(0), attempt: try update.int64(1))
-        // RETURNING delivers its rows before the statement is done.
-        while try update.step() {}
-        return ended
+        try update.bind(ended ? completion.finishedAt.stored : nil, at: 4)
+        try update.bind(availableAt.stored, at: 5)
+        try update.bind(Rank.of(availableAt: availableAt, priority: find.count(2)), at: 6)
+        try update.bind(attempt, at: 7)
+        try update.bind(Int64(completion.pid), at: 8)
+        try update.bind(completion.libraryHash, at: 9)
+        try update.bind(completion.reason, at: 10)
+        try update.bind(Int64(completion.code), at: 11)
+        try update.bind(Int64(clamping: completion.items), at: 12)
+        try update.bind(completion.cpu.microseconds, at: 13)
+        try update.bind(completion.run.value, at: 14)
+        try update.runAgain()
+        return (job, attempt)
     }
 }

@@ -21,15 +21,15 @@ final class Ledger {
     }
 }
 
-/// The states in which a run still wants something, as SQL. The partial indexes are written
+/// Groups of states, as SQL. The partial indexes are written
 /// with exactly these texts; SQLite uses an index only where the query repeats its condition.
 enum StateSQL {
-    static let live = "state IN ('scheduled', 'available', 'running', 'retryable')"
+    static let live = "finished_at IS NULL"
     static let later = "state IN ('scheduled', 'retryable')"
     static let ready = "state = 'available'"
     static let running = "state = 'running'"
     static let waiting = "state IN ('scheduled', 'available', 'retryable')"
-    static let terminal = "state IN ('succeeded', 'cancelled', 'discarded', 'skipped', 'missed')"
+    static let terminal = "finished_at IS NOT NULL"
 
     /// `state IN ('a', 'b')` of a closed vocabulary: its raw values need no quoting.
     static func any(of states: [RunState]) -> String {
@@ -86,7 +86,7 @@ struct Tally {
             try statement.bind(key.job, at: 1)
             try statement.bind(key.name, at: 2)
             try statement.bind(count, at: 3)
-            try statement.run()
+            try statement.runAgain()
         }
     }
 }

@@ -40,6 +40,14 @@ extension SQLiteStatement {
     func instant(_ column: Int) throws -> Instant { Instant(microseconds: try int64(column)) }
     func instantOrNil(_ column: Int) throws -> Instant? { try int64OrNil(column).map { Instant(microseconds: $0) } }
     func count(_ column: Int) throws -> Int { Int(try int64(column)) }
+
+    /// `run` for a loop that binds every parameter each time: keeps the bindings' memory.
+    @discardableResult
+    func runAgain() throws -> Int {
+        defer { rewind() }
+        while try step() {}
+        return changes
+    }
 }
 
 /// Inserts runs, one compiled statement for all ways in.
@@ -77,7 +85,7 @@ struct RunInserter {
         try insert.bind(key, at: 18)
         try insert.bindNull(at: 19)
         try insert.bind("", at: 20)
-        return try insert.run() == 1
+        return try insert.runAgain() == 1
     }
 
     /// false: a live run of the job has its unique key, or its due time.

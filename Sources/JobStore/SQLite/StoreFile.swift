@@ -26,6 +26,7 @@ final class StoreFile {
     private let options: SQLiteStoreOptions
     private var ledger: Ledger?
     private var identity: Identity?
+    private var log: Identity?
     private var everOpened = false
 
     init(path: String, role: Role, options: SQLiteStoreOptions) {
@@ -38,21 +39,45 @@ final class StoreFile {
     func open() throws -> Ledger {
         let found = Self.identity(of: path)
         if let ledger {
-            if found == identity, !walIsGone { return ledger }
-            guard found != nil else {
-                throw StoreError(
-                    .unavailable, "the store's file \(path) has gone while it was open: put it back, or restart the host for an empty one")
-            }
-            if found == identity { try saveLog(of: ledger) }
+            if found == identity, try logIsSound(ledger) { return ledger }
+            guard found != nil else { throw gone }
             close()
         } else if everOpened, found == nil {
-            throw StoreError(.unavailable, "the store's file \(path) has gone: put it back, or restart the host for an empty one")
+            throw gone
         }
         let fresh = try connect()
         ledger = fresh
         identity = Self.identity(of: path)
+        log = Self.identity(of: logPath)
         everOpened = true
         return fresh
+    }
+
+    private var gone: StoreError {
+        StoreError(.unavailable, "the store's file \(path) has gone: put it back, or restart the host for an empty one")
+    }
+
+    private var logPath: String { path + "-wal" }
+
+    /// false: the connection has to be opened anew, since the write-ahead log that it holds is
+    /// no longer the one at its path. Only deleting it by hand does that.
+    ///
+    /// The writer, which still holds the deleted log, copies it into the file and declares it
+    /// empty before anybody opens a new one: a new, empty log under an index that speaks of the
+    /// old one would read as a damaged file. Readers go on with what they hold until then.
+    private func logIsSound(_ ledger: Ledger) throws -> Bool {
+        let found = Self.identity(of: logPath)
+        if found == log { return true }
+        switch role {
+        case .reader:
+            return found == nil
+        case .writer:
+            let busy = try ledger.connection.first("PRAGMA wal_checkpoint(TRUNCATE)") { try $0.int64(0) } ?? 1
+            guard busy == 0 else {
+                throw StoreError(.unavailable, "the store's log \(logPath) was deleted while it was open; saving its content waits for readers")
+            }
+            return false
+        }
     }
 
     /// Rows written over the open connection since it was opened.
@@ -63,20 +88,8 @@ final class StoreFile {
         ledger?.connection.close()
         ledger = nil
         identity = nil
+        log = nil
     }
-
-    /// Somebody deleted the log of the file that we have open. Our connection still holds it:
-    /// what is in it goes into the file before we let go.
-    private func saveLog(of ledger: Ledger) throws {
-        guard role == .writer else { return }
-        let busy = try ledger.connection.first("PRAGMA wal_checkpoint(FULL)") { try $0.int64(0) } ?? 1
-        guard busy == 0 else {
-            throw StoreError(.unavailable, "the store's log \(path)-wal was deleted while it was open; saving it waits for readers")
-        }
-    }
-
-    /// The write-ahead log of an open store is always there; somebody deleted it.
-    private var walIsGone: Bool { access(path + "-wal", F_OK) != 0 && errno == ENOENT }
 
     private static func identity(of path: String) -> Identity? {
         var information = stat()

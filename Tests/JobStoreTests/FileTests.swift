@@ -1,0 +1,120 @@
+import Glibc
+import JobCore
+import SQL
+import Testing
+
+@testable import JobStore
+
+/// What the store takes for its file, and what it leaves alone.
+@Suite struct StoreFiles {
+    private func refusal(_ file: TemporaryStore) async -> StoreError? {
+        await #expect(throws: StoreError.self) { _ = try await file.open() }
+    }
+
+    @Test func aStoreIsFoundAgain() async throws {
+        try await TemporaryStore.use { file in
+            let first = try await file.open()
+            let run = try await first.enqueue([.mint()], now: .at(0))
+            await first.close()
+            let second = try await file.open()
+            #expect(try await second.runs(RunFilter()) == run.map(\.run))
+            // Numbers go on where they were.
+            #expect(try await second.enqueue([.mint()], now: .at(0)).map(\.run.id.value) == [2])
+            await second.close()
+        }
+    }
+
+    @Test func theFileSaysWhatItIs() async throws {
+        try await TemporaryStore.use { file in
+            await (try file.open()).close()
+            let db = try file.otherProgram()
+            #expect(try db.first("PRAGMA application_id") { try $0.int64(0) } == 0x6A6F6268)
+            #expect(try db.first("PRAGMA user_version") { try $0.int64(0) } == 1)
+            #expect(try db.rows("SELECT version FROM schema_migrations") { try $0.int64(0) } == [1])
+            #expect(try db.first("PRAGMA journal_mode") { try $0.text(0) } == "wal")
+        }
+    }
+
+    @Test func anotherProgramsFileIsRefusedAndUntouched() async throws {
+        try await TemporaryStore.use { file in
+            let theirs = try SQLiteConnection(path: file.path)
+            try theirs.execute("CREATE TABLE orders (id INTEGER); INSERT INTO orders VALUES (1)")
+            let error = try #require(await refusal(file))
+            #expect(error.kind == .incompatible)
+            #expect(error.message.contains("is a database of another program"))
+            #expect(try theirs.first("PRAGMA journal_mode") { try $0.text(0) } == "delete")
+            #expect(try theirs.rows("SELECT name FROM sqlite_schema") { try $0.text(0) } == ["orders"])
+        }
+    }
+
+    @Test func aNewerFormatIsRefused() async throws {
+        try await TemporaryStore.use { file in
+            await (try file.open()).close()
+            try file.otherProgram().execute("PRAGMA user_version = 2")
+            let error = try #require(await refusal(file))
+            #expect(error.kind == .incompatible)
+            #expect(error.message == "\(file.path) has format 2 and this program knows formats up to 1: it was written by a newer version")
+        }
+    }
+
+    @Test func aTextFileIsRefused() async throws {
+        try await TemporaryStore.use { file in
+            let handle = try #require(fopen(file.path, "w"))
+            fputs(String(repeating: "this is no database\n", count: 100), handle)
+            fclose(handle)
+            let error = try #require(await refusal(file))
+            #expect(error.kind == .incompatible)
+        }
+    }
+
+    @Test func aMissingFolderIsNamed() async throws {
+        let error = await #expect(throws: StoreError.self) {
+            _ = try await SQLiteStore.open(path: "/nonexistent/var/jobhost.db")
+        }
+        #expect(error?.kind == .unavailable)
+        #expect(error?.message.contains("/nonexistent/var/jobhost.db") == true)
+    }
+
+    @Test func aFailingMigrationLeavesTheVersionBefore() throws {
+        let db = try SQLiteConnection(path: ":memory:")
+        let first = Migration(version: 1, name: "one", script: "CREATE TABLE a (x INTEGER)")
+        try Migrations.apply([first], to: db)
+        let bad = Migration(version: 2, name: "two", script: "CREATE TABLE b (x INTEGER); INSERT INTO nowhere VALUES (1)")
+        #expect(throws: SQLError.self) { try Migrations.apply([first, bad], to: db) }
+        #expect(try db.first("PRAGMA user_version") { try $0.int64(0) } == 1)
+        #expect(try db.first("SELECT count(*) FROM sqlite_schema WHERE name = 'b'") { try $0.int64(0) } == 0)
+        let good = Migration(version: 2, name: "two", script: "CREATE TABLE b (x INTEGER)")
+        let third = Migration(version: 3, name: "three", script: "INSERT INTO b VALUES (3)")
+        try Migrations.apply([third, good, first], to: db)
+        try Migrations.apply([first, good, third], to: db)
+        #expect(try db.rows("SELECT name FROM schema_migrations ORDER BY version") { try $0.text(0) } == ["one", "two", "three"])
+        #expect(try db.rows("SELECT x FROM b") { try $0.int64(0) } == [3])
+    }
+
+    @Test func openingAndClosingLeavesNothingBehind() async throws {
+        let result = await #expect(processExitsWith: .success) {
+            func held() -> Int {
+                ["/proc/self/fd", "/proc/self/task"].reduce(0) { sum, folder in
+                    guard let entries = opendir(folder) else { return sum }
+                    defer { closedir(entries) }
+                    var count = 0
+                    while readdir(entries) != nil { count += 1 }
+                    return sum + count
+                }
+            }
+            try await TemporaryStore.use { file in
+                await (try file.open()).close()
+                let before = held()
+                for _ in 0..<20 {
+                    let store = try await file.open()
+                    _ = try await store.enqueue([.mint()], now: .at(0))
+                    await store.close()
+                }
+                // A thread is counted until the kernel has reaped it; the cooperative pool may
+                // have grown by its few.
+                guard held() <= before + 4 else { exit(EXIT_FAILURE) }
+            }
+        }
+        #expect(result != nil)
+    }
+}

@@ -1,0 +1,91 @@
+import JobCore
+import JobStore
+import SQL
+import Testing
+
+/// The door for other programs: one INSERT in a transaction of their own.
+@Suite struct Inbox {
+    private static let jobs = ["mint": InboxRule(maxAttempts: 4)]
+
+    @Test func oneInsertBecomesOneRun() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            try application.execute(#"INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{"assetId": 7}')"#)
+            let result = try await store.drainInbox(jobs: Self.jobs, limit: 100, now: .at(5))
+            let run = try #require(result.runs.first)
+            #expect(run.job == "mint")
+            #expect(run.trigger == .enqueued)
+            #expect(run.state == .available)
+            #expect(run.payload == #"{"assetId": 7}"#)
+            #expect(run.maxAttempts == 4)
+            #expect(run.availableAt == .at(5))
+            #expect(result.refused.isEmpty)
+            #expect(try await store.run(run.id) == run)
+            #expect(try await store.drainInbox(jobs: Self.jobs, limit: 100, now: .at(6)).runs.isEmpty)
+            await store.close()
+        }
+    }
+
+    @Test func whatIsRolledBackWasNeverAsked() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            try application.execute("BEGIN; INSERT INTO enqueue_inbox (job) VALUES ('mint'); ROLLBACK")
+            #expect(try await store.drainInbox(jobs: Self.jobs, limit: 100, now: .at(5)).runs.isEmpty)
+            await store.close()
+        }
+    }
+
+    @Test func keyPriorityAndTimeAreTaken() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            try application.execute("""
+                INSERT INTO enqueue_inbox (job, unique_key, priority, run_at_ms) VALUES ('mint', 'asset-7', 3, 1764547260000);
+                INSERT INTO enqueue_inbox (job, unique_key) VALUES ('mint', 'asset-7');
+                """)
+            let result = try await store.drainInbox(jobs: Self.jobs, limit: 100, now: .at(5))
+            #expect(result.runs.map(\.uniqueKey) == ["asset-7"])
+            #expect(result.runs.map(\.idempotencyKey) == ["asset-7"])
+            #expect(result.runs.map(\.priority) == [3])
+            #expect(result.runs.map(\.state) == [.scheduled])
+            #expect(result.runs.map(\.fireTime) == [.at(60)])
+            #expect(try application.first("SELECT count(*) FROM enqueue_inbox") { try $0.int64(0) } == 0)
+            await store.close()
+        }
+    }
+
+    @Test func unusableRowsStayWithTheReason() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            try application.execute("""
+                INSERT INTO enqueue_inbox (job, payload) VALUES ('mnit', '{}'), ('mint', '{"assetId": '), ('mint', '{}')
+                """)
+            let result = try await store.drainInbox(jobs: Self.jobs, limit: 100, now: .at(5))
+            #expect(result.runs.count == 1)
+            #expect(result.refused.map(\.reason) == ["there is no job \"mnit\"", "the payload is not valid JSON"])
+            // Not looked at again, until somebody asks for it.
+            #expect(try await store.drainInbox(jobs: Self.jobs, limit: 100, now: .at(6)).refused.isEmpty)
+            try application.execute("UPDATE enqueue_inbox SET job = 'mint', refused = NULL WHERE job = 'mnit'")
+            #expect(try await store.drainInbox(jobs: Self.jobs, limit: 100, now: .at(7)).runs.count == 1)
+            await store.close()
+        }
+    }
+
+    @Test func absurdNumbersDoNoHarm() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            try application.execute("""
+                INSERT INTO enqueue_inbox (job, priority, run_at_ms)
+                VALUES ('mint', -9223372036854775808, 9223372036854775807), ('mint', 9223372036854775807, -9223372036854775808)
+                """)
+            let result = try await store.drainInbox(jobs: Self.jobs, limit: 100, now: .at(5))
+            #expect(result.runs.map(\.state) == [.scheduled, .available])
+            #expect(try await store.claimWaiting(limits: ["mint": 9], owner: TemporaryStore.owner, now: .at(6)).count == 1)
+            await store.close()
+        }
+    }
+}

@@ -1,0 +1,118 @@
+import JobCore
+import JobStore
+
+// What operators do with runs and jobs.
+
+extension StoreSuite {
+    static let operatorRules = [
+        Rule("a waiting run can be cancelled, a running or ended one cannot", { try await $0.cancelOnlyWhatWaits() }),
+        Rule("a retry is a new run with the payload and key of the old one", { try await $0.retryInheritsKeyAndPayload() }),
+        Rule("a retried dead letter is none any longer, and not retried twice at once", { try await $0.retriedDeadLetter() }),
+        Rule("only a run that has ended can be retried", { try await $0.retryOfALiveRun() }),
+        Rule("a discarded dead letter keeps its reason", { try await $0.discardedDeadLetter() }),
+        Rule("controls of jobs and of the host are kept and audited", { try await $0.controlsAreKept() }),
+        Rule("the audit is newest first and can be asked per job", { try await $0.auditOrder() }),
+    ]
+
+    func cancelOnlyWhatWaits() async throws {
+        let run = try await enqueued(Self.request(at: 50))
+        try demand(
+            try await store.cancelWaiting(run.id, reason: "wrong asset", by: Self.operations, now: Self.at(1)), "not cancelled")
+        let row = try await record(run.id)
+        try equal(row.state, .cancelled)
+        try equal(row.reason, "wrong asset")
+        try equal(row.finishedAt, Self.at(1))
+        try equal(try await store.nextWaiting(), nil)
+        try demand(
+            try await !store.cancelWaiting(run.id, reason: "again", by: Self.operations, now: Self.at(2)), "cancelled twice")
+        let running = try await claimed(Self.claim(fire: 1, from: nil))
+        try demand(
+            try await !store.cancelWaiting(running.id, reason: "", by: Self.operations, now: Self.at(2)), "cancelled a running run")
+        try await refused(.notFound) {
+            _ = try await store.cancelWaiting(RunID(999), reason: "", by: Self.operations, now: Self.at(2))
+        }
+        try equal(try await store.audit(limit: 10, job: "mint").map(\.actor), [Self.operations])
+    }
+
+    /// A dead letter of "mint" with the unique key "asset-7".
+    private func deadLetter() async throws -> RunRecord {
+        let request = try await enqueued(Self.request(key: "asset-7", priority: 4))
+        let run = try required(try await waiting(now: 0).first, "not due")
+        var end = Self.end(run, .failed, .discarded, at: 2)
+        end.reason = "no such asset"
+        _ = try await store.complete([end], now: Self.at(2))
+        return try await record(request.id)
+    }
+
+    func retryInheritsKeyAndPayload() async throws {
+        let dead = try await deadLetter()
+        let retry = try await store.retry(dead.id, by: Self.operations, now: Self.at(100))
+        try demand(retry.id != dead.id, "the same run")
+        try equal(retry.trigger, .retryOf)
+        try equal(retry.retryOf, dead.id)
+        try equal(retry.state, .available)
+        try equal(retry.payload, dead.payload)
+        try equal(retry.idempotencyKey, "asset-7")
+        try equal(retry.fireTime, dead.fireTime)
+        try equal(retry.priority, 4)
+        try equal(try await waiting(now: 100).map(\.id), [retry.id])
+    }
+
+    func retriedDeadLetter() async throws {
+        let dead = try await deadLetter()
+        let retry = try await store.retry(dead.id, by: Self.operations, now: Self.at(100))
+        let old = try await record(dead.id)
+        try equal(old.state, .cancelled)
+        try equal(old.reason, "no such asset")
+        try equal(try await store.queueDepths(now: Self.at(100))["mint"]?.dead, 0)
+        try await refused(.notFound) { _ = try await store.retry(dead.id, by: Self.operations, now: Self.at(101)) }
+        let run = try required(try await waiting(now: 100).first, "not due")
+        _ = try await store.complete([Self.end(run, .failed, .discarded, at: 102)], now: Self.at(102))
+        try equal(try await store.queueDepths(now: Self.at(100))["mint"]?.dead, 1)
+        try demand(try await store.retry(retry.id, by: Self.operations, now: Self.at(103)).retryOf == retry.id, "not retried")
+    }
+
+    func retryOfALiveRun() async throws {
+        let live = try await enqueued(Self.request())
+        try await refused(.notFound) { _ = try await store.retry(live.id, by: Self.operations, now: Self.at(1)) }
+        try await refused(.notFound) { _ = try await store.retry(RunID(999), by: Self.operations, now: Self.at(1)) }
+        try equal(try await store.runs(RunFilter()).count, 1)
+    }
+
+    func discardedDeadLetter() async throws {
+        let dead = try await deadLetter()
+        try demand(try await store.discardDead(dead.id, by: Self.operations, now: Self.at(9)), "not discarded")
+        try demand(try await !store.discardDead(dead.id, by: Self.operations, now: Self.at(9)), "discarded twice")
+        let row = try await record(dead.id)
+        try equal(row.state, .cancelled)
+        try equal(row.outcome, .failed)
+        try equal(row.reason, "no such asset")
+        try equal(try await store.audit(limit: 1, job: "mint").map(\.action), ["discard"])
+    }
+
+    func controlsAreKept() async throws {
+        let paused = ControlRow(enabled: false, paused: true, reason: "exchange is down", since: Self.at(5))
+        try await store.saveControl(job: "mint", paused, by: Self.operations, action: "pause", now: Self.at(5))
+        try equal(try await store.jobStates()["mint"]?.control, paused)
+        try equal(try await store.hostControl(), ControlRow())
+        let host = ControlRow(paused: true, reason: "deploy", since: Self.at(6))
+        try await store.saveHostControl(host, by: Self.operations, action: "pause", now: Self.at(6))
+        try equal(try await store.hostControl(), host)
+        try equal(Set(try await store.jobStates().keys), ["mint"])
+        try await store.saveControl(job: "mint", ControlRow(), by: Self.operations, action: "resume", now: Self.at(7))
+        try equal(try await store.jobStates()["mint"]?.control, ControlRow())
+        let audit = try await store.audit(limit: 10, job: nil)
+        try equal(audit.map(\.action), ["resume", "pause", "pause"])
+        try equal(audit.map(\.job), ["mint", nil, "mint"])
+        try equal(audit.map(\.actor.reason), ["maintenance", "maintenance", "maintenance"])
+    }
+
+    func auditOrder() async throws {
+        for index in 0..<5 as Range<Int64> {
+            try await store.writeAudit(AuditRow(
+                at: Self.at(index), actor: .system, action: "step-\(index)", job: index % 2 == 0 ? "even" : nil, detail: "d"))
+        }
+        try equal(try await store.audit(limit: 2, job: nil).map(\.action), ["step-4", "step-3"])
+        try equal(try await store.audit(limit: 2, job: "even").map(\.at), [Self.at(4), Self.at(2)])
+    }
+}
