@@ -14,6 +14,8 @@ struct SettingsReader<S: JobSettings> {
         // Settings that cannot be encoded have no defaults to show; decoding says the rest.
         defaults = (try? JSON(encoding: S())) ?? .object(JSONObject())
         node = SchemaNode.of(S.self, value: defaults, depth: 0)
+        // A struct without properties asks its decoder for nothing.
+        if case .any = node.kind { node.kind = .object([]) }
         for field in S.fields {
             let path = field.name.split(separator: ".")
             path.reduce(node) { $0?.property(String($1)) }?.field = field

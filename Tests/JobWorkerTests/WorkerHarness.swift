@@ -22,11 +22,15 @@ final class WorkerProcess {
         let path = try Binaries.path("jobhost-worker")
         var child: Int32 = 0
         var childFD: Int32 = 0
+        let slash: StaticString = "/"
         let result = Spawn.withCStrings([path] + arguments) { argv in
             argv.withUnsafeBufferPointer { argv in
                 path.withCString { path in
+                    // Any folder: the library's path is absolute.
+                    let folder = UnsafeRawPointer(slash.utf8Start).assumingMemoryBound(to: CChar.self)
                     var plan = cl_spawn_plan()
                     plan.path = path
+                    plan.cwd = folder
                     plan.argv = argv.baseAddress
                     plan.envp = UnsafePointer(environ)
                     plan.socket = channel.socket_there
@@ -263,7 +267,7 @@ final class Workshop {
             #include <sys/socket.h>
             #include <unistd.h>
             \(before)
-            static int32_t run(void *instance, const job_context *c) { (void)instance; (void)c; \(body) }
+            static int32_t run(void *instance, const job_context *c) { (void)instance; (void)c; \(body) return JOB_SUCCEEDED; }
             static const job_entry go = {.struct_size = sizeof(job_entry), .id = JOB_STR_INIT("go"), .run = run, \(members)};
             static const job_entry *at(uint32_t i) { (void)i; return &go; }
             static const job_plugin plugin = {.struct_size = sizeof(job_plugin), .entry_count = 1,
