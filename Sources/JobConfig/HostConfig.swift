@@ -217,7 +217,9 @@ public struct ConfigError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 /// All faults found; never empty.
-public struct ConfigErrors: Error, Sendable {
+public struct ConfigErrors: Error, Sendable, CustomStringConvertible {
     public var errors: [ConfigError]
     public init(_ errors: [ConfigError]) { self.errors = errors }
+    /// One line for each.
+    public var description: String { errors.map(\.description).joined(separator: "\n") }
 }

@@ -67,7 +67,7 @@ import Testing
         let config = try load(job("settings = { key = \"file:k\" }"), files: ["/etc/host/k": "s3cr3t"])
         let job = try #require(config.jobs["j"])
         let found = schema.validate(job.settings, name: "settings of job 'j'", place: job.position)
-        #expect(found.map(\.description) == ["jobs.toml:6:20: settings of job 'j': 'key' must be \"a\", found a secret"])
+        #expect(found.map(\.description) == ["jobs.toml:6:20: settings of job 'j': 'key' must be \"a\", found a secret (written \"file:k\")"])
     }
 
     @Test func statementsKeepTheirFileWithTheFullPath() throws {

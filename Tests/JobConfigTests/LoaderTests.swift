@@ -264,6 +264,24 @@ import Testing
         #expect(job.place(of: "overlap").description == "jobs.toml:3:7")
     }
 
+    @Test func aSectionMustBeATable() {
+        #expect(findings("host = 1\njobs = \"x\"\n").map { String($0.prefix(40)) } == ["jobs.toml:1:1: 'host' must be a table, fo", "jobs.toml:2:1: 'jobs' must be a table, fo"].map { String($0.prefix(40)) })
+        #expect(findings("[[jobs]]\nplugin = \"a\"\n").count == 1)
+    }
+
+    @Test func aFloodOfFindingsIsCut() {
+        let text = "[host]\n" + (0..<500).map { "x\($0)x = 1\n" }.joined()
+        let found = findings(text)
+        #expect(found.count == 201)
+        #expect(found.last == "… and 300 more")
+    }
+
+    @Test func tenThousandJobsAreRead() throws {
+        let jobs = (0..<10_000).map { "[jobs.j\($0)]\nplugin = \"a\"\nentry = \"e\"\nevery = \"\($0 + 1)s\"\n" }.joined()
+        #expect(try load("[plugins.a]\nlibrary = \"libA.so\"\n" + jobs).jobs.count == 10_000)
+        #expect(findings("[plugins.a]\nlibrary = \"libA.so\"\n" + jobs + "[jobs.one-more]\n").last == "jobs.toml:40003:7: more than 10000 names in [jobs]")
+    }
+
     @Test func minWorkersStayBelowMaxWorkers() {
         #expect(
             findings("[plugins.a]\nlibrary = \"libA.so\"\nmin_workers = 3\nmax_workers = 2\n")

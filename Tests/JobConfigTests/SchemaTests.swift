@@ -96,7 +96,7 @@ import Testing
         let job = try loadJob("[jobs.j.settings]\nbatch = 0\nbtch = 1\nmode = \"shadwo\"\npairs = [\n  \"BTC/USDT\",\n  \"x\"]\nnested = { dep = 1 }")
         let found = schema.validate(job.settings, name: "settings", place: job.position)
         #expect(
-            Set(found.map(\.description)) == [
+            found.map(\.description) == [
                 "jobs.toml:6:1: settings: lacks 'database', which is required",
                 "jobs.toml:7:9: settings: 'batch' must be at least 1, found 0",
                 "jobs.toml:8:1: settings: 'btch' is no known key (did you mean 'batch'?)",

@@ -47,6 +47,20 @@ import Testing
         #expect(error?.message.hasPrefix("not valid TOML: ") == true)
     }
 
+    /// Texts on which toml++ 3.3 by itself aborts or runs into undefined behaviour.
+    @Test(arguments: [
+        ("é = 1", "f:1:1"), ("a = [}", "f:1:6"), ("a = [1, ]]", "f:1:10"), ("a.é = 1", "f:1:3"), ("a = { é = 1 }", "f:1:7"), ("a = 1979-é", "f:1:10"),
+    ])
+    func whatTheParserBelievesImpossibleIsAFaultWithItsPlace(text: String, place: String) {
+        let error = #expect(throws: ConfigError.self) { try table(text) }
+        #expect(error?.position?.description == place)
+        #expect(error?.message.contains("parser") == false)
+    }
+
+    @Test func aLineEndedByABackslashMayGoOnWithAnyLetter() throws {
+        #expect(try table("s = \"\"\"\\\n§\"\"\"\n").canonicalJSON == #"{"s":"§"}"#)
+    }
+
     @Test func depthIsBounded() throws {
         func nested(_ depth: Int) -> String { "a = " + String(repeating: "[", count: depth) + String(repeating: "]", count: depth) }
         #expect(throws: Never.self) { try table(nested(60)) }

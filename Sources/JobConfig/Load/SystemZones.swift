@@ -6,9 +6,9 @@ import Synchronization
 /// once and kept; an update of the database counts from the next start. Any thread.
 public final class SystemZones: ZoneSource {
     private let folder: String
-    private let cache = Mutex<[String: Result<Zone, ZoneError>]>([:])
-    /// Names that are not there are kept too, but not without end: they come from outside.
-    private static let mostCached = 2_000
+    /// Only what was found: names are the database's, so they do not grow without end, and
+    /// what is missing may be installed before the next reload.
+    private let cache = Mutex<[String: Zone]>([:])
 
     /// `folder`: absolute.
     public init(folder: String) { self.folder = folder }
@@ -20,10 +20,10 @@ public final class SystemZones: ZoneSource {
     }
 
     public func zone(named name: String) throws(ZoneError) -> Zone {
-        if let known = cache.withLock({ $0[name] }) { return try known.get() }
-        let result = Result { () throws(ZoneError) in try read(name) }
-        cache.withLock { if $0.count < SystemZones.mostCached { $0[name] = result } }
-        return try result.get()
+        if let known = cache.withLock({ $0[name] }) { return known }
+        let zone = try read(name)
+        cache.withLock { $0[name] = zone }
+        return zone
     }
 
     private func read(_ name: String) throws(ZoneError) -> Zone {

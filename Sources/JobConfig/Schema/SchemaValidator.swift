@@ -9,19 +9,23 @@ extension JSONSchema {
         return validator.violations
     }
 
-    /// The same for a table of the config, with the places of keys and values. Values that
+    /// The same for a table of the config, with the places of keys and values, in their order. Values that
     /// are secret are not shown. `name` ("settings of job 'x'") begins each message; `place`
     /// serves where the table itself has no position (it is not in the file).
     public func validate(_ table: ConfigTable, name: String, place: SourcePosition?) -> [ConfigError] {
         let value = ConfigValue(.table(table), at: table.position ?? place ?? SourcePosition(file: "", line: 0, column: 0))
         var validator = SchemaValidator()
-        validator.isSecret = { value.isSecret(at: $0) }
+        validator.secret = { value.secret(at: $0) }
         validator.check(table.json, root, [])
-        return validator.violations.map { violation in
+        let errors = validator.violations.map { violation in
             ConfigError(
                 position: value.position(of: violation.path, ofName: violation.isAboutName) ?? table.position ?? place,
                 message: "\(name): \(violation.path.isEmpty ? "" : "'\(JSONSchema.text(of: violation.path))' ")\(violation.message)",
                 hint: violation.hint)
+        }
+        return errors.sorted { a, b in
+            guard let p = a.position, let q = b.position else { return a.position == nil && b.position != nil }
+            return (p.file, p.line, p.column, a.message) < (q.file, q.line, q.column, b.message)
         }
     }
 }
@@ -31,7 +35,8 @@ struct SchemaValidator {
     typealias Path = [JSONSchema.PathPart]
 
     private(set) var violations: [JSONSchema.Violation] = []
-    var isSecret: (Path) -> Bool = { _ in false }
+    /// What to show instead of a value; nil: the value.
+    var secret: (Path) -> String? = { _ in nil }
 
     private mutating func report(_ path: Path, _ message: String, hint: String? = nil, isAboutName: Bool = false) {
         guard violations.count < 100 else { return }
@@ -39,7 +44,7 @@ struct SchemaValidator {
     }
 
     private func shown(_ value: JSONValue, _ path: Path) -> String {
-        if isSecret(path) { return "a secret" }
+        if let secret = secret(path) { return secret }
         switch value {
         case .array: return "an array"
         case .object: return "an object"
@@ -69,7 +74,7 @@ struct SchemaValidator {
     private mutating func reportNotAllowed(_ value: JSONValue, _ allowed: [JSONValue], _ path: Path) {
         let list = allowed.prefix(20).map(\.text).joined(separator: ", ") + (allowed.count > 20 ? ", …" : "")
         var hint: String?
-        if let text = value.stringValue, !isSecret(path), let near = nearestName(text, among: allowed.compactMap(\.stringValue)) {
+        if let text = value.stringValue, secret(path) == nil, let near = nearestName(text, among: allowed.compactMap(\.stringValue)) {
             hint = "did you mean \"\(near)\"?"
         }
         report(path, "must be \(allowed.count > 1 ? "one of " : "")\(list), found \(shown(value, path))", hint: hint)
@@ -89,10 +94,11 @@ struct SchemaValidator {
         if node.lengths != 0...Int.max {
             // Characters are code points (JSON Schema Validation §6.3).
             let length = text.unicodeScalars.count
+            let found = secret(path) ?? String(length)
             if length < node.lengths.lowerBound {
-                report(path, "must have at least \(node.lengths.lowerBound) characters, found \(length)")
+                report(path, "must have at least \(node.lengths.lowerBound) characters, found \(found)")
             } else if length > node.lengths.upperBound {
-                report(path, "must have at most \(node.lengths.upperBound) characters, found \(length)")
+                report(path, "must have at most \(node.lengths.upperBound) characters, found \(found)")
             }
         }
         if let pattern = node.pattern, !pattern.matches(text) {

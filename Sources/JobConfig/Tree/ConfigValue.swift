@@ -150,7 +150,7 @@ extension ConfigTable: CustomStringConvertible, CustomDebugStringConvertible {
 extension ConfigValue {
     /// "the integer 30", "the string \"abc\"": what an error says was found.
     var found: String {
-        if isSecret { return "a secret" }
+        if isSecret { return secretText }
         switch content {
         case .string(let text):
             let shown = text.unicodeScalars.count <= 80 ? text : String(text.prefix(77)) + "…"
@@ -168,6 +168,8 @@ extension ConfigValue {
         case .table: return "a table"
         }
     }
+
+    private var secretText: String { "a secret" + (written.map { " (written \(JSONValue.string($0).text))" } ?? "") }
 
     /// The place of what a schema's path leads to; of the last part's name if asked. When the
     /// path leads nowhere (a missing member), the place of the last table on it.
@@ -189,19 +191,19 @@ extension ConfigValue {
         return place
     }
 
-    /// Whether a value on the way is a secret, or one beneath it.
-    func isSecret(at path: [JSONSchema.PathPart]) -> Bool {
+    /// What to show instead of the value that a path leads to; nil: it is no secret.
+    func secret(at path: [JSONSchema.PathPart]) -> String? {
         var here = self
         for part in path {
-            if here.isSecret { return true }
+            if here.isSecret { break }
             switch (part, here.content) {
             case (.member(let name), .table(let table)):
-                guard let value = table[name] else { return false }
+                guard let value = table[name] else { return nil }
                 here = value
             case (.element(let index), .array(let elements)) where elements.indices.contains(index): here = elements[index]
-            default: return false
+            default: return nil
             }
         }
-        return here.isSecret
+        return here.isSecret ? here.secretText : nil
     }
 }
