@@ -33,6 +33,7 @@ extension JobSchedule {
     /// Decides about every fire after the cursor and at or before `horizon`, which may lie up to
     /// `preclaimReach` after `now` (further is cut off). Changes nothing: record the result, then `advance`.
     ///
+    /// Jitter does not count: a fire is accounted for at its own time, and its run held until `startTime(of:)`.
     /// The cost does not grow with the number of missed fires, which are counted, not visited.
     public func account(upTo horizon: Instant, now: Instant) -> Accounting {
         let horizon = min(horizon, now + Self.preclaimReach)
@@ -48,7 +49,11 @@ extension JobSchedule {
         }
         var next = due.next(after: max(last, overdue))
         while let fire = next, fire <= horizon {
-            if isOpen(at: fire) { ledger.run(fire, .schedule) } else { ledger.end(after: fire - .microseconds(1), upTo: fire, .calendar) }
+            if isOpen(at: fire) {
+                ledger.run(fire, .schedule)
+            } else {
+                ledger.end(after: fire - .microseconds(1), upTo: fire, .calendar)
+            }
             last = fire
             next = due.next(after: fire)
         }

@@ -54,11 +54,10 @@ public struct BusinessCalendar: Hashable, Sendable {
         let isOpenNow = isOpen(at: instant, in: zone)
         let today = zone.civil(at: instant).date.daysSinceEpoch
         guard weekly.contains(where: { !$0.isEmpty }) || !halfDays.isEmpty else { return nil }
-        // Yesterday too: a clock put back over midnight brings it back.
-        for day in today - 1...today + Self.searchDays {
-            // The next day too: put back just after midnight, the clock mixes the two.
-            let edges = edges(onDay: day, in: zone) + edges(onDay: day + 1, in: zone)
-            let later = edges.filter { $0 > instant }.sorted()
+        for day in today...today + Self.searchDays {
+            // A clock put back around midnight mixes neighbouring days.
+            let near = (day - 1...day + 1).flatMap { edges(onDay: $0, in: zone) }
+            let later = near.filter { $0 > instant }.sorted()
             if let change = later.first(where: { isOpen(at: $0, in: zone) != isOpenNow }) { return change }
         }
         return nil
@@ -72,7 +71,8 @@ public struct BusinessCalendar: Hashable, Sendable {
         let date = zone.civil(at: instant).date
         let weekday = Self.weekdayNames[date.weekday]
         if holidays.contains(date) { return "\(date) (\(weekday)) is a holiday" }
-        let times = openTimes(on: date).map { "\(Self.clock($0.lowerBound))-\(Self.clock($0.upperBound))" }.joined(separator: ", ")
+        let sessions = openTimes(on: date).map { "\(Self.clock($0.lowerBound))-\(Self.clock($0.upperBound))" }
+        let times = sessions.joined(separator: ", ")
         let kind = halfDays[date] == nil ? weekday : "\(weekday), a half day"
         return times.isEmpty ? "\(date) (\(kind)) has no session" : "\(date) (\(kind)) is open \(times)"
     }

@@ -95,7 +95,8 @@ extension CronExpression {
                 month = 1
                 year += 1
                 kind = Self.kind(ofYear: year)
-                guard year <= lastYear, Gregorian.day(year: year, month: 1, day: 1).saturatingMultiply(86_400) < limit else { return nil }
+                let newYear = Gregorian.day(year: year, month: 1, day: 1) * 86_400
+                guard year <= lastYear, newYear < limit else { return nil }
             }
             mask = calendar[kind * 12 + month - 1]
         }
@@ -122,7 +123,8 @@ extension CronExpression {
                 month = 12
                 year -= 1
                 kind = Self.kind(ofYear: year)
-                guard year >= firstYear, Gregorian.day(year: year + 1, month: 1, day: 1).saturatingMultiply(86_400) > limit else { return nil }
+                let newYear = Gregorian.day(year: year + 1, month: 1, day: 1) * 86_400
+                guard year >= firstYear, newYear > limit else { return nil }
             }
             mask = calendar[kind * 12 + month - 1]
         }
@@ -180,7 +182,9 @@ extension CronExpression {
     private func firstTime(from time: Int) -> Int? {
         let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60)
         if hours >> hour & 1 == 1 {
-            if minutes >> minute & 1 == 1, let next = seconds.firstBit(from: second) { return hour * 3_600 + minute * 60 + next }
+            if minutes >> minute & 1 == 1, let next = seconds.firstBit(from: second) {
+                return hour * 3_600 + minute * 60 + next
+            }
             if let next = minutes.firstBit(from: minute + 1) {
                 return hour * 3_600 + next * 60 + seconds.trailingZeroBitCount
             }
@@ -193,7 +197,9 @@ extension CronExpression {
     private func lastTime(through time: Int) -> Int? {
         let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60)
         if hours >> hour & 1 == 1 {
-            if minutes >> minute & 1 == 1, let last = seconds.lastBit(through: second) { return hour * 3_600 + minute * 60 + last }
+            if minutes >> minute & 1 == 1, let last = seconds.lastBit(through: second) {
+                return hour * 3_600 + minute * 60 + last
+            }
             if let last = minutes.lastBit(through: minute - 1) {
                 return hour * 3_600 + last * 60 + 63 - seconds.leadingZeroBitCount
             }

@@ -56,11 +56,14 @@ enum CronParser {
         if let expansion = macros[name] { return expansion }
         let allowed = "allowed are \(macros.keys.sorted().joined(separator: ", "))"
         if name == "@reboot" {
-            throw CronError(nil, found: macro, "it is no time; \(allowed)", hint: "write on_start = true to run when the host starts")
+            throw CronError(
+                nil, found: macro, "it is no time; \(allowed)", hint: "write on_start = true to run when the host starts")
         }
         if name.hasPrefix("@every") {
             let interval = name.dropFirst(6).split(separator: " ").joined()
-            throw CronError(nil, found: macro, "intervals are not cron", hint: "write every = \"\(interval.isEmpty ? "5m" : interval)\" instead of cron")
+            throw CronError(
+                nil, found: macro, "intervals are not cron",
+                hint: "write every = \"\(interval.isEmpty ? "5m" : interval)\" instead of cron")
         }
         throw CronError(
             nil, found: macro, "there is no such shorthand; \(allowed)",
@@ -236,7 +239,9 @@ private struct CronFieldReader {
     /// `FRIL`, `5L`, `MON#2`.
     private mutating func readSpecialWeekday(_ item: String) throws(CronError) -> Bool {
         if item == "L" {
-            throw error("L needs a weekday, as in FRIL (the last Friday)", hint: "Saturday is SAT, the last day of the month is L in the day-of-month field")
+            throw error(
+                "L needs a weekday, as in FRIL (the last Friday)",
+                hint: "Saturday is SAT, the last day of the month is L in the day-of-month field")
         }
         if item.contains("#") {
             let parts = item.split(separator: "#", omittingEmptySubsequences: false)

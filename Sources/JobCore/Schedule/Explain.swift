@@ -21,10 +21,11 @@ public func explain(
     let next = schedule.next(after: instant)
     var sentences: [String]
     switch schedule.rule {
-    case .cron(let expression, let zone): sentences = CronExplanation(expression, zone, instant).sentences(isFire: isFire)
+    case .cron(let expression, let zone):
+        sentences = CronExplanation(expression, zone, instant).sentences(isFire: isFire)
     case .every(let interval, let phase):
-        let rule = "every \(duration(interval)) counted from 1970-01-01T00:00:00Z" + (phase == 0 ? "" : " + \(duration(phase))")
-        sentences = ["\(instant.rfc3339) is \(isFire ? "" : "not ")a fire time of the interval: it fires \(rule)."]
+        let start = "1970-01-01T00:00:00Z" + (phase == 0 ? "" : " + \(duration(phase))")
+        sentences = ["\(instant.rfc3339) is \(isFire ? "" : "not ")a fire time of the interval: it fires every \(duration(interval)) counted from \(start)."]
     case .once(let fire): sentences = ["The schedule fires once, at \(fire.rfc3339)\(isFire ? "" : ", not at \(instant.rfc3339)")."]
     case .dependent(let spec): sentences = [dependence(spec)]
     }
@@ -32,7 +33,8 @@ public func explain(
     if let closed, let calendar {
         let local = calendar.1.civil(at: instant)
         sentences.append(
-            "The calendar is closed at \(local) \(calendar.1.name): \(closed)" + (isFire ? "; the fire is recorded as skipped." : "."))
+            "The calendar is closed at \(local) \(calendar.1.name): \(closed)"
+                + (isFire ? "; the fire is recorded as skipped." : "."))
     }
     if previous != nil || next != nil {
         sentences.append("The fire before is \(describe(previous, zone)), the next is \(describe(next, zone)).")
@@ -65,7 +67,9 @@ private func describe(_ fire: Instant?, _ zone: Zone) -> String {
 
 /// `10s`, `90m`, `1500ms`: the largest unit that needs no fraction.
 private func duration(_ microseconds: Int64) -> String {
-    let units: [(Int64, String)] = [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms")]
+    let units: [(Int64, String)] = [
+        (86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"), (1_000, "ms"),
+    ]
     let unit = units.first { microseconds % $0.0 == 0 } ?? (1, "us")
     return "\(microseconds / unit.0)\(unit.1)"
 }
@@ -90,11 +94,14 @@ private struct CronExplanation {
     func sentences(isFire: Bool) -> [String] {
         let local = "\(civil) \(zone.abbreviation(at: instant)) in \(zone.name)"
         guard !isFire else {
-            return ["\(instant.rfc3339) is a fire time of \"\(expression.text)\": it is \(local)."] + (gapSentence ?? repeatSentence(isFire: true))
+            let opening = "\(instant.rfc3339) is a fire time of \"\(expression.text)\": it is \(local)."
+            return [opening] + (gapSentence ?? repeatSentence(isFire: true))
         }
         let opening = "\(instant.rfc3339) is not a fire time of \"\(expression.text)\": "
         if instant.microseconds.floorRemainder(1_000_000) != 0 { return [opening + "fire times are whole seconds."] }
-        if expression.matches(local: civil.localSeconds) { return [opening + "it is \(local)."] + repeatSentence(isFire: false) }
+        if expression.matches(local: civil.localSeconds) {
+            return [opening + "it is \(local)."] + repeatSentence(isFire: false)
+        }
         return [opening + "it is \(local), and \(mismatches.joined(separator: ", and "))."] + lostSentence
     }
 
@@ -122,14 +129,16 @@ private struct CronExplanation {
             expression.isInterval
             ? "all its times of that day were left out, so it fires once, at the end of the gap"
             : "a fixed time that is left out fires once, at the end of the gap"
-        return ["The clock went forward from \(CivilTime(localSeconds: start)) to \(CivilTime(localSeconds: end)); \(CivilTime(localSeconds: lost)) did not exist: \(rule)."]
+        let change = "from \(CivilTime(localSeconds: start)) to \(CivilTime(localSeconds: end))"
+        return ["The clock went forward \(change); \(CivilTime(localSeconds: lost)) did not exist: \(rule)."]
     }
 
     private var lostSentence: [String] {
         guard isAtGapEnd else { return [] }
         let (start, end) = gapBounds
         guard expression.isInterval, let lost = expression.firstMatch(from: start, before: end) else { return [] }
-        return ["The clock went forward here and left out \(CivilTime(localSeconds: lost)); what it leaves out of an interval is not made up for."]
+        let left = "The clock went forward here and left out \(CivilTime(localSeconds: lost))"
+        return ["\(left); what it leaves out of an interval is not made up for."]
     }
 
     private func repeatSentence(isFire: Bool) -> [String] {
@@ -139,7 +148,8 @@ private struct CronExplanation {
             expression.isInterval
             ? "an interval fires both times"
             : "a fixed time fires the first time only" + (isFire ? "" : ", at \(first.rfc3339)")
-        return ["The clock went back and showed this time twice, at \(first.rfc3339) and \(last.rfc3339); this is the \(pass): \(rule)."]
+        let twice = "The clock went back and showed this time twice, at \(first.rfc3339) and \(last.rfc3339)"
+        return ["\(twice); this is the \(pass): \(rule)."]
     }
 
     // MARK: Fields

@@ -161,6 +161,9 @@ public struct JobSchedule: Sendable {
     /// Call for every run of the job, whatever its trigger.
     public mutating func runStarted() { runsUnderWay += 1 }
 
+    /// Undoes `runStarted` for a run that was never started after all.
+    public mutating func runReturned() { runsUnderWay = max(0, runsUnderWay - 1) }
+
     /// Adaptive: halves the interval after items, doubles it after nothing to do, keeps it after
     /// anything else.
     public mutating func runFinished(outcome: Outcome, items: UInt64, at instant: Instant) {

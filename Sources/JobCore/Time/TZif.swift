@@ -27,7 +27,8 @@ struct TZifReader {
             return ZoneTable(initial: initial, transitions: transitions, rule: nil)
         }
         // Since version 2 the first block is a 32-bit copy for old readers.
-        try skip(first.timeCount * 5 + first.typeCount * 6 + first.nameBytes + first.leapCount * 8 + first.standardCount + first.utCount)
+        try skip(first.timeCount * 5 + first.typeCount * 6 + first.nameBytes + first.leapCount * 8)
+        try skip(first.standardCount + first.utCount)
         let second = try header()
         let (initial, transitions) = try block(second, wide: true)
         return ZoneTable(initial: initial, transitions: transitions, rule: try footer())
@@ -164,7 +165,9 @@ struct PosixRule {
                 events.append((event.0, event.1))
             }
         }
-        return events
+        // What the year after the last would undo must not stay.
+        let end = Gregorian.day(year: years.upperBound, month: 12, day: 31) * 86_400
+        return events.filter { $0.time < end }
     }
 
     private struct Reader {

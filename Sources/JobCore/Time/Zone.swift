@@ -83,8 +83,8 @@ public struct Zone: Hashable, Sendable {
             span = next
         }
         if let first = found.first {
-            return found.count == 1
-                ? .once(Instant(seconds: first)) : .twice(first: Instant(seconds: first), last: Instant(seconds: found[found.count - 1]))
+            guard found.count > 1 else { return .once(Instant(seconds: first)) }
+            return .twice(first: Instant(seconds: first), last: Instant(seconds: found[found.count - 1]))
         }
         // Every local time is either shown or jumped over, so there is a gap; the fallback
         // keeps the function total.

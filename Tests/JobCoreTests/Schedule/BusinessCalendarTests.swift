@@ -62,6 +62,22 @@ import Testing
         #expect(Self.nyse.closedReason(at: at("2025-06-02T15:00Z"), in: zone) == nil)
     }
 
+    @Test func aClockPutBackOverMidnightShowsTheEveningAgain() {
+        // St. John's, 2010-11-07 at 00:01: back to 23:01 of the 6th.
+        let zone = SystemZones.zone("America/St_Johns")
+        var weekly = [[BusinessCalendar.Session]](repeating: [], count: 7)
+        weekly[6] = [Self.session("23:30", "23:45")]
+        weekly[0] = [Self.session("00:00", "00:30")]
+        let calendar = BusinessCalendar(weekly: weekly)
+        var changes: [String] = []
+        var instant = at("2010-11-07T01:00Z")
+        while changes.count < 8, let next = calendar.nextChange(after: instant, in: zone) {
+            changes.append(String(next.rfc3339.dropFirst(11)))
+            instant = next
+        }
+        #expect(changes == ["02:00:00Z", "02:15:00Z", "02:30:00Z", "02:31:00Z", "03:00:00Z", "03:15:00Z", "03:30:00Z", "04:00:00Z"])
+    }
+
     @Test func changesAreExactlyWhereTheAnswerChanges() {
         var random = SeededGenerator(seed: 0xCA1)
         for name in ["UTC", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Asia/Beirut", "Pacific/Apia", "America/Havana"] {

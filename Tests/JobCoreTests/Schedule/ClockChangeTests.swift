@@ -16,6 +16,7 @@ import Testing
     }
     @Test func fixedTimeInTheGapAndOneAtItsEndAreOneFire() {
         #expect(fires("0 2,3 * * *", newYork, after: "2025-03-08T12:00Z", count: 2) == ["2025-03-09T07:00:00Z", "2025-03-10T06:00:00Z"])
+        #expect(cron("0 2,3 * * *").count(after: at("2025-03-09T06:59Z"), upTo: at("2025-03-09T07:00Z"), in: newYork) == 1)
     }
 
     // 2. Interval across the gap: lost local times are not made up.

@@ -176,6 +176,19 @@ import Testing
         ])
     }
 
+    @Test func aRunBetweenTwoRangesKeepsThemApart() {
+        // Friday 16:00 runs; the closed hours before 09:00 and after 17:00 are not consecutive.
+        let now = at("2025-06-06T18:30Z")
+        let job = Self.make(
+            Self.hourly, catchUp: CatchUp(policy: .all), calendar: (Self.office, .utc), saved: Self.saved(Self.hourly, cursor: at("2025-06-06T06:30Z")), now: now)
+        let accounting = job.account(upTo: now, now: now)
+        #expect(accounting.fires.count == 8)
+        #expect(accounting.ranges == [
+            range(.calendar, at("2025-06-06T07:00Z"), at("2025-06-06T08:00Z"), 2),
+            range(.calendar, at("2025-06-06T17:00Z"), at("2025-06-06T18:00Z"), 2),
+        ])
+    }
+
     @Test func anAncientCursorDoesNotWalkTheCalendarOfCenturies() {
         let job = Self.make(
             Self.everyMinute, catchUp: CatchUp(window: .seconds(1_000_000_000_000)), calendar: (Self.office, .utc),

@@ -88,6 +88,12 @@ import Testing
         #expect(zone.offset(at: at(instant)) == offset)
     }
 
+    @Test func daylightTimeAllYearIsNoClockChange() throws {
+        let zone = try Zone(name: "Test", tzif: Self.file(footer: "EST5EDT,0/0,J365/25"))
+        #expect(zone.nextTransition(after: at("2025-01-02T00:00Z")) == nil)
+        #expect(fires("30 2 * * *", zone, after: "2025-12-31T12:00Z", count: 2) == ["2026-01-01T06:30:00Z", "2026-01-02T06:30:00Z"])
+    }
+
     @Test func withoutAFooterTheLastOffsetStays() throws {
         let zone = try Zone(name: "Test", tzif: Self.file(transitions: [(1_000, 1)]))
         #expect(zone.offset(at: Instant(seconds: 999)) == 3_600)
