@@ -17,6 +17,11 @@ func plugin(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
     )
 }
 
+/// Tests of one room, mirroring `Sources`.
+func tests(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
+    .testTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
 let package = Package(
     name: "jobhost",
     products: [
@@ -88,5 +93,40 @@ let package = Package(
         plugin("Arena", ["ExchangeKit"]),
         plugin("Candles", ["ExchangeKit"]),
         plugin("MarginCheck", ["ExchangeKit"]),
+
+        // Tests.
+        .target(name: "JobTestKit", dependencies: ["JobCore"], path: "Tests/JobTestKit", swiftSettings: strict),
+        .target(
+            name: "StoreSuite", dependencies: ["JobCore", "JobStore", "SQL"], path: "Tests/StoreSuite",
+            swiftSettings: strict),
+        tests("JobABITests", ["JobABI"]),
+        tests("JobCoreTests", ["JobCore"]),
+        tests("WireTests", ["JobCore"]),
+        tests("JobConfigTests", ["CTOML", "JobConfig", "JobCore"]),
+        tests("SQLTests", ["SQL"]),
+        tests("JobStoreTests", ["JobCore", "JobStore", "SQL", "StoreSuite"]),
+        tests("JobKitTests", ["JobABI", "JobKit"]),
+        tests("JobWorkerTests", ["CLinux", "JobCore"]),
+        tests("DispatchTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Dispatch"),
+        tests("ProcessTests", ["CLinux", "JobCore", "JobHost", "JobTestKit"], path: "Tests/JobHostTests/Process"),
+        tests("ReloadTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Reload"),
+        tests("MaintainTests", ["JobCore", "JobHost"], path: "Tests/JobHostTests/Maintain"),
+        tests(
+            "ViewsTests",
+            [
+                "JobConfig", "JobCore", "JobHost", "JobStore",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Tests/JobHostTests/Views"),
+        tests("ExchangeKitTests", ["ExchangeKit", "JobKit", "SQL"]),
+        tests("CandlesTests", ["Candles", "ExchangeKit", "JobKit", "SQL"]),
+        tests("MarginCheckTests", ["ExchangeKit", "JobKit", "MarginCheck", "SQL"]),
+        // On the real binaries, which a test build makes too.
+        tests("EndToEnd", []),
+        tests("ArenaTests", ["Arena", "Candles", "ExchangeKit", "JobKit", "SQL"]),
     ]
 )

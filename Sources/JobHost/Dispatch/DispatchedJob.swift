@@ -52,8 +52,9 @@ struct DispatchedJob {
         return nil
     }
 
-    mutating func remember(_ outcome: Outcome) {
-        recentOutcomes.append(outcome)
+    mutating func remember(_ run: RunRecord) {
+        lastRun = run
+        if let outcome = run.outcome { recentOutcomes.append(outcome) }
         if recentOutcomes.count > 20 { recentOutcomes.removeFirst() }
     }
 }

@@ -142,13 +142,28 @@ extension Dispatcher {
         completion.breaker = recordInBreaker(i, end, active.permit, now, &out)
         jobs[i].schedule.runFinished(outcome: end.outcome, items: end.items, at: end.finishedAt)
         completion.adaptiveInterval = jobs[i].schedule.adaptiveInterval
-        jobs[i].remember(end.outcome)
+        jobs[i].remember(record(of: end, active, completion, plan))
         if end.badSettings { disable(i, end.reason, &out) }
 
         out.notes.append(DispatchNote(
             kind: .ended(end.outcome, next.state), job: plan.config.name, run: end.run, text: completion.reason))
         out.completions.append((plan.config.name, completion))
         afterSlotFreed(i, pool: active.pool, now, &out)
+    }
+
+    /// The row that the completion will have left in the store.
+    private func record(
+        of end: AttemptEnd, _ active: ActiveRun, _ completion: Completion, _ plan: ResolvedJob
+    ) -> RunRecord {
+        let claim = active.claim
+        return RunRecord(
+            id: end.run, job: plan.config.name, trigger: claim.trigger, state: completion.state,
+            outcome: end.outcome, fireTime: claim.fireTime, availableAt: completion.availableAt ?? claim.fireTime,
+            createdAt: claim.fireTime, startedAt: end.startedAt, finishedAt: end.finishedAt,
+            attempt: claim.attempt, maxAttempts: claim.maxAttempts, priority: claim.priority, fence: claim.fence,
+            owner: "", epoch: "", pid: end.pid, libraryHash: end.libraryHash, generation: generation,
+            reason: completion.reason, code: end.code, items: end.items, cpuMicroseconds: end.cpu.microseconds,
+            uniqueKey: nil, idempotencyKey: claim.idempotencyKey, retryOf: nil, payload: "")
     }
 
     /// What the run enqueued, and the runs of jobs that follow it.
@@ -213,6 +228,7 @@ extension Dispatcher {
         guard let i = owners[run] else { return }
         let pool = jobs[i].active[run]?.pool ?? ""
         drop(run, i)
+        jobs[i].schedule.runReturned()
         out.releases.append((run, jobs[i].name))
         afterSlotFreed(i, pool: pool, now, &out)
     }

@@ -64,8 +64,12 @@ struct Dispatcher {
     private var followers: [String: [String]] = [:]
     private var timeline = Timeline()
 
-    init(settings: Settings, now: Now) {
+    /// Where the zone of an older, edited rule is found.
+    private let zones: (any ZoneSource)?
+
+    init(settings: Settings, zones: (any ZoneSource)? = nil, now: Now) {
         self.settings = settings
+        self.zones = zones
         clock = ClockWatch(now: now)
     }
 
@@ -282,6 +286,20 @@ struct Dispatcher {
         }
         index[job.name] = jobs.count
         jobs.append(job)
+        if !needsCursor && !job.schedule.isSettled { settle(jobs.count - 1, now, &out) }
+    }
+
+    /// The schedule was edited while the host was down: the old rule accounts for its part now,
+    /// and the store learns of the new one.
+    private mutating func settle(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        if settings.schedules { accountFires(i, now, &out) }
+        guard !jobs[i].isAccounting else { return }
+        let accounting = jobs[i].schedule.account(upTo: now.wall, now: now.wall)
+        guard accounting.fires.isEmpty else { return }
+        jobs[i].isAccounting = true
+        out.moves.append(CursorMove(
+            job: jobs[i].name, expectedCursor: jobs[i].schedule.cursor, newCursor: accounting.cursor,
+            scheduleText: jobs[i].plan.schedule.text, ranges: accounting.ranges))
     }
 
     private mutating func update(_ i: Int, _ plan: ResolvedJob, _ now: Now, _ out: inout DispatchActions) {
@@ -338,13 +356,19 @@ struct Dispatcher {
         JobSchedule(
             spec: plan.schedule, zone: plan.zone, catchUp: plan.config.catchUp,
             calendar: plan.calendar.map { ($0, plan.calendarZone) }, jitter: plan.config.jitter,
-            seed: settings.seed,
+            seed: settings.seed ^ Self.hash(plan.config.name),
             saved: row.cursor == nil
                 ? nil
                 : JobSchedule.Saved(
                     cursor: row.cursor, scheduleText: row.scheduleText,
                     adaptiveInterval: row.adaptiveInterval, lastFinished: row.lastFinished),
-            now: now.wall)
+            now: now.wall, zones: zones)
+    }
+
+    /// FNV-1a, so that equal schedules of different jobs are spread differently, and alike in
+    /// every life of the host.
+    private static func hash(_ name: String) -> UInt64 {
+        name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 
     mutating func setHostControl(_ control: ControlRow, now: Now) -> DispatchActions {

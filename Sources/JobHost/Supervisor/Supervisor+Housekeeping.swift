@@ -19,7 +19,7 @@ extension Supervisor {
         }
     }
 
-    private func repeats(every period: Duration, _ body: @escaping (isolated Supervisor) -> Void) {
+    private func repeats(every period: Duration, _ body: @escaping @Sendable (isolated Supervisor) -> Void) {
         loop.timer(after: period) { [weak self] in
             self?.assumeIsolated { supervisor in
                 guard !supervisor.isFinished else { return }

@@ -30,6 +30,7 @@ extension Supervisor {
             isRecording = false
             if rest.isEmpty {
                 flushRecords()
+                endIfDrained()
             } else {
                 pendingRecords = rest + pendingRecords
                 loop.timer(after: Self.recordBackoff) { [weak self] in

@@ -206,8 +206,16 @@ extension Supervisor {
     /// First call: drain within the grace period. Second: kill.
     func stop(by actor: Actor) {
         guard phase != .draining else {
+            // A terminal's Ctrl-C or a wrapper may deliver one wish twice.
+            guard clock.now().monotonic - stoppingSince > .milliseconds(100) else { return }
             log.warning("second stop: killing what still runs")
-            room.shutdown(grace: .zero) {}
+            areChildrenEnding = true
+            room.shutdown(grace: .zero) { [weak self] in
+                self?.assumeIsolated { supervisor in
+                    supervisor.areChildrenGone = true
+                    supervisor.endIfDrained()
+                }
+            }
             return
         }
         phase = .draining
@@ -215,33 +223,47 @@ extension Supervisor {
         perform(reloads.stop())
         let running = dispatcher.owners.count
         log.notice("stopping (\(actor.name)): \(running == 0 ? "nothing runs" : "\(running) runs may finish within \(durationText(generation.config.host.grace))")")
+        stoppingSince = clock.now().monotonic
+        loop.timer(after: generation.config.host.grace) { [weak self] in
+            self?.assumeIsolated { $0.endChildren() }
+        }
         perform(dispatcher.drain(now: clock.now()))
-        drainDeadline = clock.now().monotonic + generation.config.host.grace
-        awaitDrained()
+        endIfDrained()
     }
 
-    /// Runs may finish until the deadline; then the room cancels and kills what is left.
-    private func awaitDrained() {
-        if dispatcher.owners.isEmpty || clock.now().monotonic >= drainDeadline {
-            room.shutdown(grace: .seconds(1)) { [weak self] in
-                self?.assumeIsolated { $0.childrenGone() }
-            }
-            return
-        }
-        loop.timer(after: .milliseconds(20)) { [weak self] in self?.assumeIsolated { $0.awaitDrained() } }
-    }
-
-    /// Ends with the results on record, or after waiting for the store as long as for the runs.
-    private func childrenGone() {
-        let limit = drainDeadline + .seconds(5)
-        guard !pendingRecords.isEmpty || isRecording, clock.now().monotonic < limit else {
-            if !pendingRecords.isEmpty {
-                log.critical("\(pendingRecords.count) results could not be recorded: the store does not answer")
-            }
+    /// Looked at after every turn while draining: the last run has ended, or the last result
+    /// has been recorded.
+    func endIfDrained() {
+        guard phase == .draining else { return }
+        if !areChildrenEnding {
+            if dispatcher.owners.isEmpty { endChildren() }
+        } else if areChildrenGone && pendingRecords.isEmpty && !isRecording {
             finish()
-            return
         }
-        flushRecords()
-        loop.timer(after: .milliseconds(20)) { [weak self] in self?.assumeIsolated { $0.childrenGone() } }
+    }
+
+    /// What still runs is cancelled now and killed a second later.
+    private func endChildren() {
+        guard !areChildrenEnding else { return }
+        areChildrenEnding = true
+        room.shutdown(grace: .seconds(1)) { [weak self] in
+            self?.assumeIsolated { supervisor in
+                supervisor.areChildrenGone = true
+                supervisor.giveUpOnStoreLater()
+                supervisor.endIfDrained()
+            }
+        }
+    }
+
+    /// A store that does not answer keeps results for so long; after the next start those runs are lost.
+    private func giveUpOnStoreLater() {
+        loop.timer(after: .seconds(5)) { [weak self] in
+            self?.assumeIsolated { supervisor in
+                guard !supervisor.isFinished else { return }
+                supervisor.log.critical(
+                    "\(supervisor.pendingRecords.count) results could not be recorded: the store does not answer")
+                supervisor.finish()
+            }
+        }
     }
 }

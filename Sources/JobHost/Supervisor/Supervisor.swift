@@ -51,7 +51,9 @@ public actor Supervisor: HostControl {
     var selfCheck = SelfCheck()
     var selfCheckFaults: [String] = []
     var pluginMetrics = PluginMetrics()
-    var drainDeadline = MonotonicInstant.distantFuture
+    var stoppingSince = MonotonicInstant.distantFuture
+    var areChildrenEnding = false
+    var areChildrenGone = false
     private var finished: [CheckedContinuation<Void, Never>] = []
     private(set) var isFinished = false
 
@@ -80,7 +82,7 @@ public actor Supervisor: HostControl {
         settings.schedules = generation.config.host.schedule
         settings.consumes = generation.config.host.consume
         settings.seed = seed
-        dispatcher = Dispatcher(settings: settings, now: now)
+        dispatcher = Dispatcher(settings: settings, zones: SystemZones(environment: environment), now: now)
     }
 
     // MARK: Turns
@@ -106,6 +108,7 @@ public actor Supervisor: HostControl {
         record(operations)
         for note in actions.notes { write(note) }
         armTick(actions.wakeAt)
+        endIfDrained()
     }
 
     private func armTick(_ at: Instant?) {
@@ -221,6 +224,7 @@ public actor Supervisor: HostControl {
     }
 
     func finish() {
+        guard !isFinished else { return }
         isFinished = true
         for continuation in finished { continuation.resume() }
         finished = []

@@ -1,0 +1,106 @@
+import Glibc
+import Testing
+
+/// The real binaries: what a reload changes, and what nothing may change.
+@Suite("Reload, end to end", .timeLimit(.minutes(2))) struct ReloadTests {
+    private let base = """
+        [plugins.good]
+        library = "libgood.so"
+        [jobs.tick]
+        plugin = "good"
+        entry = "run"
+        every = "1s"
+
+        """
+
+    @Test("A library renamed over the old one: the next run uses the new code, nothing else restarts")
+    func libraryChanges() async throws {
+        let test = try TestHost()
+        try await test.plugin("good", PluginSource.says("old code"))
+        try await test.plugin("other", PluginSource.says("untouched"))
+        try test.config(base + "[plugins.other]\nlibrary = \"libother.so\"\n[jobs.other]\nplugin = \"other\"\nentry = \"run\"\nevery = \"1s\"\n")
+        let host = try await test.start()
+        try await host.logs("✓ tick", "old code")
+        try await host.logs("✓ other")
+        let before = try await worker(of: "other", test)
+        try await test.plugin("good", PluginSource.says("new code"))
+        let reload = try await test.jobhost("reload")
+        #expect(reload.code == 0, "\(reload.output) \(reload.errors)")
+        let at = try await host.logs("generation 2 serves")
+        try await host.logs("✓ tick", "new code", from: at)
+        try await host.logs("✓ other", from: at)
+        let after = try await worker(of: "other", test)
+        #expect(before == after)
+        #expect(!host.errors.all[at...].contains { $0.contains("old code") && $0.contains("✓ tick") })
+        await test.end(host)
+    }
+
+    @Test("A plugin in C is dropped in beside a running host: kill -HUP, and it runs")
+    func dropIn() async throws {
+        let test = try TestHost()
+        try await test.plugin("good", PluginSource.succeeds)
+        try test.config("include = [\"jobs.d/*.toml\"]\n" + base)
+        mkdir(test.folder + "/jobs.d", 0o755)
+        let host = try await test.start()
+        try await host.logs("✓ tick")
+        let before = try await worker(of: "good", test)
+        try await test.plugin("fresh", PluginSource.says("hello from C"))
+        try test.write(
+            "[plugins.fresh]\nlibrary = \"libfresh.so\"\n[jobs.fresh]\nplugin = \"fresh\"\nentry = \"run\"\nevery = \"1s\"\n",
+            to: "jobs.d/fresh.toml")
+        host.signal(SIGHUP)
+        try await host.logs("✓ fresh", "hello from C")
+        let after = try await worker(of: "good", test)
+        #expect(before == after)
+        await test.end(host)
+    }
+
+    @Test(
+        "A bad config on SIGHUP: the old generation goes on, the reason has a place; a corrected one succeeds",
+        arguments: [
+            ("[jobs.tick\n", "jobs.toml:"), ("[jobs.x]\nplugin = \"good\"\nentry = \"run\"\ntimeuot = \"5s\"\n", "timeout"),
+            ("[jobs.x]\nplugin = \"good\"\nentry = \"run\"\ncron = \"*/61 * * * *\"\n", "61"),
+            ("[plugins.gone]\nlibrary = \"libgone.so\"\n[jobs.x]\nplugin = \"gone\"\nentry = \"run\"\n", "libgone.so"),
+        ])
+    func badConfig(addition: String, reason: String) async throws {
+        let test = try TestHost()
+        try await test.plugin("good", PluginSource.succeeds)
+        try test.config(base)
+        let host = try await test.start()
+        try test.config(base + addition)
+        host.signal(SIGHUP)
+        let refused = try await host.logs("reload refused: generation 1 goes on")
+        #expect(host.errors.all.contains { $0.contains(reason) }, "\(host.errors.all)")
+        try await host.logs("✓ tick", from: refused)
+        let reload = try await test.jobhost("reload")
+        #expect(reload.code == 4, "\(reload.output)")
+        try test.config(base)
+        #expect(try await test.jobhost("reload").code == 0)
+        await test.end(host)
+    }
+
+    @Test("A library that is no plugin keeps the old one serving; the others switch; the report names it")
+    func badLibrary() async throws {
+        let test = try TestHost()
+        try await test.plugin("good", PluginSource.succeeds)
+        try test.config(base)
+        let host = try await test.start()
+        try await host.logs("✓ tick")
+        try test.write("this is no library", to: "plugins/libgood.so")
+        let reload = try await test.jobhost("reload")
+        #expect(reload.code == 4)
+        #expect(reload.output.contains("good"), "\(reload.output) \(reload.errors)")
+        let at = try await host.logs("plugin good refused")
+        try await host.logs("✓ tick", from: at)
+        await test.end(host)
+    }
+
+    /// The pid of the plugin's worker.
+    private func worker(of plugin: String, _ test: TestHost) async throws -> String {
+        let answer = try await test.jobhost("status", "--json")
+        let workers = answer.output.split(separator: "{").filter { $0.contains("\"plugin\":\"\(plugin)\"") && $0.contains("\"pid\"") }
+        let text = try #require(workers.first.map(String.init), "\(answer.output)")
+        let pid = try #require(text.firstRange(of: "\"pid\":").map { text[$0.upperBound...].prefix { $0.isNumber } })
+        return String(pid)
+    }
+}

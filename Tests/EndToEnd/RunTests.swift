@@ -1,0 +1,162 @@
+import Glibc
+import Testing
+
+/// The real binaries: how runs begin and end.
+@Suite("Runs, end to end", .timeLimit(.minutes(2))) struct RunTests {
+    private func job(_ name: String, _ plugin: String, _ keys: String) -> String {
+        "[jobs.\(name)]\nplugin = \"\(plugin)\"\nentry = \"run\"\n\(keys)\n"
+    }
+
+    private func plugins(_ names: String...) -> String {
+        names.map { "[plugins.\($0)]\nlibrary = \"lib\($0).so\"\n" }.joined()
+    }
+
+    @Test("A job runs by its schedule, and the ledger shows it")
+    func runs() async throws {
+        let test = try TestHost()
+        try await test.plugin("good", PluginSource.succeeds)
+        try test.config(plugins("good") + job("tick", "good", "every = \"1s\""))
+        let host = try await test.start()
+        try await host.logs("✓ tick", "done")
+        let runs = try await test.jobhost("runs", "tick", "--json")
+        #expect(runs.code == 0)
+        #expect(runs.output.contains("\"outcome\"") && runs.output.contains("succeeded"))
+        let status = try await test.jobhost("status")
+        #expect(status.code == 0 && status.output.contains("tick"))
+        await test.end(host)
+    }
+
+    @Test("A run that ignores its timeout is killed, only that run; the next one starts in a fresh worker")
+    func timesOut() async throws {
+        let test = try TestHost()
+        try await test.plugin("bad", PluginSource.hangs)
+        try await test.plugin("good", PluginSource.succeeds)
+        try test.config(
+            plugins("bad", "good") + job("stuck", "bad", "manual = true\ntimeout = \"200ms\"\nkill_grace = \"200ms\"")
+                + job("tick", "good", "every = \"1s\""))
+        let host = try await test.start()
+        let stuck = try await test.jobhost("trigger", "stuck", "--wait")
+        #expect(stuck.code == 13, "\(stuck.output) \(stuck.errors)")
+        let at = try await host.logs("stuck", "timed_out")
+        try await host.logs("✓ tick", from: at)
+        let again = try await test.jobhost("trigger", "stuck", "--wait")
+        #expect(again.code == 13)
+        await test.end(host)
+    }
+
+    @Test("A crash is recorded with its signal and the last words, and disturbs nothing else")
+    func crashes() async throws {
+        let test = try TestHost()
+        try await test.plugin("bad", PluginSource.crashes)
+        try await test.plugin("good", PluginSource.succeeds)
+        try test.config(
+            plugins("bad", "good") + job("fall", "bad", "manual = true\nretry = { max_attempts = 1 }")
+                + job("tick", "good", "every = \"1s\""))
+        let host = try await test.start()
+        let fall = try await test.jobhost("trigger", "fall", "--wait")
+        #expect(fall.code == 14, "\(fall.output) \(fall.errors)")
+        #expect((fall.output + fall.errors).contains("SIGSEGV"))
+        let log = try await test.jobhost("logs", "fall")
+        #expect(log.output.contains("about to fall"))
+        let at = try await host.logs("✗ fall")
+        try await host.logs("✓ tick", from: at)
+        let dead = try await test.jobhost("dead", "list")
+        #expect(dead.output.contains("fall"))
+        await test.end(host)
+    }
+
+    @Test("The breaker opens after its failures and can be closed by hand")
+    func breaker() async throws {
+        let test = try TestHost()
+        try await test.plugin("bad", PluginSource.fails)
+        try test.config(
+            plugins("bad")
+                + job("broken", "bad", "every = \"1s\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 2, open_for = \"1h\" }"))
+        let host = try await test.start()
+        try await host.logs("broken", "breaker opened")
+        let shown = try await test.jobhost("show", "broken")
+        #expect(shown.output.contains("open"))
+        #expect(shown.output.contains("2 failures"))
+        let closed = try await test.jobhost("breaker", "broken", "reset", "--reason", "the account is there now")
+        #expect(closed.code == 0, "\(closed.errors)")
+        let at = try await host.logs("broken", "breaker reset")
+        try await host.logs("✗ broken", from: at)
+        await test.end(host)
+    }
+
+    @Test("cancel: a run that honours it ends cancelled")
+    func cancels() async throws {
+        let test = try TestHost()
+        try await test.plugin("slow", PluginSource.waitsForCancel)
+        try test.config(plugins("slow") + job("slow", "slow", "manual = true\ntimeout = \"10m\""))
+        let host = try await test.start()
+        try await test.jobhost("trigger", "slow")
+        let waiting = Task { try await test.jobhost("cancel", "1", "--reason", "not today") }
+        let cancelled = try await waiting.value
+        #expect(cancelled.code == 0, "\(cancelled.errors)")
+        try await host.logs("slow", "cancelled")
+        await test.end(host)
+    }
+
+    @Test("enqueue: payload, unique key, and a plain SQL insert from another program")
+    func enqueues() async throws {
+        let test = try TestHost()
+        try await test.plugin(
+            "mint",
+            PluginSource.entry(
+                "context->summary(context, context->payload); return JOB_SUCCEEDED;"))
+        try test.config(plugins("mint") + job("mint", "mint", "manual = true"))
+        let host = try await test.start()
+        let first = try await test.jobhost("enqueue", "mint", "--payload", #"{"asset":7}"#, "--key", "sale-1", "--delay", "1h")
+        #expect(first.code == 0, "\(first.errors)")
+        let second = try await test.jobhost("enqueue", "mint", "--payload", #"{"asset":7}"#, "--key", "sale-1")
+        #expect(second.code == 0)
+        let waiting = try await test.jobhost("runs", "mint", "--json")
+        #expect(waiting.output.components("\"unique_key\"") == 1)
+        let bad = try await test.jobhost("enqueue", "mint", "--payload", "{nonsense")
+        #expect(bad.code == 2, "\(bad.output)")
+
+        try await insert(
+            "INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{\"asset\": 8}')", into: test.folder + "/var/jobhost.db")
+        try await host.logs("✓ mint", "{\"asset\": 8}")
+        await test.end(host)
+    }
+
+    @Test("exec: one run in the foreground without a host, the exit code by outcome")
+    func executes() async throws {
+        let test = try TestHost()
+        try await test.plugin("good", PluginSource.succeeds)
+        try await test.plugin("bad", PluginSource.crashes)
+        try test.config(plugins("good", "bad") + job("tick", "good", "every = \"1s\"") + job("fall", "bad", "manual = true"))
+        let good = try await test.jobhost("exec", "tick")
+        #expect(good.code == 0, "\(good.output) \(good.errors)")
+        #expect((good.output + good.errors).contains("done"))
+        let bad = try await test.jobhost("exec", "fall")
+        #expect(bad.code == 14, "\(bad.output) \(bad.errors)")
+        let unknown = try await test.jobhost("exec", "tikc")
+        #expect(unknown.errors.contains("tick"))
+        #expect(unknown.code != 0)
+        await test.end()
+    }
+
+    private func insert(_ sql: String, into database: String) async throws {
+        let child = try Child(
+            "/usr/bin/env", ["python3", "-c", "import sqlite3,sys; c=sqlite3.connect(sys.argv[1],timeout=10); c.execute(sys.argv[2]); c.commit()", database, sql],
+            environment: ["PATH": getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"], folder: "/")
+        let code = await child.exitCode()
+        #expect(code == 0, "\(child.errors.all)")
+    }
+}
+
+extension String {
+    /// How often a text occurs.
+    func components(_ part: String) -> Int {
+        var count = 0
+        var rest = self[...]
+        while let found = rest.firstRange(of: part) {
+            count += 1
+            rest = rest[found.upperBound...]
+        }
+        return count
+    }
+}

@@ -1,0 +1,121 @@
+import Glibc
+import Testing
+
+/// A folder with a config, plugins compiled on the spot, and the real `jobhost` run in it.
+/// Ends with the test: every process it started is dead and the folder is gone.
+final class TestHost: Sendable {
+    let folder: String
+    static let binaries = binaryFolder()
+    static let header = sourceFolder() + "/Sources/JobABI/include"
+
+    init() throws {
+        var template = Array("/tmp/jobhost-e2e-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw Failure("cannot make a folder: \(errno)") }
+        folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        mkdir(folder + "/plugins", 0o755)
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+        init(_ text: String) { description = text }
+    }
+
+    /// Where the built binaries are: beside the test bundle, or `JOBHOST_BIN_DIR`.
+    private static func binaryFolder() -> String {
+        if let named = getenv("JOBHOST_BIN_DIR") { return String(cString: named) }
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count)
+        let path = String(decoding: buffer[..<max(0, count)].map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)])
+    }
+
+    private static func sourceFolder(_ file: String = #filePath) -> String {
+        file.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
+    }
+
+    // MARK: Files
+
+    func write(_ text: String, to name: String) throws {
+        let path = folder + "/" + name
+        let file = open(path + ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw Failure("cannot write \(path): \(errno)") }
+        let bytes = Array(text.utf8)
+        defer { close(file) }
+        guard Glibc.write(file, bytes, bytes.count) == bytes.count, rename(path + ".new", path) == 0 else {
+            throw Failure("cannot write \(path): \(errno)")
+        }
+    }
+
+    func config(_ text: String) throws {
+        try write("[host]\nname = \"test\"\ngrace = \"5s\"\n" + text, to: "jobs.toml")
+    }
+
+    /// Compiles a plugin in C against `job_abi.h` and renames it into place.
+    func plugin(_ name: String, _ source: String) async throws {
+        try write(source, to: name + ".c")
+        let target = folder + "/plugins/lib\(name).so"
+        let compiler = try Child(
+            "/usr/bin/cc",
+            ["-std=c11", "-O1", "-fPIC", "-shared", "-pthread", "-I", Self.header, "-o", target + ".new", folder + "/\(name).c"],
+            environment: ["PATH": "/usr/bin:/bin"], folder: folder)
+        guard await compiler.exitCode() == 0 else {
+            throw Failure("cc: " + compiler.errors.all.joined(separator: "\n"))
+        }
+        rename(target + ".new", target)
+    }
+
+    // MARK: Processes
+
+    static func environment(_ more: [String: String] = [:]) -> [String: String] {
+        ["PATH": "/usr/bin:/bin", "HOME": "/tmp", "NO_COLOR": "1"].merging(more) { $1 }
+    }
+
+    /// Starts the host and returns when it serves.
+    func start(_ more: [String: String] = [:]) async throws -> Child {
+        let child = try Child(
+            Self.binaries + "/jobhost", ["run", "--config", "jobs.toml"],
+            environment: Self.environment(more), folder: folder)
+        guard await child.errors.next(where: { $0.contains("serving ") }) != nil else {
+            throw Failure("the host did not start:\n" + child.errors.all.joined(separator: "\n"))
+        }
+        return child
+    }
+
+    struct Answer {
+        var code: Int32
+        var output: String
+        var errors: String
+    }
+
+    @discardableResult
+    func jobhost(_ arguments: String..., environment: [String: String] = [:]) async throws -> Answer {
+        let child = try Child(
+            Self.binaries + "/jobhost", arguments, environment: Self.environment(environment), folder: folder)
+        let code = await child.exitCode()
+        // The pipes end with the process; their last lines may still be on the way.
+        _ = await child.output.next { _ in false }
+        _ = await child.errors.next { _ in false }
+        return Answer(
+            code: code, output: child.output.all.joined(separator: "\n"), errors: child.errors.all.joined(separator: "\n"))
+    }
+
+    /// Kills what is left and removes the folder.
+    func end(_ hosts: Child...) async {
+        for host in hosts {
+            host.signal(SIGKILL)
+            _ = await host.exitCode()
+        }
+        if let remover = try? Child("/bin/rm", ["-rf", folder], environment: [:], folder: "/") { _ = await remover.exitCode() }
+    }
+}
+
+extension Child {
+    /// The next line of the host's log that contains all of these, from `from` on.
+    @discardableResult
+    func logs(_ parts: String..., from: Int = 0) async throws -> Int {
+        guard let found = await errors.next(from: from, where: { line in parts.allSatisfy(line.contains) }) else {
+            throw TestHost.Failure("no line with \(parts) in:\n" + errors.all.joined(separator: "\n"))
+        }
+        return found.index
+    }
+}
