@@ -42,13 +42,6 @@ int clw_set_limit(int which, uint64_t value) {
     }
 }
 
-void clw_line_buffered_output(void) {
-    // stderr too: unbuffered, it would write every piece of a printf by itself.
-    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-    setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
-}
+void clw_line_buffered_output(void) { setvbuf(stdout, NULL, _IOLBF, BUFSIZ); }
 
-void clw_flush_output(void) {
-    fflush(stdout);
-    fflush(stderr);
-}
+void clw_flush_output(void) { fflush(stdout); }

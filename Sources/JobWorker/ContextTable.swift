@@ -77,11 +77,9 @@ struct HostTable: @unchecked Sendable {
     }
 
     private static func permanent(_ text: String) -> job_str {
-        text.withJobStr { borrowed in
-            guard let bytes = borrowed.bytes, !bytes.isEmpty else { return job_str() }
-            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
-            copy.copyMemory(from: bytes)
-            return job_str(UnsafeRawBufferPointer(copy))
-        }
+        guard !text.isEmpty else { return job_str() }
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: text.utf8.count, alignment: 1)
+        copy.copyBytes(from: text.utf8)
+        return job_str(UnsafeRawBufferPointer(copy))
     }
 }

@@ -48,28 +48,23 @@ final class RunSession: Sendable {
     }
 
     func withContext(_ frame: RunFrame, job: String, _ body: (UnsafePointer<job_context>) -> Int32) -> Int32 {
-        job.withJobStr { job in
-            frame.trigger.rawValue.withJobStr { trigger in
-                frame.idempotencyKey.withJobStr { key in
-                    frame.payload.withJobStr { payload in
-                        frame.state.withJobStr { stored in
-                            var context = ContextTable.template
-                            context.attempt = frame.attempt
-                            context.run_id = frame.run.value
-                            context.fire_time_us = frame.fireTime.microseconds
-                            context.deadline_us =
-                                frame.timeout > .zero ? (Clocks.wall() + frame.timeout).microseconds : 0
-                            context.fence = frame.fence
-                            context.idempotency_key = key
-                            context.trigger = trigger
-                            context.job = job
-                            context.payload = payload
-                            context.host = host
-                            return call(context, StoredState(version: frame.stateVersion, bytes: stored), body)
-                        }
-                    }
-                }
-            }
+        let texts = [
+            Bytes(frame.idempotencyKey.utf8), Bytes(frame.trigger.rawValue.utf8), Bytes(job.utf8), frame.payload,
+            frame.state,
+        ]
+        return withJobStrs(texts) { lent in
+            var context = ContextTable.template
+            context.attempt = frame.attempt
+            context.run_id = frame.run.value
+            context.fire_time_us = frame.fireTime.microseconds
+            context.deadline_us = frame.timeout > .zero ? (Clocks.wall() + frame.timeout).microseconds : 0
+            context.fence = frame.fence
+            context.idempotency_key = lent[0]
+            context.trigger = lent[1]
+            context.job = lent[2]
+            context.payload = lent[3]
+            context.host = host
+            return call(context, StoredState(version: frame.stateVersion, bytes: lent[4]), body)
         }
     }
 

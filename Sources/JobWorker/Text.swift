@@ -47,15 +47,23 @@ extension job_str {
     }
 }
 
-extension String {
-    func withJobStr<R>(_ body: (job_str) -> R) -> R {
-        var copy = self
-        return copy.withUTF8 { body(job_str(UnsafeRawBufferPointer($0))) }
-    }
-}
-
 extension [UInt8] {
     func withJobStr<R>(_ body: (job_str) -> R) -> R {
         withUnsafeBytes { body(job_str($0)) }
+    }
+}
+
+/// Lends several pieces of text and bytes at once.
+func withJobStrs<R>(_ pieces: [[UInt8]], _ body: ([job_str]) -> R) -> R {
+    var all: [UInt8] = []
+    all.reserveCapacity(pieces.reduce(0) { $0 + $1.count })
+    for piece in pieces { all += piece }
+    return all.withUnsafeBytes { all in
+        var offset = 0
+        return body(
+            pieces.map { piece in
+                defer { offset += piece.count }
+                return job_str(UnsafeRawBufferPointer(rebasing: all[offset ..< offset + piece.count]))
+            })
     }
 }

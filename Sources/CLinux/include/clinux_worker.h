@@ -22,9 +22,10 @@ int clw_event_above(int minimum);
 /// Sets soft and hard limit of this process.
 int clw_set_limit(int which, uint64_t value);
 
-/// stdout and stderr of C hand on every line as soon as it is complete.
+/// C's stdout, a pipe here, hands on every line as soon as it is complete. stderr stays
+/// unbuffered: the last words before a crash may lack the newline.
 void clw_line_buffered_output(void);
-/// Writes out what C's stdout and stderr still hold.
+/// Writes out what C's stdout still holds.
 void clw_flush_output(void);
 
 #endif

@@ -57,7 +57,9 @@ public struct FrameEncoder: Sendable {
     public init() {}
 
     /// On an error nothing has been added.
-    public mutating func append(_ frame: some WireFrame) throws(WireError) {
+    @specialized(where F == HostFrame)
+    @specialized(where F == WorkerFrame)
+    public mutating func append<F: WireFrame>(_ frame: F) throws(WireError) {
         let start = writer.bytes.count
         writer.write(UInt32(0))
         writer.write(wireVersion)
@@ -113,6 +115,8 @@ public struct FrameDecoder<Frame: WireFrame>: Sendable {
 
     /// The next whole frame, nil: more bytes are needed. After an error it throws that same
     /// error for ever.
+    @specialized(where Frame == HostFrame)
+    @specialized(where Frame == WorkerFrame)
     public mutating func next() throws(WireError) -> Frame? {
         if let failure { throw failure }
         do throws(WireError) {
@@ -126,26 +130,18 @@ public struct FrameDecoder<Frame: WireFrame>: Sendable {
     }
 
     private mutating func decodeNext() throws(WireError) -> Frame? {
-        // A Result carries the error over the closure: rethrowing would lose its type.
-        let (result, used) = buffer.withUnsafeBytes { all -> (Result<Frame?, WireError>, Int) in
-            let available = UnsafeRawBufferPointer(rebasing: all[start...])
-            guard available.count >= 4 else { return (.success(nil), 0) }
-            let length = Int(UInt32(littleEndian: available.loadUnaligned(as: UInt32.self)))
-            guard length <= wireMaxFrameBytes - 4 else { return (.failure(.frameTooLong(length + 4)), 0) }
-            guard available.count - 4 >= length else { return (.success(nil), 0) }
-            var reader = WireReader(UnsafeRawBufferPointer(rebasing: available[4 ..< 4 + length]))
-            do throws(WireError) {
-                let version = try reader.readUInt16()
-                guard version == wireVersion else { throw .wireVersion(version) }
-                let frame = try Frame(tag: reader.readUInt8(), from: &reader)
-                guard reader.remaining == 0 else { throw .trailing(reader.remaining) }
-                return (.success(frame), 4 + length)
-            } catch {
-                return (.failure(error), 0)
-            }
-        }
-        start += used
-        return try result.get()
+        var reader = WireReader(buffer, from: start, to: buffer.count)
+        guard reader.remaining >= 4 else { return nil }
+        let length = Int(try reader.readUInt32())
+        guard length <= wireMaxFrameBytes - 4 else { throw .frameTooLong(length + 4) }
+        guard reader.remaining >= length else { return nil }
+        reader = WireReader(buffer, from: start + 4, to: start + 4 + length)
+        let version = try reader.readUInt16()
+        guard version == wireVersion else { throw .wireVersion(version) }
+        let frame = try Frame(tag: reader.readUInt8(), from: &reader)
+        guard reader.remaining == 0 else { throw .trailing(reader.remaining) }
+        start += 4 + length
+        return frame
     }
 
     /// Before growing, drop what has been read.
@@ -197,25 +193,30 @@ public struct WireWriter: Sendable {
     }
 }
 
-/// Reads fields out of one frame; every read is checked against its end. Valid only inside
-/// the closure that lent the bytes.
-public struct WireReader {
-    private let bytes: UnsafeRawBufferPointer
-    private var offset = 0
+/// Reads fields out of one frame; every read is checked against its end.
+public struct WireReader: Sendable {
+    private let bytes: [UInt8]
+    private var offset: Int
+    private let end: Int
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    /// `start ... end` lies inside of `bytes`.
+    init(_ bytes: [UInt8], from start: Int, to end: Int) {
+        self.bytes = bytes
+        offset = start
+        self.end = end
+    }
 
-    var remaining: Int { bytes.count - offset }
+    var remaining: Int { end - offset }
 
-    private mutating func take(_ count: Int) throws(WireError) -> UnsafeRawBufferPointer {
+    private mutating func take(_ count: Int) throws(WireError) -> ArraySlice<UInt8> {
         guard count <= remaining else { throw .truncated }
         defer { offset += count }
-        return UnsafeRawBufferPointer(rebasing: bytes[offset ..< offset + count])
+        return bytes[offset ..< offset + count]
     }
     private mutating func integer<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type) throws(WireError) -> T {
         guard MemoryLayout<T>.size <= remaining else { throw .truncated }
         defer { offset += MemoryLayout<T>.size }
-        return T(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: type))
+        return bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: type)) }
     }
 
     public mutating func readUInt8() throws(WireError) -> UInt8 { try integer(UInt8.self) }
