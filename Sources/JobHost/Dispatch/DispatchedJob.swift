@@ -17,11 +17,10 @@ struct DispatchedJob {
     var active: [RunID: ActiveRun] = [:]
     /// A cursor transaction is under way: nothing else may account for this job.
     var isAccounting = false
-    /// The earliest instant at which a waiting run may be claimable; nil: none is known.
-    var waitingDue: Instant?
+    /// Instants from which waiting runs may be claimable, soonest first. Bounded: what finds no
+    /// place is found by the sweep.
+    private(set) var waitingTimes: [Instant] = []
     var isClaimingWaiting = false
-    /// A run began to wait while a claim was under way: look again.
-    var sawNewWaiting = false
     /// overlap = "queue": a fire is already waiting its turn.
     var hasQueuedFire = false
     /// The valid entry in the timeline.
@@ -51,6 +50,19 @@ struct DispatchedJob {
         if let breaker, !breaker.peek(now: now) { return .breaker }
         return nil
     }
+
+    /// The earliest instant at which a waiting run may be claimable; nil: none is known.
+    var waitingDue: Instant? { waitingTimes.first }
+
+    mutating func noteWaiting(_ due: Instant) {
+        let place = waitingTimes.firstIndex { $0 >= due } ?? waitingTimes.count
+        if place < waitingTimes.count, waitingTimes[place] == due { return }
+        waitingTimes.insert(due, at: place)
+        if waitingTimes.count > 256 { waitingTimes.removeLast() }
+    }
+
+    /// The store is asked about everything that is due now.
+    mutating func forgetWaiting(upTo now: Instant) { waitingTimes.removeAll { $0 <= now } }
 
     mutating func remember(_ run: RunRecord) {
         lastRun = run

@@ -157,7 +157,7 @@ extension Dispatcher {
             guard let run else { continue }
             jobs[i].schedule.advance(to: claim.newCursor)
             if claim.waits {
-                noteWaiting(i, due: now.wall)
+                jobs[i].noteWaiting(now.wall)
             } else {
                 let start = jobs[i].schedule.startTime(of: claim.fireTime)
                 owners[run.id] = i

@@ -78,7 +78,7 @@ extension Dispatcher {
         }
         let isProbing = jobs[i].breaker.map { $0.mode != .closed && $0.mode != .disabled } ?? false
         jobs[i].isClaimingWaiting = true
-        jobs[i].sawNewWaiting = false
+        jobs[i].forgetWaiting(upTo: now.wall)
         out.waiting[jobs[i].name] = isProbing ? 1 : min(room, free)
     }
 
@@ -96,14 +96,13 @@ extension Dispatcher {
             let isRefused = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) != nil
             if isRefused || !submit(i, ActiveRun(claim: run, phase: .submitted), now, &out) {
                 out.releases.append((run.id, run.job))
-                noteWaiting(i, due: jobs[i].breaker?.nextChange ?? now.wall)
             }
         }
         for (name, limit) in limits {
             guard let i = index[name] else { continue }
             jobs[i].isClaimingWaiting = false
-            let isEmpty = counts[name, default: 0] < limit && !jobs[i].sawNewWaiting
-            jobs[i].waitingDue = isEmpty ? nil : now.wall
+            // As many as were asked for: there may be more.
+            if counts[name, default: 0] >= limit { jobs[i].noteWaiting(now.wall) }
             consider(i, now, &out)
         }
     }
@@ -202,7 +201,7 @@ extension Dispatcher {
                 kind: .breaker, job: jobs[i].name, run: end.run,
                 text: breakerText(transition)))
         }
-        guard let after = jobs[i].breaker, after.encoded != before.encoded else { return nil }
+        guard let after = jobs[i].breaker, after != before else { return nil }
         return row(of: after)
     }
 

@@ -96,17 +96,17 @@ struct Dispatcher {
         case .waitingClaimFailed(let names):
             for i in indices(of: names) {
                 jobs[i].isClaimingWaiting = false
-                jobs[i].waitingDue = now.wall + settings.storeBackoff
+                jobs[i].noteWaiting(now.wall + settings.storeBackoff)
                 wake(i, at: now.wall + settings.storeBackoff)
             }
         case .waiting(let job, let due):
             if let i = index[job] {
-                noteWaiting(i, due: due)
+                jobs[i].noteWaiting(due)
                 consider(i, now, &out)
             }
         case .sweep:
             for i in jobs.indices where !jobs[i].isRemoved {
-                noteWaiting(i, due: now.wall)
+                jobs[i].noteWaiting(now.wall)
                 consider(i, now, &out)
             }
         case .started(let run, let at, let pid, let hash):
@@ -185,11 +185,6 @@ struct Dispatcher {
     }
 
     func indices(of names: some Sequence<String>) -> [Int] { names.compactMap { index[$0] } }
-
-    mutating func noteWaiting(_ i: Int, due: Instant) {
-        if jobs[i].isClaimingWaiting { jobs[i].sawNewWaiting = true }
-        jobs[i].waitingDue = min(jobs[i].waitingDue ?? due, due)
-    }
 
     // MARK: Clock
 
@@ -276,7 +271,7 @@ struct Dispatcher {
             },
             control: row.control, state: state)
         // The first look at the store's waiting runs.
-        job.waitingDue = now.wall
+        job.noteWaiting(now.wall)
         let needsCursor = row.cursor == nil
         if needsCursor {
             job.isAccounting = true
@@ -309,7 +304,7 @@ struct Dispatcher {
         jobs[i].badSettings = nil
         if jobs[i].isRemoved {
             jobs[i].isRemoved = false
-            jobs[i].waitingDue = now.wall
+            jobs[i].noteWaiting(now.wall)
         }
         switch (jobs[i].breaker, plan.config.breaker) {
         case (_, nil): jobs[i].breaker = nil

@@ -135,7 +135,7 @@ struct Assembly {
             return line(job: name, wanted, old, refusal.reason, refusal.faults[name])
         }
         guard let new = generation.jobs[name] else { return .init(job: name, change: .removed) }
-        guard let old else { return .init(job: name, change: .added, detail: new.schedule.text) }
+        guard let old else { return .init(job: name, change: .added, detail: ScheduleText.describe(new)) }
         if config.jobs[name] == nil {
             return .init(job: name, change: .kept, detail: "its removal waits: plugin '\(new.config.plugin)' was refused")
         }

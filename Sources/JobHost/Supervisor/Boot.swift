@@ -82,8 +82,10 @@ enum Boot {
 
         let parts = try HostParts(config: config, clock: clock, environment: environment)
         let accepted = try await store.acceptedLibraries()
+        // Generations are numbered over the host's lives, so that a run's number names one config.
+        let last = try await store.reloads(limit: 1).first?.generation ?? 0
         let outcome = await parts.builder.build(
-            file: configFile, environment: environment, previous: nil, accepted: accepted)
+            file: configFile, environment: environment, previous: nil, accepted: accepted, number: last + 1)
         guard case .ready(let generation, let report) = outcome else {
             throw Failure(messages: outcome.report.errors, exitCode: 2)
         }

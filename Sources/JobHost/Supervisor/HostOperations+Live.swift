@@ -83,8 +83,13 @@ extension HostOperations {
     private static func diagnose(
         _ file: String, job: String?, _ environment: [String: String]
     ) async throws -> [Doctor.Finding] {
-        let config = try ConfigLoader.load(
-            file: file, environment: environment, zones: SystemZones(environment: environment))
+        let config: HostConfig
+        do {
+            config = try ConfigLoader.load(
+                file: file, environment: environment, zones: SystemZones(environment: environment))
+        } catch {
+            return error.errors.map { Doctor.Finding("config", .fail, $0.description) }
+        }
         if let job, config.jobs[job] == nil {
             let hint = nearestName(job, among: Array(config.jobs.keys)).map { "did you mean '\($0)'?" }
             throw CommandError(.notFound, "there is no job '\(job)'", hint: hint)
