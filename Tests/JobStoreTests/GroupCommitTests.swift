@@ -104,4 +104,23 @@ import Testing
             await store.close()
         }
     }
+
+    @Test func theLogDoesNotGrowWithoutEnd() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            var sizes: [Int64] = []
+            for _ in 0..<12 {
+                _ = try await store.enqueue((0..<3_000).map { _ in .mint(bytes: 100) }, now: .at(0))
+                // The checkpoint that the writer asked for stands before this in the line.
+                _ = try await store.list { _ in }
+                var information = stat()
+                #expect(stat(file.path + "-wal", &information) == 0)
+                sizes.append(Int64(information.st_size))
+            }
+            let largest = try #require(sizes.max())
+            // Twelve rounds fit where two or three do.
+            #expect(largest < 5 * sizes[0], "\(sizes)")
+            await store.close()
+        }
+    }
 }
