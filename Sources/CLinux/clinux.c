@@ -279,3 +279,9 @@ int32_t cl_nonblocking(int32_t fd) {
 int32_t cl_open(const char *path, int32_t flags, uint32_t mode) {
     return outcome(open(path, flags | O_CLOEXEC, (mode_t)mode));
 }
+
+// MARK: memory
+
+bool cl_contains(const void *bytes, size_t count, const void *part, size_t part_count) {
+    return count > 0 && part_count > 0 && memmem(bytes, count, part, part_count) != NULL;
+}

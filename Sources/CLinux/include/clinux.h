@@ -5,6 +5,7 @@
 #define CLINUX_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 // MARK: names
@@ -109,5 +110,10 @@ int32_t cl_peer(int32_t fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 int32_t cl_nonblocking(int32_t fd);
 /// open(2) without variadics; O_CLOEXEC is added.
 int32_t cl_open(const char *path, int32_t flags, uint32_t mode);
+
+// MARK: memory
+
+/// memmem(3): whether the bytes contain the others. An empty side: false.
+bool cl_contains(const void *bytes, size_t count, const void *part, size_t part_count);
 
 #endif

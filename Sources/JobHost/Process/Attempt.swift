@@ -39,7 +39,7 @@ public struct Attempt: Sendable {
         /// The worker gave the run back, never started.
         case returned
         /// The worker is gone. `lastWords`: the end of what it printed.
-        case exited(ExitStatus, lastWords: String)
+        case exited(ChildExit, lastWords: String)
     }
 
     public enum Action: Equatable, Sendable {
@@ -195,7 +195,7 @@ public struct Attempt: Sendable {
         return [.returnUnattempted]
     }
 
-    private mutating func exited(_ status: ExitStatus, _ lastWords: String, _ now: Now) -> [Action] {
+    private mutating func exited(_ status: ChildExit, _ lastWords: String, _ now: Now) -> [Action] {
         guard startedAt != nil else { return unattempted() }
         return finish(judge(status, lastWords))
     }
@@ -207,7 +207,7 @@ public struct Attempt: Sendable {
 
     // MARK: Verdict on an exit without a result
 
-    private func judge(_ status: ExitStatus, _ lastWords: String) -> Ending {
+    private func judge(_ status: ChildExit, _ lastWords: String) -> Ending {
         let fate = killedAt == nil ? status.sentence : killedSentence
         let (outcome, reason): (Outcome, String) =
             switch cause {
@@ -222,8 +222,8 @@ public struct Attempt: Sendable {
     }
 
     private var killedSentence: String {
-        guard let flaggedAt, let killedAt else { return "killed" }
-        let grace = killedAt - flaggedAt
+        guard let flaggedAt, let killAt else { return "killed" }
+        let grace = killAt - flaggedAt
         return grace.milliseconds == 0 ? "killed" : "killed \(brief(grace)) later"
     }
 
@@ -232,21 +232,21 @@ public struct Attempt: Sendable {
         return "memory limit\(limit): \(brief(bytes: resident)) resident; killed"
     }
 
-    private func crashSentence(_ status: ExitStatus, _ lastWords: String) -> String {
+    private func crashSentence(_ status: ChildExit, _ lastWords: String) -> String {
         if let limit = limits.memory, Self.ranOutOfMemory(status, limit: limit, lastWords: lastWords) {
             return "memory limit of \(brief(bytes: limit)): \(status.sentence)"
         }
         switch status.way {
         case .code, .unknown: return "\(status.sentence) before a result"
         case .signal(9): return "\(status.sentence), not sent by this host: perhaps the machine ran out of memory"
-        case .signal: return status.sentence
+        case .signal: return status.sentence + (Confession.first(in: lastWords).map { ": \($0)" } ?? "")
         }
     }
 
     /// An allocation refused by RLIMIT_DATA ends a program in its own way (a null pointer, an
     /// abort, an exception). It counts as the memory limit when the worker had come near it, or
     /// said so with its last words, in the phrases of C, C++, Rust, Go and Swift's runtimes.
-    static func ranOutOfMemory(_ status: ExitStatus, limit: UInt64, lastWords: String) -> Bool {
+    static func ranOutOfMemory(_ status: ChildExit, limit: UInt64, lastWords: String) -> Bool {
         guard status.way != .code(0) else { return false }
         if status.maxResident >= limit - limit / 8 { return true }
         let phrases = ["bad_alloc", "memory allocation of", "out of memory", "Out of memory", "Cannot allocate memory"]

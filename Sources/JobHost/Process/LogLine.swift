@@ -77,29 +77,43 @@ enum JSONText {
     /// Appends a JSON string with its quotes.
     static func append(_ text: [UInt8], to out: inout [UInt8]) {
         out.append(UInt8(ascii: "\""))
-        // Only text outside ASCII can be ill-formed; decoding repairs it.
-        if text.allSatisfy({ $0 < 0x80 }) {
+        // Well-formed text stays as it is; decoding repairs the rest.
+        if String(validating: text, as: UTF8.self) != nil {
             escape(text, to: &out)
         } else {
-            escape(String(decoding: text, as: UTF8.self).utf8, to: &out)
+            escape(Array(String(decoding: text, as: UTF8.self).utf8), to: &out)
         }
         out.append(UInt8(ascii: "\""))
     }
 
-    private static func escape(_ text: some Sequence<UInt8>, to out: inout [UInt8]) {
-        for byte in text {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                out.append(UInt8(ascii: "\\"))
-                out.append(byte)
-            case UInt8(ascii: "\n"): out += "\\n".utf8
-            case UInt8(ascii: "\t"): out += "\\t".utf8
-            case 0..<0x20, 0x7f:
-                out += "\\u00".utf8
-                out.append(hex[Int(byte >> 4)])
-                out.append(hex[Int(byte & 15)])
-            default: out.append(byte)
+    private static func escape(_ text: [UInt8], to out: inout [UInt8]) {
+        text.withUnsafeBufferPointer { text in
+            var start = 0
+            var index = 0
+            while index < text.count {
+                let byte = text[index]
+                if byte < 0x20 || byte == 0x7f || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+                    out.append(contentsOf: text[start..<index])
+                    escape(byte, to: &out)
+                    start = index + 1
+                }
+                index += 1
             }
+            out.append(contentsOf: text[start...])
+        }
+    }
+
+    private static func escape(_ byte: UInt8, to out: inout [UInt8]) {
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+            out.append(UInt8(ascii: "\\"))
+            out.append(byte)
+        case UInt8(ascii: "\n"): out += "\\n".utf8
+        case UInt8(ascii: "\t"): out += "\\t".utf8
+        default:
+            out += "\\u00".utf8
+            out.append(hex[Int(byte >> 4)])
+            out.append(hex[Int(byte & 15)])
         }
     }
 

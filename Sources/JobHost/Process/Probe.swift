@@ -92,7 +92,7 @@ final class Probe {
         process?.killTree()
     }
 
-    private func exited(_ status: ExitStatus) {
+    private func exited(_ status: ChildExit) {
         if verdict == nil {
             let when = descriptor == nil ? "while the library was loaded" : "while it looked at the settings of '\(questions[answers.count].entry)'"
             verdict = .refused(words("\(status.sentence) \(when)"))
@@ -114,8 +114,10 @@ final class Probe {
 extension WorkerProcess {
     /// The sentence, and what was printed last, on one line of bearable length.
     func words(after sentence: String) -> String {
-        let lines = lastWords.split(whereSeparator: \.isNewline)
-        guard let last = fatalSentence.map({ Substring($0) }) ?? lines.last else { return sentence }
+        let words = lastWords
+        guard let last = Confession.first(in: words) ?? words.split(whereSeparator: \.isNewline).last.map(String.init) else {
+            return sentence
+        }
         return "\(sentence); it printed: \(last.prefix(300))"
     }
 }

@@ -10,7 +10,7 @@ final class Reaper {
     private struct Child {
         var pidfd: Int32
         var token: EventLoop.WatchToken
-        var onExit: (ExitStatus) -> Void
+        var onExit: (ChildExit) -> Void
     }
 
     private let loop: EventLoop
@@ -35,7 +35,7 @@ final class Reaper {
     var isEmpty: Bool { children.isEmpty }
 
     /// Takes over a child and its pidfd. `onExit` is called once, when it has been reaped.
-    func adopt(pid: Int32, pidfd: Int32, onExit: @escaping (ExitStatus) -> Void) throws(HostFault) {
+    func adopt(pid: Int32, pidfd: Int32, onExit: @escaping (ChildExit) -> Void) throws(HostFault) {
         Self.spawned.withLock { _ = $0.insert(pid) }
         do {
             let token = try loop.watch(fd: pidfd, events: .readable) { [weak self] _ in self?.reap(pid) }
@@ -61,7 +61,7 @@ final class Reaper {
         close(child.pidfd)
         children[pid] = nil
         forget(pid)
-        child.onExit(result < 0 ? ExitStatus(.unknown) : ExitStatus(raw))
+        child.onExit(result < 0 ? ChildExit(.unknown) : ChildExit(raw))
         sweep()
         if children.isEmpty { onEmpty?() }
     }

@@ -256,7 +256,7 @@ extension ProcessRoom {
         run([])
     }
 
-    private func exited(_ status: ExitStatus, _ id: WorkerID) {
+    private func exited(_ status: ChildExit, _ id: WorkerID) {
         guard let member = members[id] else { return }
         for request in force.worker(id)?.runs ?? [] {
             apply(.exited(status, lastWords: member.process.lastWords), to: request.run, workerLives: false)

@@ -1,3 +1,4 @@
+import Glibc
 import JobCore
 
 /// A token bucket in bytes: how much may be read now, so that a worker that floods its output
@@ -43,18 +44,26 @@ struct LineSplitter: Sendable {
     static let longest = 8_192
     private var partial: [UInt8] = []
 
-    mutating func split(_ bytes: some Sequence<UInt8>, _ emit: ([UInt8]) -> Void) {
-        for byte in bytes {
-            if byte == UInt8(ascii: "\n") {
-                if partial.last == UInt8(ascii: "\r") { partial.removeLast() }
-                emit(partial)
-                partial.removeAll(keepingCapacity: true)
-            } else {
-                partial.append(byte)
+    mutating func split(_ bytes: UnsafeRawBufferPointer, _ emit: ([UInt8]) -> Void) {
+        var rest = bytes
+        while let start = rest.baseAddress, !rest.isEmpty {
+            let room = min(rest.count, Self.longest - partial.count)
+            guard let end = memchr(start, Int32(UInt8(ascii: "\n")), room) else {
+                partial += rest[..<room]
                 if partial.count >= Self.longest { flush(emit) }
+                rest = UnsafeRawBufferPointer(rebasing: rest[room...])
+                continue
             }
+            let length = UnsafeRawPointer(end) - start
+            partial += rest[..<length]
+            if partial.last == UInt8(ascii: "\r") { partial.removeLast() }
+            emit(partial)
+            partial.removeAll(keepingCapacity: true)
+            rest = UnsafeRawBufferPointer(rebasing: rest[(length + 1)...])
         }
     }
+
+    mutating func split(_ bytes: [UInt8], _ emit: ([UInt8]) -> Void) { bytes.withUnsafeBytes { split($0, emit) } }
 
     /// What has no line end yet.
     mutating func flush(_ emit: ([UInt8]) -> Void) {

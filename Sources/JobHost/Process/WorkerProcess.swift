@@ -14,7 +14,7 @@ final class WorkerProcess {
         /// It talks nonsense, or does not read: to be killed.
         var broken: (String) -> Void
         /// Reaped; everything it had sent and printed has been reported before.
-        var exited: (ExitStatus) -> Void
+        var exited: (ChildExit) -> Void
     }
 
     /// Bytes that may wait for a worker which does not read.
@@ -217,19 +217,16 @@ final class WorkerProcess {
         if count == 0 { return .ended }
         outputs[stream]?.throttle.spend(count)
         remember(buffer[..<count])
-        splitters[stream]?.split(buffer[..<count]) { emit(stream, $0) }
+        buffer.withUnsafeBytes { bytes in
+            splitters[stream]?.split(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { emit(stream, $0) }
+        }
         return .some
     }
 
     private func emit(_ stream: Stream, _ line: [UInt8]) {
-        if fatalLine == nil, Self.saysWhy(line) { fatalLine = line }
+        if stream == .stderr, fatalLine == nil, Confession.isIn(line) { fatalLine = line }
         handlers.line(stream, line)
     }
-
-    private static let fatalPhrases = ["Fatal error: ", "panicked at", "terminate called", "Assertion `", "what():"]
-        .map { Array($0.utf8) }
-
-    private static func saysWhy(_ line: [UInt8]) -> Bool { fatalPhrases.contains { line.contains($0) } }
 
     /// Takes what the worker has printed up to now, at most what its pipes hold, so that it
     /// belongs to the run that ends here.
@@ -269,7 +266,6 @@ final class WorkerProcess {
         let fatal = fatalLine.map { String(decoding: $0, as: UTF8.self) + "\n" } ?? ""
         return fatal + String(decoding: tail.suffix(2_048), as: UTF8.self)
     }
-    var fatalSentence: String? { fatalLine.map { String(decoding: $0.prefix(300), as: UTF8.self) } }
 
     /// A new run begins: what was printed before is not its last words.
     func forgetWords() {
@@ -281,7 +277,7 @@ final class WorkerProcess {
 
     func killTree() { reaper.killTree(pid) }
 
-    private func exited(_ status: ExitStatus) {
+    private func exited(_ status: ChildExit) {
         hasExited = true
         drainWire()
         drainOutput(limit: 1 << 20)
@@ -303,14 +299,5 @@ final class WorkerProcess {
         closeWire()
         closeOutput(.stdout)
         closeOutput(.stderr)
-    }
-}
-
-extension Array where Element == UInt8 {
-    fileprivate func contains(_ phrase: [UInt8]) -> Bool {
-        guard count >= phrase.count, let first = phrase.first else { return false }
-        return (0...(count - phrase.count)).contains { start in
-            self[start] == first && self[start..<(start + phrase.count)].elementsEqual(phrase)
-        }
     }
 }

@@ -169,7 +169,8 @@ struct Workforce {
         makeWayForQueues(now, &actions)
     }
 
-    /// One worker to each pool in turn, the longest waiting pool first, while there is room.
+    /// One worker to each pool in turn while there is room: pools without any first, then the
+    /// longest waiting.
     private mutating func spawn(_ now: MonotonicInstant, _ actions: inout [Action]) {
         var needy = pools.filter { $0.value.spawnDeficit(now) > 0 }.map(\.key).sorted { waitsLonger($0, than: $1) }
         while workerCount < maxWorkers, !needy.isEmpty {
@@ -184,8 +185,12 @@ struct Workforce {
     }
 
     private func waitsLonger(_ a: String, than b: String) -> Bool {
-        let (first, second) = (pools[a]?.oldestWaiting ?? .distantFuture, pools[b]?.oldestWaiting ?? .distantFuture)
-        return first == second ? a < b : first < second
+        rank(a) < rank(b)
+    }
+
+    private func rank(_ key: String) -> (Int, MonotonicInstant, String) {
+        let isStarved = pools[key].map { $0.hasOpenWork && !$0.hasUsableWorker } ?? false
+        return (isStarved ? 0 : 1, pools[key]?.oldestWaiting ?? .distantFuture, key)
     }
 
     /// At the cap, pools with work and not one usable worker get other pools' free workers.

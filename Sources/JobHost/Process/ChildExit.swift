@@ -2,7 +2,7 @@ import CLinux
 import JobCore
 
 /// How a child process ended.
-public struct ExitStatus: Hashable, Sendable {
+public struct ChildExit: Hashable, Sendable {
     public enum Way: Hashable, Sendable {
         case code(Int32)
         case signal(Int32)

@@ -1,0 +1,169 @@
+import Glibc
+import Testing
+
+@testable import JobHost
+
+/// What is accepted as a library, and what becomes of it.
+@Suite struct LibraryTests {
+    /// One small library for all of the suite's checks.
+    static let library: Result<[UInt8], any Error> = Result {
+        let folder = TemporaryFolder()
+        let path = try TroublePlugin.build(in: folder.path)
+        return try #require(ProcFS.read(path, limit: 1 << 24))
+    }
+
+    private func refusal(_ bytes: [UInt8]) -> String? {
+        do {
+            _ = try ELFCheck(bytes: bytes).check()
+            return nil
+        } catch { return error.description }
+    }
+
+    @Test func aLinkedLibraryIsAccepted() throws {
+        let bytes = try Self.library.get()
+        let findings = try ELFCheck(bytes: bytes).check()
+        #expect(findings.needed == ["libc.so.6"])
+        #expect(findings.searchPaths == [])
+    }
+
+    @Test func aLibraryCutAnywhereIsRefused() throws {
+        let bytes = try Self.library.get()
+        var cuts = Array(stride(from: 0, to: bytes.count, by: 4_096))
+        cuts += [1, 63, 64, bytes.count - 1, bytes.count * 8 / 10]
+        for cut in cuts {
+            #expect(refusal(Array(bytes[..<cut])) != nil, "cut at \(cut) of \(bytes.count)")
+        }
+        let text = try #require(refusal(Array(bytes[..<(bytes.count - 1)])))
+        #expect(text == "the file is cut short: its section table lies beyond its end at \(bytes.count - 1) bytes")
+    }
+
+    @Test func noMutationOfTheHeadersEndsTheHost() throws {
+        let bytes = try Self.library.get()
+        var random = Seeded(7)
+        var refused = 0
+        for _ in 0..<3_000 {
+            var mutant = bytes
+            for _ in 0...random.below(4) {
+                // Headers and tables are where numbers are believed.
+                let place = random.below(3) == 0 ? bytes.count - 1 - random.below(2_000) : random.below(1_024)
+                mutant[place] = UInt8(random.below(256))
+            }
+            if refusal(mutant) != nil { refused += 1 }
+        }
+        #expect(refused > 100)
+    }
+
+    @Test func randomBytesAreRefused() {
+        var random = Seeded(11)
+        for _ in 0..<200 {
+            var bytes = (0..<random.below(500)).map { _ in UInt8(random.below(256)) }
+            #expect(refusal(bytes) != nil)
+            bytes.replaceSubrange(0..<min(4, bytes.count), with: [0x7f, 0x45, 0x4c, 0x46])
+            #expect(refusal(bytes) != nil)
+        }
+    }
+
+    @Test(arguments: [
+        (4, UInt8(1), "it is not a 64-bit library"),
+        (5, UInt8(2), "its byte order is not this machine's"),
+        (16, UInt8(2), "it is not a shared library (ELF type 2)"),
+        (18, UInt8(8), "it is built for another machine (ELF machine 8, this one is \(ELFCheck.machine))"),
+    ])
+    func whatIsNotForThisMachineIsRefusedWithTheReason(offset: Int, value: UInt8, reason: String) throws {
+        var bytes = try Self.library.get()
+        bytes[offset] = value
+        #expect(refusal(bytes) == reason)
+    }
+
+    @Test func aCopyIsNamedByItsContentAndReadOnly() throws {
+        let folder = TemporaryFolder()
+        let bytes = try Self.library.get()
+        try write(bytes, to: folder.path + "/libMine.so")
+        let store = LibraryStore(stateDir: folder.path)
+        let copy = try store.accept(original: folder.path + "/libMine.so")
+        #expect(copy.sha256 == SHA256.hex(of: bytes))
+        #expect(copy.path == "\(folder.path)/plugins/\(copy.sha256)/libMine.so")
+        #expect(ProcFS.read(copy.path, limit: 1 << 24) == bytes)
+        var info = stat()
+        #expect(stat(copy.path, &info) == 0)
+        #expect(info.st_mode & 0o777 == 0o444)
+        let inode = info.st_ino
+        #expect(try store.accept(original: folder.path + "/libMine.so") == copy)
+        #expect(stat(copy.path, &info) == 0)
+        #expect(info.st_ino == inode)
+        // Only copies are there: nothing half-made.
+        #expect(entries(folder.path + "/plugins") == [copy.sha256])
+    }
+
+    @Test func theCopyOutlivesTheOriginal() throws {
+        let folder = TemporaryFolder()
+        let bytes = try Self.library.get()
+        try write(bytes, to: folder.path + "/lib.so")
+        let copy = try LibraryStore(stateDir: folder.path).accept(original: folder.path + "/lib.so")
+        try write([0], to: folder.path + "/lib.so")
+        #expect(ProcFS.read(copy.path, limit: 1 << 24) == bytes)
+    }
+
+    @Test func whatIsRefusedLeavesNothingBehind() throws {
+        let folder = TemporaryFolder()
+        let bytes = try Self.library.get()
+        try write(Array(bytes[..<(bytes.count * 8 / 10)]), to: folder.path + "/cut.so")
+        try write([], to: folder.path + "/empty.so")
+        let store = LibraryStore(stateDir: folder.path)
+        for (name, part) in [("cut.so", "cut short"), ("empty.so", "is empty"), ("missing.so", "No such file or directory (ENOENT)"), ("", "is not a file")] {
+            do {
+                _ = try store.accept(original: "\(folder.path)/\(name)")
+                Issue.record("accepted \(name)")
+            } catch {
+                #expect(error.description.contains(part), "\(name): \(error)")
+                #expect(!error.isHostFault)
+            }
+        }
+        #expect(entries(folder.path + "/plugins") == [])
+    }
+
+    @Test func aSiblingBesideTheOriginalIsRefusedButAnUnusedOriginIsNot() throws {
+        let folder = TemporaryFolder()
+        let path = folder.path
+        try write("int sibling(void) { return 1; }\n", to: path + "/sibling.c")
+        try write("int sibling(void); int use(void) { return sibling(); }\n", to: path + "/use.c")
+        #expect(try run(["cc", "-shared", "-fPIC", "-o", path + "/libsibling.so", path + "/sibling.c"]) == 0)
+        #expect(try run(["cc", "-shared", "-fPIC", "-Wl,-rpath,$ORIGIN", "-o", path + "/libuse.so", path + "/use.c", "-L" + path, "-lsibling"]) == 0)
+        #expect(try run(["cc", "-shared", "-fPIC", "-Wl,-rpath,$ORIGIN", "-o", path + "/libalone.so", path + "/sibling.c"]) == 0)
+        let store = LibraryStore(stateDir: path)
+        _ = try store.accept(original: path + "/libalone.so")
+        do {
+            _ = try store.accept(original: path + "/libuse.so")
+            Issue.record("accepted")
+        } catch {
+            #expect(error.description.hasPrefix("\(path)/libuse.so needs libsibling.so beside itself ($ORIGIN)"))
+        }
+    }
+
+    @Test func pruningKeepsWhatItIsTold() throws {
+        let folder = TemporaryFolder()
+        let bytes = try Self.library.get()
+        let store = LibraryStore(stateDir: folder.path)
+        try write(bytes, to: folder.path + "/a.so")
+        // Bytes after the section table change the content, not the library.
+        try write(bytes + [1], to: folder.path + "/b.so")
+        let (a, b) = (try store.accept(original: folder.path + "/a.so"), try store.accept(original: folder.path + "/b.so"))
+        #expect(a.sha256 != b.sha256)
+        store.prune(keeping: [b.sha256])
+        #expect(entries(folder.path + "/plugins") == [b.sha256])
+        #expect(access(b.path, R_OK) == 0)
+    }
+
+    private func entries(_ path: String) -> [String] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+}

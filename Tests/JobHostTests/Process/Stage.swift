@@ -1,0 +1,189 @@
+import Glibc
+import JobCore
+import Synchronization
+import Testing
+
+@testable import JobHost
+
+/// A process room with the real worker, on a loop of its own, in a folder of its own.
+actor Stage {
+    nonisolated let loop: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+    nonisolated let folder = TemporaryFolder()
+    nonisolated let logs: RunLogs
+    nonisolated let library: LibraryCopy
+    /// Orphans that the room may take for its own.
+    nonisolated let claimed = Claimed()
+    private var room: ProcessRoom?
+    private(set) var events: [ProcessEvent] = []
+    private var waiting: [(matches: (ProcessEvent) -> Bool, continuation: CheckedContinuation<ProcessEvent, Never>)] = []
+
+    final class Claimed: Sendable {
+        private let pids = Mutex<Set<Int32>>([])
+        func insert(_ pid: Int32) { pids.withLock { _ = $0.insert(pid) } }
+        func contains(_ pid: Int32) -> Bool { pids.withLock { $0.contains(pid) } }
+    }
+
+    init(maxWorkers: Int = 8, worker: String? = nil) async throws {
+        let loop = try EventLoop()
+        // Before the last property is set: from there on this runs on the loop.
+        try loop.start()
+        self.loop = loop
+        logs = try RunLogs(stateDir: folder.path)
+        library = try LibraryStore(stateDir: folder.path).accept(original: TroublePlugin.build(in: folder.path))
+        let binary = try worker ?? Self.workerBinary()
+        try open(maxWorkers, binary)
+    }
+
+    private func open(_ maxWorkers: Int, _ binary: String) throws {
+        let claimed = claimed
+        let room = try ProcessRoom(
+            loop: loop, workerBinary: binary, stateDir: folder.path, maxWorkers: maxWorkers, runLogs: logs,
+            claimsOrphan: { claimed.contains($0) }
+        )
+        room.handler = { [weak self] event in self?.assumeIsolated { $0.heard(event) } }
+        self.room = room
+    }
+
+    /// Beside the test bundle, where the build put it.
+    static func workerBinary() throws -> String {
+        var buffer = [CChar](repeating: 0, count: 4_096)
+        let length = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        let exe = String(decoding: buffer.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        var folders = [exe.split(separator: "/").dropLast().joined(separator: "/")]
+        for argument in CommandLine.arguments where argument.contains(".xctest") {
+            if let real = realpath(argument, nil) {
+                folders.append(String(cString: real).split(separator: "/").dropLast().joined(separator: "/"))
+                free(real)
+            }
+        }
+        for folder in folders {
+            for name in ["jobhost-worker", "JobWorker"] where access("/\(folder)/\(name)", X_OK) == 0 {
+                return "/\(folder)/\(name)"
+            }
+        }
+        throw TestFailure(text: "jobhost-worker is not beside the test bundle in \(folders)")
+    }
+
+    private func heard(_ event: ProcessEvent) {
+        if case .progress(_, let done, _, _) = event, done > 4 { claimed.insert(Int32(done)) }
+        events.append(event)
+        for index in waiting.indices.reversed() where waiting[index].matches(event) {
+            waiting.remove(at: index).continuation.resume(returning: event)
+        }
+    }
+
+    /// The first event, past or to come, that matches.
+    func event(_ matches: @escaping @Sendable (ProcessEvent) -> Bool) async -> ProcessEvent {
+        if let past = events.first(where: matches) { return past }
+        return await withCheckedContinuation { waiting.append((matches, $0)) }
+    }
+
+    func end(of run: Int64) async throws -> AttemptEnd {
+        let event = await event { event in
+            if case .ended(let end) = event { return end.run == RunID(run) }
+            if case .returned(let returned) = event { return returned == RunID(run) }
+            return false
+        }
+        guard case .ended(let end) = event else { throw TestFailure(text: "run \(run) was returned") }
+        return end
+    }
+
+    func started(_ run: Int64) async -> Int32 {
+        let event = await event { event in
+            if case .started(RunID(run), _, _, _) = event { return true }
+            return false
+        }
+        guard case .started(_, _, let pid, _) = event else { return 0 }
+        return pid
+    }
+
+    func pool(
+        max: Int = 1, memory: UInt64? = nil, startTimeout: Duration = .seconds(10), key: String = "trouble",
+        environment: [String: String] = [:]
+    ) -> PoolSpec {
+        PoolSpec(
+            key: key, plugin: "trouble", library: library, maxWorkers: max, memoryLimit: memory,
+            environment: environment, startTimeout: startTimeout
+        )
+    }
+
+    func configure(_ pools: [PoolSpec], drain: Duration = .seconds(5)) { room?.configure(pools: pools, drain: drain) }
+
+    func start(
+        _ run: Int64, _ entry: String, timeout: Duration? = .seconds(30), grace: Duration = .milliseconds(50),
+        heartbeat: Duration? = nil, payload: String = "", pool: String = "trouble"
+    ) {
+        room?.start([Self.request(run, entry, timeout: timeout, grace: grace, heartbeat: heartbeat, payload: payload, pool: pool)])
+    }
+
+    func startAll(_ runs: ClosedRange<Int64>, _ entry: String) { room?.start(runs.map { Self.request($0, entry) }) }
+
+    static func request(
+        _ run: Int64, _ entry: String, timeout: Duration? = .seconds(30), grace: Duration = .milliseconds(50),
+        heartbeat: Duration? = nil, payload: String = "", pool: String = "trouble"
+    ) -> AttemptRequest {
+        AttemptRequest(
+            run: RunID(run), job: "job-\(entry)", entry: entry, pool: pool, attempt: 1, trigger: .manual,
+            fireTime: Instant(seconds: 1_735_689_600), fence: run, idempotencyKey: "key-\(run)",
+            payload: Array(payload.utf8), settings: Array("{}".utf8), timeout: timeout, killGrace: grace,
+            heartbeat: heartbeat
+        )
+    }
+
+    func cancel(_ run: Int64, _ reason: CancelReason = .operatorAsked) { room?.cancel(run: RunID(run), reason: reason) }
+    func prewarm(_ count: Int) { room?.prewarm(pool: "trouble", workers: count) }
+    func freeSlots(_ pool: String = "trouble") -> Int { room?.freeSlots(pool: pool) ?? -1 }
+    func snapshot() -> [WorkerSnapshot] { room?.snapshot() ?? [] }
+
+    func probe(_ spec: PoolSpec, _ questions: [SettingsQuestion] = []) async -> ProbeResult {
+        await withCheckedContinuation { continuation in
+            room?.probe(spec, questions: questions) { continuation.resume(returning: $0) }
+        }
+    }
+
+    func stop(grace: Duration = .milliseconds(200)) async {
+        await withCheckedContinuation { continuation in
+            room?.shutdown(grace: grace) { continuation.resume() }
+        }
+    }
+
+    /// No child is left, and every log is in its file.
+    func settle() async {
+        await stop()
+        logs.shutdown()
+    }
+
+    /// Ends everything; the stage is of no use any more.
+    func close() async {
+        await settle()
+        loop.stop()
+    }
+}
+
+/// Runs `body` with a stage and closes it, also when `body` throws.
+func onStage(maxWorkers: Int = 8, _ body: (Stage) async throws -> Void) async throws {
+    let stage = try await Stage(maxWorkers: maxWorkers)
+    do {
+        try await body(stage)
+    } catch {
+        await stage.close()
+        throw error
+    }
+    await stage.close()
+}
+
+func isAlive(_ pid: Int32) -> Bool { ProcFS.stat(pid).map { !$0.isZombie } ?? false }
+
+/// The lines of a log that has been closed.
+func text(_ logs: RunLogs, job: String, run: Int64) -> String {
+    var bytes: [UInt8] = []
+    var offset: Int64 = 0
+    while true {
+        let slice = logs.read(job: job, run: RunID(run), from: offset, limit: 1 << 20)
+        bytes += slice.bytes
+        if slice.ended || (slice.bytes.isEmpty && slice.next == offset) { break }
+        offset = slice.next
+    }
+    return String(decoding: bytes, as: UTF8.self)
+}

@@ -1,0 +1,188 @@
+import CLinux
+import Glibc
+import Testing
+
+/// A plugin in C with one entry for each kind of trouble, compiled by the tests.
+enum TroublePlugin {
+    static let entries = [
+        "good", "nothing", "hang", "polite", "late", "segfault", "exit0", "grandchild", "orphan", "flood", "hoard",
+        "allocate", "print", "beat", "snooze", "enqueue", "deaf", "words",
+    ]
+
+    /// Compiles the plugin into `folder`; the path of the library. `extra` goes into the source
+    /// at file scope.
+    static func build(in folder: String, extra: String = "") throws -> String {
+        let source = folder + "/trouble.c"
+        let library = folder + "/libTrouble.so"
+        try write(common + extra + table, to: source)
+        let include = #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
+        let code = try run(["cc", "-std=c11", "-shared", "-fPIC", "-I/\(include)/Sources/JobABI/include", "-o", library, source])
+        try #require(code == 0, "cc failed with \(code)")
+        return library
+    }
+
+    private static let common = """
+        #define _GNU_SOURCE
+        #include "job_abi.h"
+        #include <signal.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+
+        static int32_t good(void *i, const job_context *c) { c->items(c, 3); return JOB_SUCCEEDED; }
+        static int32_t nothing(void *i, const job_context *c) { c->summary(c, JOB_STR("0 rows")); return JOB_NOTHING_TO_DO; }
+        static int32_t hang(void *i, const job_context *c) { for (;;) pause(); }
+        static int32_t polite(void *i, const job_context *c) {
+            while (!c->is_cancelled(c)) usleep(2000);
+            return JOB_CANCELLED;
+        }
+        static int32_t late(void *i, const job_context *c) {
+            while (!c->is_cancelled(c)) usleep(2000);
+            return JOB_SUCCEEDED;
+        }
+        static int32_t segfault(void *i, const job_context *c) { *(volatile int *)0 = 1; return JOB_SUCCEEDED; }
+        static int32_t exit0(void *i, const job_context *c) { exit(0); }
+        /* The pid of a process two forks and one session away. */
+        static int distant(void) {
+            int ends[2], pid = 0;
+            if (pipe(ends)) return 0;
+            if (fork() == 0) {
+                setsid();
+                int child = fork();
+                if (child == 0) { close(1); close(2); signal(SIGTERM, SIG_IGN); for (;;) pause(); }
+                if (write(ends[1], &child, sizeof child) < 0) _exit(1);
+                _exit(0);
+            }
+            if (read(ends[0], &pid, sizeof pid) < 0) return 0;
+            close(ends[0]); close(ends[1]);
+            while (wait(NULL) < 0) {}
+            return pid;
+        }
+        static int32_t grandchild(void *i, const job_context *c) { c->progress(c, distant(), 0, JOB_NONE); for (;;) pause(); }
+        static int32_t orphan(void *i, const job_context *c) { c->progress(c, distant(), 0, JOB_NONE); abort(); }
+        static int32_t flood(void *i, const job_context *c) {
+            for (int n = 0; n < 40000; n++) printf("line %d of a flood that nobody can read as fast as it comes\\n", n);
+            printf("the last words\\n");
+            fflush(stdout);
+            return JOB_SUCCEEDED;
+        }
+        static int32_t hoard(void *i, const job_context *c) {
+            for (;;) {
+                char *p = malloc(1 << 20);
+                if (!p) { fprintf(stderr, "out of memory\\n"); abort(); }
+                memset(p, 1, 1 << 20);
+            }
+        }
+        static int32_t allocate(void *i, const job_context *c) {
+            char *p = malloc(1L << 40);
+            if (!p) fprintf(stderr, "Cannot allocate memory\\n");
+            *(volatile char *)p = 1;
+            return JOB_SUCCEEDED;
+        }
+        static int32_t print(void *i, const job_context *c) {
+            printf("to stdout\\n");
+            fprintf(stderr, "to stderr");
+            c->log(c, JOB_LOG_WARNING, JOB_STR("by log"), JOB_STR("{\\"n\\": 1}"));
+            return JOB_SUCCEEDED;
+        }
+        static int32_t beat(void *i, const job_context *c) {
+            for (int n = 0; n < 4; n++) { usleep(60000); c->progress(c, n, 4, JOB_STR("beat")); }
+            while (!c->is_cancelled(c)) usleep(2000);
+            return JOB_CANCELLED;
+        }
+        static int32_t snooze(void *i, const job_context *c) { c->snooze_until(c, INT64_MAX); return JOB_SNOOZE; }
+        static int32_t enqueue(void *i, const job_context *c) {
+            c->enqueue(c, JOB_STR("other"), JOB_STR("{\\"a\\":1}"), JOB_STR("key"), 0);
+            return c->payload.size ? JOB_FAILED : JOB_SUCCEEDED;
+        }
+        static int32_t deaf(void *i, const job_context *c) {
+            close_range(3, ~0u, 0);
+            for (;;) pause();
+        }
+        static int32_t words(void *i, const job_context *c) {
+            fprintf(stderr, "Main.swift:3: Fatal error: Index out of range\\n");
+            for (int n = 0; n < 2000; n++) fprintf(stderr, "frame %d\\n", n);
+            raise(SIGILL);
+            return JOB_SUCCEEDED;
+        }
+        static int32_t validate(const job_entry *e, job_str settings, const job_error *error) {
+            if (settings.size > 2) { error->set(error, JOB_STR("no settings, please")); return JOB_BAD_SETTINGS; }
+            return JOB_SUCCEEDED;
+        }
+        """
+
+    private static var table: String {
+        let rows = entries.map { name in
+            "{ .struct_size = sizeof(job_entry), .flags = 3, .id = JOB_STR_INIT(\"\(name)\"), .validate = validate, .run = \(name) },"
+        }
+        return """
+
+            static const job_entry table[] = { \(rows.joined(separator: "\n")) };
+            static const job_entry *entry(uint32_t index) { return &table[index]; }
+            static const job_plugin plugin = {
+                .struct_size = sizeof(job_plugin), .entry_count = \(entries.count), .id = JOB_STR_INIT("trouble"),
+                .version = JOB_STR_INIT("1"), .entry = entry,
+            };
+            const job_plugin *job_plugin_v1(void) { return &plugin; }
+
+            """
+    }
+}
+
+/// A folder that goes with its owner.
+final class TemporaryFolder: Sendable {
+    let path: String
+    init() {
+        var template = Array("/tmp/jobhost-test-XXXXXX".utf8CString)
+        path = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"
+    }
+    deinit { Self.remove(path) }
+
+    private static func remove(_ path: String) {
+        if let directory = opendir(path) {
+            while let entry = readdir(directory) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                    pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name != ".", name != ".." {
+                    if unlink("\(path)/\(name)") != 0 { remove("\(path)/\(name)") }
+                }
+            }
+            closedir(directory)
+        }
+        rmdir(path)
+    }
+}
+
+struct TestFailure: Error { var text: String }
+
+func write(_ text: String, to path: String) throws { try write(Array(text.utf8), to: path) }
+
+func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o644) throws {
+    let fd = cl_open(path, O_WRONLY | O_CREAT | O_TRUNC, mode)
+    guard fd >= 0 else { throw TestFailure(text: "cannot write \(path)") }
+    defer { close(fd) }
+    var done = 0
+    while done < bytes.count {
+        let count = bytes.withUnsafeBytes { Glibc.write(fd, $0.baseAddress! + done, bytes.count - done) }
+        guard count > 0 else { throw TestFailure(text: "cannot write \(path)") }
+        done += count
+    }
+}
+
+/// Runs a command of the PATH to its end; its exit code, 128 for a signal.
+func run(_ command: [String]) throws -> Int32 {
+    var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
+    defer { for argument in arguments { free(argument) } }
+    var pid: pid_t = 0
+    guard posix_spawnp(&pid, command[0], nil, nil, &arguments, environ) == 0 else {
+        throw TestFailure(text: "cannot run \(command[0])")
+    }
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0 {
+        guard errno == EINTR else { throw TestFailure(text: "lost \(command[0])") }
+    }
+    return status & 0x7f == 0 ? (status >> 8) & 0xff : 128
+}
