@@ -79,6 +79,12 @@ public func utcText(_ instant: Int64) -> String {
     return civil.hasSuffix(":00") ? String(civil.dropLast(3)) : civil
 }
 
+/// "2019-10-11" (midnight UTC) or RFC 3339, in milliseconds since 1970; nil: neither.
+public func utcInstant(_ text: String) -> Int64? {
+    if let date = CivilDate(text) { return date.daysSinceEpoch * 86_400_000 }
+    return Instant(rfc3339: text)?.milliseconds
+}
+
 /// The system's tz database.
 public struct SystemZones: ZoneSource {
     public init() {}

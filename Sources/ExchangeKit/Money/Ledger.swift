@@ -11,10 +11,13 @@ public struct Ledger {
         public var wallet: Int64
         public var bucket: Bucket
         public var amount: Amount
-        public init(_ wallet: Int64, _ bucket: Bucket = .available, _ amount: Amount) {
+        /// What is owed is owed: this entry may take the wallet's available money below zero.
+        public var isOwed: Bool
+        public init(_ wallet: Int64, _ bucket: Bucket = .available, _ amount: Amount, isOwed: Bool = false) {
             self.wallet = wallet
             self.bucket = bucket
             self.amount = amount
+            self.isOwed = isOwed
         }
     }
 
@@ -50,7 +53,8 @@ public struct Ledger {
         case .available: available = try available + leg.amount
         case .locked: locked = try locked + leg.amount
         }
-        if locked.isNegative || (available.isNegative && leg.amount.isNegative && !wallet.mayBeNegative) {
+        let overdrawn = available.isNegative && leg.amount.isNegative && !wallet.mayBeNegative && !leg.isOwed
+        if locked.isNegative || overdrawn {
             throw LedgerError.insufficient(wallet: leg.wallet, cause: cause)
         }
         try exchange.run("put_entry", [

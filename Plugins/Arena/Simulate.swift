@@ -1,0 +1,87 @@
+import ExchangeKit
+import JobCore
+import JobKit
+
+/// A pair after its tick.
+struct LivePair {
+    var id: Int64
+    var symbol: ArenaPlan.Symbol
+    var price: Amount
+    var bid: Amount
+    var ask: Amount
+}
+
+extension ArenaTick {
+    /// One tick of an invented market, in one transaction: trades, prices, margin traders, orders.
+    mutating func simulate() throws {
+        let settings = plan.settings
+        let origin = plan.start ?? driver.now - min(settings.back.milliseconds, driver.now)
+        var (row, isNew) = try claim(startingAt: min(origin, driver.now))
+        if alreadyDone(row) {
+            result.idle = "this tick was made by the attempt before"
+            return
+        }
+        guard case .step(let step) = plan.speed else { return }
+        let from = row.clock
+        // The market does not run ahead of the real clock: having caught up, it walks beside it.
+        let to = min(from + step, max(from, driver.now))
+        var pairs: [LivePair] = []
+        let writer = try TradeWriter(exchange)
+        for (index, (symbol, home)) in plan.pairs.enumerated() {
+            let random = Self.generator(seed: row.seed, tick: row.ticks, stream: UInt64(index))
+            pairs.append(try trade(symbol, home, from: from, to: to, random, writer))
+        }
+        var crowd = MarginCrowd(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks, pairs: pairs)
+        var random = Self.generator(seed: row.seed, tick: row.ticks, stream: 1_000)
+        if isNew { try crowd.settle(accounts: settings.accounts) }
+        try crowd.act(&random)
+        var book = OrderCrowd(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks)
+        for pair in pairs { try book.act(pair, &random) }
+        try exchange.run("forget_quotes", ["before": .int(driver.now - 90_000_000)])
+        row.clock = to
+        row.cause = driver.cause
+        try save(row)
+        tell(pairs, crowd, book, from: from, to: to)
+    }
+
+    private mutating func tell(_ pairs: [LivePair], _ crowd: MarginCrowd, _ book: OrderCrowd, from: Int64, to: Int64) {
+        result.clock = to
+        let prices = pairs.map { "\($0.symbol.text) \($0.price.readable($0.price >= Amount(1_000) ? 2 : 4))" }
+        var parts = ["\(counted(result.trades, "trade"))", "\(counted(book.placed, "order")) placed, \(book.filled) filled"]
+        if crowd.opened > 0 { parts.append("\(counted(crowd.opened, "position")) opened") }
+        if crowd.closed > 0 { parts.append("\(crowd.closed) closed with profit") }
+        result.summary = "Market \(utcText(to / 1_000 * 1_000)) (+\(minutes(to - from))): \(prices.joined(separator: ", ")); "
+            + parts.joined(separator: ", ")
+    }
+
+    private func minutes(_ milliseconds: Int64) -> String { Span.milliseconds(milliseconds / 1_000 * 1_000).description }
+
+    /// Every tick and every pair draws from numbers of its own: what one does leaves the others'
+    /// as they are.
+    static func generator(seed: Int64, tick: Int64, stream: UInt64) -> SeededGenerator {
+        var mixer = SeededGenerator(seed: UInt64(bitPattern: seed))
+        let first = mixer.next() ^ (UInt64(bitPattern: tick) &* 0xD1B5_4A32_D192_ED03)
+        return SeededGenerator(seed: first ^ (stream &* 0xABC9_8388_FB8F_AC03))
+    }
+
+    private mutating func trade(
+        _ symbol: ArenaPlan.Symbol, _ home: Amount, from: Int64, to: Int64, _ random: SeededGenerator, _ writer: TradeWriter
+    ) throws -> LivePair {
+        let id = try pair(symbol, clock: from)
+        let newest = try exchange.first("newest_trade", ["pair": .int(id)]) { (try $0.int64(0), try $0.amount(1)) }
+        var walk = try PriceWalk(
+            home: home, last: newest?.1, tradesPerMinute: plan.settings.tradesPerMinute,
+            volatilityBps: plan.settings.volatilityBps, random: random)
+        var number = newest?.0 ?? 0
+        for trade in try walk.trades(from: from, to: to) {
+            number += 1
+            _ = try writer.write(
+                pair: id, id: number, instant: trade.instant, side: trade.isBuy ? "buy" : "sell", price: trade.price,
+                amount: trade.amount)
+            result.trades += 1
+        }
+        try exchange.run("set_pair_clock", ["pair": .int(id), "clock_ms": .int(to)])
+        let (bid, ask) = try quote(id, walk.price)
+        return LivePair(id: id, symbol: symbol, price: walk.price, bid: bid, ask: ask)
+    }
+}

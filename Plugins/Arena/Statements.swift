@@ -1,0 +1,124 @@
+// Written by scripts/embed-sql from sql/. Edit those files, not this one.
+import ExchangeKit
+
+extension StatementSet {
+    static let arena = StatementSet([
+        "account": #"""
+            -- An account by its name.
+            -- in:  :name TEXT
+            -- out: id INTEGER, wallet_id INTEGER, balance TEXT
+            SELECT a.id, a.wallet_id, w.available FROM accounts a JOIN wallets w ON w.id = a.wallet_id WHERE a.name = :name
+            """#,
+        "account_position": #"""
+            -- An account's oldest open position.
+            -- in:  :account INTEGER
+            -- out: id INTEGER, pair_id INTEGER, side TEXT, size TEXT, open_price TEXT, version INTEGER
+            SELECT id, pair_id, side, size, open_price, version FROM positions
+            WHERE account_id = :account AND status = 'open' ORDER BY id LIMIT 1
+            """#,
+        "close_position": #"""
+            -- Closes a position, if it is still what was read.
+            -- in:  :position INTEGER, :version INTEGER, :price TEXT, :realised TEXT, :now INTEGER
+            -- 1: closed, 0: somebody was faster
+            UPDATE positions
+            SET status = 'closed', close_price = :price, realised = :realised, closed_ms = :now, version = version + 1
+            WHERE id = :position AND status = 'open' AND version = :version
+            """#,
+        "create_account": #"""
+            -- A new account.
+            -- in:  :name TEXT, :currency TEXT, :wallet INTEGER
+            INSERT INTO accounts (name, currency, wallet_id) VALUES (:name, :currency, :wallet)
+            """#,
+        "create_pair": #"""
+            -- A new pair of a simulation.
+            -- in:  :symbol TEXT, :base TEXT, :quote TEXT, :simulation TEXT, :clock_ms INTEGER, :now INTEGER
+            INSERT INTO pairs (symbol, base, quote, simulation, clock_ms, created_ms)
+            VALUES (:symbol, :base, :quote, :simulation, :clock_ms, :now)
+            """#,
+        "create_simulation": #"""
+            -- A new simulation.
+            -- in:  :name TEXT, :mode TEXT, :seed INTEGER, :clock_ms INTEGER, :owner TEXT, :now INTEGER
+            INSERT INTO simulations (name, mode, seed, clock_ms, owner, ticked_ms) VALUES (:name, :mode, :seed, :clock_ms, :owner, :now)
+            """#,
+        "end_order": #"""
+            -- Ends an order, if it is still what was read.
+            -- in:  :id INTEGER, :version INTEGER, :status TEXT (filled, cancelled), :filled TEXT
+            -- 1: done, 0: somebody was faster
+            UPDATE orders SET status = :status, filled = :filled, locked = '0', version = version + 1
+            WHERE id = :id AND version = :version AND status = 'open'
+            """#,
+        "forget_quotes": #"""
+            -- Prices of simulated pairs that nobody looks back to any more.
+            -- in:  :before INTEGER
+            DELETE FROM quotes WHERE ts_ms < :before AND pair_id IN (SELECT id FROM pairs WHERE simulation IS NOT NULL)
+            """#,
+        "newest_trade": #"""
+            -- A pair's newest trade.
+            -- in:  :pair INTEGER
+            -- out: id INTEGER, price TEXT
+            SELECT id, price FROM trades WHERE pair_id = :pair ORDER BY id DESC LIMIT 1
+            """#,
+        "open_orders": #"""
+            -- Orders of a pair that nobody has filled, oldest first.
+            -- in:  :pair INTEGER
+            -- out: id INTEGER, owner TEXT, side TEXT, price TEXT, amount TEXT, locked TEXT, version INTEGER
+            SELECT id, owner, side, price, amount, locked, version FROM orders
+            WHERE pair_id = :pair AND status = 'open' ORDER BY id LIMIT 500
+            """#,
+        "open_position": #"""
+            -- A new position.
+            -- in:  :account INTEGER, :pair INTEGER, :side TEXT (long, short), :size TEXT, :price TEXT, :leverage TEXT, :now INTEGER
+            INSERT INTO positions (account_id, pair_id, side, size, open_price, leverage, opened_ms)
+            VALUES (:account, :pair, :side, :size, :price, :leverage, :now)
+            """#,
+        "pair": #"""
+            -- A pair by its symbol.
+            -- in:  :symbol TEXT
+            -- out: id INTEGER, simulation TEXT or NULL
+            SELECT id, simulation FROM pairs WHERE symbol = :symbol
+            """#,
+        "put_order": #"""
+            -- A new order.
+            -- in:  :owner TEXT, :pair INTEGER, :side TEXT (buy, sell), :price TEXT, :amount TEXT, :locked TEXT,
+            --      :now INTEGER, :expires_ms INTEGER
+            -- out: id INTEGER
+            INSERT INTO orders (owner, pair_id, side, price, amount, locked, status, created_ms, expires_ms)
+            VALUES (:owner, :pair, :side, :price, :amount, :locked, 'open', :now, :expires_ms)
+            RETURNING id
+            """#,
+        "put_quote": #"""
+            -- A price.
+            -- in:  :pair INTEGER, :now INTEGER, :bid TEXT, :ask TEXT
+            INSERT INTO quotes (pair_id, ts_ms, bid, ask) VALUES (:pair, :now, :bid, :ask)
+            """#,
+        "put_trade": #"""
+            -- A trade, once.
+            -- in:  :pair INTEGER, :id INTEGER, :ts_ms INTEGER, :side TEXT (buy, sell), :price TEXT, :amount TEXT
+            -- 1: new, 0: it is there already
+            INSERT INTO trades (pair_id, id, ts_ms, side, price, amount) VALUES (:pair, :id, :ts_ms, :side, :price, :amount)
+            ON CONFLICT (pair_id, id) DO NOTHING
+            """#,
+        "save_simulation": #"""
+            -- Moves a simulation on, unless somebody else did.
+            -- in:  :name TEXT, :old_ticks INTEGER, and the new columns by name
+            -- 1: done, 0: somebody was faster
+            UPDATE simulations
+            SET ticks = :ticks, clock_ms = :clock_ms, owner = :owner, ticked_ms = :ticked_ms, cause = :cause, file = :file,
+                file_offset = :file_offset, file_line = :file_line, finished = :finished
+            WHERE name = :name AND ticks = :old_ticks
+            """#,
+        "set_pair_clock": #"""
+            -- A pair's own time; NULL: real time.
+            -- in:  :pair INTEGER, :clock_ms INTEGER or NULL
+            UPDATE pairs SET clock_ms = :clock_ms WHERE id = :pair
+            """#,
+        "simulation": #"""
+            -- A simulation by name.
+            -- in:  :name TEXT
+            -- out: mode TEXT, seed INTEGER, ticks INTEGER, clock_ms INTEGER, owner TEXT, ticked_ms INTEGER,
+            --      cause TEXT, file TEXT, file_offset INTEGER, file_line INTEGER, finished INTEGER (0, 1)
+            SELECT mode, seed, ticks, clock_ms, owner, ticked_ms, cause, file, file_offset, file_line, finished
+            FROM simulations WHERE name = :name
+            """#,
+    ])
+}

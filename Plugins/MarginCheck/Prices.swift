@@ -1,0 +1,122 @@
+import ExchangeKit
+
+/// One price of a pair.
+struct Quote: Hashable, Sendable {
+    var instant: Int64
+    var bid: Amount
+    var ask: Amount
+}
+
+/// What is wrong with a pair's newest price.
+enum PriceDoubt: Hashable, Sendable, CustomStringConvertible {
+    /// Milliseconds.
+    case stale(age: Int64)
+    /// It moved more than allowed and nothing has confirmed it yet.
+    case jumped(from: Amount, to: Amount)
+
+    var description: String {
+        switch self {
+        case .stale(let age): "its newest price is \(age / 1_000) s old"
+        case .jumped(let from, let to): "its price jumped from \(from) to \(to) and was not confirmed"
+        }
+    }
+}
+
+/// A pair's prices as one run sees them.
+struct PairPrices: Hashable, Sendable {
+    var symbol: String
+    var base: String
+    var quote: String
+    var newest: Quote
+    var doubt: PriceDoubt?
+    /// Of the last 24 hours; looked up only where the newest is in doubt.
+    var bestBid: Amount?
+    var bestAsk: Amount?
+
+    /// - Parameter previous: the print before the newest; a second print near the first
+    ///   confirms a jump.
+    static func doubt(
+        newest: Quote, previous: Quote?, now: Int64, maxAge: Int64, maxJump: Amount
+    ) -> PriceDoubt? {
+        let (age, overflow) = now.subtractingReportingOverflow(newest.instant)
+        if overflow || age > maxAge { return .stale(age: overflow ? .max : age) }
+        guard let previous else { return nil }
+        for (before, after) in [(previous.bid, newest.bid), (previous.ask, newest.ask)] {
+            guard let change = try? (after - before).magnitude else { return .jumped(from: before, to: after) }
+            // change ÷ before > maxJump %
+            if Amount.product(maxJump, before, isLessThan: change, .hundred) { return .jumped(from: before, to: after) }
+        }
+        return nil
+    }
+}
+
+/// Why an account cannot be valued.
+struct ValuationProblem: Error, Hashable, CustomStringConvertible {
+    var description: String
+}
+
+/// All prices of a run.
+struct PriceBook: Sendable {
+    var pairs: [Int64: PairPrices]
+    /// Pair that converts, by its two currencies.
+    private var byCurrencies: [String: Int64] = [:]
+
+    init(_ pairs: [Int64: PairPrices]) {
+        self.pairs = pairs
+        for (id, pair) in pairs.sorted(by: { $0.key < $1.key }) where byCurrencies[pair.base + "/" + pair.quote] == nil {
+            byCurrencies[pair.base + "/" + pair.quote] = id
+        }
+    }
+
+    /// `value` in another currency. What one would get is sold at the bid, what one owes is
+    /// bought at the ask. Throws where no pair, or no usable price, links the two.
+    func convert(_ value: Amount, from: String, to: String) throws -> Amount {
+        if from == to || value.isZero { return value }
+        if let pair = try rate(from + "/" + to) {
+            return try value.times(value.isNegative ? pair.newest.ask : pair.newest.bid, .halfEven)
+        }
+        if let pair = try rate(to + "/" + from) {
+            return try value.over(value.isNegative ? pair.newest.bid : pair.newest.ask, .halfEven)
+        }
+        throw ValuationProblem(description: "there is no pair to convert \(from) into \(to)")
+    }
+
+    private func rate(_ currencies: String) throws -> PairPrices? {
+        guard let id = byCurrencies[currencies], let pair = pairs[id] else { return nil }
+        if let doubt = pair.doubt {
+            throw ValuationProblem(description: "\(pair.symbol) converts its currency, and \(doubt)")
+        }
+        return pair
+    }
+
+    /// An account at these prices. A pair whose price is in doubt is taken at its best price of
+    /// the last 24 hours for the account, and its position is not closable.
+    func value(_ account: MarginAccount) throws -> MarginState {
+        var valued: [ValuedPosition] = []
+        for position in account.positions { valued.append(try value(position, currency: account.currency)) }
+        return try MarginState(account: account, positions: valued)
+    }
+
+    private func value(_ position: Position, currency: String) throws -> ValuedPosition {
+        guard let pair = pairs[position.pair] else {
+            throw ValuationProblem(description: "\(position.symbol) has no price")
+        }
+        guard position.leverage.isPositive, position.size.isPositive, position.contractSize.isPositive else {
+            throw ValuationProblem(description: "position \(position.id): size, contract size or leverage is not above zero")
+        }
+        let usable = pair.doubt == nil
+        let best = position.side == .long ? pair.bestBid : pair.bestAsk
+        guard let price = usable ? (position.side == .long ? pair.newest.bid : pair.newest.ask) : best else {
+            throw ValuationProblem(description: "\(position.symbol) has no price of the last 24 hours")
+        }
+        guard price.isPositive else { throw ValuationProblem(description: "\(position.symbol) has the price \(price)") }
+        let units = try position.size.times(position.contractSize, .halfEven)
+        let move = position.side == .long ? try price - position.openPrice : try position.openPrice - price
+        let profit = try convert(move.times(units, .halfEven), from: position.quote, to: currency)
+        // Negated: the notional is what one would have to pay for.
+        let notional = try -convert(-price.times(units, .halfEven), from: position.quote, to: currency)
+        return ValuedPosition(
+            position: position, price: price, isClosable: usable, profit: profit, notional: notional,
+            margin: try notional.over(position.leverage, .halfEven))
+    }
+}

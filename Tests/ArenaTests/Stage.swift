@@ -1,0 +1,50 @@
+import Foundation
+import JobKit
+import SQL
+
+@testable import Arena
+@testable import ExchangeKit
+
+/// 2026-01-05T12:00:00Z
+let noon: Int64 = 1_767_614_400_000
+
+/// A simulated exchange in memory, and a folder that goes when the test does.
+final class Stage {
+    let exchange: Exchange
+    let folder: URL
+
+    init() throws {
+        exchange = Exchange(connection: try SQLiteConnection(path: ":memory:"), place: "memory", statements: .arena)
+        try exchange.createIfEmpty(.simulation, at: noon)
+        folder = FileManager.default.temporaryDirectory.appending(path: "arena-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    }
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    @discardableResult
+    func tick(
+        at now: Int64 = noon, job: String = "arena-tick", cause: String = "", isRetry: Bool = false,
+        cancelledAfter batches: Int = .max, _ change: (inout TickEntry.Settings) -> Void = { _ in }
+    ) throws -> TickResult {
+        var settings = TickEntry.Settings()
+        change(&settings)
+        let driver = ArenaDriver(job: job, cause: cause, isRetry: isRetry, now: now)
+        var tick = ArenaTick(exchange, try ArenaPlan(settings), driver)
+        var asked = 0
+        return try tick.run(isCancelled: { asked += 1; return asked > batches }) { _, _, _ in }
+    }
+
+    /// A file of trades in the folder.
+    func file(_ lines: [String], header: String = "id,ts_ms,side,price,amount", name: String = "trades.csv") throws -> String {
+        let path = folder.appending(path: name).path
+        try (([header] + lines).joined(separator: "\n") + "\n").write(toFile: path, atomically: true, encoding: .utf8)
+        return path
+    }
+
+    func texts(_ sql: String) throws -> [String] {
+        try exchange.connection.rows(sql, []) { row in
+            try row.columnNames.indices.map { row.isNull($0) ? "-" : try row.text($0) }.joined(separator: " ")
+        }
+    }
+    func number(_ sql: String) throws -> Int64 { try exchange.connection.first(sql, []) { try $0.int64(0) } ?? -1 }
+}
