@@ -11,15 +11,18 @@ public struct JobHostCommand: AsyncParsableCommand {
             discussion: """
                 A job is one shared library and one table in a TOML file.
 
-                  jobhost run                     serve jobs.toml in the foreground
-                  jobhost status --watch          what runs, what ran, what is wrong
-                  jobhost plan && jobhost reload  apply an edited config, restarting nothing else
+                  jobhost run              serve jobs.toml in the foreground
+                  jobhost status --watch   what runs, what ran, what is wrong
+                  jobhost plan             what a reload would change
+                  jobhost reload           apply an edited config
 
-                Exit codes: 0 done, 1 failed, 2 wrong arguments or config, 3 no host running,
-                4 reload refused, 5 not found, 6 conflict; of runs: 10 retry, 11 snoozed,
-                12 cancelled, 13 timed out, 14 crashed, 15 lost. docs/CLI.md has all.
+                Exit codes: 0 done, 1 failed, 2 wrong arguments or config, 3 no host
+                running, 4 reload refused, 5 not found, 6 conflict; of runs: 10 retry,
+                11 snoozed, 12 cancelled, 13 timed out, 14 crashed, 15 lost.
+                docs/CLI.md has all.
 
-                Completion of verbs and options: jobhost --generate-completion-script bash|zsh|fish
+                Completion of verbs and options, for bash, zsh or fish:
+                jobhost --generate-completion-script bash
                 """,
             version: CLIEnvironment.current?.operations.version ?? "",
             groupedSubcommands: [

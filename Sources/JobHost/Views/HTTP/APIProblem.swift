@@ -1,6 +1,7 @@
 import Hummingbird
 import JobConfig
 import JobStore
+import NIOCore
 
 extension API.Problem {
     init(_ status: HTTPResponse.Status, code: String, _ detail: String, hint: String? = nil) {
@@ -30,11 +31,12 @@ extension API.Problem {
         case let error as StoreError: self.init(store: error)
         case let error as FieldError: self.init(.badRequest, code: "invalid", error.description, hint: error.hint)
         case let error as JSONError: self.init(.badRequest, code: "invalid", error.description)
-        case let error as HTTPError:
+        case is NIOTooManyBytesError:
             self.init(
-                error.status, code: error.status == .contentTooLarge ? "too_large" : "refused",
-                error.body ?? error.status.reasonPhrase,
-                hint: error.status == .contentTooLarge ? "a body may have at most \(APIRoutes.bodyLimit) bytes" : nil)
+                .contentTooLarge, code: "too_large", "the body is too long",
+                hint: "it may have at most \(APIRoutes.bodyLimit) bytes")
+        case let error as HTTPError:
+            self.init(error.status, code: "refused", error.body ?? error.status.reasonPhrase)
         default: self.init(.internalServerError, code: "broken", "\(error)")
         }
     }

@@ -34,10 +34,13 @@ struct APIRoutes: Sendable {
 
     let control: any HostControl
 
-    /// `acting` false: only the reading endpoints.
+    /// For the socket everything; over TCP only the reading endpoints, and only under names of
+    /// this machine.
     func router(acting: Bool) -> Router<APIContext> {
         let router = Router(context: APIContext.self)
+        // Middleware counts for the routes that are added after it.
         router.add(middleware: ProblemMiddleware())
+        if !acting { router.add(middleware: LocalNamesOnly()) }
         let routes = table.filter { acting || $0.method == .get }
         for route in routes {
             router.on(RouterPath(Self.prefix + route.path), method: route.method, use: route.handler)

@@ -2,7 +2,6 @@ import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
-import NIOPosix
 
 /// Why the API cannot be served: a sentence for the operator.
 public struct APIServerError: Error, Sendable, CustomStringConvertible {
@@ -16,11 +15,10 @@ public struct APIServerError: Error, Sendable, CustomStringConvertible {
 }
 
 /// `/api/v1` on the owner-only Unix socket and, when `[http] listen` is set, its reading half on
-/// loopback TCP. Served on a thread of its own; it holds no state but the connections.
+/// loopback TCP. Served on NIO's threads; it holds no state but the connections.
 public actor APIServer {
     private let routes: APIRoutes
     private let logger: Logger
-    private let group: MultiThreadedEventLoopGroup
     private var listeners: [Listener] = []
     private var socket: SocketFile?
 
@@ -35,7 +33,6 @@ public actor APIServer {
         // The library reports each bind as info; the host has its own line for that.
         quiet.logLevel = max(logger.logLevel, .warning)
         self.logger = quiet
-        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     }
 
     /// Serves on the socket at `path` (replacing a stale one). Bound when it returns. Call it
@@ -53,9 +50,8 @@ public actor APIServer {
     @discardableResult
     public func listen(loopback text: String) async throws -> Int {
         let address = try LoopbackAddress(text)
-        let router = routes.router(acting: false)
-        router.add(middleware: LocalNamesOnly())
-        return try await bind(.hostname(address.host, port: address.port), router: router, named: text)
+        return try await bind(
+            .hostname(address.host, port: address.port), router: routes.router(acting: false), named: text)
     }
 
     /// Closes everything at once: requests under way are cut off.
@@ -65,7 +61,6 @@ public actor APIServer {
         for listener in listeners { listener.task.cancel() }
         for listener in listeners { await listener.task.value }
         listeners = []
-        try? await group.shutdownGracefully()
     }
 
     private struct Listener {
@@ -80,7 +75,7 @@ public actor APIServer {
             configuration: ApplicationConfiguration(
                 address: address, availableConnectionsDelegate: MaximumAvailableConnections(Self.maxConnections)),
             onServerRunning: { channel in signal.yield(.success(channel.localAddress?.port ?? 0)) },
-            eventLoopGroupProvider: .shared(group), logger: logger)
+            logger: logger)
         let task = Task {
             do {
                 try await application.run()

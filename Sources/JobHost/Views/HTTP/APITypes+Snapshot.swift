@@ -26,7 +26,8 @@ extension API.Host {
 func maskingPassword(_ url: String) -> String {
     guard let scheme = url.firstRange(of: "://") else { return url }
     let rest = url[scheme.upperBound...]
-    let authority = rest.prefix { $0 != "/" && $0 != "?" }
+    // Up to the last @: a password that was not percent-encoded may hold / and @ itself.
+    let authority = rest.prefix { $0 != "?" }
     guard let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") else { return url }
     return String(url[...colon]) + "***" + url[at...]
 }

@@ -6,8 +6,8 @@ struct RunHostCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Serve a config in the foreground.",
         discussion: """
-            SIGHUP reloads, SIGTERM and SIGINT drain within the grace period (a second one kills), SIGUSR1
-            reopens the log files.
+            SIGHUP reloads, SIGTERM and SIGINT drain within the grace period (a second
+            one kills), SIGUSR1 reopens the log files.
 
             Example: jobhost run --config jobs.toml
             """)
@@ -45,7 +45,8 @@ struct PlanCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan", abstract: "What a reload would do, without doing it.",
         discussion: """
-            Without a running host it is what a start would load. Exit code 4: something would be refused.
+            Without a running host it is what a start would load. Exit code 4:
+            something would be refused.
 
             Example: jobhost plan && jobhost reload
             """)
@@ -69,7 +70,8 @@ struct ReloadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload", abstract: "Apply the config as it is on disk now; unchanged jobs notice nothing.",
         discussion: """
-            The same as SIGHUP, but says what came of it. Exit code 4: refused, wholly or for some jobs.
+            The same as SIGHUP, but says what came of it. Exit code 4: refused,
+            wholly or for some jobs.
 
             Example: jobhost reload --reason "new deposits library"
             """)
@@ -117,7 +119,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
 struct PluginCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "plugin", abstract: "Look into plugin libraries.", discussion: "Example: jobhost plugin inspect libCandles.so",
+        commandName: "plugin", abstract: "Look into plugin libraries.", discussion: "Example: jobhost plugin inspect plugins/libCandles.so",
         subcommands: [PluginInspectCommand.self])
 }
 

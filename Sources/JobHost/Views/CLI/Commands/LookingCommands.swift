@@ -6,9 +6,10 @@ struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "What runs, what ran, what is wrong and what to do about it.",
         discussion: """
-            Marks: ● ran well, ▶ running, · never ran, ○ off, ‖ paused, ✗ failed or breaker open, ! look below.
-            RECENT, oldest first: ✓ succeeded, · nothing to do, ✗ failed, r retry, z snoozed, c cancelled,
-            T timed out, ! crashed, ? lost.
+            Marks: ● ran well, ▶ running, · never ran, ○ off, ‖ paused, ✗ failed or
+            breaker open, ! look below. RECENT, oldest first: ✓ succeeded, · nothing
+            to do, ✗ failed, r retry, z snoozed, c cancelled, T timed out, ! crashed,
+            ? lost.
 
             Example: jobhost status --watch
             """)
@@ -29,8 +30,8 @@ struct ShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "One job, or one run, in detail.",
         discussion: """
-            Of a job: schedule, limits, settings (secrets masked), breaker, counters. Of a run: times,
-            attempts, payload.
+            Of a job: schedule, limits, settings (secrets masked), breaker, counters.
+            Of a run: times, attempts, payload.
 
             Example: jobhost show candles-1m
                      jobhost show 4711
@@ -54,10 +55,11 @@ struct NextCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "next", abstract: "Coming fire times, of a job or of a cron expression.",
         discussion: """
-            Works without a running host too; then a job's schedule is read from the config.
+            Works without a running host too; then a job's schedule is read from the
+            config.
 
             Example: jobhost next candles-1m -n 3
-                     jobhost next --cron "30 2 * * *" --timezone America/New_York --from 2025-03-08T00:00:00Z
+                     jobhost next --cron "30 2 * * *" --timezone America/New_York
             """)
     @Argument(help: "A job's name.") var job: String?
     @Option(help: ArgumentHelp("A cron expression of 5 fields, or 6 with seconds first.", valueName: "expression")) var cron: String?
@@ -131,7 +133,9 @@ struct NextCommand: AsyncParsableCommand {
 struct RunsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "runs", abstract: "Past, running and waiting runs, the newest first.",
-        discussion: "Example: jobhost runs candles-1m --outcome failed,timed_out --from \"1d ago\"")
+        discussion: """
+            Example: jobhost runs candles-1m --outcome failed --from "1d ago"
+            """)
     @Argument(help: "Only of this job.") var job: String?
     @Option(help: ArgumentHelp("scheduled, available, running, retryable, succeeded, cancelled, discarded, skipped, missed; several by comma.", valueName: "states"))
     var state: String?
@@ -211,9 +215,10 @@ struct ExplainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain", abstract: "Why a job ran at an instant, or did not.",
         discussion: """
-            Looks at schedule, clock changes, calendar, overlap, breaker, pauses, reloads and downtime.
+            Looks at schedule, clock changes, calendar, overlap, breaker, pauses,
+            reloads and downtime.
 
-            Example: jobhost explain candles-1m --at "2026-03-29T02:30:00+02:00"
+            Example: jobhost explain candles-1m --at 2026-03-29T02:30:00+02:00
             """)
     @Argument(help: "A job's name.") var job: String
     @Option(help: ArgumentHelp("The instant.", valueName: "time")) var at: String

@@ -6,10 +6,11 @@ struct TriggerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trigger", abstract: "Run a job now, whatever its schedule.",
         discussion: """
-            With --wait the exit code says how the run ended: 0 succeeded or nothing to do, 1 failed, 12
-            cancelled, 13 timed out, 14 crashed, 15 lost, 16 not run; 7: the waiting was given up.
+            With --wait the exit code says how the run ended: 0 succeeded or nothing
+            to do, 1 failed, 12 cancelled, 13 timed out, 14 crashed, 15 lost, 16 not
+            run; 7: the waiting was given up.
 
-            Example: jobhost trigger candles-1m --payload '{"pair": "XRP/ETH"}' --wait
+            Example: jobhost trigger mint --payload '{"account": 7}' --wait
             """)
     @Argument(help: "A job's name.") var job: String
     @Option(help: ArgumentHelp("JSON for the run, or @FILE.", valueName: "json")) var payload: String?
@@ -86,9 +87,10 @@ struct EnqueueCommandLine: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "enqueue", abstract: "Put a run with a payload into a job's queue.",
         discussion: """
-            A key makes it unique: while a run with that key lives, another one is not added.
+            A key makes it unique: while a run with that key lives, another one is
+            not added.
 
-            Example: jobhost enqueue mint --payload '{"account": 7}' --key mint-7 --delay 30s
+            Example: jobhost enqueue mint --payload '{"account": 7}' --key mint-7
             """)
     @Argument(help: "A job's name.") var job: String
     @Option(help: ArgumentHelp("JSON for the run, or @FILE. Default: {}.", valueName: "json")) var payload: String?
@@ -126,7 +128,7 @@ struct CancelCommand: AsyncParsableCommand {
     func run() async throws {
         let session = try CLISession(host)
         let (_, json) = try await session.client().post("/runs/\(run)/cancel", API.ReasonBody(reason: reason.reason), as: API.Done.self)
-        session.print(json) { _ in ["cancelling run \(Styled("\(run)", .bold).text(color: false))"] }
+        session.print(json) { _ in [Styled("cancelling run ") + Styled("\(run)", .bold)] }
     }
 }
 
@@ -149,7 +151,9 @@ struct RetryCommand: AsyncParsableCommand {
 struct BackfillCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backfill", abstract: "Runs for past fire times of a job.",
-        discussion: "Example: jobhost backfill candles-1m --from 2026-05-01 --to 2026-05-02 --dry-run")
+        discussion: """
+            Example: jobhost backfill candles-1m --from 2026-05-01 --to 2026-05-02
+            """)
     @Argument(help: "A job's name.") var job: String
     @Option(help: ArgumentHelp("Fire times at or after.", valueName: "time")) var from: String
     @Option(help: ArgumentHelp("Fire times before.", valueName: "time")) var to: String
@@ -171,12 +175,13 @@ struct ExecCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exec", abstract: "One run in the foreground, without a host: for trying a job out.",
         discussion: """
-            Neither ledger nor schedule nor breaker know of it. What it logs is printed as it comes; the exit
-            code says how it ended: 0 succeeded or nothing to do, 1 failed, 10 retry, 11 snoozed, 12
-            cancelled, 13 timed out, 14 crashed. With --json the outcome is printed as JSON and the log
+            Neither ledger nor schedule nor breaker know of it. What it logs is
+            printed as it comes; the exit code says how it ended: 0 succeeded or
+            nothing to do, 1 failed, 10 retry, 11 snoozed, 12 cancelled, 13 timed
+            out, 14 crashed. With --json the outcome is printed as JSON and the log
             goes to standard error.
 
-            Example: jobhost exec candles-1m --set batch=10 --set 'pairs=["XRP/ETH"]'
+            Example: jobhost exec candles-1m --set batch=10 --set 'tags=["a"]'
             """)
     @Argument(help: "A job's name.") var job: String
     @Option(help: ArgumentHelp("Over the job's settings; may be repeated. The value is JSON where it is valid JSON, else text.", valueName: "key=value"))

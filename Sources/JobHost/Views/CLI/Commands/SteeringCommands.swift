@@ -42,7 +42,8 @@ struct PauseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause", abstract: "Start nothing new of a job, or of the whole host. What runs goes on.",
         discussion: """
-            Fire times are recorded as skipped meanwhile; enqueued runs and retries wait.
+            Fire times are recorded as skipped meanwhile; enqueued runs and retries
+            wait.
 
             Example: jobhost pause --reason "exchange maintenance"
             """)
@@ -89,7 +90,7 @@ struct BreakerCommand: AsyncParsableCommand {
             disable   let it run and never open by itself
             reset     closed with a clean memory, obeying the config again
 
-            Example: jobhost breaker deposits-credit open --until "in 2h" --reason "node upgrade"
+            Example: jobhost breaker deposits-credit open --until "in 2h"
             """)
     @Argument(help: "A job's name.") var job: String
     @Argument(help: "open, close, disable or reset.") var action: Action

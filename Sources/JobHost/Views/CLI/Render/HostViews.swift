@@ -12,8 +12,7 @@ struct ReportView {
         for error in report.errors { lines += screen.wrapped(error, .bad, first: Styled("✗  ", .bad), indent: 3) }
         for warning in report.warnings { lines += screen.wrapped(warning, .warn, first: Styled("!  ", .warn), indent: 3) }
         guard report.accepted else { return lines }
-        lines += changes(report.plugins, noun: "plugin") + changes(report.jobs, noun: "job")
-        return lines
+        return lines + changes(report.plugins.map { ("plugin", $0) } + report.jobs.map { ("job", $0) }) + kept(report)
     }
 
     private func headline(_ report: API.Report) -> Styled {
@@ -27,7 +26,7 @@ struct ReportView {
         case .plan:
             if !report.accepted { return Styled("a reload would be refused", .bad) + time }
             let count = report.jobs.filter { $0.change != .kept }.count + report.plugins.filter { $0.change != .kept }.count
-            return Styled(count == 0 ? "a reload would change nothing" : "a reload would", isPartial ? .warn : .good) + time
+            return Styled(count == 0 ? "a reload would change nothing" : "a reload would:", isPartial ? .warn : .good) + time
         case .check:
             if !report.accepted { return Styled("the config has \(counted(Int64(report.errors.count), "error"))", .bad) + time }
             return Styled(isPartial ? "the config is valid, but not all of it would serve" : "the config is valid", isPartial ? .warn : .good)
@@ -35,33 +34,34 @@ struct ReportView {
         }
     }
 
-    private func changes(_ all: [API.ReportLine], noun: String) -> [Styled] {
-        var table = Table([.init(""), .init(""), .init("", least: 20)], indent: 2)
-        let hidesAdded = kind == .check
-        for line in all where line.change != .kept && !(hidesAdded && line.change == .added) {
-            table.add([label(line.change, noun), Styled(line.name, .bold), ""])
+    private func changes(_ all: [(noun: String, line: API.ReportLine)]) -> [Styled] {
+        // To a check everything is new: only what would not serve is news.
+        let shown = all.filter { kind == .check ? $0.line.change == .refused : $0.line.change != .kept }
+        var table = Table([.init(""), .init("")], indent: 2)
+        for (noun, line) in shown { table.add([label(line.change, noun), Styled(line.name, .bold)]) }
+        // Details may be long and are what is needed here: wrapped, never cut.
+        let starts = table.lines(width: nil)
+        let indent = (starts.map(\.width).max() ?? 0) + 2
+        return zip(shown, starts).flatMap { item, start in
+            let tone: Tone = item.line.change == .refused ? .bad : .plain
+            return item.line.detail.isEmpty ? [start] : screen.wrapped(item.line.detail, tone, first: start, indent: indent)
         }
-        // Details may be long and are what is needed here: wrapped below, never cut.
-        var lines: [Styled] = []
-        let labels = table.lines(width: nil)
-        let shown = all.filter { $0.change != .kept && !(hidesAdded && $0.change == .added) }
-        let indent = (labels.map(\.width).max() ?? 0) + 2
-        for (line, start) in zip(shown, labels) {
-            lines += line.detail.isEmpty
-                ? [start] : screen.wrapped(line.detail, line.change == .refused ? .bad : .plain, first: start, indent: indent)
-        }
-        let kept = all.filter { $0.change == .kept }.count
-        if kept > 0, kind != .check { lines.append(Styled("  \(counted(Int64(kept), noun)) kept", .dim)) }
-        return lines
+    }
+
+    private func kept(_ report: API.Report) -> [Styled] {
+        guard kind != .check else { return [] }
+        let jobs = report.jobs.filter { $0.change == .kept }.count
+        return jobs == 0 ? [] : [Styled("  \(counted(Int64(jobs), "job")) kept", .dim)]
     }
 
     private func label(_ change: ReloadReport.Change, _ noun: String) -> Styled {
-        switch change {
-        case .added: Styled("+ add \(noun)", .good)
-        case .removed: Styled("- remove \(noun)", .warn)
-        case .changed: Styled("~ change \(noun)", .accent)
-        case .kept: Styled("= keep \(noun)", .dim)
-        case .refused: Styled("✗ refuse \(noun)", .bad)
+        let isPlan = kind == .plan
+        return switch change {
+        case .added: Styled(isPlan ? "+ add \(noun)" : "+ \(noun) added", .good)
+        case .removed: Styled(isPlan ? "- remove \(noun)" : "- \(noun) removed", .warn)
+        case .changed: Styled(isPlan ? "~ change \(noun)" : "~ \(noun) changed", .accent)
+        case .kept: Styled(isPlan ? "= keep \(noun)" : "= \(noun) kept", .dim)
+        case .refused: Styled(isPlan ? "✗ refuse \(noun)" : "✗ \(noun) refused", .bad)
         }
     }
 }

@@ -28,7 +28,7 @@ struct JobView {
         if case .object(let settings) = job.settings {
             lines += section("settings", settings.sorted { $0.key < $1.key }.map { ($0.key, Styled($0.value.text)) })
         }
-        return lines + ["", Styled("its runs: jobhost runs \(job.name)    its log: jobhost logs \(job.name)", .dim)]
+        return lines + [""] + screen.wrapped("its runs: \(command("runs \(job.name)")); its log: \(command("logs \(job.name)"))", .dim)
     }
 
     private func section(_ title: String, _ rows: [(String, Styled)]) -> [Styled] {
@@ -95,7 +95,7 @@ struct ExplainView {
         ]
         for sentence in explained.sentences { lines += screen.wrapped(sentence, first: "  ", indent: 2) }
         if let run = explained.run {
-            lines.append(Styled("  run \(run.id) ") + stateText(run) + Styled("    jobhost logs \(run.id)", .dim))
+            lines.append(Styled("  run \(run.id) ") + stateText(run) + Styled("    \(command("logs \(run.id)"))", .dim))
         }
         return lines
     }

@@ -8,9 +8,9 @@ struct RunsView {
     func lines(_ page: API.Runs, empty: String) -> [Styled] {
         guard !page.runs.isEmpty else { return screen.wrapped(empty) }
         var table = Table([
-            .init("RUN", alignsRight: true), .init("JOB", least: 10), .init("STATE"), .init("TRIGGER", dropOrder: 2),
-            .init("DUE", alignsRight: true), .init("TOOK", alignsRight: true), .init("TRY", alignsRight: true, dropOrder: 3),
-            .init("REASON", least: 12, dropOrder: 1),
+            .init("RUN", alignsRight: true), .init("JOB", yields: [.shrink(5, to: 12)]), .init("STATE"),
+            .init("TRIGGER", yields: [.drop(2)]), .init("DUE", alignsRight: true), .init("TOOK", alignsRight: true),
+            .init("TRY", alignsRight: true, yields: [.drop(3)]), .init("REASON", yields: [.shrink(1, to: 40), .shrink(4, to: 16)]),
         ])
         for run in page.runs {
             table.add([
@@ -73,7 +73,7 @@ struct RunView {
         fields.add("started", at: run.startedAt)
         fields.add("finished", at: run.finishedAt)
         fields.add("took", run.durationUs.map(TimeText.took) ?? "")
-        fields.add("late by", run.latenessUs.map { $0 >= 1_000 ? TimeText.took($0) : "" } ?? "")
+        fields.add("late by", run.latenessUs.map { $0 >= 10_000 ? TimeText.took($0) : "" } ?? "")
         fields.add("attempt", "\(run.attempt) of \(run.maxAttempts)")
         fields.add("items", run.items > 0 ? "\(run.items)" : "")
         fields.add("cpu", run.cpuUs > 0 ? TimeText.took(run.cpuUs) : "")
@@ -88,12 +88,12 @@ struct RunView {
         lines += fields.lines
         if !detail.attempts.isEmpty { lines += ["", Styled("earlier attempts", .dim)] + attempts(detail.attempts) }
         if !detail.ranges.isEmpty { lines += ["", Styled("not run around it", .dim)] + ranges(detail.ranges) }
-        lines += ["", Styled(advice(run), .dim)]
+        lines += [""] + screen.wrapped(advice(run), .dim)
         return lines
     }
 
     private func attempts(_ attempts: [API.Attempt]) -> [Styled] {
-        var table = Table([.init("", alignsRight: true), .init(""), .init(""), .init("", alignsRight: true), .init("", least: 12)])
+        var table = Table([.init("", alignsRight: true), .init(""), .init(""), .init("", alignsRight: true), .init("", yields: [.shrink(1, to: 20)])])
         for attempt in attempts {
             table.add([
                 Styled("\(attempt.attempt)"), Styled(attempt.outcome.words, attempt.outcome.tone),
@@ -116,11 +116,11 @@ struct RunView {
 
     private func advice(_ run: API.Run) -> String {
         switch run.state {
-        case .running: "follow it: jobhost logs \(run.id) --follow    end it: jobhost cancel \(run.id)"
-        case .scheduled, .available, .retryable: "take it back: jobhost cancel \(run.id)"
-        case .discarded: "its log: jobhost logs \(run.id)    again: jobhost dead retry \(run.id)    give up: jobhost dead discard \(run.id)"
-        case .skipped, .missed: "why: jobhost explain \(run.job) --at \(run.fireTime.rfc3339)"
-        case .succeeded, .cancelled: "its log: jobhost logs \(run.id)    again: jobhost retry \(run.id)"
+        case .running: "follow it: \(command("logs \(run.id) --follow")); end it: \(command("cancel \(run.id)"))"
+        case .scheduled, .available, .retryable: "take it back: \(command("cancel \(run.id)"))"
+        case .discarded: "its log: \(command("logs \(run.id)")); again: \(command("dead retry \(run.id)")); give up: \(command("dead discard \(run.id)"))"
+        case .skipped, .missed: "why: \(command("explain \(run.job) --at \(run.fireTime.rfc3339)"))"
+        case .succeeded, .cancelled: "its log: \(command("logs \(run.id)")); again: \(command("retry \(run.id)"))"
         }
     }
 }

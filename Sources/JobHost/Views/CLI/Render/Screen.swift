@@ -14,11 +14,12 @@ struct Screen: Sendable {
         }.joined(separator: "\n") + "\n"
     }
 
-    /// Words broken into lines, the further ones indented. What does not fit is never cut.
+    /// Words broken into lines, the further ones indented. What does not fit is never cut. `first`
+    /// stands before the first line.
     func wrapped(_ text: String, _ tone: Tone = .plain, first: Styled = "", indent: Int = 0) -> [Styled] {
-        guard let width else { return [first + Styled(text, tone)] }
-        let room = max(20, width - max(indent, first.width))
+        guard let width else { return [first.padded(to: indent) + Styled(withoutTies(text), tone)] }
         var lines: [String] = [""]
+        var room: Int { max(20, width - (lines.count == 1 ? max(indent, first.width) : indent)) }
         for word in harmless(text).split(separator: " ") {
             let last = lines[lines.count - 1]
             if last.isEmpty {
@@ -30,9 +31,16 @@ struct Screen: Sendable {
             }
         }
         let margin = Styled(String(repeating: " ", count: indent))
-        return lines.enumerated().map { index, line in (index == 0 ? first.padded(to: indent) : margin) + Styled(line, tone) }
+        return lines.enumerated().map { index, line in
+            (index == 0 ? first.padded(to: indent) : margin) + Styled(withoutTies(line), tone)
+        }
     }
 }
+
+/// A command to be copied: `wrapped` does not break it.
+func command(_ words: String) -> String { "jobhost \(words)".replacing(" ", with: "\u{A0}") }
+
+private func withoutTies(_ text: String) -> String { text.replacing("\u{A0}", with: " ") }
 
 extension Outcome {
     var mark: Styled {

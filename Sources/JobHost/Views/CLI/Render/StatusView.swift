@@ -9,7 +9,7 @@ struct StatusView {
         var lines = header(status.host)
         lines.append("")
         if status.jobs.isEmpty {
-            lines += screen.wrapped("No jobs yet. Add a table [jobs.NAME] to \(status.host.configFile), then: jobhost reload")
+            lines += screen.wrapped("No jobs yet. Add a table [jobs.NAME] to \(status.host.configFile), then: \(command("reload"))")
             return lines
         }
         lines += self.table(status.jobs, hostPaused: status.host.control.paused, now: now).lines(width: screen.width)
@@ -28,12 +28,12 @@ struct StatusView {
         ]
         if host.control.paused {
             let why = host.control.reason.isEmpty ? "" : ": \(host.control.reason)"
-            lines += note("‖", .warn, "paused\(since_(host.control.since))\(why). Go on: jobhost resume")
+            lines += note("‖", .warn, "paused\(since_(host.control.since))\(why). Go on: \(command("resume"))")
         }
         for problem in host.problems { lines += note("!", .bad, problem) }
         if let reload = host.lastReload, !reload.clean {
             let what = reload.accepted ? "was refused for some jobs" : "was refused"
-            lines += note("!", .bad, "the last reload, \(TimeText.relative(reload.at, now: screen.now)), \(what). See: jobhost plan")
+            lines += note("!", .bad, "the last reload, \(TimeText.relative(reload.at, now: screen.now)), \(what). See: \(command("plan"))")
         }
         return lines
     }
@@ -48,9 +48,10 @@ struct StatusView {
 
     private func table(_ jobs: [API.Job], hostPaused: Bool, now: Instant) -> Table {
         var table = Table([
-            .init(""), .init("JOB", least: 12), .init("SCHEDULE", least: 10, dropOrder: 2), .init("NEXT"),
-            .init("LAST", least: 16), .init("QUEUE", dropOrder: 1), .init("BREAKER", dropOrder: 3),
-            .init("RECENT", least: 8, dropOrder: 4),
+            .init(""), .init("JOB", yields: [.shrink(7, to: 14)]),
+            .init("SCHEDULE", yields: [.shrink(3, to: 12), .drop(6)]), .init("NEXT"),
+            .init("LAST", yields: [.shrink(8, to: 12)]), .init("QUEUE", yields: [.drop(5)]),
+            .init("BREAKER", yields: [.drop(2)]), .init("RECENT", keepsEnd: true, yields: [.shrink(1, to: 6), .drop(4)]),
         ])
         for job in jobs {
             let name = Styled(job.name, .bold)
@@ -119,7 +120,6 @@ struct StatusView {
     }
 
     private func recent(_ outcomes: [Outcome]) -> Styled {
-        // The newest are at the end: cut from the front.
         outcomes.suffix(20).reduce(Styled("")) { $0 + $1.mark }
     }
 
@@ -130,20 +130,21 @@ struct StatusView {
         }
         for problem in job.problems { say(.bad, problem) }
         if !job.enabled, !job.disabledReason.isEmpty, job.disabledReason != "config" {
-            say(.warn, "off: \(job.disabledReason). Switch it on: jobhost enable \(job.name)")
+            say(.warn, "off: \(job.disabledReason). Switch it on: \(command("enable \(job.name)"))")
         }
         if job.control.paused {
             let why = job.control.reason.isEmpty ? "" : ": \(job.control.reason)"
-            say(.warn, "paused\(since_(job.control.since))\(why). Go on: jobhost resume \(job.name)")
+            say(.warn, "paused\(since_(job.control.since))\(why). Go on: \(command("resume \(job.name)"))")
         }
         if job.breaker.state == "open" || job.breaker.state == "forced_open" {
             let why = job.breaker.reason.isEmpty ? "" : ": \(job.breaker.reason)"
             let until = job.breaker.until.map { ", next try \(TimeText.relative($0, now: now))" } ?? ""
-            say(.bad, "breaker \(wordsOf(job.breaker.state))\(why)\(until). Close it: jobhost breaker \(job.name) close")
-        } else if let last = job.last, let outcome = last.outcome, outcome.tone == .bad, !last.reason.isEmpty {
-            say(.bad, "run \(last.id) \(outcome.words): \(last.reason). See: jobhost logs \(last.id)")
+            say(.bad, "breaker \(wordsOf(job.breaker.state))\(why)\(until). Close it: \(command("breaker \(job.name) close"))")
         }
-        if job.dead > 0 { say(.bad, "\(counted(job.dead, "dead letter")). See: jobhost dead list \(job.name)") }
+        if let last = job.last, let outcome = last.outcome, outcome.tone == .bad, !last.reason.isEmpty {
+            say(.bad, "run \(last.id) \(outcome.words): \(last.reason). See: \(command("logs \(last.id)"))")
+        }
+        if job.dead > 0 { say(.bad, "\(counted(job.dead, "dead letter")). See: \(command("dead list \(job.name)"))") }
         return lines
     }
 }

@@ -60,6 +60,27 @@ struct Styled: Equatable, Sendable, ExpressibleByStringInterpolation {
         return cut
     }
 
+    /// The last `limit` columns, the cut marked by "…" in front.
+    func lastColumns(_ limit: Int) -> Styled {
+        guard width > limit else { return self }
+        var left = max(0, limit - 1)
+        var kept = Styled("")
+        outer: for span in spans.reversed() {
+            var text = ""
+            for character in span.text.reversed() {
+                let wide = columns(of: character)
+                guard wide <= left else {
+                    kept = Styled("…", .dim) + Styled(text, span.tone) + kept
+                    break outer
+                }
+                left -= wide
+                text = String(character) + text
+            }
+            kept = Styled(text, span.tone) + kept
+        }
+        return kept
+    }
+
     func padded(to wanted: Int, alignRight: Bool = false) -> Styled {
         let space = Styled(String(repeating: " ", count: max(0, wanted - width)))
         return alignRight ? space + self : self + space

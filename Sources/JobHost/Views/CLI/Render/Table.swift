@@ -1,22 +1,33 @@
 /// Columns that line up and fit the terminal.
 struct Table {
-    struct Column {
-        var title: String
-        var alignsRight = false
-        /// Shrinks down to this many columns when the terminal is too narrow; nil: never.
-        var least: Int?
-        /// Left out, the highest first, when shrinking is not enough; nil: never.
-        var dropOrder: Int?
-        init(_ title: String, alignsRight: Bool = false, least: Int? = nil, dropOrder: Int? = nil) {
-            self.title = title
-            self.alignsRight = alignsRight
-            self.least = least
-            self.dropOrder = dropOrder
+    /// What a column gives up when the terminal is too narrow. The steps of all columns are
+    /// taken in the order of their first number, until it fits.
+    enum Yield {
+        case shrink(Int, to: Int)
+        case drop(Int)
+        fileprivate var order: Int {
+            switch self {
+            case .shrink(let order, _), .drop(let order): order
+            }
         }
     }
-    var columns: [Column]
-    var rows: [[Styled]] = []
-    var indent = 0
+
+    struct Column {
+        var title: String
+        var alignsRight: Bool
+        /// Cut in front instead of at the end.
+        var keepsEnd: Bool
+        var yields: [Yield]
+        init(_ title: String, alignsRight: Bool = false, keepsEnd: Bool = false, yields: [Yield] = []) {
+            self.title = title
+            self.alignsRight = alignsRight
+            self.keepsEnd = keepsEnd
+            self.yields = yields
+        }
+    }
+    private let columns: [Column]
+    private var rows: [[Styled]] = []
+    private let indent: Int
     private static let gap = 2
 
     init(_ columns: [Column], indent: Int = 0) {
@@ -24,46 +35,48 @@ struct Table {
         self.indent = indent
     }
 
-    /// Each row must have a cell per column.
-    mutating func add(_ cells: [Styled]) { rows.append(cells) }
+    /// As many cells as columns; missing ones are empty.
+    mutating func add(_ cells: [Styled]) {
+        rows.append(Array((cells + Array(repeating: "", count: columns.count)).prefix(columns.count)))
+    }
 
     /// `width` nil: as wide as it gets. Columns without any text are left out.
     func lines(width: Int?) -> [Styled] {
-        let used = columns.indices.filter { i in rows.contains { $0[i].width > 0 } }
-        let (shown, widths) = fit(used, width: width)
+        let (shown, widths) = fit(width)
         let hasTitles = shown.contains { !columns[$0].title.isEmpty }
         let titles = hasTitles ? [shown.map { Styled(columns[$0].title, .dim) }] : []
         let margin = Styled(String(repeating: " ", count: indent))
         return (titles + rows.map { row in shown.map { row[$0] } }).map { cells in
-            var line = margin
-            for (position, cell) in cells.enumerated() {
-                let column = columns[shown[position]]
-                let isLast = position == cells.count - 1
-                let cut = cell.truncated(to: widths[position])
-                let gap = Styled(position == 0 ? "" : String(repeating: " ", count: Self.gap))
-                line += gap + (isLast && !column.alignsRight ? cut : cut.padded(to: widths[position], alignRight: column.alignsRight))
+            zip(cells, shown).enumerated().reduce(margin) { line, next in
+                let (position, (cell, index)) = next
+                let column = columns[index]
+                let cut = column.keepsEnd ? cell.lastColumns(widths[position]) : cell.truncated(to: widths[position])
+                let space = Styled(position == 0 ? "" : String(repeating: " ", count: Self.gap))
+                return line + space + cut.padded(to: widths[position], alignRight: column.alignsRight)
             }
-            return line
         }
     }
 
-    private func fit(_ used: [Int], width: Int?) -> (columns: [Int], widths: [Int]) {
-        var shown = used
-        while true {
-            var widths = shown.map { i in rows.reduce(columns[i].title.count) { max($0, $1[i].width) } }
-            guard let width else { return (shown, widths) }
-            var excess = indent + widths.reduce(0, +) + Self.gap * max(0, shown.count - 1) - width
-            // The widest that may shrink gives way first.
-            while excess > 0, let widest = shown.indices.filter({ widths[$0] > (columns[shown[$0]].least ?? .max) })
-                .max(by: { widths[$0] < widths[$1] }) {
-                widths[widest] -= 1
-                excess -= 1
-            }
-            if excess <= 0 { return (shown, widths) }
-            guard let last = shown.filter({ columns[$0].dropOrder != nil })
-                .max(by: { (columns[$0].dropOrder ?? 0) < (columns[$1].dropOrder ?? 0) })
-            else { return (shown, widths) }
-            shown.removeAll { $0 == last }
+    private func fit(_ width: Int?) -> (columns: [Int], widths: [Int]) {
+        var widths: [Int: Int] = [:]
+        for index in columns.indices where rows.contains(where: { $0[index].width > 0 }) {
+            widths[index] = rows.reduce(columns[index].title.count) { max($0, $1[index].width) }
         }
+        func excess() -> Int {
+            indent + widths.values.reduce(0, +) + Self.gap * max(0, widths.count - 1) - (width ?? .max)
+        }
+        let steps = columns.indices.flatMap { index in columns[index].yields.map { (index, $0) } }
+            .sorted { $0.1.order < $1.1.order }
+        for (index, step) in steps {
+            let excess = excess()
+            guard excess > 0 else { break }
+            guard let now = widths[index] else { continue }
+            switch step {
+            case .drop: widths[index] = nil
+            case .shrink(_, let least): widths[index] = max(min(now, least), now - excess)
+            }
+        }
+        let shown = widths.keys.sorted()
+        return (shown, shown.compactMap { widths[$0] })
     }
 }

@@ -1,0 +1,219 @@
+import Glibc
+import JobConfig
+import JobCore
+import JobStore
+import Testing
+
+@testable import JobHost
+
+struct APIServerTests {
+    struct Case: CustomTestStringConvertible, Sendable {
+        var method = "GET"
+        var path: String
+        var body = ""
+        var status: Int
+        /// Of a problem.
+        var code: String?
+        /// In the answer's text.
+        var contains: [String] = []
+        var testDescription: String { "\(method) \(path) \(body)" }
+    }
+
+    static let cases: [Case] = [
+        Case(path: "/api/v1", status: 200, contains: ["/api/v1/jobs/{job}/trigger", "\"method\":\"POST\""]),
+        Case(path: "/api/v1/status", status: 200, contains: ["\"name\":\"margin-check\"", "\"uptime_ms\":11520000", "\"store_url\":\"postgresql://jobhost:***@db/jobs\""]),
+        Case(path: "/api/v1/host", status: 200, contains: ["\"phase\":\"running\"", "\"started_at\":\"2026-05-04T06:48:00Z\""]),
+        Case(path: "/api/v1/jobs", status: 200, contains: ["\"jobs\":["]),
+        Case(path: "/api/v1/jobs/candles", status: 200, contains: ["\"rate\":0.10", "\"next_fire\":\"2026-05-04T10:00:12Z\""]),
+        Case(path: "/api/v1/jobs/candels", status: 404, code: "not_found", contains: ["did you mean 'candles'?"]),
+        Case(path: "/api/v1/jobs/%2e%2e%2fetc", status: 404, code: "not_found", contains: ["'../etc'"]),
+        Case(path: "/api/v1/jobs/%zz", status: 400, code: "invalid"),
+        Case(path: "/api/v1/jobs/candles/next?count=2&from=2026-05-04T00:00:00Z", status: 200, contains: ["2026-05-04T00:01:00Z", "2026-05-04T00:02:00Z"]),
+        Case(path: "/api/v1/jobs/candles/next?count=0", status: 400, code: "invalid", contains: ["from 1 to 1000"]),
+        Case(path: "/api/v1/jobs/candles/next?from=yesterday", status: 400, code: "invalid", contains: ["RFC 3339"]),
+        Case(path: "/api/v1/jobs/candles/explain?at=2026-05-04T10:00:00Z", status: 200, contains: ["\"verdict\":\"skipped\""]),
+        Case(path: "/api/v1/jobs/candles/explain", status: 400, code: "invalid", contains: ["'at' is missing"]),
+        Case(path: "/api/v1/runs", status: 200, contains: ["\"next_before\":null", "0.1000000000000000055511151231257827"]),
+        Case(path: "/api/v1/runs?limit=2", status: 200, contains: ["\"next_before\":40"]),
+        Case(path: "/api/v1/runs?before=40&job=deposits-credit", status: 200, contains: ["\"id\":39"]),
+        Case(path: "/api/v1/runs?state=discarded,available", status: 200, contains: ["\"id\":39", "\"id\":38"]),
+        Case(path: "/api/v1/runs?state=succeded", status: 400, code: "invalid", contains: ["did you mean 'succeeded'?"]),
+        Case(path: "/api/v1/runs?outcome=timeout", status: 400, code: "invalid"),
+        Case(path: "/api/v1/runs?lmit=2", status: 400, code: "invalid", contains: ["did you mean 'limit'?"]),
+        Case(path: "/api/v1/runs?limit=2&limit=3", status: 400, code: "invalid", contains: ["twice"]),
+        Case(path: "/api/v1/runs?limit=99999999999999999999", status: 400, code: "invalid"),
+        Case(path: "/api/v1/runs?job=nope", status: 404, code: "not_found"),
+        Case(path: "/api/v1/runs/39", status: 200, contains: ["\"outcome\":\"timed_out\"", "\"duration_us\":30000000", "\"count\":55"]),
+        Case(path: "/api/v1/runs/77", status: 404, code: "not_found", contains: ["there is no run 77"]),
+        Case(path: "/api/v1/runs/-1", status: 400, code: "invalid"),
+        Case(path: "/api/v1/runs/nine", status: 400, code: "invalid", contains: ["'nine' is not the number of a run"]),
+        Case(path: "/api/v1/runs/41/log", status: 200, contains: ["\"ended\":true", "\"lines\":[]"]),
+        Case(path: "/api/v1/runs/41/log?from=9223372036854775807", status: 200, contains: ["\"next\":9223372036854775807"]),
+        Case(path: "/api/v1/runs/41/log?from=-1", status: 400, code: "invalid"),
+        Case(path: "/api/v1/ranges?job=deposits-credit", status: 200, contains: ["\"reason\":\"breaker\"", "\"state\":\"skipped\""]),
+        Case(path: "/api/v1/dead", status: 200, contains: ["\"id\":39"]),
+        Case(path: "/api/v1/plugins", status: 200, contains: ["\"entries\":[\"roll\"]"]),
+        Case(path: "/api/v1/workers", status: 200, contains: ["\"resident_bytes\":8000000"]),
+        Case(path: "/api/v1/audit?job=mint", status: 200, contains: ["\"action\":\"disable\"", "\"via\":\"cli\""]),
+        Case(path: "/api/v1/reloads", status: 200, contains: ["\"change\":\"refused\"", "\"clean\":false"]),
+        Case(path: "/api/v1/counters", status: 200, contains: ["\"succeeded\":41", "\"waiting\":3", "\"oldest_waiting\":\"2026-05-04T09:58:20Z\""]),
+        Case(path: "/api/v1/nothing", status: 404, code: "not_found", contains: ["GET /api/v1 lists"]),
+        Case(path: "/", status: 404, code: "not_found"),
+        Case(method: "DELETE", path: "/api/v1/jobs/candles", status: 405, code: "method_not_allowed", contains: ["allowed: GET"]),
+        Case(method: "GET", path: "/api/v1/reload", status: 405, code: "method_not_allowed", contains: ["allowed: POST"]),
+        Case(method: "POST", path: "/api/v1/reload", status: 200, contains: ["\"duration_ms\":120"]),
+        Case(method: "POST", path: "/api/v1/plan", body: "{}", status: 200, contains: ["\"generation\":5"]),
+        Case(method: "POST", path: "/api/v1/pause", body: #"{"reason":"maintenance"}"#, status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/trigger", body: #"{"payload":{"n":1.10}}"#, status: 200, contains: ["\"id\":43", "\"inserted\":true"]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/trigger", body: #"{"paylod":{}}"#, status: 400, code: "invalid", contains: [#"unknown field \"paylod\""#, #"did you mean \"payload\"?"#]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/trigger", body: "{", status: 400, code: "invalid", contains: ["not valid JSON at byte 2"]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/trigger", body: "[1]", status: 400, code: "invalid", contains: ["expected an object"]),
+        Case(method: "POST", path: "/api/v1/jobs/mint/enqueue", body: #"{"payload":{},"key":"taken","delay_ms":100}"#, status: 200, contains: ["\"inserted\":false"]),
+        Case(method: "POST", path: "/api/v1/jobs/mint/enqueue", body: #"{"delay_ms":"1s"}"#, status: 400, code: "invalid", contains: ["delay_ms: expected a whole number"]),
+        Case(method: "POST", path: "/api/v1/jobs/mint/enqueue", body: #"{"delay_ms":-1}"#, status: 400, code: "invalid"),
+        Case(method: "POST", path: "/api/v1/jobs/mint/enqueue", body: #"{"at":"2027-01-01","delay_ms":1}"#, status: 400, code: "invalid", contains: ["at: expected an instant"]),
+        Case(method: "POST", path: "/api/v1/jobs/mint/enqueue", body: #"{"at":"2027-01-01T00:00:00Z","delay_ms":1}"#, status: 400, code: "invalid", contains: ["together"]),
+        Case(method: "POST", path: "/api/v1/jobs/mint/enqueue", body: #"{"priority":1e3}"#, status: 400, code: "invalid"),
+        Case(method: "POST", path: "/api/v1/jobs/mint/enqueue", body: #"{"key":""}"#, status: 400, code: "invalid", contains: ["1 to 512"]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/breaker", body: #"{"action":"open","until":"2027-01-01T00:00:00Z"}"#, status: 200),
+        Case(method: "POST", path: "/api/v1/jobs/candles/breaker", body: #"{"action":"opne"}"#, status: 400, code: "invalid", contains: [#"\"open\", \"close\", \"disable\", \"reset\""#]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/breaker", body: "{}", status: 400, code: "invalid", contains: [#"the field \"action\" is missing"#]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/breaker", body: #"{"action":"close","until":"2027-01-01T00:00:00Z"}"#, status: 400, code: "invalid"),
+        Case(method: "POST", path: "/api/v1/jobs/candles/backfill", body: #"{"from":"2026-05-02T00:00:00Z","to":"2026-05-01T00:00:00Z"}"#, status: 400, code: "invalid", contains: ["'from' is not before 'to'"]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/backfill", body: #"{"from":"2026-05-01T00:00:00Z","to":"2026-05-02T00:00:00Z","dry_run":true}"#, status: 200, contains: ["\"total\":14", "\"dry_run\":true"]),
+        Case(method: "POST", path: "/api/v1/runs/41/retry", status: 200, contains: ["\"id\":43"]),
+        Case(method: "POST", path: "/api/v1/runs/41/cancel", body: "  \n", status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/dead/39/discard", status: 200),
+        Case(method: "POST", path: "/api/v1/dead/41/discard", status: 409, code: "conflict", contains: ["run 41 of candles is no dead letter: it is succeeded"]),
+        Case(method: "POST", path: "/api/v1/dead/77/retry", status: 404, code: "not_found"),
+    ]
+
+    @Test func everyRequestHasItsAnswer() async throws {
+        try await withServer { _, socket, _ in
+            for request in Self.cases {
+                let (status, json) = try await ask(socket, request.method, request.path, request.body)
+                #expect(status == request.status, "\(request.testDescription): \(json.text)")
+                for text in request.contains { #expect(json.text.contains(text), "\(request.testDescription): \(json.text)") }
+                guard let code = request.code else { continue }
+                #expect(json["code"] == .string(code), "\(request.testDescription): \(json.text)")
+                #expect(json["status"] == .integer(Int64(request.status)))
+                #expect(json["type"] == .string("about:blank"))
+                #expect(json["title"]?.stringValue?.isEmpty == false)
+            }
+        }
+    }
+
+    @Test func commandsArriveWithTheirActorAndExactPayload() async throws {
+        try await withServer { host, socket, _ in
+            _ = try await ask(
+                socket, "POST", "/api/v1/jobs/candles/trigger",
+                #"{"payload": {"amount": 0.1000000000000000055511151231257827, "id": 18446744073709551616}, "reason": "try\nit"}"#)
+            let (command, actor) = try #require(host.commands.first)
+            guard case .trigger("candles", let payload?) = command else {
+                Issue.record("\(command)")
+                return
+            }
+            #expect(String(decoding: payload, as: UTF8.self) == #"{"amount":0.1000000000000000055511151231257827,"id":18446744073709551616}"#)
+            #expect(actor.via == "cli")
+            #expect(actor.reason == "try it")
+            // The kernel's word for who is at the other end: ourselves.
+            #expect(actor.name == userName(geteuid()))
+        }
+    }
+
+    @Test func everyActingPathMeansItsCommand() async throws {
+        let wanted: [(String, String, String)] = [
+            ("/reload", "", "reload"), ("/plan", "", "plan"), ("/stop", "", "stop"),
+            ("/pause", "", "setPaused(job: nil, true)"), ("/resume", "", "setPaused(job: nil, false)"),
+            ("/jobs/mint/pause", "", #"setPaused(job: Optional("mint"), true)"#),
+            ("/jobs/mint/resume", "", #"setPaused(job: Optional("mint"), false)"#),
+            ("/jobs/mint/enable", "", #"setEnabled(job: "mint", Optional(true))"#),
+            ("/jobs/mint/enable", #"{"as_configured":true}"#, #"setEnabled(job: "mint", nil)"#),
+            ("/jobs/mint/disable", "", #"setEnabled(job: "mint", Optional(false))"#),
+        ]
+        try await withServer { host, socket, _ in
+            for (path, body, _) in wanted {
+                let answer = try await ask(socket, "POST", "/api/v1" + path, body)
+                #expect(answer.status == 200, "\(path)")
+            }
+            for ((path, _, meaning), done) in zip(wanted, host.commands) { #expect("\(done.command)" == meaning, "\(path)") }
+        }
+    }
+
+    @Test func refusalsKeepTheirKind() async throws {
+        let kinds: [(CommandError.Kind, Int, String)] = [
+            (.notFound, 404, "not_found"), (.invalid, 400, "invalid"), (.conflict, 409, "conflict"), (.unavailable, 503, "unavailable"),
+        ]
+        try await withServer { host, socket, _ in
+            for (kind, status, code) in kinds {
+                host.fail(with: CommandError(kind, "no", hint: "so it is"))
+                let answer = try await ask(socket, "POST", "/api/v1/reload")
+                #expect(answer.status == status)
+                #expect(answer.json["code"] == .string(code))
+                #expect(answer.json["detail"] == "no")
+                #expect(answer.json["hint"] == "so it is")
+            }
+            host.fakeStore.edit { $0.fault = StoreError(.unavailable, "database is locked") }
+            let answer = try await ask(socket, "GET", "/api/v1/runs")
+            #expect(answer.status == 503)
+            #expect(answer.json["detail"] == "the store does not answer: database is locked")
+        }
+    }
+
+    @Test func aBodyMayHaveOneMebibyte() async throws {
+        try await withServer { _, socket, _ in
+            let frame = #"{"payload":""}"#
+            let fits = #"{"payload":"\#(String(repeating: "x", count: APIRoutes.bodyLimit - frame.utf8.count))"}"#
+            #expect(try await ask(socket, "POST", "/api/v1/jobs/candles/trigger", fits).status == 200)
+            let long = try await ask(socket, "POST", "/api/v1/jobs/candles/trigger", fits + " ")
+            #expect(long.status == 413)
+            #expect(long.json["code"] == "too_large")
+            #expect(try await ask(socket, "GET", "/api/v1/host").status == 200)
+        }
+    }
+
+    @Test func readyOnlyWhileServing() async throws {
+        try await withServer { host, socket, _ in
+            let client = APIClient(socketPath: socket, config: nil)
+            let alive = try await client.exchange(.GET, "/livez", body: [])
+            #expect(alive.status == 200)
+            for (phase, status) in [("starting", 503), ("running", 200), ("reloading", 200), ("draining", 503)] {
+                host.edit { $0.phase = phase }
+                let ready = try await client.exchange(.GET, "/readyz", body: [])
+                #expect(ready.status == status, "\(phase)")
+            }
+        }
+    }
+
+    @Test func logsComeInPagesOfWholeLines() async throws {
+        try await withServer { host, socket, _ in
+            for number in 1...3 {
+                host.runLogs.append(
+                    run: RunID(41), job: "candles",
+                    LogLine(at: sampleNow, level: .info, stream: .log, text: "line \(number)", fields: Bytes(#"{"n":0.10}"#.utf8)))
+            }
+            host.runLogs.close(run: RunID(41))
+            host.close()
+            var from: Int64 = 0
+            var texts: [String] = []
+            var pages = 0
+            while true {
+                let page = try await ask(socket, "GET", "/api/v1/runs/41/log?from=\(from)&limit=120").json
+                let lines = try #require(page["lines"]?.arrayValue)
+                texts += lines.compactMap { $0["text"]?.stringValue }
+                for line in lines { #expect(line["fields"] == .object(["n": .number("0.10")])) }
+                for line in lines { #expect(line["t"] == "2026-05-04T10:00:00Z") }
+                from = try #require(page["next"]?.int64Value)
+                pages += 1
+                if page["ended"] == .bool(true) { break }
+                try #require(pages < 10)
+            }
+            #expect(texts == ["line 1", "line 2", "line 3"])
+            #expect(pages > 1)
+        }
+    }
+}
+
+extension JSONValue: ExpressibleByStringLiteral {
+    public init(stringLiteral value: String) { self = .string(value) }
+}

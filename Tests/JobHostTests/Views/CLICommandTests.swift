@@ -1,0 +1,243 @@
+import JobConfig
+import JobCore
+import JobStore
+import Synchronization
+import Testing
+
+@testable import JobHost
+
+/// Verbs against the real server over a fake host.
+struct CLICommandTests {
+    @Test func everyActingVerbSendsItsCommand() async throws {
+        let wanted: [([String], String, String)] = [
+            (["reload"], "reload", "reloaded in part: generation 5 serves"),
+            (["trigger", "candles"], #"trigger(job: "candles", payload: nil)"#, "triggered run 43 of candles"),
+            (["cancel", "41"], "cancel(run: 41)", "cancelling run 41"),
+            (["retry", "41"], "retry(run: 41)", "retrying 41 as run 43"),
+            (["dead", "retry", "39"], "retry(run: 39)", "retrying 39 as run 43"),
+            (["dead", "discard", "39"], "discardDead(run: 39)", "discarded run 39"),
+            (["enable", "mint"], #"setEnabled(job: "mint", Optional(true))"#, "enabled mint"),
+            (["enable", "mint", "--as-configured"], #"setEnabled(job: "mint", nil)"#, "mint is as the config says again"),
+            (["disable", "mint"], #"setEnabled(job: "mint", Optional(false))"#, "disabled mint"),
+            (["pause"], "setPaused(job: nil, true)", "paused the whole host"),
+            (["resume", "mint"], #"setPaused(job: Optional("mint"), false)"#, "resumed mint"),
+            (["breaker", "mint", "reset"], "reset", "breaker of mint: reset"),
+            (["breaker", "mint", "open", "--until", "in 2h"], "open(until:", "breaker of mint: open until 2026-05-04 12:00:00Z, in 2h"),
+            (["backfill", "candles", "--from", "2026-05-01", "--to", "2026-05-02", "--dry-run"], "dryRun: true", "would put 14 runs of candles into its queue:"),
+            (["enqueue", "mint", "--payload", "{\"a\":0.10}", "--delay", "30s", "--priority", "7"], "priority: Optional(7)", "enqueued run 44 of mint"),
+            (["enqueue", "mint", "--key", "taken"], #"key: Optional("taken")"#, "run 44 of mint has this key already and is available; nothing was added"),
+        ]
+        try await withServer { host, socket, _ in
+            for (index, (arguments, command, said)) in wanted.enumerated() {
+                let spoken = await speak(arguments + ["--socket", socket, "--reason", "because"])
+                #expect(spoken.code == (arguments == ["reload"] ? 4 : 0), "\(arguments): \(spoken.errors)")
+                #expect(spoken.out.contains(said), "\(arguments): \(spoken.out)")
+                let (done, actor) = try #require(host.commands.dropFirst(index).first)
+                #expect("\(done)".contains(command), "\(arguments): \(done)")
+                #expect(actor.reason == "because")
+                #expect(actor.via == "cli")
+            }
+        }
+    }
+
+    @Test func readingVerbsPrintWhatTheHostAnsweredAsJSON() async throws {
+        let verbs: [([String], String)] = [
+            (["status"], "/api/v1/status"), (["show", "candles"], "/api/v1/jobs/candles"), (["show", "39"], "/api/v1/runs/39"),
+            (["runs", "candles", "-n", "1"], "/api/v1/runs?job=candles&limit=1"), (["dead", "list"], "/api/v1/dead?limit=20"),
+            (["dead", "show", "39"], "/api/v1/runs/39"), (["next", "candles"], "/api/v1/jobs/candles/next?count=5"),
+            (["explain", "candles", "--at", "2026-05-04T10:00:00Z"], "/api/v1/jobs/candles/explain?at=2026-05-04T10:00:00Z"),
+        ]
+        try await withServer { _, socket, _ in
+            for (arguments, path) in verbs {
+                let spoken = await speak(arguments + ["--json", "--socket", socket])
+                #expect(spoken.code == 0, "\(arguments): \(spoken.errors)")
+                let answered = try await ask(socket, "GET", path).json
+                #expect(try JSONValue(parsing: spoken.out) == answered, "\(arguments)")
+                #expect(spoken.out == answered.prettyText + "\n")
+            }
+        }
+    }
+
+    @Test func aHostThatIsNotThereHasItsSentenceAndCode() async throws {
+        let folder = try TestFolder()
+        let socket = folder.path + "/jobhost.sock"
+        for arguments in [["status"], ["runs"], ["trigger", "candles"], ["reload"], ["plan"], ["logs", "41"]] {
+            let spoken = await speak(arguments + ["--socket", socket])
+            #expect(spoken.code == 3)
+            #expect(spoken.errors == "jobhost is not running here (no answer on \(socket))\n  Start it with: jobhost run\n")
+        }
+    }
+
+    @Test func theConfigLeadsToTheSocketAndIsNamedInTheAdvice() async throws {
+        let folder = try TestFolder()
+        let config = folder.path + "/jobs.toml"
+        try Files.write("[host]\nstate_dir = \"state\"\n", to: config)
+        let spoken = await speak(["status", "--config", config])
+        #expect(spoken.code == 3)
+        #expect(spoken.errors.contains("no answer on \(folder.path)/state/jobhost.sock"))
+        #expect(spoken.errors.contains("Start it with: jobhost run --config \(config)"))
+    }
+
+    @Test func aBrokenConfigDoesNotHideTheHostThatRuns() async throws {
+        try await withServer { _, socket, _ in
+            let folder = String(socket.dropLast("/jobhost.sock".count))
+            let config = folder + "/jobs.toml"
+            try Files.write("[host\n", to: config)
+            Files.makeFolder(folder + "/var")
+            Files.link(socket, folder + "/var/jobhost.sock")
+            let spoken = await speak(["status", "--config", config], files: [folder + "/var/jobhost.sock"])
+            #expect(spoken.code == 0, "\(spoken.errors)")
+            let lost = await speak(["status", "--config", config])
+            #expect(lost.code == 2)
+            #expect(lost.errors.contains("\(config):1:"))
+        }
+    }
+
+    @Test func unknownNamesGetTheNearestOne() async throws {
+        try await withServer { _, socket, _ in
+            let spoken = await speak(["show", "candels", "--socket", socket])
+            #expect(spoken.code == 5)
+            #expect(spoken.errors == "there is no job 'candels'\n  did you mean 'candles'?\n")
+        }
+    }
+
+    @Test func refusalsHaveTheirExitCodes() async throws {
+        let kinds: [(CommandError.Kind, Int32)] = [(.notFound, 5), (.invalid, 2), (.conflict, 6), (.unavailable, 8)]
+        try await withServer { host, socket, _ in
+            for (kind, code) in kinds {
+                host.fail(with: CommandError(kind, "it cannot be", hint: "do that"))
+                let spoken = await speak(["pause", "--socket", socket])
+                #expect(spoken.code == code)
+                #expect(spoken.errors == "it cannot be\n  do that\n")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        (RunState.succeeded, Outcome.succeeded, Int32(0)), (.succeeded, .nothingToDo, 0), (.discarded, .failed, 1),
+        (.discarded, .timedOut, 13), (.discarded, .crashed, 14), (.cancelled, .cancelled, 12), (.discarded, .lost, 15),
+        (.skipped, .succeeded, 16),
+    ])
+    func waitingTellsHowItEnded(_ state: RunState, _ outcome: Outcome, _ code: Int32) async throws {
+        try await withServer { host, socket, _ in
+            host.fakeStore.edit { $0.runs.append(Samples.record(43, state: .running, outcome: nil)) }
+            let clock = ManualCLIClock(onNap: { left in
+                guard left == 997 else { return }
+                host.fakeStore.edit { contents in
+                    contents.runs.removeAll { $0.id == RunID(43) }
+                    contents.runs.append(Samples.record(43, state: state, outcome: state == .skipped ? nil : outcome))
+                }
+            })
+            let spoken = await speak(["trigger", "candles", "--wait", "--socket", socket], clock: clock)
+            #expect(spoken.code == code, "\(spoken.errors)")
+            #expect(spoken.out.contains("run 43 of candles "))
+        }
+    }
+
+    @Test func waitingIsGivenUpAtItsLimit() async throws {
+        try await withServer { host, socket, _ in
+            host.fakeStore.edit { $0.runs.append(Samples.record(43, state: .running, outcome: nil)) }
+            let spoken = await speak(["trigger", "candles", "--wait", "--wait-limit", "5s", "--socket", socket])
+            #expect(spoken.code == 7)
+            #expect(spoken.errors.hasPrefix("run 43 of candles is still running after 5s\n"))
+        }
+    }
+
+    @Test func followingALogEndsWithTheRun() async throws {
+        try await withServer { host, socket, _ in
+            host.fakeStore.edit { $0.runs.append(Samples.record(50, state: .running, outcome: nil)) }
+            let write: @Sendable (String) -> Void = { text in
+                host.runLogs.append(run: RunID(50), job: "candles", LogLine(at: sampleNow, level: .warning, stream: .log, text: text))
+            }
+            write("first")
+            let clock = ManualCLIClock(onNap: { left in
+                guard left == 998 else { return }
+                write("last")
+                host.runLogs.close(run: RunID(50))
+                host.close()
+                host.fakeStore.edit { contents in
+                    contents.runs.removeAll { $0.id == RunID(50) }
+                    contents.runs.append(Samples.record(50))
+                }
+            })
+            let spoken = await speak(["logs", "50", "--follow", "--socket", socket], clock: clock)
+            #expect(spoken.code == 0, "\(spoken.errors)")
+            #expect(spoken.out == "10:00:00.000  warning  first\n10:00:00.000  warning  last\n")
+            let json = await speak(["logs", "candles", "--json", "--socket", socket])
+            let lines = json.out.split(separator: "\n")
+            #expect(lines.count == 2)
+            #expect(lines.first == #"{"fields":null,"level":"warning","stream":"log","t":"2026-05-04T10:00:00Z","text":"first"}"#)
+        }
+    }
+
+    @Test func watchingRedrawsInPlaceAndSurvivesTheHostsAbsence() async throws {
+        let shown = try await withServer { _, socket, _ in
+            await speak(["status", "--watch", "--socket", socket, "--no-color"], columns: 100, clock: ManualCLIClock(naps: 2)).out
+        }
+        let pictures = shown.split(separator: "\u{1B}[14F\u{1B}[J", omittingEmptySubsequences: false)
+        #expect(pictures.count == 2, "\(shown)")
+        let folder = try TestFolder()
+        let gone = await speak(["status", "--watch", "--socket", folder.path + "/none"], columns: 100, clock: ManualCLIClock(naps: 2))
+        #expect(gone.out.contains("Waiting for it."))
+    }
+
+    @Test func nextWorksWithoutAHost() async throws {
+        let cron = await speak(["next", "--cron", "30 2 * * *", "--timezone", "America/New_York", "--from", "2025-03-08T12:00:00Z", "-n", "2", "--json"])
+        #expect(cron.code == 0, "\(cron.errors)")
+        #expect(try JSONValue(parsing: cron.out)["fires"] == .array(["2025-03-09T07:00:00Z", "2025-03-10T06:30:00Z"]))
+        let folder = try TestFolder()
+        let config = folder.path + "/jobs.toml"
+        try Files.write("[plugins.p]\nlibrary = \"libP.so\"\n[jobs.tick]\nplugin = \"p\"\nentry = \"e\"\nevery = \"90s\"\n", to: config)
+        try Files.write("", to: folder.path + "/libP.so")
+        let job = await speak(["next", "tick", "-n", "2", "--config", config])
+        #expect(job.code == 0, "\(job.errors)")
+        #expect(job.out == "2026-05-04 10:01:30Z  in 1m 30s\n2026-05-04 10:03:00Z  in 3m\n")
+        let unknown = await speak(["next", "tik", "--config", config])
+        #expect(unknown.code == 5)
+        #expect(unknown.errors.contains("did you mean 'tick'?"))
+    }
+
+    @Test(arguments: Outcome.allCases)
+    func execExitsByOutcome(_ outcome: Outcome) async {
+        let execution = API.Execution(job: "candles", outcome: outcome, reason: "so it went", code: 7, items: 3, durationUs: 1_234_567)
+        let spoken = await speak(["exec", "candles", "-c", "x.toml"], operations: .fake(execution: execution))
+        #expect(spoken.code == JobHost.ExitCode(outcome).rawValue)
+        #expect(spoken.out == "10:00:00.000  info     hello  n=1.10\ncandles \(outcome.words) in 1.2s, 3 items, code 7: so it went\n")
+        let json = await speak(["exec", "candles", "-c", "x.toml", "--json"], operations: .fake(execution: execution))
+        #expect(json.errors == "10:00:00.000  info     hello  n=1.10\n")
+        #expect((try? JSONValue(parsing: json.out))?["outcome"] == .string(outcome.rawValue))
+    }
+
+    @Test func checkAndPlanSayByTheirCodeWhatWouldServe() async throws {
+        var clean = Samples.report
+        clean.jobs.removeAll { $0.change == .refused }
+        var broken = clean
+        broken.accepted = false
+        broken.errors = ["jobs.toml:3:1: unknown key 'evry' (did you mean 'every'?)"]
+        for (report, check, plan) in [(clean, Int32(0), Int32(0)), (Samples.report, 4, 4), (broken, 2, 4)] {
+            #expect(await speak(["check", "-c", "x.toml"], operations: .fake(report: report)).code == check)
+            let folder = try TestFolder()
+            try Files.write("[host]\nstate_dir = \".\"\n", to: folder.path + "/jobs.toml")
+            let planned = await speak(["plan", "-c", folder.path + "/jobs.toml"], operations: .fake(report: report))
+            #expect(planned.code == plan)
+            #expect(planned.errors == "no host runs here: this is what a start would load\n")
+        }
+    }
+
+    @Test func doctorFailsOnFaultsOnly() async throws {
+        let warning = Doctor.Finding("clock", .warn, "nothing synchronises it")
+        let fault = Doctor.Finding("worker", .fail, "it is not there")
+        #expect(await speak(["doctor", "-c", "x"], operations: .fake(findings: [warning])).code == 0)
+        let spoken = await speak(["doctor", "-c", "x", "--json"], operations: .fake(findings: [warning, fault]))
+        #expect(spoken.code == 1)
+        #expect(
+            try JSONValue(parsing: spoken.out).text
+                == #"{"findings":[{"level":"warn","name":"clock","sentence":"nothing synchronises it"},{"level":"fail","name":"worker","sentence":"it is not there"}],"level":"fail"}"#
+        )
+    }
+
+    @Test func runHandsOverItsExitCode() async {
+        #expect(await speak(["run", "-c", "x.toml"], operations: .fake(run: 0)).code == 0)
+        #expect(await speak(["run", "-c", "x.toml"], operations: .fake(run: 2)).code == 2)
+    }
+}

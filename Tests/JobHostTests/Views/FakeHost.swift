@@ -1,0 +1,198 @@
+import Glibc
+import JobConfig
+import JobCore
+import JobStore
+import Logging
+import Synchronization
+
+@testable import JobHost
+
+/// A host that answers from samples and remembers what it was told.
+final class FakeHost: HostControl {
+    let fakeStore: FakeStore
+    var store: any Store { fakeStore }
+    let runLogs: RunLogs
+    private struct State {
+        var snapshot: HostSnapshot
+        var commands: [(command: HostCommand, actor: Actor)] = []
+        var error: CommandError?
+        var isClosed = false
+    }
+    private let state: Mutex<State>
+
+    init(snapshot: HostSnapshot = Samples.snapshot(), store: FakeStore = Samples.store, folder: String) throws {
+        state = Mutex(State(snapshot: snapshot))
+        fakeStore = store
+        runLogs = try RunLogs(stateDir: folder)
+    }
+
+    /// Writes what the logs still hold.
+    func close() {
+        let isFirst = state.withLock { state in
+            defer { state.isClosed = true }
+            return !state.isClosed
+        }
+        if isFirst { runLogs.shutdown() }
+    }
+
+    func snapshot() async -> HostSnapshot { state.withLock { $0.snapshot } }
+    func edit(_ change: (inout HostSnapshot) -> Void) { state.withLock { change(&$0.snapshot) } }
+    func fail(with error: CommandError?) { state.withLock { $0.error = error } }
+    var commands: [(command: HostCommand, actor: Actor)] { state.withLock { $0.commands } }
+
+    func perform(_ command: HostCommand, by actor: Actor) async throws -> CommandResult {
+        try state.withLock { state in
+            state.commands.append((command, actor))
+            if let error = state.error { throw error }
+            switch command {
+            case .reload, .plan: return .report(Samples.report)
+            case .trigger, .retry: return .run(Samples.record(43, state: .available, outcome: nil), inserted: true)
+            case .enqueue(let request): return .run(Samples.record(44, job: request.job, state: .available, outcome: nil), inserted: request.key != "taken")
+            case .backfill: return .backfill(fires: [sampleNow - .seconds(120), sampleNow - .seconds(60)], total: 14)
+            case .explain(let job, let at):
+                return .explanation(
+                    Explanation(job: job, at: at, verdict: "skipped", sentences: ["The breaker was open.", "It had opened after 5 failures."]))
+            case .next(_, let from, let count): return .fires((1...Int64(count)).map { (from ?? sampleNow) + .seconds(60 * $0) })
+            default: return .done
+            }
+        }
+    }
+}
+
+/// A folder of its own, gone afterwards.
+struct TestFolder: ~Copyable {
+    let path: String
+    init() throws {
+        var template = Array("/tmp/jhv.XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw HostFailure(message: "mkdtemp") }
+        path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+    deinit { Self.remove(path) }
+
+    private static func remove(_ path: String) {
+        if let folder = opendir(path) {
+            while let entry = readdir(folder) {
+                let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+                if name != ".", name != ".." { remove(path + "/" + name) }
+            }
+            closedir(folder)
+            rmdir(path)
+        } else {
+            unlink(path)
+        }
+    }
+}
+
+struct HostFailure: Error { var message: String }
+
+/// The real server over a fake host, for the length of `body`.
+func withServer<T>(
+    _ configure: (FakeHost) -> Void = { _ in }, _ body: (_ host: FakeHost, _ socket: String, _ server: APIServer) async throws -> T
+) async throws -> T {
+    let folder = try TestFolder()
+    let host = try FakeHost(folder: folder.path)
+    configure(host)
+    let server = APIServer(control: host, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    let socket = folder.path + "/jobhost.sock"
+    do {
+        try await server.listen(socketPath: socket)
+        let result = try await body(host, socket, server)
+        await server.stop()
+        host.close()
+        return result
+    } catch {
+        await server.stop()
+        host.close()
+        throw error
+    }
+}
+
+/// One request; the answer's status and JSON.
+func ask(_ socket: String, _ method: String, _ path: String, _ body: String = "") async throws -> (status: Int, json: JSONValue) {
+    let client = APIClient(socketPath: socket, config: nil)
+    let answer = try await client.exchange(.init(rawValue: method), path, body: Array(body.utf8))
+    return (answer.status, try JSONValue(parsing: answer.body, limits: .init(bytes: 64 << 20)))
+}
+
+final class TextCapture: TextSink {
+    private let text = Mutex("")
+    let size: (columns: Int, rows: Int)?
+    var isTerminal: Bool { size != nil }
+    init(columns: Int? = nil) { size = columns.map { ($0, 24) } }
+    func write(_ more: String) { text.withLock { $0 += more } }
+    var written: String { text.withLock { $0 } }
+}
+
+/// Stands still but for sleeps, which pass at once; after `naps` of them it is cancelled.
+final class ManualCLIClock: CLIClock {
+    private let state: Mutex<(now: Instant, naps: Int)>
+    private let onNap: @Sendable (Int) -> Void
+    init(now: Instant = sampleNow, naps: Int = 1_000, onNap: @escaping @Sendable (Int) -> Void = { _ in }) {
+        state = Mutex((now, naps))
+        self.onNap = onNap
+    }
+    var now: Instant { state.withLock { $0.now } }
+    func sleep(_ duration: Duration) async throws {
+        let left = state.withLock { state in
+            state.now = state.now + duration
+            state.naps -= 1
+            return state.naps
+        }
+        guard left > 0 else { throw CancellationError() }
+        onNap(left)
+        await Task.yield()
+    }
+}
+
+extension HostOperations {
+    /// Answers from samples.
+    static func fake(
+        run: Int32 = 0, report: ReloadReport = Samples.report,
+        execution: API.Execution = API.Execution(job: "candles", outcome: .succeeded, reason: "", code: 0, items: 3, durationUs: 1_234_567),
+        findings: [Doctor.Finding] = [Doctor.Finding("disk", .ok, "9000 MB are free")],
+        seen: @escaping @Sendable (ExecutionRequest) -> Void = { _ in }
+    ) -> HostOperations {
+        HostOperations(
+            run: { _ in run }, check: { _ in report },
+            execute: { request, onLine in
+                seen(request)
+                onLine(API.LogLine(t: sampleNow, level: "info", stream: "log", text: "hello", fields: .object(["n": .number("1.10")])))
+                return execution
+            },
+            doctor: { _, _ in findings },
+            inspect: { file in
+                API.Inspection(
+                    file: file, sha256: "ab12",
+                    descriptor: PluginDescriptor(
+                        id: "market", version: "2.1", description: "Market data.", abi: 1,
+                        entries: [
+                            EntryDescriptor(
+                                id: "roll", description: "Rolls trades up.", idempotent: true, cancellable: true,
+                                defaultSchedule: "every 1m",
+                                settingsSchema: #"{"type":"object","required":["batch"],"properties":{"batch":{"type":"integer"},"pair":{"type":"string"}}}"#,
+                                payloadSchema: "", stateVersion: 1)
+                        ]))
+            },
+            zones: SystemZones(environment: [:]), version: "1.0.0")
+    }
+}
+
+/// What one command line printed and how it exited.
+struct Spoken {
+    var code: Int32
+    var out: String
+    var errors: String
+}
+
+func speak(
+    _ arguments: [String], columns: Int? = nil, variables: [String: String] = [:], files: Set<String> = [],
+    clock: any CLIClock = ManualCLIClock(), operations: HostOperations = .fake()
+) async -> Spoken {
+    let output = TextCapture(columns: columns)
+    let errors = TextCapture(columns: columns)
+    let environment = CLIEnvironment(
+        operations: operations, variables: variables, clock: clock, output: output, errors: errors,
+        fileExists: { files.contains($0) })
+    let code = await JobHostCommand.run(arguments, in: environment)
+    return Spoken(code: code, out: output.written, errors: errors.written)
+}

@@ -1,0 +1,85 @@
+import JobCore
+import JobStore
+import Synchronization
+
+/// A store of fixed contents for reading; whatever views must not call throws.
+final class FakeStore: Store {
+    struct Contents {
+        var runs: [RunRecord] = []
+        var attempts: [AttemptRecord] = []
+        var ranges: [LedgerRange] = []
+        var audit: [AuditRow] = []
+        var reloads: [ReloadRow] = []
+        /// Thrown by every read.
+        var fault: StoreError?
+    }
+    private let contents: Mutex<Contents>
+    init(_ contents: Contents = Contents()) { self.contents = Mutex(contents) }
+
+    func edit(_ change: (inout Contents) -> Void) { contents.withLock { change(&$0) } }
+
+    private func read<T: Sendable>(_ body: (Contents) throws -> T) throws -> T {
+        try contents.withLock { contents in
+            if let fault = contents.fault { throw fault }
+            return try body(contents)
+        }
+    }
+    private var unused: StoreError { StoreError(.broken, "views do not write") }
+
+    func run(_ id: RunID) async throws -> RunRecord? { try read { $0.runs.first { $0.id == id } } }
+    func runs(_ filter: RunFilter) async throws -> [RunRecord] {
+        try read { contents in
+            let hits = contents.runs.filter { run in
+                (filter.job == nil || run.job == filter.job)
+                    && (filter.states.isEmpty || filter.states.contains(run.state))
+                    && (filter.outcomes.isEmpty || run.outcome.map(filter.outcomes.contains) == true)
+                    && (filter.from.map { run.fireTime >= $0 } ?? true) && (filter.to.map { run.fireTime < $0 } ?? true)
+                    && (filter.before.map { run.id < $0 } ?? true)
+            }
+            return Array(hits.sorted { $0.id > $1.id }.prefix(filter.limit))
+        }
+    }
+    func attempts(of run: RunID) async throws -> [AttemptRecord] { try read { $0.attempts.filter { $0.run == run } } }
+    func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] {
+        try read { Array($0.ranges.filter { job == nil || $0.job == job }.prefix(limit)) }
+    }
+    func counters() async throws -> [String: [String: Int64]] { try read { _ in ["candles": ["succeeded": 41, "failed": 1]] } }
+    func queueDepths(now: Instant) async throws -> [String: QueueDepth] {
+        try read { _ in ["mint": QueueDepth(waiting: 3, running: 0, dead: 1, oldestWaiting: Instant(seconds: 1_777_888_700))] }
+    }
+    func audit(limit: Int, job: String?) async throws -> [AuditRow] {
+        try read { Array($0.audit.filter { job == nil || $0.job == job }.prefix(limit)) }
+    }
+    func reloads(limit: Int) async throws -> [ReloadRow] { try read { Array($0.reloads.prefix(limit)) } }
+
+    func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { throw unused }
+    func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { throw unused }
+    func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun] { throw unused }
+    func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws { throw unused }
+    func refuseClaims(_ refusals: [(run: RunID, reason: NoRunReason)], owner: Owner, now: Instant) async throws { throw unused }
+    func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] { throw unused }
+    func renewLeases(owner: Owner, until: Instant) async throws { throw unused }
+    func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { throw unused }
+    func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { throw unused }
+    func drainInbox(knownJobs: Set<String>, limit: Int, now: Instant) async throws -> InboxResult { throw unused }
+    func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool { throw unused }
+    func retry(_ run: RunID, by: Actor, now: Instant) async throws -> RunRecord { throw unused }
+    func discardDead(_ run: RunID, by: Actor, now: Instant) async throws -> Bool { throw unused }
+    func jobStates() async throws -> [String: JobStateRow] { throw unused }
+    func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) async throws { throw unused }
+    func saveControl(job: String, _ control: ControlRow, by: Actor, action: String, now: Instant) async throws { throw unused }
+    func hostControl() async throws -> ControlRow { throw unused }
+    func saveHostControl(_ control: ControlRow, by: Actor, action: String, now: Instant) async throws { throw unused }
+    func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? { throw unused }
+    func acceptedLibraries() async throws -> [AcceptedLibrary] { throw unused }
+    func saveAcceptedLibrary(_ library: AcceptedLibrary) async throws { throw unused }
+    func saveReload(_ reload: ReloadRow) async throws { throw unused }
+    func saveWorkers(_ workers: [WorkerRow], host: String) async throws { throw unused }
+    func workers(host: String) async throws -> [WorkerRow] { throw unused }
+    func nextWaiting() async throws -> Instant? { throw unused }
+    func writeAudit(_ row: AuditRow) async throws { throw unused }
+    func prune(retention: [String: RetentionRule], limit: Int, now: Instant) async throws -> [(job: String, run: RunID)] {
+        throw unused
+    }
+    func close() async {}
+}

@@ -1,0 +1,503 @@
+import JobConfig
+import JobCore
+import JobStore
+import Testing
+
+@testable import JobHost
+
+/// What people and programs see, word for word, at a fixed instant and width.
+struct RenderTests {
+    private func shown(_ arguments: [String], columns: Int) async throws -> String {
+        try await withServer { _, socket, _ in
+            await speak(arguments + ["--no-color", "--socket", socket], columns: columns).out
+        }
+    }
+
+    @Test func statusTellsAllAt100Columns() async throws {
+        let text = try await shown(["status"], columns: 100)
+        #expect(
+            text == #"""
+            prod-1 · running · up 3h 12m · generation 4 · 1 worker · pid 4242
+            /etc/jobhost/jobs.toml
+
+               JOB              SCHEDULE       NEXT       LAST                         QUEUE              RECENT
+            ●  candles          every 1m       in 12s     succeeded 47s ago (1.2s)                        …✗rT!✓
+            ▶  margin-check     cron */10 * …  in 4s      running for 2s 25% accounts                     ✓✓
+            ✗  deposits-credit  every 10s      in 1m 30s  crashed 29s ago (1.2s)       3 waiting, 1 dead  !!
+            ○  mint             enqueued only  off        never ran
+
+            !  deposits-credit  breaker open: 5 failures in 60s, next try in 1m 24s. Close it:
+               jobhost breaker deposits-credit close
+            !  deposits-credit  run 39 crashed: exited by signal 11 (SIGSEGV). See: jobhost logs 39
+            !  deposits-credit  1 dead letter. See: jobhost dead list deposits-credit
+            !  mint  off: root (uid 0): wrong numbers. Switch it on: jobhost enable mint
+            
+            """#)
+    }
+
+    @Test func statusGivesUpColumnsAt60() async throws {
+        let text = try await shown(["status"], columns: 60)
+        #expect(
+            text == #"""
+            prod-1 · running · up 3h 12m · generation 4 · 1 worker · pid 4242
+            /etc/jobhost/jobs.toml
+
+               JOB              NEXT       LAST
+            ●  candles          in 12s     succeeded 47s ago (1.2s)
+            ▶  margin-check     in 4s      running for 2s 25% accounts
+            ✗  deposits-credit  in 1m 30s  crashed 29s ago (1.2s)
+            ○  mint             off        never ran
+
+            !  deposits-credit  breaker open: 5 failures in 60s, next
+               try in 1m 24s. Close it:
+               jobhost breaker deposits-credit close
+            !  deposits-credit  run 39 crashed: exited by signal 11
+               (SIGSEGV). See: jobhost logs 39
+            !  deposits-credit  1 dead letter. See:
+               jobhost dead list deposits-credit
+            !  mint  off: root (uid 0): wrong numbers. Switch it on:
+               jobhost enable mint
+            
+            """#)
+    }
+
+    @Test func aJobInDetail() async throws {
+        let text = try await shown(["show", "candles"], columns: 100)
+        #expect(
+            text == #"""
+            candles  market.roll
+            Rolls trades up into candles.
+            schedule  every 1m
+            next      2026-05-04 10:00:12Z  in 12s
+            enabled   yes
+            breaker   closed
+            last      run 41 succeeded 47s ago (1.2s)
+            recent    ✓·✓✗rT!✓
+            library   1a2b3c4d5e6f
+
+            ever
+              succeeded  41
+              failed     1
+
+            limits
+              timeout  30s
+              overlap  skip
+
+            settings
+              batch  200
+              rate   0.10
+              token  "***"
+
+            its runs: jobhost runs candles; its log: jobhost logs candles
+            
+            """#)
+    }
+
+    @Test func aDeadLetterInDetail() async throws {
+        let text = try await shown(["show", "39"], columns: 100)
+        #expect(
+            text == #"""
+            run 39 of deposits-credit  dead, crashed
+            exited by signal 11 (SIGSEGV)
+            trigger          schedule
+            due              2026-05-04 09:59:28Z  31s ago
+            started          2026-05-04 09:59:28Z  31s ago
+            finished         2026-05-04 09:59:30Z  29s ago
+            took             1.2s
+            attempt          4 of 4
+            items            12
+            cpu              850ms
+            idempotency key  deposits-credit@2026-05-04T09:59:28.800Z
+            library          1a2b3c4d5e6f
+            worker           pid 812
+            owner            prod-1
+
+            earlier attempts
+            1  timed out  1m 10s ago  30s  no result within 25s; killed 5s later
+
+            not run around it
+            55  skipped (breaker)  2026-05-04 09:50:00Z … 2026-05-04 09:59:00Z
+
+            its log: jobhost logs 39; again: jobhost dead retry 39; give up: jobhost dead discard 39
+            
+            """#)
+    }
+
+    @Test func runsAsATable() async throws {
+        let text = try await shown(["runs"], columns: 100)
+        #expect(
+            text == #"""
+            RUN  JOB              STATE          TRIGGER          DUE   TOOK  TRY  REASON
+             41  candles          succeeded      schedule     49s ago   1.2s  1/4
+             40  candles          nothing to do  schedule  1m 48s ago  0.3ms  1/4
+             39  deposits-credit  dead, crashed  schedule     31s ago   1.2s  4/4  exited by signal 11 (SIGSEGV)
+             38  mint             available      schedule      6s ago         1/4
+            
+            """#)
+    }
+
+    @Test func runsGiveUpColumnsAt60() async throws {
+        let text = try await shown(["runs"], columns: 60)
+        #expect(
+            text == #"""
+            RUN  JOB           STATE                 DUE   TOOK  REASON
+             41  candles       succeeded         49s ago   1.2s
+             40  candles       nothing to do  1m 48s ago  0.3ms
+             39  deposits-cr…  dead, crashed     31s ago   1.2s  exited by signa…
+             38  mint          available          6s ago
+            
+            """#)
+    }
+
+    @Test func aReloadsReportWraps() async throws {
+        let text = try await shown(["reload"], columns: 60)
+        #expect(
+            text == #"""
+            reloaded in part: generation 5 serves  120ms
+            !  jobs.toml:3:1: 'jitter' is longer than 'every'
+              ~ plugin changed  market           library 1a2b3c → 4d5e6f
+              ~ job changed     candles          schedule
+              + job added       fees
+              - job removed     old
+              ✗ job refused     deposits-credit  the library refused its
+                                                 settings: 'rate' must
+                                                 be positive
+              1 job kept
+            
+            """#)
+    }
+
+    @Test func aPlanSaysWhatItWouldDo() async throws {
+        let text = try await shown(["plan"], columns: 100)
+        #expect(
+            text == #"""
+            a reload would:  120ms
+            !  jobs.toml:3:1: 'jitter' is longer than 'every'
+              ~ change plugin  market           library 1a2b3c → 4d5e6f
+              ~ change job     candles          schedule
+              + add job        fees
+              - remove job     old
+              ✗ refuse job     deposits-credit  the library refused its settings: 'rate' must be positive
+              1 job kept
+            
+            """#)
+    }
+
+    @Test func pluginsShowTheirEntries() async {
+        let text = await speak(["plugin", "inspect", "libX.so"]).out
+        #expect(
+            text == #"""
+            market  2.1
+            Market data.
+            file    libX.so
+            sha256  ab12
+            abi     1
+
+            roll  Rolls trades up.
+              runs twice safely  yes (idempotent)
+              can be cancelled   yes
+              default schedule   every 1m
+              settings           batch integer (required), pair string
+            
+            """#)
+    }
+
+    @Test func jobsHaveOneShapeInJSON() async throws {
+        let text = try await withServer { _, socket, _ in await speak(["show", "candles", "--json", "--socket", socket]).out }
+        #expect(
+            text == #"""
+            {
+              "breaker": {
+                "failures": 0,
+                "reason": "",
+                "since": null,
+                "state": "closed",
+                "until": null
+              },
+              "control": {
+                "enabled": null,
+                "paused": false,
+                "reason": "",
+                "since": null
+              },
+              "counters": {
+                "failed": 1,
+                "succeeded": 41
+              },
+              "dead": 0,
+              "description": "Rolls trades up into candles.",
+              "disabled_reason": "",
+              "enabled": true,
+              "entry": "roll",
+              "labels": [],
+              "last": {
+                "attempt": 1,
+                "available_at": "2026-05-04T09:59:10.800Z",
+                "code": 0,
+                "cpu_us": 850000,
+                "created_at": "2026-05-04T09:59:10.800Z",
+                "duration_us": 1200000,
+                "epoch": "e1",
+                "fence": 941,
+                "finished_at": "2026-05-04T09:59:12.002Z",
+                "fire_time": "2026-05-04T09:59:10.800Z",
+                "generation": 4,
+                "id": 41,
+                "idempotency_key": "candles@2026-05-04T09:59:10.800Z",
+                "items": 12,
+                "job": "candles",
+                "lateness_us": 2000,
+                "library_hash": "1a2b3c4d5e6f70819293",
+                "max_attempts": 4,
+                "outcome": "succeeded",
+                "owner": "prod-1",
+                "payload": null,
+                "pid": 812,
+                "priority": 0,
+                "reason": "",
+                "retry_of": null,
+                "started_at": "2026-05-04T09:59:10.802Z",
+                "state": "succeeded",
+                "trigger": "schedule",
+                "unique_key": null
+              },
+              "library_hash": "1a2b3c4d5e6f70819293",
+              "limits": [
+                {
+                  "name": "timeout",
+                  "value": "30s"
+                },
+                {
+                  "name": "overlap",
+                  "value": "skip"
+                }
+              ],
+              "name": "candles",
+              "next_fire": "2026-05-04T10:00:12Z",
+              "plugin": "market",
+              "problems": [],
+              "recent_outcomes": [
+                "succeeded",
+                "nothing_to_do",
+                "succeeded",
+                "failed",
+                "retry",
+                "timed_out",
+                "crashed",
+                "succeeded"
+              ],
+              "running": [],
+              "schedule": "every 1m",
+              "settings": {
+                "batch": 200,
+                "rate": 0.10,
+                "token": "***"
+              },
+              "waiting": 0
+            }
+            
+            """#)
+    }
+
+    @Test func runsHaveOneShapeInJSON() async throws {
+        let text = try await withServer { _, socket, _ in await speak(["show", "39", "--json", "--socket", socket]).out }
+        #expect(
+            text == #"""
+            {
+              "attempts": [
+                {
+                  "attempt": 1,
+                  "code": 0,
+                  "duration_us": 30000000,
+                  "finished_at": "2026-05-04T09:58:50Z",
+                  "library_hash": "9f",
+                  "outcome": "timed_out",
+                  "pid": 800,
+                  "reason": "no result within 25s; killed 5s later",
+                  "started_at": "2026-05-04T09:58:20Z"
+                }
+              ],
+              "ranges": [
+                {
+                  "count": 55,
+                  "first": "2026-05-04T09:50:00Z",
+                  "job": "deposits-credit",
+                  "last": "2026-05-04T09:59:00Z",
+                  "reason": "breaker",
+                  "state": "skipped"
+                }
+              ],
+              "run": {
+                "attempt": 4,
+                "available_at": "2026-05-04T09:59:28.800Z",
+                "code": 0,
+                "cpu_us": 850000,
+                "created_at": "2026-05-04T09:59:28.800Z",
+                "duration_us": 1200000,
+                "epoch": "e1",
+                "fence": 939,
+                "finished_at": "2026-05-04T09:59:30.002Z",
+                "fire_time": "2026-05-04T09:59:28.800Z",
+                "generation": 4,
+                "id": 39,
+                "idempotency_key": "deposits-credit@2026-05-04T09:59:28.800Z",
+                "items": 12,
+                "job": "deposits-credit",
+                "lateness_us": 2000,
+                "library_hash": "1a2b3c4d5e6f70819293",
+                "max_attempts": 4,
+                "outcome": "crashed",
+                "owner": "prod-1",
+                "payload": null,
+                "pid": 812,
+                "priority": 0,
+                "reason": "exited by signal 11 (SIGSEGV)",
+                "retry_of": null,
+                "started_at": "2026-05-04T09:59:28.802Z",
+                "state": "discarded",
+                "trigger": "schedule",
+                "unique_key": null
+              }
+            }
+            
+            """#)
+    }
+
+    @Test func reportsHaveOneShapeInJSON() async throws {
+        let text = try await withServer { _, socket, _ in await speak(["plan", "--json", "--socket", socket]).out }
+        #expect(
+            text == #"""
+            {
+              "accepted": true,
+              "at": "2026-05-04T10:00:00Z",
+              "clean": false,
+              "duration_ms": 120,
+              "errors": [],
+              "generation": 5,
+              "jobs": [
+                {
+                  "change": "changed",
+                  "detail": "schedule",
+                  "name": "candles"
+                },
+                {
+                  "change": "added",
+                  "detail": "",
+                  "name": "fees"
+                },
+                {
+                  "change": "removed",
+                  "detail": "",
+                  "name": "old"
+                },
+                {
+                  "change": "kept",
+                  "detail": "",
+                  "name": "mint"
+                },
+                {
+                  "change": "refused",
+                  "detail": "the library refused its settings: 'rate' must be positive",
+                  "name": "deposits-credit"
+                }
+              ],
+              "plugins": [
+                {
+                  "change": "changed",
+                  "detail": "library 1a2b3c → 4d5e6f",
+                  "name": "market"
+                }
+              ],
+              "warnings": [
+                "jobs.toml:3:1: 'jitter' is longer than 'every'"
+              ]
+            }
+            
+            """#)
+    }
+
+    private let plain = Screen(width: 100, color: false, now: sampleNow)
+
+    @Test func aHostWithoutJobsSaysWhatToDo() {
+        let text = plain.text(StatusView(screen: plain).lines(API.Status(Samples.snapshot([]))))
+        #expect(text.hasSuffix("\n\nNo jobs yet. Add a table [jobs.NAME] to /etc/jobhost/jobs.toml, then: jobhost reload\n"))
+    }
+
+    @Test func emptyListsSayWhatToTry() async throws {
+        try await withServer({ $0.fakeStore.edit { $0 = .init() } }) { _, socket, _ in
+            let runs = await speak(["runs", "candles", "--socket", socket])
+            #expect(runs.out == "candles has not run yet. Run it now: jobhost trigger candles --wait\n")
+            let filtered = await speak(["runs", "--outcome", "failed", "--socket", socket])
+            #expect(filtered.out == "No such runs.\n")
+            let dead = await speak(["dead", "list", "--socket", socket])
+            #expect(dead.out == "No dead letters.\n")
+            let logs = await speak(["logs", "candles", "--socket", socket])
+            #expect(logs.code == 5)
+            #expect(logs.errors == "candles has not run yet\n  Run it now: jobhost trigger candles --wait\n")
+        }
+    }
+
+    @Test func pausesAndRefusedReloadsAreInTheHeader() {
+        var snapshot = Samples.snapshot([Samples.healthy])
+        snapshot.control = ControlRow(paused: true, reason: "exchange maintenance", since: sampleNow - .seconds(300))
+        snapshot.problems = ["the store does not answer since 40s; running work continues"]
+        var report = Samples.report
+        report.accepted = false
+        snapshot.lastReload = report
+        let lines = StatusView(screen: plain).lines(API.Status(snapshot)).map { $0.text(color: false) }
+        #expect(lines[2] == "‖  paused since 5m ago: exchange maintenance. Go on: jobhost resume")
+        #expect(lines[3] == "!  the store does not answer since 40s; running work continues")
+        #expect(lines[4] == "!  the last reload, now, was refused. See: jobhost plan")
+        #expect(lines[7].hasPrefix("‖  candles  every 1m  paused"))
+    }
+
+    @Test func colourIsOnAtTerminalsOnly() async throws {
+        try await withServer { _, socket, _ in
+            let arguments = ["runs", "-n", "1", "--socket", socket]
+            let colored = "\u{1B}[32msucceeded\u{1B}[0m"
+            let terminal = await speak(arguments, columns: 100)
+            #expect(terminal.out.contains(colored))
+            let piped = await speak(arguments)
+            #expect(!piped.out.contains("\u{1B}"))
+            for variables in [["NO_COLOR": "1"], ["TERM": "dumb"]] {
+                let plain = await speak(arguments, columns: 100, variables: variables)
+                #expect(!plain.out.contains("\u{1B}"))
+            }
+            let empty = await speak(arguments, columns: 100, variables: ["NO_COLOR": ""])
+            #expect(empty.out.contains(colored))
+            let told = await speak(arguments + ["--no-color"], columns: 100)
+            #expect(!told.out.contains("\u{1B}"))
+        }
+    }
+
+    /// A plugin's text must not steer the terminal.
+    @Test func controlSequencesOfPluginsAreMadeHarmless() {
+        let line = API.LogLine(
+            t: nil, level: "info", stream: "stderr", text: "a\u{1B}[2J\u{9B}b\u{202E}c\td\u{7F}", fields: .object(["k": "\u{1B}]0;x\u{07}"]))
+        let text = LogView(screen: plain).line(line).text(color: true)
+        #expect(text.replacing(/\u{1B}\[[0-9]+m/, with: "") == "info     stderr  a?[2J?b?c d?  k=?]0;x?")
+        #expect(harmless("naïve ✓ 株") == "naïve ✓ 株")
+    }
+
+    @Test func textIsMeasuredAndCutByColumns() {
+        #expect(Styled("株価").width == 4)
+        #expect(Styled("株価x").truncated(to: 4).text(color: false) == "株…")
+        #expect(Styled("abc").truncated(to: 3).text(color: false) == "abc")
+        #expect(Styled("abcd").lastColumns(3).text(color: false) == "…cd")
+        #expect((Styled("ab", .good) + Styled("cd", .bad)).truncated(to: 3).text(color: true) == "\u{1B}[32mab\u{1B}[0m\u{1B}[31m…\u{1B}[0m")
+    }
+
+    @Test(arguments: [
+        (0, "now"), (999_999, "now"), (1_000_000, "in 1s"), (-12_400_000, "12s ago"), (84_000_000, "in 1m 24s"),
+        (600_000_000, "in 10m"), (-3_600_000_000, "1h ago"), (-11_100_000_000, "3h 5m ago"), (187_200_000_000, "in 2d 4h"),
+        (Int64.max, "in 106751991d"), (Int64.min, "106751991d ago"),
+    ] as [(Int64, String)])
+    func relativeTimes(_ microseconds: Int64, _ text: String) {
+        #expect(TimeText.relative(Instant(microseconds: microseconds), now: .epoch) == text)
+    }
+
+    @Test(arguments: [
+        (0, "0.0ms"), (350, "0.3ms"), (35_000, "35ms"), (1_234_567, "1.2s"), (42_000_000, "42s"), (185_000_000, "3m 5s"),
+    ] as [(Int64, String)])
+    func durations(_ microseconds: Int64, _ text: String) { #expect(TimeText.took(microseconds) == text) }
+}
