@@ -47,15 +47,15 @@ struct CLISession: Sendable {
         try self.init(config: host.file.config, socket: host.socket, output: host.output)
     }
 
-    init(config: String?, socket: String? = nil, output: OutputOptions) throws {
+    init(config: String?, socket: String? = nil, output: OutputOptions? = nil) throws {
         guard let environment = CLIEnvironment.current else {
             throw CLIFailure(.failed, "commands run through JobHostCommand.main")
         }
         self.environment = environment
         self.config = config
         self.socket = socket
-        json = output.json
-        noColor = output.noColor
+        json = output?.json ?? false
+        noColor = output?.noColor ?? false
     }
 
     // MARK: Printing

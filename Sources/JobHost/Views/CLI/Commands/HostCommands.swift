@@ -12,10 +12,9 @@ struct RunHostCommand: AsyncParsableCommand {
             Example: jobhost run --config jobs.toml
             """)
     @OptionGroup var file: ConfigOption
-    @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let session = try CLISession(config: file.config, output: output)
+        let session = try CLISession(config: file.config)
         let code = await session.environment.operations.run(try session.configFile())
         throw ArgumentParser.ExitCode(code)
     }
