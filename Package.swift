@@ -84,7 +84,13 @@ let package = Package(
             name: "JobWorker",
             dependencies: ["CLinux", "JobABI", "JobCore"],
             swiftSettings: strict,
-            linkerSettings: [.unsafeFlags(["-static-stdlib"])]
+            linkerSettings: [
+                .unsafeFlags([
+                    "-static-stdlib", "-Xlinker", "--no-export-dynamic", "-Xlinker", "--exclude-libs=ALL",
+                    "-Xlinker", "--gc-sections",
+                ]),
+                .unsafeFlags(["-Xlinker", "--strip-all"], .when(configuration: .release)),
+            ]
         ),
 
         // What plugins are written with.
@@ -126,7 +132,7 @@ let package = Package(
         tests("CandlesTests", ["Candles", "ExchangeKit", "JobKit", "SQL"]),
         tests("MarginCheckTests", ["ExchangeKit", "JobKit", "MarginCheck", "SQL"]),
         // On the real binaries, which a test build makes too.
-        tests("EndToEnd", []),
+        tests("EndToEnd", ["CLinux"]),
         tests("ArenaTests", ["Arena", "Candles", "ExchangeKit", "JobKit", "SQL"]),
     ]
 )

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A real process: spawned, read, signalled, and waited for on a thread of its own.
 final class Child: Sendable {
@@ -24,22 +25,38 @@ final class Child: Sendable {
 
     struct SpawnFailure: Error { var path: String; var code: Int32 }
 
-    init(_ path: String, _ arguments: [String], environment: [String: String], folder: String) throws {
+    /// One spawn at a time: no child may inherit another one's pipe before it is marked.
+    private static let spawning = Mutex(())
+
+    convenience init(_ path: String, _ arguments: [String], environment: [String: String], folder: String) throws {
+        let spawned = try Self.spawning.withLock { _ in
+            try Self.spawn(path, arguments, environment: environment, folder: folder)
+        }
+        self.init(pid: spawned.pid, out: spawned.out, err: spawned.err)
+    }
+
+    private static func closedOnExec(_ ends: inout [Int32]) -> Bool {
+        pipe(&ends) == 0 && ends.allSatisfy { fcntl($0, F_SETFD, FD_CLOEXEC) == 0 }
+    }
+
+    private static func spawn(
+        _ path: String, _ arguments: [String], environment: [String: String], folder: String
+    ) throws -> (pid: pid_t, out: Int32, err: Int32) {
         var out: [Int32] = [0, 0]
         var err: [Int32] = [0, 0]
-        guard pipe2(&out, O_CLOEXEC) == 0, pipe2(&err, O_CLOEXEC) == 0 else { throw SpawnFailure(path: path, code: errno) }
+        guard closedOnExec(&out), closedOnExec(&err) else { throw SpawnFailure(path: path, code: errno) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, out[1], 1)
         posix_spawn_file_actions_adddup2(&actions, err[1], 2)
-        posix_spawn_file_actions_addchdir_np(&actions, folder)
-        var argv = ([path] + arguments).map { strdup($0) } + [nil]
+        // Swift's Glibc lacks the action that changes the folder; env(1) has it.
+        var argv = (["/usr/bin/env", "-C", folder, path] + arguments).map { strdup($0) } + [nil]
         var envp = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for pointer in argv + envp { free(pointer) } }
         var pid = pid_t()
-        let problem = posix_spawn(&pid, path, &actions, nil, &argv, &envp)
+        let problem = posix_spawn(&pid, "/usr/bin/env", &actions, nil, &argv, &envp)
         close(out[1])
         close(err[1])
         guard problem == 0 else {
@@ -47,9 +64,13 @@ final class Child: Sendable {
             close(err[0])
             throw SpawnFailure(path: path, code: problem)
         }
+        return (pid, out[0], err[0])
+    }
+
+    private init(pid: pid_t, out: Int32, err: Int32) {
         self.pid = pid
-        output = Lines(descriptor: out[0])
-        errors = Lines(descriptor: err[0])
+        output = Lines(descriptor: out)
+        errors = Lines(descriptor: err)
         let exit = Exit()
         self.exit = exit
         let child = pid

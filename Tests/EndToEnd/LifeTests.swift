@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Testing
 
@@ -9,124 +10,125 @@ import Testing
 
     @Test("SIGKILL of the host: its workers end by themselves; after the restart the run is lost and tried again")
     func killed() async throws {
-        let test = try TestHost()
-        try await test.plugin("p", PluginSource.waitsForCancel)
-        try test.config(config("manual = true\ntimeout = \"10m\"\nretry = { max_attempts = 3, initial = \"10ms\" }"))
-        let first = try await test.start()
-        try await test.jobhost("trigger", "j")
-        let worker = try await runningWorker(test)
-        first.signal(SIGKILL)
-        #expect(await first.exitCode() == -SIGKILL)
-        #expect(await ended(worker))
-        try await test.plugin("p", PluginSource.says("second life"))
-        let second = try await test.start()
-        try await second.logs("rescue: 1 runs of an earlier life were lost (1 will be tried again)")
-        try await second.logs("✓ j run 1", "second life")
-        await test.end(second)
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.waitsForCancel)
+            try test.config(config("schedule = \"none\"\ntimeout = \"10m\"\nretry = { max_attempts = 3, initial = \"10ms\" }"))
+            let first = try await test.start()
+            try await test.jobhost("trigger", "j")
+            let worker = try await runningWorker(test)
+            first.signal(SIGKILL)
+            #expect(await first.exitCode() == -SIGKILL)
+            #expect(await ended(worker))
+            try await test.plugin("p", PluginSource.says("second life"))
+            let second = try await test.start()
+            try await second.logs("rescue: 1 runs of an earlier life were lost (1 will be tried again)")
+            try await second.logs("✓ j run 1", "second life")
+        }
     }
 
     @Test("SIGTERM drains: the run finishes, nothing new starts, exit code 0")
     func drains() async throws {
-        let test = try TestHost()
-        try await test.plugin("p", PluginSource.entry("usleep(300000); context->summary(context, JOB_STR(\"finished\")); return JOB_SUCCEEDED;"))
-        try test.config(config("every = \"1s\""))
-        let host = try await test.start()
-        try await host.logs("✓ j")
-        host.signal(SIGTERM)
-        #expect(await host.exitCode() == 0)
-        #expect(host.errors.all.last?.contains("stopped") == true, "\(host.errors.all)")
-        await test.end()
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.entry("usleep(300000); context->summary(context, JOB_STR(\"finished\")); return JOB_SUCCEEDED;"))
+            try test.config(config("every = \"1s\""))
+            let host = try await test.start()
+            try await host.logs("✓ j")
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            #expect(host.errors.all.last?.contains("stopped") == true, "\(host.errors.all)")
+        }
     }
 
     @Test("A second SIGTERM kills what still runs")
     func killsOnSecond() async throws {
-        let test = try TestHost()
-        try await test.plugin("p", PluginSource.hangs)
-        try test.config("[defaults]\ntimeout = \"10m\"\n" + config("manual = true"))
-        let host = try await test.start()
-        try await test.jobhost("trigger", "j")
-        let worker = try await runningWorker(test)
-        host.signal(SIGTERM)
-        try await host.logs("stopping")
-        // Longer than what counts as one wish delivered twice.
-        try await test.jobhost("next", "--cron", "* * * * *")
-        host.signal(SIGINT)
-        #expect(await host.exitCode() == 0)
-        #expect(await ended(worker))
-        await test.end()
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.hangs)
+            try test.config("[defaults]\ntimeout = \"10m\"\n" + config("schedule = \"none\""))
+            let host = try await test.start()
+            try await test.jobhost("trigger", "j")
+            let worker = try await runningWorker(test)
+            host.signal(SIGTERM)
+            try await host.logs("stopping")
+            // Longer than what counts as one wish delivered twice.
+            try await test.jobhost("next", "--cron", "* * * * *")
+            host.signal(SIGINT)
+            #expect(await host.exitCode() == 0)
+            #expect(await ended(worker))
+        }
     }
 
     @Test("A second host on the same state folder says who holds it")
     func oneHost() async throws {
-        let test = try TestHost()
-        try await test.plugin("p", PluginSource.succeeds)
-        try test.config(config("every = \"1s\""))
-        let host = try await test.start()
-        let second = try await test.jobhost("run", "--config", "jobs.toml")
-        #expect(second.code == 6)
-        #expect(second.errors.contains("\(host.pid)"), "\(second.errors)")
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config("every = \"1s\""))
+            let host = try await test.start()
+            let second = try await test.jobhost("run", "--config", "jobs.toml")
+            #expect(second.code == 6)
+            #expect(second.errors.contains("\(host.pid)"), "\(second.errors)")
+        }
     }
 
     @Test("No host: a clear sentence and exit code 3")
     func noHost() async throws {
-        let test = try TestHost()
-        try await test.plugin("p", PluginSource.succeeds)
-        try test.config(config("every = \"1s\""))
-        let status = try await test.jobhost("status")
-        #expect(status.code == 3)
-        #expect(status.errors.contains("not running"), "\(status.errors)")
-        await test.end()
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config("every = \"1s\""))
+            let status = try await test.jobhost("status")
+            #expect(status.code == 3)
+            #expect(status.errors.contains("not running"), "\(status.errors)")
+        }
     }
 
     @Test("SIGUSR1 reopens the log file after it was renamed")
     func reopensLog() async throws {
-        let test = try TestHost()
-        try await test.plugin("p", PluginSource.succeeds)
-        try test.write(
-            "[host]\nname = \"test\"\nlog_file = \"host.log\"\n" + config("manual = true"), to: "jobs.toml")
-        let host = try Child(
-            TestHost.binaries + "/jobhost", ["run", "--config", "jobs.toml"], environment: TestHost.environment(), folder: test.folder)
-        while try await test.jobhost("status").code != 0 {}
-        rename(test.folder + "/host.log", test.folder + "/host.log.1")
-        host.signal(SIGUSR1)
-        while access(test.folder + "/host.log", F_OK) != 0 { _ = try await test.jobhost("status") }
-        let old = try await test.jobhost("trigger", "j", "--wait")
-        #expect(old.code == 0)
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.write(
+                "[host]\nname = \"test\"\nlog_file = \"host.log\"\n" + config("schedule = \"none\""), to: "jobs.toml")
+            let host = try test.launch()
+            while try await test.jobhost("status").code != 0 { try Task.checkCancellation() }
+            rename(test.folder + "/host.log", test.folder + "/host.log.1")
+            host.signal(SIGUSR1)
+            while access(test.folder + "/host.log", F_OK) != 0 {
+                try Task.checkCancellation()
+                _ = try await test.jobhost("status")
+            }
+            let old = try await test.jobhost("trigger", "j", "--wait")
+            #expect(old.code == 0)
+        }
     }
 
     @Test("systemd is told READY, RELOADING, STOPPING")
     func notifies() async throws {
-        let test = try TestHost()
-        try await test.plugin("p", PluginSource.succeeds)
-        try test.config(config("every = \"1s\""))
-        let socket = try NotifySocket(path: test.folder + "/notify")
-        let host = try await test.start(["NOTIFY_SOCKET": test.folder + "/notify", "WATCHDOG_USEC": "200000"])
-        #expect(await socket.messages.next { $0.contains("READY=1") } != nil)
-        #expect(await socket.messages.next { $0.contains("WATCHDOG=1") } != nil)
-        host.signal(SIGHUP)
-        #expect(await socket.messages.next { $0.contains("RELOADING=1") } != nil)
-        host.signal(SIGTERM)
-        #expect(await socket.messages.next { $0.contains("STOPPING=1") } != nil)
-        #expect(await host.exitCode() == 0)
-        socket.end()
-        await test.end()
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config("every = \"1s\""))
+            let socket = try NotifySocket(path: test.folder + "/notify")
+            let host = try await test.start(["NOTIFY_SOCKET": test.folder + "/notify", "WATCHDOG_USEC": "200000"])
+            #expect(await socket.messages.next { $0.contains("READY=1") } != nil)
+            #expect(await socket.messages.next { $0.contains("WATCHDOG=1") } != nil)
+            host.signal(SIGHUP)
+            #expect(await socket.messages.next { $0.contains("RELOADING=1") } != nil)
+            host.signal(SIGTERM)
+            #expect(await socket.messages.next { $0.contains("STOPPING=1") } != nil)
+            #expect(await host.exitCode() == 0)
+            socket.end()
+        }
     }
 
-    /// The pid of the one worker that executes a run.
+    /// The pid of the worker that executes the job's run.
     private func runningWorker(_ test: TestHost) async throws -> pid_t {
         while true {
-            let answer = try await test.jobhost("status", "--json")
-            let running = answer.output.split(separator: "{").first { $0.contains("\"state\":\"running\"") && $0.contains("\"pid\"") }
-            if let running, let range = running.firstRange(of: "\"pid\":"),
-                let pid = pid_t(running[range.upperBound...].prefix(while: \.isNumber)) { return pid }
+            let answer = try await test.jobhost("show", "j", "--json")
+            if let pid = answer.output.number(after: "pid"), pid > 0 { return pid_t(pid) }
+            try Task.checkCancellation()
         }
     }
 
     /// Waits for the end of a process that is no child of ours.
     private func ended(_ pid: pid_t) async -> Bool {
-        let handle = Int32(syscall(434, Int(pid), 0))
+        let handle = cl_pidfd_open(pid)
         guard handle >= 0 else { return errno == ESRCH }
         defer { close(handle) }
         var watched = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)

@@ -3,7 +3,7 @@ import Glibc
 /// A notify socket as systemd has one; each datagram's lines become lines.
 final class NotifySocket: Sendable {
     let messages: Lines
-    private let pipe: Int32
+    private let writeEnd: Int32
     private let socketDescriptor: Int32
 
     init(path: String) throws {
@@ -15,11 +15,11 @@ final class NotifySocket: Sendable {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
         }
         var ends: [Int32] = [0, 0]
-        guard descriptor >= 0, bound == 0, pipe2(&ends, O_CLOEXEC) == 0 else {
+        guard descriptor >= 0, bound == 0, Glibc.pipe(&ends) == 0 else {
             throw TestHost.Failure("cannot make a notify socket: \(errno)")
         }
         messages = Lines(descriptor: ends[0])
-        pipe = ends[1]
+        writeEnd = ends[1]
         socketDescriptor = descriptor
         let keep = Unmanaged.passRetained(self)
         var thread = pthread_t()
@@ -36,9 +36,9 @@ final class NotifySocket: Sendable {
             let count = recv(socketDescriptor, &buffer, buffer.count, 0)
             guard count > 0 else { break }
             let bytes = buffer[..<count] + [UInt8(ascii: "\n")]
-            _ = bytes.withUnsafeBytes { write(pipe, $0.baseAddress, $0.count) }
+            _ = bytes.withUnsafeBytes { write(writeEnd, $0.baseAddress, $0.count) }
         }
-        close(pipe)
+        close(writeEnd)
         close(socketDescriptor)
     }
 

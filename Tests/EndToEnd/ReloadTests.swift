@@ -15,44 +15,44 @@ import Testing
 
     @Test("A library renamed over the old one: the next run uses the new code, nothing else restarts")
     func libraryChanges() async throws {
-        let test = try TestHost()
-        try await test.plugin("good", PluginSource.says("old code"))
-        try await test.plugin("other", PluginSource.says("untouched"))
-        try test.config(base + "[plugins.other]\nlibrary = \"libother.so\"\n[jobs.other]\nplugin = \"other\"\nentry = \"run\"\nevery = \"1s\"\n")
-        let host = try await test.start()
-        try await host.logs("✓ tick", "old code")
-        try await host.logs("✓ other")
-        let before = try await worker(of: "other", test)
-        try await test.plugin("good", PluginSource.says("new code"))
-        let reload = try await test.jobhost("reload")
-        #expect(reload.code == 0, "\(reload.output) \(reload.errors)")
-        let at = try await host.logs("generation 2 serves")
-        try await host.logs("✓ tick", "new code", from: at)
-        try await host.logs("✓ other", from: at)
-        let after = try await worker(of: "other", test)
-        #expect(before == after)
-        #expect(!host.errors.all[at...].contains { $0.contains("old code") && $0.contains("✓ tick") })
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.says("old code"))
+            try await test.plugin("other", PluginSource.says("untouched"))
+            try test.config(base + "[plugins.other]\nlibrary = \"libother.so\"\n[jobs.other]\nplugin = \"other\"\nentry = \"run\"\nevery = \"1s\"\n")
+            let host = try await test.start()
+            try await host.logs("✓ tick", "old code")
+            try await host.logs("✓ other")
+            let before = try await worker(of: "other", test)
+            try await test.plugin("good", PluginSource.says("new code"))
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 0, "\(reload.output) \(reload.errors)")
+            let at = try await host.logs("generation 2 serves")
+            try await host.logs("✓ tick", "new code", from: at)
+            try await host.logs("✓ other", from: at)
+            let after = try await worker(of: "other", test)
+            #expect(before == after)
+            #expect(!host.errors.all[at...].contains { $0.contains("old code") && $0.contains("✓ tick") })
+        }
     }
 
     @Test("A plugin in C is dropped in beside a running host: kill -HUP, and it runs")
     func dropIn() async throws {
-        let test = try TestHost()
-        try await test.plugin("good", PluginSource.succeeds)
-        try test.config("include = [\"jobs.d/*.toml\"]\n" + base)
-        mkdir(test.folder + "/jobs.d", 0o755)
-        let host = try await test.start()
-        try await host.logs("✓ tick")
-        let before = try await worker(of: "good", test)
-        try await test.plugin("fresh", PluginSource.says("hello from C"))
-        try test.write(
-            "[plugins.fresh]\nlibrary = \"libfresh.so\"\n[jobs.fresh]\nplugin = \"fresh\"\nentry = \"run\"\nevery = \"1s\"\n",
-            to: "jobs.d/fresh.toml")
-        host.signal(SIGHUP)
-        try await host.logs("✓ fresh", "hello from C")
-        let after = try await worker(of: "good", test)
-        #expect(before == after)
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config("include = [\"jobs.d/*.toml\"]\n" + base)
+            mkdir(test.folder + "/jobs.d", 0o755)
+            let host = try await test.start()
+            try await host.logs("✓ tick")
+            let before = try await worker(of: "tick", test)
+            try await test.plugin("fresh", PluginSource.says("hello from C"))
+            try test.write(
+                "[plugins.fresh]\nlibrary = \"libfresh.so\"\n[jobs.fresh]\nplugin = \"fresh\"\nentry = \"run\"\nevery = \"1s\"\n",
+                to: "jobs.d/fresh.toml")
+            host.signal(SIGHUP)
+            try await host.logs("✓ fresh", "hello from C")
+            let after = try await worker(of: "tick", test)
+            #expect(before == after)
+        }
     }
 
     @Test(
@@ -63,44 +63,42 @@ import Testing
             ("[plugins.gone]\nlibrary = \"libgone.so\"\n[jobs.x]\nplugin = \"gone\"\nentry = \"run\"\n", "libgone.so"),
         ])
     func badConfig(addition: String, reason: String) async throws {
-        let test = try TestHost()
-        try await test.plugin("good", PluginSource.succeeds)
-        try test.config(base)
-        let host = try await test.start()
-        try test.config(base + addition)
-        host.signal(SIGHUP)
-        let refused = try await host.logs("reload refused: generation 1 goes on")
-        #expect(host.errors.all.contains { $0.contains(reason) }, "\(host.errors.all)")
-        try await host.logs("✓ tick", from: refused)
-        let reload = try await test.jobhost("reload")
-        #expect(reload.code == 4, "\(reload.output)")
-        try test.config(base)
-        #expect(try await test.jobhost("reload").code == 0)
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(base)
+            let host = try await test.start()
+            try test.config(base + addition)
+            host.signal(SIGHUP)
+            let refused = try await host.logs("reload refused: generation 1 goes on")
+            #expect(host.errors.all.contains { $0.contains(reason) }, "\(host.errors.all)")
+            try await host.logs("✓ tick", from: refused)
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4, "\(reload.output)")
+            try test.config(base)
+            #expect(try await test.jobhost("reload").code == 0)
+        }
     }
 
     @Test("A library that is no plugin keeps the old one serving; the others switch; the report names it")
     func badLibrary() async throws {
-        let test = try TestHost()
-        try await test.plugin("good", PluginSource.succeeds)
-        try test.config(base)
-        let host = try await test.start()
-        try await host.logs("✓ tick")
-        try test.write("this is no library", to: "plugins/libgood.so")
-        let reload = try await test.jobhost("reload")
-        #expect(reload.code == 4)
-        #expect(reload.output.contains("good"), "\(reload.output) \(reload.errors)")
-        let at = try await host.logs("plugin good refused")
-        try await host.logs("✓ tick", from: at)
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(base)
+            let host = try await test.start()
+            try await host.logs("✓ tick")
+            try test.write("this is no library", to: "plugins/libgood.so")
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4)
+            #expect(reload.output.contains("good"), "\(reload.output) \(reload.errors)")
+            let at = try await host.logs("plugin good refused")
+            try await host.logs("✓ tick", from: at)
+        }
     }
 
-    /// The pid of the plugin's worker.
-    private func worker(of plugin: String, _ test: TestHost) async throws -> String {
-        let answer = try await test.jobhost("status", "--json")
-        let workers = answer.output.split(separator: "{").filter { $0.contains("\"plugin\":\"\(plugin)\"") && $0.contains("\"pid\"") }
-        let text = try #require(workers.first.map(String.init), "\(answer.output)")
-        let pid = try #require(text.firstRange(of: "\"pid\":").map { text[$0.upperBound...].prefix { $0.isNumber } })
+    /// The process that executed the job's newest ended run.
+    private func worker(of job: String, _ test: TestHost) async throws -> String {
+        let answer = try await test.jobhost("runs", job, "--state", "succeeded", "--json")
+        let pid = try #require(answer.output.number(after: "pid"), "\(answer.output) \(answer.errors)")
         return String(pid)
     }
 }

@@ -13,130 +13,130 @@ import Testing
 
     @Test("A job runs by its schedule, and the ledger shows it")
     func runs() async throws {
-        let test = try TestHost()
-        try await test.plugin("good", PluginSource.succeeds)
-        try test.config(plugins("good") + job("tick", "good", "every = \"1s\""))
-        let host = try await test.start()
-        try await host.logs("✓ tick", "done")
-        let runs = try await test.jobhost("runs", "tick", "--json")
-        #expect(runs.code == 0)
-        #expect(runs.output.contains("\"outcome\"") && runs.output.contains("succeeded"))
-        let status = try await test.jobhost("status")
-        #expect(status.code == 0 && status.output.contains("tick"))
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(plugins("good") + job("tick", "good", "every = \"1s\""))
+            let host = try await test.start()
+            try await host.logs("✓ tick", "done")
+            let runs = try await test.jobhost("runs", "tick", "--json")
+            #expect(runs.code == 0)
+            #expect(runs.output.contains("\"outcome\"") && runs.output.contains("succeeded"))
+            let status = try await test.jobhost("status")
+            #expect(status.code == 0 && status.output.contains("tick"))
+        }
     }
 
     @Test("A run that ignores its timeout is killed, only that run; the next one starts in a fresh worker")
     func timesOut() async throws {
-        let test = try TestHost()
-        try await test.plugin("bad", PluginSource.hangs)
-        try await test.plugin("good", PluginSource.succeeds)
-        try test.config(
-            plugins("bad", "good") + job("stuck", "bad", "manual = true\ntimeout = \"200ms\"\nkill_grace = \"200ms\"")
-                + job("tick", "good", "every = \"1s\""))
-        let host = try await test.start()
-        let stuck = try await test.jobhost("trigger", "stuck", "--wait")
-        #expect(stuck.code == 13, "\(stuck.output) \(stuck.errors)")
-        let at = try await host.logs("stuck", "timed_out")
-        try await host.logs("✓ tick", from: at)
-        let again = try await test.jobhost("trigger", "stuck", "--wait")
-        #expect(again.code == 13)
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("bad", PluginSource.hangs)
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(
+                plugins("bad", "good") + job("stuck", "bad", "schedule = \"none\"\ntimeout = \"200ms\"\nkill_grace = \"200ms\"")
+                    + job("tick", "good", "every = \"1s\""))
+            let host = try await test.start()
+            let stuck = try await test.jobhost("trigger", "stuck", "--wait")
+            #expect(stuck.code == 13, "\(stuck.output) \(stuck.errors)")
+            let at = try await host.logs("stuck", "timed_out")
+            try await host.logs("✓ tick", from: at)
+            let again = try await test.jobhost("trigger", "stuck", "--wait")
+            #expect(again.code == 13)
+        }
     }
 
     @Test("A crash is recorded with its signal and the last words, and disturbs nothing else")
     func crashes() async throws {
-        let test = try TestHost()
-        try await test.plugin("bad", PluginSource.crashes)
-        try await test.plugin("good", PluginSource.succeeds)
-        try test.config(
-            plugins("bad", "good") + job("fall", "bad", "manual = true\nretry = { max_attempts = 1 }")
-                + job("tick", "good", "every = \"1s\""))
-        let host = try await test.start()
-        let fall = try await test.jobhost("trigger", "fall", "--wait")
-        #expect(fall.code == 14, "\(fall.output) \(fall.errors)")
-        #expect((fall.output + fall.errors).contains("SIGSEGV"))
-        let log = try await test.jobhost("logs", "fall")
-        #expect(log.output.contains("about to fall"))
-        let at = try await host.logs("✗ fall")
-        try await host.logs("✓ tick", from: at)
-        let dead = try await test.jobhost("dead", "list")
-        #expect(dead.output.contains("fall"))
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("bad", PluginSource.crashes)
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(
+                plugins("bad", "good") + job("fall", "bad", "schedule = \"none\"\nretry = { max_attempts = 1 }")
+                    + job("tick", "good", "every = \"1s\""))
+            let host = try await test.start()
+            let fall = try await test.jobhost("trigger", "fall", "--wait")
+            #expect(fall.code == 14, "\(fall.output) \(fall.errors)")
+            #expect((fall.output + fall.errors).contains("SIGSEGV"))
+            let log = try await test.jobhost("logs", "fall")
+            #expect(log.output.contains("about to fall"))
+            let at = try await host.logs("✗ fall")
+            try await host.logs("✓ tick", from: at)
+            let dead = try await test.jobhost("dead", "list")
+            #expect(dead.output.contains("fall"))
+        }
     }
 
     @Test("The breaker opens after its failures and can be closed by hand")
     func breaker() async throws {
-        let test = try TestHost()
-        try await test.plugin("bad", PluginSource.fails)
-        try test.config(
-            plugins("bad")
-                + job("broken", "bad", "every = \"1s\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 2, open_for = \"1h\" }"))
-        let host = try await test.start()
-        try await host.logs("broken", "breaker opened")
-        let shown = try await test.jobhost("show", "broken")
-        #expect(shown.output.contains("open"))
-        #expect(shown.output.contains("2 failures"))
-        let closed = try await test.jobhost("breaker", "broken", "reset", "--reason", "the account is there now")
-        #expect(closed.code == 0, "\(closed.errors)")
-        let at = try await host.logs("broken", "breaker reset")
-        try await host.logs("✗ broken", from: at)
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("bad", PluginSource.fails)
+            try test.config(
+                plugins("bad")
+                    + job("broken", "bad", "every = \"1s\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 2, open_for = \"1h\" }"))
+            let host = try await test.start()
+            try await host.logs("broken", "breaker opened")
+            let shown = try await test.jobhost("show", "broken")
+            #expect(shown.output.contains("open"))
+            #expect(shown.output.contains("2 failures"))
+            let closed = try await test.jobhost("breaker", "broken", "reset", "--reason", "the account is there now")
+            #expect(closed.code == 0, "\(closed.errors)")
+            let at = try await host.logs("broken", "breaker reset")
+            try await host.logs("✗ broken", from: at)
+        }
     }
 
     @Test("cancel: a run that honours it ends cancelled")
     func cancels() async throws {
-        let test = try TestHost()
-        try await test.plugin("slow", PluginSource.waitsForCancel)
-        try test.config(plugins("slow") + job("slow", "slow", "manual = true\ntimeout = \"10m\""))
-        let host = try await test.start()
-        try await test.jobhost("trigger", "slow")
-        let waiting = Task { try await test.jobhost("cancel", "1", "--reason", "not today") }
-        let cancelled = try await waiting.value
-        #expect(cancelled.code == 0, "\(cancelled.errors)")
-        try await host.logs("slow", "cancelled")
-        await test.end(host)
+        try await TestHost.with { test in
+            try await test.plugin("slow", PluginSource.waitsForCancel)
+            try test.config(plugins("slow") + job("slow", "slow", "schedule = \"none\"\ntimeout = \"10m\""))
+            let host = try await test.start()
+            try await test.jobhost("trigger", "slow")
+            let waiting = Task { try await test.jobhost("cancel", "1", "--reason", "not today") }
+            let cancelled = try await waiting.value
+            #expect(cancelled.code == 0, "\(cancelled.errors)")
+            try await host.logs("slow", "cancelled")
+        }
     }
 
     @Test("enqueue: payload, unique key, and a plain SQL insert from another program")
     func enqueues() async throws {
-        let test = try TestHost()
-        try await test.plugin(
-            "mint",
-            PluginSource.entry(
-                "context->summary(context, context->payload); return JOB_SUCCEEDED;"))
-        try test.config(plugins("mint") + job("mint", "mint", "manual = true"))
-        let host = try await test.start()
-        let first = try await test.jobhost("enqueue", "mint", "--payload", #"{"asset":7}"#, "--key", "sale-1", "--delay", "1h")
-        #expect(first.code == 0, "\(first.errors)")
-        let second = try await test.jobhost("enqueue", "mint", "--payload", #"{"asset":7}"#, "--key", "sale-1")
-        #expect(second.code == 0)
-        let waiting = try await test.jobhost("runs", "mint", "--json")
-        #expect(waiting.output.components("\"unique_key\"") == 1)
-        let bad = try await test.jobhost("enqueue", "mint", "--payload", "{nonsense")
-        #expect(bad.code == 2, "\(bad.output)")
+        try await TestHost.with { test in
+            try await test.plugin(
+                "mint",
+                PluginSource.entry(
+                    "context->summary(context, context->payload); return JOB_SUCCEEDED;"))
+            try test.config(plugins("mint") + job("mint", "mint", "schedule = \"none\""))
+            let host = try await test.start()
+            let first = try await test.jobhost("enqueue", "mint", "--payload", #"{"asset":7}"#, "--key", "sale-1", "--delay", "1h")
+            #expect(first.code == 0, "\(first.errors)")
+            let second = try await test.jobhost("enqueue", "mint", "--payload", #"{"asset":7}"#, "--key", "sale-1")
+            #expect(second.code == 0)
+            let waiting = try await test.jobhost("runs", "mint", "--json")
+            #expect(waiting.output.components("\"unique_key\"") == 1)
+            let bad = try await test.jobhost("enqueue", "mint", "--payload", "{nonsense")
+            #expect(bad.code == 2, "\(bad.output)")
 
-        try await insert(
-            "INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{\"asset\": 8}')", into: test.folder + "/var/jobhost.db")
-        try await host.logs("✓ mint", "{\"asset\": 8}")
-        await test.end(host)
+            try await insert(
+                "INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{\"asset\": 8}')", into: test.folder + "/var/jobhost.db")
+            try await host.logs("✓ mint", "{\"asset\": 8}")
+        }
     }
 
     @Test("exec: one run in the foreground without a host, the exit code by outcome")
     func executes() async throws {
-        let test = try TestHost()
-        try await test.plugin("good", PluginSource.succeeds)
-        try await test.plugin("bad", PluginSource.crashes)
-        try test.config(plugins("good", "bad") + job("tick", "good", "every = \"1s\"") + job("fall", "bad", "manual = true"))
-        let good = try await test.jobhost("exec", "tick")
-        #expect(good.code == 0, "\(good.output) \(good.errors)")
-        #expect((good.output + good.errors).contains("done"))
-        let bad = try await test.jobhost("exec", "fall")
-        #expect(bad.code == 14, "\(bad.output) \(bad.errors)")
-        let unknown = try await test.jobhost("exec", "tikc")
-        #expect(unknown.errors.contains("tick"))
-        #expect(unknown.code != 0)
-        await test.end()
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("bad", PluginSource.crashes)
+            try test.config(plugins("good", "bad") + job("tick", "good", "every = \"1s\"") + job("fall", "bad", "schedule = \"none\""))
+            let good = try await test.jobhost("exec", "tick")
+            #expect(good.code == 0, "\(good.output) \(good.errors)")
+            #expect((good.output + good.errors).contains("done"))
+            let bad = try await test.jobhost("exec", "fall")
+            #expect(bad.code == 14, "\(bad.output) \(bad.errors)")
+            let unknown = try await test.jobhost("exec", "tikc")
+            #expect(unknown.errors.contains("tick"))
+            #expect(unknown.code != 0)
+        }
     }
 
     private func insert(_ sql: String, into database: String) async throws {
@@ -149,6 +149,13 @@ import Testing
 }
 
 extension String {
+    /// The first whole number that JSON gives this name.
+    func number(after name: String) -> Int? {
+        guard let found = firstRange(of: "\"\(name)\"") else { return nil }
+        let rest = self[found.upperBound...].drop { $0 == ":" || $0 == " " }
+        return Int(rest.prefix { $0.isNumber })
+    }
+
     /// How often a text occurs.
     func components(_ part: String) -> Int {
         var count = 0

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import Testing
 
 /// A folder with a config, plugins compiled on the spot, and the real `jobhost` run in it.
@@ -8,7 +9,23 @@ final class TestHost: Sendable {
     static let binaries = binaryFolder()
     static let header = sourceFolder() + "/Sources/JobABI/include"
 
-    init() throws {
+    private let hosts = Mutex<[Child]>([])
+
+    /// Runs a test's body; whatever comes of it, every host is dead and the folder gone afterwards.
+    static func with(_ body: (TestHost) async throws -> Void) async throws {
+        let test = try TestHost()
+        let result: Result<Void, any Error>
+        do {
+            try await body(test)
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        await test.end()
+        try result.get()
+    }
+
+    private init() throws {
         var template = Array("/tmp/jobhost-e2e-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Failure("cannot make a folder: \(errno)") }
         folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
@@ -72,12 +89,19 @@ final class TestHost: Sendable {
 
     /// Starts the host and returns when it serves.
     func start(_ more: [String: String] = [:]) async throws -> Child {
-        let child = try Child(
-            Self.binaries + "/jobhost", ["run", "--config", "jobs.toml"],
-            environment: Self.environment(more), folder: folder)
+        let child = try launch(more)
         guard await child.errors.next(where: { $0.contains("serving ") }) != nil else {
             throw Failure("the host did not start:\n" + child.errors.all.joined(separator: "\n"))
         }
+        return child
+    }
+
+    /// Starts the host and does not wait.
+    func launch(_ more: [String: String] = [:]) throws -> Child {
+        let child = try Child(
+            Self.binaries + "/jobhost", ["run", "--config", "jobs.toml"],
+            environment: Self.environment(more), folder: folder)
+        hosts.withLock { $0.append(child) }
         return child
     }
 
@@ -100,8 +124,8 @@ final class TestHost: Sendable {
     }
 
     /// Kills what is left and removes the folder.
-    func end(_ hosts: Child...) async {
-        for host in hosts {
+    private func end() async {
+        for host in hosts.withLock({ $0 }) {
             host.signal(SIGKILL)
             _ = await host.exitCode()
         }
