@@ -113,6 +113,7 @@ public final class Exchange {
 
     /// All or nothing, with the write lock from the beginning: what `body` reads is what it
     /// changes. Database errors that may pass by themselves become transient failures.
+    @discardableResult
     public func write<Result>(_ body: () throws -> Result) throws -> Result {
         do {
             return try connection.transaction(.immediate, body)

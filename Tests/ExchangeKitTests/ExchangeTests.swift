@@ -1,0 +1,141 @@
+import Foundation
+import JobKit
+import SQL
+import Testing
+
+@testable import ExchangeKit
+
+@Suite struct ExchangeTests {
+    private func withFolder(_ body: (URL) throws -> Void) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "exchange-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try body(folder)
+    }
+    private func location(_ folder: URL, sql: [String: String] = [:]) -> ExchangeLocation {
+        ExchangeLocation(
+            database: "sqlite:" + folder.appending(path: "x.db").path, lockTimeout: .milliseconds(20), sql: sql)
+    }
+
+    @Test func openingMakesNothing() throws {
+        try withFolder { folder in
+            let refusal = #expect(throws: JobFailure.self) { try Exchange.open(location(folder), statements: StatementSet([:])) }
+            #expect(refusal?.kind == .transient)
+            #expect(refusal?.text.hasPrefix("cannot open the exchange database ") == true)
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "x.db").path))
+        }
+    }
+
+    @Test func aDatabaseOfSomethingElseIsRefused() throws {
+        try withFolder { folder in
+            let connection = try SQLiteConnection(path: folder.appending(path: "x.db").path)
+            try connection.execute("CREATE TABLE t (a)")
+            let refusal = #expect(throws: JobFailure.self) { try Exchange.open(location(folder), statements: StatementSet([:])) }
+            #expect(refusal?.kind == .permanent)
+            #expect(refusal?.text.contains("has no exchange schema") == true)
+            try connection.execute("PRAGMA user_version = 99")
+            let newer = #expect(throws: JobFailure.self) { try Exchange.open(location(folder), statements: StatementSet([:])) }
+            #expect(newer?.text.hasSuffix("has version 99 of the exchange schema, this plugin knows 1") == true)
+        }
+    }
+
+    @Test func aFileThatIsNoDatabaseIsRefused() throws {
+        try withFolder { folder in
+            try String(repeating: "not a database ", count: 100)
+                .write(to: folder.appending(path: "x.db"), atomically: true, encoding: .utf8)
+            let refusal = #expect(throws: JobFailure.self) { try Exchange.open(location(folder), statements: StatementSet([:])) }
+            #expect(refusal?.kind == .permanent)
+        }
+    }
+
+    @Test func aSimulationIsMadeOnceAndStaysOne() throws {
+        try withFolder { folder in
+            let first = try Exchange.openSimulation(location(folder), statements: StatementSet([:]), at: 5)
+            #expect(first.created)
+            #expect(try first.exchange.purpose() == .simulation)
+            first.exchange.close()
+            let second = try Exchange.openSimulation(location(folder), statements: StatementSet([:]), at: 6)
+            #expect(!second.created)
+            second.exchange.close()
+        }
+    }
+
+    @Test func aLockedDatabaseIsTriedAgainLater() throws {
+        try withFolder { folder in
+            let (exchange, _) = try Exchange.openSimulation(location(folder), statements: StatementSet([:]), at: 0)
+            let other = try SQLiteConnection(path: exchange.place)
+            try other.transaction(.immediate) {
+                let refusal = #expect(throws: JobFailure.self) { try exchange.write {} }
+                #expect(refusal?.kind == .transient)
+                #expect(refusal?.text == "the exchange database \(exchange.place) is locked by another program")
+            }
+            exchange.close()
+        }
+    }
+
+    @Test func aFailedTransactionLeavesNothing() throws {
+        struct Stop: Error {}
+        let exchange = try emptyExchange()
+        #expect(throws: Stop.self) {
+            try exchange.write {
+                try exchange.putCheckpoint("x", 5, at: 0)
+                throw Stop()
+            }
+        }
+        #expect(try exchange.checkpoint("x") == nil)
+    }
+
+    @Test func checkpointsAndEvents() throws {
+        let exchange = try emptyExchange()
+        try exchange.putCheckpoint("x", 5, note: "five", at: 0)
+        try exchange.putCheckpoint("x", 6, at: 0)
+        let mark = try #require(try exchange.checkpoint("x"))
+        #expect((mark.position, mark.note) == (6, ""))
+        #expect(try exchange.emit("Happened", key: "k", JSONObject([("n", 1)]), at: 0))
+        #expect(try !exchange.emit("Happened", key: "k", JSONObject(), at: 0))
+        #expect(try exchange.connection.rows("SELECT payload FROM outbox_events", []) { try $0.text(0) } == [#"{"n":1}"#])
+    }
+
+    @Test func everyStatementCompiles() throws {
+        try emptyExchange().prepareAll()
+    }
+
+    @Test func aStatementOfOnesOwn() throws {
+        try withFolder { folder in
+            try Exchange.openSimulation(location(folder), statements: StatementSet([:]), at: 0).exchange.close()
+            let own = location(folder, sql: ["checkpoint": "SELECT 42, 'mine'"])
+            let exchange = try Exchange.open(own, statements: StatementSet([:]))
+            #expect(try exchange.checkpoint("whatever")?.position == 42)
+            exchange.close()
+            let wrong = try Exchange.open(location(folder, sql: ["checkpoint": "SELEC 42"]), statements: StatementSet([:]))
+            let refusal = #expect(throws: JobFailure.self) { try wrong.prepareAll() }
+            #expect(refusal?.kind == .badSettings)
+            #expect(refusal?.text == #"sql.checkpoint: near "SELEC": syntax error"#)
+            let missing = #expect(throws: JobFailure.self) {
+                try Exchange.open(location(folder, sql: ["checkpoint": "file:/nowhere.sql"]), statements: StatementSet([:]))
+            }
+            #expect(missing?.text == "sql.checkpoint: cannot read the file /nowhere.sql")
+        }
+    }
+
+    @Test func amountsAreReadFromTextAndIntegersNotFromFloats() throws {
+        let exchange = try emptyExchange()
+        func read(_ sql: String) throws -> Amount? { try exchange.connection.first("SELECT " + sql + " AS price", []) { try $0.amount(0) } }
+        #expect(try read("'0.1'") == Amount(parsing: "0.1"))
+        #expect(try read("7") == Amount(7))
+        #expect(throws: (any Error).self) { try read("0.1") }
+        #expect(throws: (any Error).self) { try read("NULL") }
+        #expect(throws: JobFailure.permanent("column price: 'x' is not a decimal number")) { try read("'x'") }
+    }
+
+    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
+        let folder = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Sources/ExchangeKit/sql/sqlite")
+        var found: [String: String] = [:]
+        for file in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil) {
+            let text = try String(contentsOf: file, encoding: .utf8)
+            found[file.deletingPathExtension().lastPathComponent] = text.trimmingCharacters(in: .newlines)
+        }
+        #expect(found == StatementSet.exchange.texts, "run scripts/embed-sql")
+    }
+}

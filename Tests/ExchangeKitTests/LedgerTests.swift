@@ -1,0 +1,109 @@
+import SQL
+import Testing
+
+@testable import ExchangeKit
+
+@Suite struct LedgerTests {
+    /// Alice with 100 USD, paid in from outside.
+    private func books() throws -> (exchange: Exchange, ledger: Ledger, alice: Int64, outside: Int64) {
+        let exchange = try emptyExchange()
+        let ledger = Ledger(exchange)
+        let alice = try ledger.wallet(owner: "user:alice", currency: "USD")
+        let outside = try ledger.wallet(owner: "platform:external", currency: "USD", mayBeNegative: true)
+        try exchange.write {
+            try ledger.post(
+                cause: "deposit:1", kind: "deposit",
+                [.init(alice, .available, Amount(100)), .init(outside, .available, Amount(-100))], at: 0)
+        }
+        return (exchange, ledger, alice, outside)
+    }
+
+    @Test func aWalletIsTheSumOfItsEntries() throws {
+        let (exchange, ledger, alice, _) = try books()
+        try exchange.write {
+            try ledger.post(
+                cause: "order:1:lock", kind: "order",
+                [.init(alice, .available, Amount(-30)), .init(alice, .locked, Amount(30))], at: 0)
+        }
+        let wallet = try #require(try ledger.wallet(alice))
+        #expect((wallet.available, wallet.locked) == (Amount(70), Amount(30)))
+        #expect(try ledger.differences() == [])
+    }
+
+    @Test func aCauseMovesMoneyOnce() throws {
+        let (exchange, ledger, alice, outside) = try books()
+        let again = try exchange.write {
+            try ledger.post(
+                cause: "deposit:1", kind: "deposit",
+                [.init(alice, .available, Amount(100)), .init(outside, .available, Amount(-100))], at: 0)
+        }
+        #expect(!again)
+        #expect(try ledger.wallet(alice)?.available == Amount(100))
+    }
+
+    @Test func entriesThatDoNotAddUpAreRolledBack() throws {
+        let (exchange, ledger, alice, outside) = try books()
+        #expect(throws: LedgerError.unbalanced(cause: "x", currency: "USD", by: Amount(1))) {
+            try exchange.write {
+                try ledger.post(
+                    cause: "x", kind: "test", [.init(alice, .available, Amount(5)), .init(outside, .available, Amount(-4))], at: 0)
+            }
+        }
+        #expect(try ledger.wallet(alice)?.available == Amount(100))
+        #expect(try ledger.differences() == [])
+    }
+
+    @Test func currenciesAddUpEachForItself() throws {
+        let (exchange, ledger, alice, _) = try books()
+        let euros = try ledger.wallet(owner: "user:alice", currency: "EUR")
+        #expect(throws: LedgerError.unbalanced(cause: "x", currency: "EUR", by: Amount(50))) {
+            try exchange.write {
+                try ledger.post(
+                    cause: "x", kind: "test", [.init(alice, .available, Amount(-50)), .init(euros, .available, Amount(50))], at: 0)
+            }
+        }
+    }
+
+    @Test func aWalletDoesNotGoBelowZeroUnlessItMayOrOwes() throws {
+        let (exchange, ledger, alice, outside) = try books()
+        func pay(_ cause: String, isOwed: Bool) throws {
+            try exchange.write {
+                try ledger.post(
+                    cause: cause, kind: "test",
+                    [.init(alice, .available, Amount(-101), isOwed: isOwed), .init(outside, .available, Amount(101))], at: 0)
+            }
+        }
+        #expect(throws: LedgerError.insufficient(wallet: alice, cause: "a")) { try pay("a", isOwed: false) }
+        try pay("b", isOwed: true)
+        #expect(try ledger.wallet(alice)?.available == Amount(-1))
+        #expect(try ledger.differences() == [])
+    }
+
+    @Test func lockedMoneyIsNeverNegative() throws {
+        let (exchange, ledger, alice, _) = try books()
+        #expect(throws: LedgerError.insufficient(wallet: alice, cause: "x")) {
+            try exchange.write {
+                try ledger.post(
+                    cause: "x", kind: "test", [.init(alice, .available, Amount(1)), .init(alice, .locked, Amount(-1))], at: 0)
+            }
+        }
+    }
+
+    @Test func whatSomebodyChangedByHandIsFound() throws {
+        let (exchange, ledger, alice, _) = try books()
+        try exchange.connection.run("UPDATE wallets SET available = '100.5' WHERE id = ?", [.int(alice)])
+        try exchange.connection.run("UPDATE ledger_entries SET amount = '-99' WHERE amount = '-100'")
+        #expect(try ledger.differences() == [
+            "wallet 1 (user:alice, USD): available is 100.5, its entries say 100",
+            "wallet 2 (platform:external, USD): available is -100, its entries say -99",
+            "cause deposit:1: its entries in USD add up to 1, not to zero",
+        ])
+    }
+
+    @Test func aWalletThatIsNotThere() throws {
+        let (exchange, ledger, _, _) = try books()
+        #expect(throws: LedgerError.noWallet(99)) {
+            try exchange.write { try ledger.post(cause: "x", kind: "test", [.init(99, .available, .zero)], at: 0) }
+        }
+    }
+}
