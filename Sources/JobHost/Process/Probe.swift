@@ -54,9 +54,14 @@ final class Probe {
     private func rearm() {
         if let timer { loop.cancel(timer) }
         timer = loop.timer(after: spec.startTimeout) { [self] in
-            let what = descriptor == nil ? "not loaded" : "no answer about the settings of '\(questions[answers.count].entry)'"
+            let what = asked.map { "no answer about the settings of '\($0.entry)'" } ?? "not loaded"
             decide(.refused(words("\(what) within \(brief(spec.startTimeout))")))
         }
+    }
+
+    /// The question that waits for its answer.
+    private var asked: SettingsQuestion? {
+        descriptor != nil && answers.count < questions.count ? questions[answers.count] : nil
     }
 
     private func received(_ frame: WorkerFrame) {
@@ -68,7 +73,7 @@ final class Probe {
             askNext()
         case .refused(_, let message): decide(.refused(message))
         case .validated(let request, let error):
-            guard descriptor != nil, request == UInt32(answers.count) else { return decide(.refused("it answered what was not asked")) }
+            guard asked != nil, request == UInt32(clamping: answers.count) else { return decide(.refused("it answered what was not asked")) }
             answers.append(error)
             askNext()
         case .started, .log, .progress, .metric, .enqueue, .result, .returned: break
@@ -76,13 +81,12 @@ final class Probe {
     }
 
     private func askNext() {
-        rearm()
-        guard answers.count < questions.count else {
+        guard let question = asked else {
             if let descriptor { decide(.loaded(descriptor, answers: answers)) }
             return
         }
-        let question = questions[answers.count]
-        send(.validate(requestID: UInt32(answers.count), entry: question.entry, settings: question.settings))
+        rearm()
+        send(.validate(requestID: UInt32(clamping: answers.count), entry: question.entry, settings: question.settings))
     }
 
     /// The worker is not needed any more: nothing it does in its end changes the verdict.
@@ -94,7 +98,7 @@ final class Probe {
 
     private func exited(_ status: ChildExit) {
         if verdict == nil {
-            let when = descriptor == nil ? "while the library was loaded" : "while it looked at the settings of '\(questions[answers.count].entry)'"
+            let when = asked.map { "while it looked at the settings of '\($0.entry)'" } ?? "while the library was loaded"
             verdict = .refused(words("\(status.sentence) \(when)"))
         }
         complete()

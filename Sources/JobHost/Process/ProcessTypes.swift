@@ -229,6 +229,8 @@ public protocol WorkerRoom: AnyObject {
     /// new workers while the old ones finish their run within `drain` and go; pools that are not
     /// listed drain likewise.
     func configure(pools: [PoolSpec], drain: Duration)
+    /// The host's cap on workers, from the next start on.
+    func setMaxWorkers(_ count: Int)
     /// Runs that could start at once: free or startable workers, minus queued requests.
     func freeSlots(pool: String) -> Int
     /// Executes; a request for which no worker is free waits in the pool's own queue, in order.

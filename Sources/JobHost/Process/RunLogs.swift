@@ -34,6 +34,8 @@ public final class RunLogs: Sendable {
         var between: [String: Between] = [:]
     }
 
+    /// A run of very many attempts (a snoozed one): its file is put aside once, at this size.
+    static let rotateAt = 2 << 20
     /// A worker's output between runs: rotated once at this size.
     static let betweenLimit = 1 << 20
 
@@ -64,7 +66,12 @@ public final class RunLogs: Sendable {
         let bytes = line.json()
         let schedule = state.withLock { state in
             if state.open[run] == nil {
-                let existing = Self.size(of: path(job: job, run: run))
+                let path = path(job: job, run: run)
+                var existing = Self.size(of: path)
+                if existing >= Self.rotateAt {
+                    existing = 0
+                    writer.post { rename(path, path + ".1") }
+                }
                 state.open[run] = Open(job: job, budget: LogBudget(existing: existing))
             }
             // Taken out while it is changed, so that its buffers are not copied.
@@ -108,7 +115,10 @@ public final class RunLogs: Sendable {
 
     public func remove(job: String, run: RunID) {
         let path = path(job: job, run: run)
-        writer.post { unlink(path) }
+        writer.post {
+            unlink(path)
+            unlink(path + ".1")
+        }
     }
 
     // MARK: Reading

@@ -115,6 +115,7 @@ import Testing
     @Test func orphansOfACrashedWorkerAreKilledAndReaped() async throws {
         let stage = try await Stage()
         await stage.configure([await stage.pool()])
+        await stage.claimReportedPids()
         await stage.start(1, "orphan")
         let pid = try await distantPid(stage)
         #expect(try await stage.end(of: 1).outcome == .crashed)
@@ -322,6 +323,19 @@ import Testing
         for pid in pids { #expect(ProcFS.stat(pid) == nil) }
         let own = Set(ProcFS.numericEntries("/proc/self/fd").map { link("/proc/self/fd/\($0)") })
         #expect(own.isDisjoint(with: pipes))
+        await stage.close()
+    }
+
+    @Test func aSecondStopWithAShorterGraceHastensTheFirst() async throws {
+        let stage = try await Stage()
+        await stage.configure([await stage.pool()])
+        await stage.start(1, "hang", timeout: nil)
+        let pid = await stage.started(1)
+        async let patient: Void = stage.stop(grace: .seconds(600))
+        await stage.stop(grace: .milliseconds(20))
+        await patient
+        #expect(ProcFS.stat(pid) == nil)
+        #expect(try await stage.end(of: 1).outcome == .cancelled)
         await stage.close()
     }
 

@@ -111,6 +111,19 @@ import Testing
         #expect(log.contains("attempt 1") && log.contains("attempt 2"))
     }
 
+    @Test func aRunOfVeryManyAttemptsDoesNotFillTheDisk() throws {
+        let folder = TemporaryFolder()
+        try #require(mkdir(folder.path + "/logs", 0o755) == 0 && mkdir(folder.path + "/logs/a", 0o755) == 0)
+        try write([UInt8](repeating: 0x0a, count: RunLogs.rotateAt), to: folder.path + "/logs/a/7.log")
+        let logs = try RunLogs(stateDir: folder.path)
+        logs.append(run: RunID(7), job: "a", line("attempt 1000"))
+        logs.close(run: RunID(7))
+        logs.shutdown()
+        #expect(text(logs, job: "a", run: 7).hasSuffix(#""text":"attempt 1000"}"# + "\n"))
+        #expect(text(logs, job: "a", run: 7).utf8.count < 200)
+        #expect(access(folder.path + "/logs/a/7.log.1", R_OK) == 0)
+    }
+
     @Test func noRunNoFile() throws {
         let folder = TemporaryFolder()
         let logs = try RunLogs(stateDir: folder.path)

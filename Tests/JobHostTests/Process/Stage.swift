@@ -14,6 +14,7 @@ actor Stage {
     nonisolated let library: LibraryCopy
     /// Orphans that the room may take for its own.
     nonisolated let claimed = Claimed()
+    private var claims = false
     private var room: ProcessRoom?
     private(set) var events: [ProcessEvent] = []
     private var waiting: [(matches: (ProcessEvent) -> Bool, continuation: CheckedContinuation<ProcessEvent, Never>)] = []
@@ -66,12 +67,15 @@ actor Stage {
     }
 
     private func heard(_ event: ProcessEvent) {
-        if case .progress(_, let done, _, _) = event, done > 4 { claimed.insert(Int32(done)) }
+        if claims, case .progress(_, let done, _, _) = event { claimed.insert(Int32(clamping: done)) }
         events.append(event)
         for index in waiting.indices.reversed() where waiting[index].matches(event) {
             waiting.remove(at: index).continuation.resume(returning: event)
         }
     }
+
+    /// Pids that runs report as their progress may be taken for orphans.
+    func claimReportedPids() { claims = true }
 
     /// The first event, past or to come, that matches.
     func event(_ matches: @escaping @Sendable (ProcessEvent) -> Bool) async -> ProcessEvent {
@@ -155,9 +159,10 @@ actor Stage {
     }
 
     /// Ends everything; the stage is of no use any more.
-    func close() async {
+    nonisolated func close() async {
         await settle()
         loop.stop()
+        loop.join()
     }
 }
 
