@@ -170,6 +170,23 @@ struct CLICommandTests {
         }
     }
 
+    @Test func aJobsLogIsThatOfItsNewestStartedRun() async throws {
+        try await withServer { host, socket, _ in
+            // Claimed ahead of its fire time, and not started: it has no log.
+            host.fakeStore.edit { $0.runs.append(Samples.record(60, state: .running, outcome: nil, ago: -2)) }
+            for (run, job) in [(41, "candles"), (42, "margin-check")] as [(Int64, String)] {
+                host.runLogs.append(run: RunID(run), job: job, LogLine(at: sampleNow, level: .info, stream: .log, text: "of \(run)"))
+                host.runLogs.close(run: RunID(run))
+            }
+            host.fakeStore.edit { $0.runs.append(Samples.record(42, job: "margin-check", state: .running, outcome: nil)) }
+            host.close()
+            let ended = await speak(["logs", "candles", "--socket", socket])
+            #expect(ended.out == "10:00:00.000  info     of 41\n")
+            let running = await speak(["logs", "margin-check", "--socket", socket])
+            #expect(running.out == "10:00:00.000  info     of 42\n")
+        }
+    }
+
     @Test func watchingRedrawsInPlaceAndSurvivesTheHostsAbsence() async throws {
         let shown = try await withServer { _, socket, _ in
             await speak(["status", "--watch", "--socket", socket, "--no-color"], columns: 100, clock: ManualCLIClock(naps: 2)).out

@@ -98,7 +98,7 @@ struct CLIParsingTests {
             (" now ", "2026-05-04T10:00:00Z"), ("noon", nil), ("", nil), ("ago", nil), ("2026-13-01", nil), ("5m", nil),
         ]
         for (text, instant) in cases {
-            #expect(TimeArgument.instant(text, now: sampleNow)?.rfc3339 == instant, "\(text)")
+            #expect(TimeArgument.instant(text, now: sampleNow + .milliseconds(345))?.rfc3339 == instant, "\(text)")
         }
     }
 

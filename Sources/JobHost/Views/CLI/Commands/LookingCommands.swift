@@ -193,12 +193,23 @@ struct LogsCommand: AsyncParsableCommand {
 
     private func number(_ client: APIClient) async throws -> Int64 {
         if let run = Int64(runOrJob) { return run }
-        let query = [("job", runOrJob), ("state", "running,retryable,succeeded,cancelled,discarded"), ("limit", "1")]
+        // A run may be claimed for a fire time that is still to come: then it has no log yet.
+        if let job = try await job(client), let running = job.running.last(where: { $0.startedAt != nil }) { return running.run }
+        let query = [("job", runOrJob), ("state", "retryable,succeeded,cancelled,discarded"), ("limit", "1")]
         let (page, _) = try await client.get("/runs", query: query, as: API.Runs.self)
         guard let newest = page.runs.first else {
             throw CLIFailure(.notFound, "\(runOrJob) has not run yet", hint: "Run it now: jobhost trigger \(runOrJob) --wait")
         }
         return newest.id
+    }
+
+    /// nil: removed from the config; its history may still be there.
+    private func job(_ client: APIClient) async throws -> API.Job? {
+        do {
+            return try await client.get("/jobs/\(percentEncoded(runOrJob))", as: API.Job.self).0
+        } catch let failure as CLIFailure where failure.code == .notFound {
+            return nil
+        }
     }
 
     private func show(_ lines: [API.LogLine], _ session: CLISession) throws {

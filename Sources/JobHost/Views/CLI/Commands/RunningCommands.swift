@@ -68,7 +68,7 @@ struct RunWaiter {
 
     private func summary(_ run: API.Run) -> Styled {
         let took = run.durationUs.map { " in \(TimeText.took($0))" } ?? ""
-        let items = run.items > 0 ? ", \(run.items) items" : ""
+        let items = run.items > 0 ? ", \(counted(run.items, "item"))" : ""
         let tries = run.attempt > 1 ? ", attempt \(run.attempt)" : ""
         let why = run.reason.isEmpty ? "" : ": \(run.reason)"
         return Styled("run \(run.id) of \(run.job) ") + stateText(run) + Styled(took + items + tries + why)
@@ -207,7 +207,7 @@ struct ExecCommand: AsyncParsableCommand {
     }
 
     private func summary(_ end: API.Execution) -> Styled {
-        let items = end.items > 0 ? ", \(end.items) items" : ""
+        let items = end.items > 0 ? ", \(counted(end.items, "item"))" : ""
         let code = end.code != 0 ? ", code \(end.code)" : ""
         let why = end.reason.isEmpty ? "" : ": \(end.reason)"
         return Styled("\(end.job) ") + Styled(end.outcome.words, end.outcome.tone)

@@ -28,9 +28,9 @@ struct ReportView {
             let count = report.jobs.filter { $0.change != .kept }.count + report.plugins.filter { $0.change != .kept }.count
             return Styled(count == 0 ? "a reload would change nothing" : "a reload would:", isPartial ? .warn : .good) + time
         case .check:
-            if !report.accepted { return Styled("the config has \(counted(Int64(report.errors.count), "error"))", .bad) + time }
+            if !report.accepted { return Styled("the config has \(counted(report.errors.count, "error"))", .bad) + time }
             return Styled(isPartial ? "the config is valid, but not all of it would serve" : "the config is valid", isPartial ? .warn : .good)
-                + Styled(": \(counted(Int64(report.jobs.count), "job")), \(counted(Int64(report.plugins.count), "plugin"))") + time
+                + Styled(": \(counted(report.jobs.count, "job")), \(counted(report.plugins.count, "plugin"))") + time
         }
     }
 
@@ -51,7 +51,7 @@ struct ReportView {
     private func kept(_ report: API.Report) -> [Styled] {
         guard kind != .check else { return [] }
         let jobs = report.jobs.filter { $0.change == .kept }.count
-        return jobs == 0 ? [] : [Styled("  \(counted(Int64(jobs), "job")) kept", .dim)]
+        return jobs == 0 ? [] : [Styled("  \(counted(jobs, "job")) kept", .dim)]
     }
 
     private func label(_ change: ReloadReport.Change, _ noun: String) -> Styled {
@@ -88,8 +88,8 @@ struct DoctorView {
         let warnings = findings.filter { $0.level == .warn }.count
         let verdict: Styled =
             faults > 0
-            ? Styled("\(counted(Int64(faults), "fault")), \(counted(Int64(warnings), "warning"))", .bad)
-            : warnings > 0 ? Styled("\(counted(Int64(warnings), "warning")), no fault", .warn) : Styled("all is well", .good)
+            ? Styled("\(counted(faults, "fault")), \(counted(warnings, "warning"))", .bad)
+            : warnings > 0 ? Styled("\(counted(warnings, "warning")), no fault", .warn) : Styled("all is well", .good)
         return lines + ["", verdict]
     }
 }

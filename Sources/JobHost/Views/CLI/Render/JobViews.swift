@@ -47,7 +47,7 @@ struct JobView {
     private func breaker(_ breaker: API.Breaker) -> Styled {
         let tone: Tone = ["closed", "off"].contains(breaker.state) ? .plain : breaker.state.hasSuffix("open") ? .bad : .warn
         let until = breaker.until.map { ", until \(TimeText.relative($0, now: screen.now))" } ?? ""
-        let failures = breaker.failures > 0 ? ", \(counted(Int64(breaker.failures), "failure"))" : ""
+        let failures = breaker.failures > 0 ? ", \(counted(breaker.failures, "failure"))" : ""
         return Styled(wordsOf(breaker.state) + failures + until + because(breaker.reason), tone)
     }
 
@@ -106,7 +106,7 @@ struct BackfillView {
     let screen: Screen
 
     func lines(_ backfilled: API.Backfilled) -> [Styled] {
-        let total = counted(Int64(backfilled.total), "run")
+        let total = counted(backfilled.total, "run")
         let head = backfilled.dryRun ? "would put \(total) of" : "put \(total) of"
         var lines = [Styled("\(head) ") + Styled(backfilled.job, .bold) + Styled(backfilled.dryRun ? " into its queue:" : " into its queue")]
         for fire in backfilled.fires.prefix(10) { lines.append(Styled("  \(TimeText.absolute(fire))")) }

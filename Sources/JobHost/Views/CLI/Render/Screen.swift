@@ -85,4 +85,4 @@ extension RunState {
 func wordsOf(_ rawValue: String) -> String { String(rawValue.map { $0 == "_" ? " " : $0 }) }
 
 /// "1 run", "3 runs".
-func counted(_ count: Int64, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+func counted(_ count: some BinaryInteger, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

@@ -23,7 +23,7 @@ struct StatusView {
         let since = TimeText.span((screen.now - host.startedAt).microseconds)
         var lines = [
             Styled(host.name, .bold) + " · " + Styled(host.phase, phase)
-                + Styled(" · up \(since) · generation \(host.generation) · \(counted(Int64(host.workers), "worker")) · pid \(host.pid)"),
+                + Styled(" · up \(since) · generation \(host.generation) · \(counted(host.workers, "worker")) · pid \(host.pid)"),
             Styled(host.configFile, .dim),
         ]
         if host.control.paused {
@@ -138,7 +138,8 @@ struct StatusView {
         }
         if job.breaker.state == "open" || job.breaker.state == "forced_open" {
             let why = job.breaker.reason.isEmpty ? "" : ": \(job.breaker.reason)"
-            let until = job.breaker.until.map { ", next try \(TimeText.relative($0, now: now))" } ?? ""
+            let what = job.breaker.state == "open" ? "next try" : "ends"
+            let until = job.breaker.until.map { ", \(what) \(TimeText.relative($0, now: now))" } ?? ""
             say(.bad, "breaker \(wordsOf(job.breaker.state))\(why)\(until). Close it: \(command("breaker \(job.name) close"))")
         }
         if let last = job.last, let outcome = last.outcome, outcome.tone == .bad, !last.reason.isEmpty {

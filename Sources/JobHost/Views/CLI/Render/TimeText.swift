@@ -25,9 +25,10 @@ enum TimeText {
         return "0s"
     }
 
-    /// Of a run: "0.4ms", "35ms", "1.2s", "42s", "3m 5s".
+    /// Of a run: "<0.1ms", "0.4ms", "35ms", "1.2s", "42s", "3m 5s".
     static func took(_ microseconds: Int64) -> String {
         let value = microseconds.magnitude
+        if value < 100 { return "<0.1ms" }
         if value < 10_000 { return "\(value / 1_000).\(value % 1_000 / 100)ms" }
         if value < 1_000_000 { return "\(value / 1_000)ms" }
         if value < 10_000_000 { return "\(value / 1_000_000).\(value % 1_000_000 / 100_000)s" }
@@ -52,9 +53,10 @@ enum TimeText {
 /// An instant as an argument says it.
 enum TimeArgument {
     /// RFC 3339; a date or date and time without offset, taken as UTC; "now"; "2h ago"; "in 5m";
-    /// "+5m". nil: none of these.
-    static func instant(_ text: String, now: Instant) -> Instant? {
+    /// "+5m". nil: none of these. Relative ones count from the whole second, as people do.
+    static func instant(_ text: String, now exact: Instant) -> Instant? {
         let text = text.trimmed
+        let now = Instant(seconds: exact.secondsFloor)
         if text == "now" { return now }
         if let instant = Instant(rfc3339: text) ?? Instant(rfc3339: text + "Z") ?? Instant(rfc3339: text + ":00Z")
             ?? Instant(rfc3339: text + "T00:00:00Z") {
