@@ -114,7 +114,8 @@ struct ArenaTick {
 
     /// Prices are stamped with real time: what reads them asks whether the feed lives.
     func quote(_ pair: Int64, _ price: Amount) throws -> (bid: Amount, ask: Amount) {
-        let half = try price.over(Amount(10_000), .up)
+        let places = price >= Amount(1_000) ? 2 : price >= .one ? 4 : 8
+        let half = try price.over(Amount(10_000), .up).rounded(to: places, .up)
         let quote = (bid: try price - half, ask: try price + half)
         try exchange.run("put_quote", [
             "pair": .int(pair), "now": .int(driver.now), "bid": .amount(quote.bid), "ask": .amount(quote.ask),

@@ -17,7 +17,7 @@ extension ArenaTick {
             if isCancelled() { throw CancellationNotice() }
             more = try exchange.write { try replayBatch(file, symbol, isFirst: first) }
             first = false
-            progress(Int(file.offset), Int(file.size), "replayed \(grouped(Int64(result.trades))) trades")
+            progress(Int(file.offset), Int(file.size), "replayed \(counted(result.trades, "trade"))")
         }
     }
 

@@ -15,7 +15,8 @@ extension ArenaTick {
     /// One tick of an invented market, in one transaction: trades, prices, margin traders, orders.
     mutating func simulate() throws {
         let settings = plan.settings
-        let origin = plan.start ?? driver.now - min(settings.back.milliseconds, driver.now)
+        // On the hour, so that candles begin whole.
+        let origin = plan.start ?? (driver.now - min(settings.back.milliseconds, driver.now)) / 3_600_000 * 3_600_000
         var (row, isNew) = try claim(startingAt: min(origin, driver.now))
         if alreadyDone(row) {
             result.idle = "this tick was made by the attempt before"

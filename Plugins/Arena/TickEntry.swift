@@ -26,7 +26,7 @@ public final class TickEntry: JobEntry {
         public var pairs: [String: Amount] = ["BTC/USD": Amount(64_000), "ETH/USD": Amount(3_200), "SOL/USD": Amount(150)]
         public var tradesPerMinute = 6
         public var volatilityBps = 4
-        public var accounts = 60
+        public var accounts = 90
         // Historical.
         public var file = ""
         public var pair = ""
@@ -98,13 +98,4 @@ public final class TickEntry: JobEntry {
         guard let text = result.summary else { return .nothingToDo(result.idle) }
         return .succeeded("\(text) (\(clock.elapsed() - began)ms)")
     }
-}
-
-func counted(_ count: some BinaryInteger, _ noun: String) -> String {
-    "\(grouped(Int64(clamping: count))) \(noun)\(count == 1 ? "" : "s")"
-}
-
-/// 12477 → "12,477".
-func grouped(_ count: Int64) -> String {
-    (try? Amount(parsing: String(count)).readable(0)) ?? String(count)
 }

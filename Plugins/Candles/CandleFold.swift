@@ -1,26 +1,29 @@
 import ExchangeKit
 import SQL
 
-/// Trades on their way into 1m candles. One pass, no allocation per trade: neighbours usually
-/// fall into the same bucket, and the others are found by hash.
+/// Trades on their way into 1m candles. One pass, no allocation per trade.
 struct CandleFold {
     private(set) var keys: [CandleKey] = []
     private(set) var candles: [Candle] = []
     private var places: [CandleKey: Int] = [:]
-    private var current = 0
+    /// Where a key was found last, by the low bits of its pair and minute: neighbouring trades
+    /// share a few buckets, and hashing each of them would be the dearest part of reading it.
+    private var recent = [Int](repeating: 0, count: 1_024)
 
     mutating func add(pair: Int64, instant: Int64, id: Int64, price: Amount, amount: Amount) throws(AmountError) {
         let remainder = instant % 60_000
         let key = CandleKey(pair: pair, open: instant - (remainder < 0 ? remainder + 60_000 : remainder))
         let trade = try Candle(price: price, amount: amount, at: TradeKey(instant: instant, id: id))
-        if current < keys.count, keys[current] == key {
-            try candles[current].merge(trade)
+        let slot = Int(truncatingIfNeeded: (key.open / 60_000) ^ (pair << 3)) & 1_023
+        let guess = recent[slot]
+        if guess < keys.count, keys[guess] == key {
+            try candles[guess].merge(trade)
         } else if let place = places[key] {
-            current = place
+            recent[slot] = place
             try candles[place].merge(trade)
         } else {
-            current = keys.count
-            places[key] = current
+            recent[slot] = keys.count
+            places[key] = keys.count
             keys.append(key)
             candles.append(trade)
         }

@@ -115,8 +115,6 @@ public final class CandlesEntry: JobEntry {
     }
 }
 
-func counted(_ count: some BinaryInteger, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
-
 /// The settings, understood.
 struct CandlePlan {
     /// Longer than 1m, in order.

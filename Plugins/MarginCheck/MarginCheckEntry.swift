@@ -4,7 +4,7 @@ import JobKit
 /// Values every margin account at the market's prices, calls and liquidates.
 public final class MarginCheckEntry: JobEntry {
     public static let info = EntryInfo(
-        id: "margin-check", description: "Values every margin account; margin calls, liquidations.",
+        id: "check", description: "Values every margin account; margin calls, liquidations.",
         idempotent: true, defaultSchedule: "every 5m")
 
     public static func validate(_ settings: Settings) throws {
@@ -77,5 +77,3 @@ public final class MarginCheckEntry: JobEntry {
         return .succeeded(text)
     }
 }
-
-func counted(_ count: some BinaryInteger, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

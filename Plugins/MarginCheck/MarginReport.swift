@@ -40,6 +40,6 @@ struct MarginReport {
             kind: .warning,
             text: "liquidation: \(state.account.name) at \(percent(state.level)), \(position.side.rawValue) \(closing.size) \(position.symbol)"
                 + " closed at \(closing.valued.price), \(result) \(((try? profit.magnitude) ?? profit).readable()) \(state.account.currency),"
-                + " now at \(percent(after.level))"))
+                + " \(after.positions.isEmpty ? "nothing is left open" : "now at " + percent(after.level))"))
     }
 }

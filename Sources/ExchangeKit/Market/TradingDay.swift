@@ -72,19 +72,6 @@ public struct TradingDayError: Error, Hashable, Sendable, CustomStringConvertibl
     public var description: String { "day_start \"\(text)\": \(reason)" }
 }
 
-/// An instant (milliseconds since 1970 UTC) for people: "2019-10-11 00:05", with seconds only
-/// where they are not zero.
-public func utcText(_ instant: Int64) -> String {
-    let civil = CivilTime(localSeconds: instant.floorDivide(1_000)).description
-    return civil.hasSuffix(":00") ? String(civil.dropLast(3)) : civil
-}
-
-/// "2019-10-11" (midnight UTC) or RFC 3339, in milliseconds since 1970; nil: neither.
-public func utcInstant(_ text: String) -> Int64? {
-    if let date = CivilDate(text) { return date.daysSinceEpoch * 86_400_000 }
-    return Instant(rfc3339: text)?.milliseconds
-}
-
 /// The system's tz database.
 public struct SystemZones: ZoneSource {
     public init() {}
