@@ -111,8 +111,10 @@ import Testing
             var sizes: [Int64] = []
             for _ in 0..<12 {
                 _ = try await store.enqueue((0..<3_000).map { _ in .mint(bytes: 100) }, now: .at(0))
-                // The checkpoint that the writer asked for stands before this in the line.
-                _ = try await store.list { _ in }
+                // A further write: the writer has asked for its checkpoint before taking it. A
+                // further listing: that checkpoint stood before it in the line.
+                try await store.write { _ in }
+                try await store.list { _ in }
                 var information = stat()
                 #expect(stat(file.path + "-wal", &information) == 0)
                 sizes.append(Int64(information.st_size))
