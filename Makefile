@@ -16,7 +16,8 @@ run: build ## start the host on jobs.toml with everything embedded
 check: build ## check jobs.toml as start and reload would
 	@"$$(scripts/build --bin-path)/jobhost" check --config jobs.toml
 
-test: setup ## every test; what CI runs
+test: ## every test; what CI runs
+	@scripts/setup --test
 	@scripts/test
 
 release: setup ## build for production

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -45,3 +47,22 @@ int clw_set_limit(int which, uint64_t value) {
 void clw_line_buffered_output(void) { setvbuf(stdout, NULL, _IOLBF, BUFSIZ); }
 
 void clw_flush_output(void) { fflush(stdout); }
+
+int clw_become_user(const char *name) {
+    errno = 0;
+    struct passwd *user = getpwnam(name);
+    if (!user) {
+        if (!errno) errno = ENOENT;
+        return -1;
+    }
+    if (getuid() == user->pw_uid && geteuid() == user->pw_uid && user->pw_uid != 0) return 0;
+    if (initgroups(name, user->pw_gid) != 0) return -1;
+    if (setresgid(user->pw_gid, user->pw_gid, user->pw_gid) != 0) return -1;
+    if (setresuid(user->pw_uid, user->pw_uid, user->pw_uid) != 0) return -1;
+    /* Trust, but verify: there is no way back to root. */
+    if (user->pw_uid != 0 && setuid(0) == 0) {
+        errno = EPERM;
+        return -1;
+    }
+    return 0;
+}

@@ -44,8 +44,6 @@ public protocol Store: Sendable {
     /// Rows that other programs inserted into `enqueue_inbox` are turned into runs. Returns
     /// how many, and the rows that were refused (unknown job, invalid JSON) with the reason;
     /// those stay in the inbox marked with it.
-    func drainInbox(knownJobs: Set<String>, limit: Int, now: Instant) async throws -> InboxResult
-    /// The same, with what the runs take from their job's config.
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult
     /// scheduled/available/retryable → cancelled. false: not waiting.
     func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool
@@ -282,15 +280,15 @@ public struct InboxResult: Sendable {
 }
 
 /// What a run from the inbox takes from the config of its job.
-public struct InboxRule: Hashable, Sendable {
+public struct InboxRule: Sendable {
     /// From 1.
     public var maxAttempts: Int
-    public init(maxAttempts: Int = 1) { self.maxAttempts = maxAttempts }
-}
-
-extension Store {
-    public func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
-        try await drainInbox(knownJobs: Set(jobs.keys), limit: limit, now: now)
+    /// Why the entry does not accept a payload; nil: it does. Called on the store's thread with
+    /// valid JSON, or nothing.
+    public var problem: @Sendable (_ payload: [UInt8]) -> String?
+    public init(maxAttempts: Int = 1, problem: @escaping @Sendable (_ payload: [UInt8]) -> String? = { _ in nil }) {
+        self.maxAttempts = maxAttempts
+        self.problem = problem
     }
 }
 

@@ -4,17 +4,27 @@ import JobCore
 
 /// One process, one plugin, one run at a time.
 ///
-/// `jobhost-worker --fd N`: descriptor N (default 3) is a stream socket to the supervisor,
-/// stdout and stderr become the run's log. Two threads: the main one belongs to the plugin;
+/// `jobhost-worker --fd N [--user NAME]`: descriptor N (default 3) is a stream socket to the
+/// supervisor, stdout and stderr become the run's log; the process becomes that user before
+/// anything of the plugin is loaded. Two threads: the main one belongs to the plugin;
 /// the reader always listens to the supervisor, so that a cancellation arrives and the
 /// supervisor's death is noticed whatever the plugin does.
 @main
 enum Worker {
     static func main() {
-        guard let socket = socketArgument(), clw_is_stream_socket(socket) == 1 else {
-            complain("usage: jobhost-worker --fd N\nStarted by jobhost; N is a socket to it.\n")
+        if CommandLine.arguments.dropFirst().elementsEqual(["--version"]) {
+            print("jobhost-worker \(releaseVersion)")
+            quit(.shutdown)
+        }
+        guard let arguments = arguments(), clw_is_stream_socket(arguments.socket) == 1 else {
+            complain("usage: jobhost-worker --fd N [--user NAME]\nStarted by jobhost; N is a socket to it.\n")
             quit(.usage)
         }
+        if let user = arguments.user, clw_become_user(user) != 0 {
+            complain("cannot become user '\(user)': \(String(cString: strerror(errno)))\n")
+            quit(.refused)
+        }
+        let socket = arguments.socket
         _ = clw_become_subreaper()
         clw_line_buffered_output()
         guard let channel = Channel(takingOver: socket), let inbox = Inbox() else { quit(.resources) }
@@ -32,15 +42,26 @@ enum Worker {
         }
     }
 
-    private static func socketArgument() -> Int32? {
-        let arguments = CommandLine.arguments.dropFirst()
-        if arguments.isEmpty { return 3 }
-        guard arguments.count == 2, arguments.first == "--fd" else { return nil }
-        return arguments.last.flatMap { Int32($0) }
+    private static func arguments() -> (socket: Int32, user: String?)? {
+        var socket: Int32 = 3
+        var user: String?
+        var rest = CommandLine.arguments.dropFirst()
+        while let name = rest.popFirst() {
+            guard let value = rest.popFirst() else { return nil }
+            switch name {
+            case "--fd":
+                guard let number = Int32(value) else { return nil }
+                socket = number
+            case "--user": user = value
+            default: return nil
+            }
+        }
+        return (socket, user)
     }
 
-    private static func complain(_ text: StaticString) {
-        _ = write(STDERR_FILENO, text.utf8Start, text.utf8CodeUnitCount)
+    private static func complain(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = write(STDERR_FILENO, bytes, bytes.count)
     }
 }
 

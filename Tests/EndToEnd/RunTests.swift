@@ -1,4 +1,5 @@
 import Glibc
+import SQL
 import Testing
 
 /// The real binaries: how runs begin and end.
@@ -116,7 +117,7 @@ import Testing
             let bad = try await test.jobhost("enqueue", "mint", "--payload", "{nonsense")
             #expect(bad.code == 2, "\(bad.output)")
 
-            try await insert(
+            try insert(
                 "INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{\"asset\": 8}')", into: test.folder + "/var/jobhost.db")
             try await host.logs("✓ mint", "{\"asset\": 8}")
         }
@@ -139,12 +140,10 @@ import Testing
         }
     }
 
-    private func insert(_ sql: String, into database: String) async throws {
-        let child = try Child(
-            "/usr/bin/env", ["python3", "-c", "import sqlite3,sys; c=sqlite3.connect(sys.argv[1],timeout=10); c.execute(sys.argv[2]); c.commit()", database, sql],
-            environment: ["PATH": getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"], folder: "/")
-        let code = await child.exitCode()
-        #expect(code == 0, "\(child.errors.all)")
+    private func insert(_ sql: String, into database: String) throws {
+        let connection = try SQLiteConnection(path: database)
+        defer { connection.close() }
+        try connection.execute(sql)
     }
 }
 

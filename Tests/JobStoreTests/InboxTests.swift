@@ -88,4 +88,18 @@ import Testing
             await store.close()
         }
     }
+
+    @Test func aPayloadThatTheEntryRefusesStaysWithTheReason() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            try application.execute(
+                #"INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{}'), ('mint', '{"size": 1}')"#)
+            let rules = ["mint": InboxRule { $0 == Array("{}".utf8) ? "size is missing" : nil }]
+            let result = try await store.drainInbox(jobs: rules, limit: 100, now: .at(5))
+            #expect(result.runs.map(\.payload) == [#"{"size": 1}"#])
+            #expect(result.refused.map(\.reason) == ["size is missing"])
+            await store.close()
+        }
+    }
 }

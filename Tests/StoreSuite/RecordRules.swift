@@ -93,7 +93,7 @@ extension StoreSuite {
         let pruned = try await store.prune(
             retention: ["mint": RetentionRule(age: .seconds(1), runs: 1)], limit: 10, now: Self.at(0))
         try equal(pruned.count, 0)
-        let inbox = try await store.drainInbox(knownJobs: ["mint"], limit: 10, now: Self.at(0))
+        let inbox = try await store.drainInbox(jobs: ["mint": InboxRule()], limit: 10, now: Self.at(0))
         try equal(inbox.runs, [])
     }
 

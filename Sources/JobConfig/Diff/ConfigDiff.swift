@@ -77,6 +77,9 @@ extension Compared {
 }
 
 extension JobConfig: Compared {
+    /// The keys whose values differ; places do not count.
+    public func changedKeys(from old: JobConfig) -> [String] { differences(from: old, by: Self.comparisons) }
+
     static let comparisons: [Comparison<JobConfig>] = [
         .init("plugin", "plugin", \.plugin), .init("entry", "entry", \.entry),
         .init("description", "description", \.description), .init("labels", "labels", \.labels),
@@ -93,6 +96,9 @@ extension JobConfig: Compared {
 }
 
 extension PluginConfig: Compared {
+    /// The keys whose values differ; places do not count.
+    public func changedKeys(from old: PluginConfig) -> [String] { differences(from: old, by: Self.comparisons) }
+
     static let comparisons: [Comparison<PluginConfig>] = [
         .init("library", "library", \.library), .init("memory_limit", "memoryLimit", \.memoryLimit),
         .init("file_limit", "fileLimit", \.fileLimit), .init("env", "environment", \.environment),

@@ -6,6 +6,8 @@ import JobCore
 struct ClockWatch {
     enum Verdict: Equatable {
         case steady
+        /// Set by a little: followed at once. Positive: forward.
+        case stepped(by: Duration)
         /// Positive: the wall clock went forward.
         case jumped(by: Duration)
         /// The hold is over; cursors in the future may be rewound now.
@@ -13,6 +15,8 @@ struct ClockWatch {
     }
     static let tolerance = Duration.seconds(600)
     static let holdFor = Duration.seconds(60)
+    /// A difference up to this is reading two clocks one after the other, or slewing.
+    static let noise = Duration.milliseconds(50)
 
     /// Wall minus monotonic, microseconds, at the last look.
     private var offset: Int64
@@ -21,6 +25,11 @@ struct ClockWatch {
     init(now: Now) { offset = Self.offset(now) }
 
     var isHolding: Bool { heldUntil != nil }
+
+    /// What the wall clock will read when the hold is over, if nobody sets it; nil: no hold.
+    func holdEnd(_ now: Now) -> Instant? {
+        heldUntil.map { now.wall + max($0 - now.monotonic, .milliseconds(1)) }
+    }
 
     mutating func observe(_ now: Now) -> Verdict {
         let current = Self.offset(now)
@@ -35,7 +44,7 @@ struct ClockWatch {
             heldUntil = nil
             return .resumed
         }
-        return .steady
+        return jump > Self.noise || jump < .zero - Self.noise ? .stepped(by: jump) : .steady
     }
 
     private static func offset(_ now: Now) -> Int64 {

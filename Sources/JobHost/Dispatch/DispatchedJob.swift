@@ -13,32 +13,100 @@ struct DispatchedJob {
     /// Gone from the config; kept until its last run has ended.
     var isRemoved = false
 
-    /// Claimed and not yet ended.
-    var active: [RunID: ActiveRun] = [:]
+    // The schedule and the store.
+
+    /// `ScheduleSpec.text` of the rule in force; that of no rule for a removed job.
+    var ruleText: String
+    /// The rule that the store has with the cursor; nil: it has no cursor of this job yet.
+    var storedText: String?
+    /// When the rule was last replaced in this life of the host.
+    var editedAt: Instant?
     /// A cursor transaction is under way: nothing else may account for this job.
     var isAccounting = false
+    /// The last one failed: the next not before then.
+    var accountingRetry: Instant?
+    /// A cursor that lies in the future is to be set back: the wall clock was wrong.
+    var mayRewind = false
+    /// Fires that were refused until then and are still to be recorded, whatever may have
+    /// changed since.
+    var unrecorded: (upTo: Instant, reason: NoRunReason)?
+
+    // Runs under way.
+
+    /// Claimed and not yet ended.
+    private(set) var active: [RunID: ActiveRun] = [:]
+    /// Those of them that are held for their instant.
+    private(set) var held: Set<RunID> = []
+    /// Fires being claimed for an instant, and the pool that they were promised.
+    var claiming: (pool: String, fires: Int)?
     /// Instants from which waiting runs may be claimable, soonest first. Bounded: what finds no
     /// place is found by the sweep.
     private(set) var waitingTimes: [Instant] = []
-    var isClaimingWaiting = false
-    /// overlap = "queue": a fire is already waiting its turn.
-    var hasQueuedFire = false
-    /// The valid entry in the timeline.
-    var wakeAt: Instant?
+    /// Waiting runs that the store is being asked for, and the pool that they are for.
+    var asked: (pool: String, runs: Int)?
+    /// Fires on time that wait: for a worker, or (overlap = "queue") for their turn.
+    var waitingFires: Set<RunID> = []
     var state: StateBlob?
 
     // What status shows.
     var lastRun: RunRecord?
     var recentOutcomes: [Outcome] = []
 
+    init(plan: ResolvedJob, schedule: JobSchedule, breaker: Breaker?, control: ControlRow, state: StateBlob?) {
+        self.plan = plan
+        self.schedule = schedule
+        self.breaker = breaker
+        self.control = control
+        self.state = state
+        ruleText = plan.schedule.text
+    }
+
     var name: String { plan.config.name }
     var concurrency: Int { plan.config.concurrency }
 
-    /// Runs that hold a place of the job's concurrency.
-    var occupied: Int { active.count }
-    var hasHeld: Bool { active.values.contains { $0.isHeld } }
+    // MARK: Places
 
+    var hasHeld: Bool { !held.isEmpty }
+    /// With the process room.
+    var submitted: Int { active.count - held.count }
+    /// Places of the concurrency that are taken or spoken for.
+    var occupied: Int { active.count + waitingFires.count }
+
+    /// A fire may be claimed for its instant.
     var hasRoom: Bool { plan.config.overlap == .allow || occupied < concurrency }
+
+    /// One more fire may become a run now, be it one that waits.
+    func admits(fires: Int) -> Bool {
+        switch plan.config.overlap {
+        case .allow: true
+        case .skip: occupied + fires < concurrency
+        case .queue: occupied + fires <= concurrency
+        }
+    }
+
+    mutating func hold(_ run: ActiveRun) {
+        active[run.claim.id] = run
+        held.insert(run.claim.id)
+    }
+
+    mutating func submit(_ run: ActiveRun) {
+        held.remove(run.claim.id)
+        waitingFires.remove(run.claim.id)
+        active[run.claim.id] = run
+    }
+
+    mutating func change(_ run: RunID, _ body: (inout ActiveRun) -> Void) {
+        guard var value = active[run] else { return }
+        body(&value)
+        active[run] = value
+    }
+
+    mutating func forget(_ run: RunID) -> ActiveRun? {
+        held.remove(run)
+        return active.removeValue(forKey: run)
+    }
+
+    // MARK: Refusals
 
     var isEnabled: Bool { (control.enabled ?? plan.config.enabled) && badSettings == nil && !isRemoved }
 
@@ -50,6 +118,23 @@ struct DispatchedJob {
         if let breaker, !breaker.peek(now: now) { return .breaker }
         return nil
     }
+
+    // MARK: The rule
+
+    /// The store knows the rule in force, and older ones are done with.
+    var isSettled: Bool { storedText == ruleText && schedule.isSettled }
+
+    /// The rule in force has a fire at this very instant, so a claim made by an older one stands.
+    func fires(at instant: Instant) -> Bool {
+        guard !isRemoved else { return false }
+        return Schedule(spec: plan.schedule, zone: plan.zone).next(after: instant - .microseconds(1)) == instant
+    }
+
+    func isOpen(at instant: Instant) -> Bool {
+        plan.calendar?.isOpen(at: instant, in: plan.calendarZone) ?? true
+    }
+
+    // MARK: Waiting
 
     /// The earliest instant at which a waiting run may be claimable; nil: none is known.
     var waitingDue: Instant? { waitingTimes.first }
@@ -82,7 +167,8 @@ struct ActiveRun {
     }
     var claim: ClaimedRun
     var phase: Phase
-    /// Where it was submitted; a reload may have moved its job to another pool since.
+    /// Where it is promised a worker, or was submitted; a reload may have moved its job to
+    /// another pool since.
     var pool = ""
     var permit: Breaker.Permit?
     var libraryHash = ""
@@ -92,5 +178,8 @@ struct ActiveRun {
 
     var isHeld: Bool {
         if case .held = phase { true } else { false }
+    }
+    var heldUntil: Instant? {
+        if case .held(let until) = phase { until } else { nil }
     }
 }

@@ -6,66 +6,117 @@ extension Dispatcher {
 
     /// A fire may be claimed ahead: the job has room, a worker is free, and none is held already.
     func canPreclaim(_ i: Int) -> Bool {
-        let job = jobs[i]
-        return !job.hasHeld && job.hasRoom && pools[job.plan.pool].map { $0.free > 0 } ?? false
+        !jobs[i].hasHeld && jobs[i].hasRoom && (pools[jobs[i].plan.pool]?.freeAhead ?? 0) > 0
+    }
+
+    /// Until when accounting waits after a failure; nil: it does not. A clock that was set back
+    /// does not prolong it.
+    func backoff(_ i: Int, _ now: Instant) -> Instant? {
+        guard let retry = jobs[i].accountingRetry, now < retry, retry <= now + settings.storeBackoff else { return nil }
+        return retry
+    }
+
+    /// Brings the job's schedule and the store on.
+    mutating func account(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        guard !isAtRest, !jobs[i].isAccounting, backoff(i, now.wall) == nil else { return }
+        if jobs[i].storedText == nil { return introduce(i, &out) }
+        if jobs[i].mayRewind, rewind(i, now, &out) { return }
+        guard settings.schedules else { return }
+        if jobs[i].unrecorded != nil, recordRefused(i, &out) { return }
+        if !jobs[i].isSettled { return settle(i, now, &out) }
+        accountFires(i, now, &out)
+    }
+
+    /// The job's first appearance: it fires from here on.
+    private mutating func introduce(_ i: Int, _ out: inout DispatchActions) {
+        out.moves.append(CursorMove(
+            job: jobs[i].name, expectedCursor: nil, newCursor: jobs[i].schedule.cursor, scheduleText: jobs[i].ruleText))
+        jobs[i].isAccounting = true
+    }
+
+    /// true: the cursor lies in the future and is being set back to now.
+    private mutating func rewind(_ i: Int, _ now: Now, _ out: inout DispatchActions) -> Bool {
+        let cursor = jobs[i].schedule.cursor
+        guard cursor > now.wall + JobSchedule.preclaimReach else {
+            jobs[i].mayRewind = false
+            return false
+        }
+        out.moves.append(CursorMove(
+            job: jobs[i].name, expectedCursor: cursor, newCursor: now.wall, scheduleText: jobs[i].ruleText, rewind: true))
+        jobs[i].isAccounting = true
+        return true
+    }
+
+    /// The rule was edited: the old one accounts for what was due until then, and the store
+    /// learns of the new one at once, so that after a restart the old one does not account for
+    /// times that were already the new one's.
+    private mutating func settle(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        if let reason = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) {
+            let accounting = jobs[i].schedule.refuse(upTo: now.wall, reason: reason)
+            move(i, to: accounting.cursor, ranges: accounting.ranges, &out)
+        } else {
+            claimDue(i, now, &out)
+        }
     }
 
     /// Accounts for the job's due fires, and claims the next one ahead when that is possible.
-    mutating func accountFires(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        guard !jobs[i].isAccounting, !jobs[i].isRemoved, let next = jobs[i].schedule.nextFire() else { return }
+    private mutating func accountFires(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        guard let next = jobs[i].schedule.nextFire() else { return }
         if let reason = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) {
-            if next <= now.wall, flushDue(jobs[i], next, now.wall) <= now.wall { refuseFires(i, reason, now, &out) }
-            return
-        }
-        if next <= now.wall {
+            guard next <= now.wall, flushDue(jobs[i], next, now.wall) <= now.wall else { return }
+            jobs[i].unrecorded = (now.wall, reason)
+            _ = recordRefused(i, &out)
+        } else if next <= now.wall {
             claimDue(i, now, &out)
         } else if next <= now.wall + settings.preclaimLead, canPreclaim(i) {
             claimAhead(i, now, &out)
         }
     }
 
-    /// Records refused fires up to now, whatever their number, before something changes.
+    /// Records refused fires up to now, whatever their number, before something changes. What
+    /// cannot be recorded now will be, for the reason that holds now.
     mutating func flushRefused(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        guard !jobs[i].isAccounting, !jobs[i].isRemoved, settings.schedules, !clock.isHolding,
-            let next = jobs[i].schedule.nextFire(), next <= now.wall,
-            let reason = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall)
+        guard settings.schedules, !clock.isHolding, !jobs[i].isRemoved,
+            let reason = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall),
+            let next = jobs[i].schedule.nextFire(), next <= now.wall
         else { return }
-        refuseFires(i, reason, now, &out)
+        jobs[i].unrecorded = (now.wall, jobs[i].unrecorded?.reason ?? reason)
+        if !isAtRest, !jobs[i].isAccounting, jobs[i].storedText != nil { _ = recordRefused(i, &out) }
     }
 
-    private mutating func refuseFires(_ i: Int, _ reason: NoRunReason, _ now: Now, _ out: inout DispatchActions) {
-        let accounting = jobs[i].schedule.refuse(upTo: now.wall, reason: reason)
+    /// false: nothing is left to be recorded.
+    private mutating func recordRefused(_ i: Int, _ out: inout DispatchActions) -> Bool {
+        guard let (upTo, reason) = jobs[i].unrecorded, let next = jobs[i].schedule.nextFire(), next <= upTo else {
+            jobs[i].unrecorded = nil
+            return false
+        }
+        let accounting = jobs[i].schedule.refuse(upTo: upTo, reason: reason)
         move(i, to: accounting.cursor, ranges: accounting.ranges, &out)
+        return true
     }
 
-    /// Fires at or before now. Those on time compete for the job's concurrency; those overdue
-    /// were chosen by the catch-up policy and wait their turn like any waiting run.
+    /// Fires at or before now. Those on time compete for the job's concurrency and the pool's
+    /// workers; those overdue were chosen by the catch-up policy and wait their turn like any
+    /// waiting run.
     private mutating func claimDue(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
         let job = jobs[i]
         let accounting = job.schedule.account(upTo: now.wall, now: now.wall)
         var ranges = accounting.ranges
         var claims: [FireClaim] = []
-        var room = job.plan.config.overlap == .allow ? Int.max : job.concurrency - job.occupied
-        var slots = pools[job.plan.pool]?.free ?? 0
-        var hasQueued = job.hasQueuedFire
+        var admitted = 0
+        var places = job.plan.config.overlap == .allow ? Int.max : job.concurrency - job.occupied
+        var slots = pools[job.plan.pool]?.freeAhead ?? 0
         for due in accounting.fires {
             let isOnTime = due.trigger == .schedule
-            if isOnTime && room <= 0 {
-                if job.plan.config.overlap == .queue && !hasQueued {
-                    hasQueued = true
-                } else {
-                    append(due.fire, .overlap, to: &ranges)
-                    continue
-                }
+            guard !isOnTime || job.admits(fires: admitted) else {
+                append(due.fire, .overlap, to: &ranges)
+                continue
             }
-            let starts = isOnTime && room > 0 && slots > 0
-            if starts {
-                room -= 1
-                slots -= 1
-            }
+            let starts = isOnTime && places > 0 && slots > 0
+            if isOnTime { (admitted, places) = (admitted + 1, places - 1) }
+            if starts { slots -= 1 }
             claims.append(claim(job, due.fire, due.trigger, waits: !starts, now))
         }
-        jobs[i].hasQueuedFire = hasQueued
         submit(i, claims, cursor: accounting.cursor, ranges: ranges, &out)
     }
 
@@ -88,7 +139,7 @@ extension Dispatcher {
             job: job.name, fireTime: fire, trigger: trigger, priority: job.plan.config.priority,
             maxAttempts: job.plan.config.retry.maxAttempts, generation: generation,
             leaseUntil: max(fire, now.wall) + settings.lease, expectedCursor: nil, newCursor: fire,
-            scheduleText: job.plan.schedule.text, waits: waits)
+            scheduleText: job.ruleText, waits: waits)
     }
 
     /// Chains the claims: each expects the cursor where the one before left it; the first
@@ -110,14 +161,19 @@ extension Dispatcher {
         }
         jobs[i].isAccounting = true
         note(ranges, i, &out)
-        out.prewarm[jobs[i].plan.pool, default: 0] += claims.filter { !$0.waits }.count
+        let pool = jobs[i].plan.pool
+        let starting = claims.count { !$0.waits }
+        guard starting > 0 else { return }
+        jobs[i].claiming = (pool, starting)
+        pools[pool]?.promised += starting
+        out.prewarm[pool, default: 0] += starting
     }
 
     private mutating func move(_ i: Int, to cursor: Instant, ranges: [FireRange], _ out: inout DispatchActions) {
-        guard cursor > jobs[i].schedule.cursor || !ranges.isEmpty else { return }
+        guard cursor > jobs[i].schedule.cursor || !ranges.isEmpty || !jobs[i].isSettled else { return }
         out.moves.append(CursorMove(
             job: jobs[i].name, expectedCursor: jobs[i].schedule.cursor, newCursor: cursor,
-            scheduleText: jobs[i].plan.schedule.text, ranges: ranges))
+            scheduleText: jobs[i].ruleText, ranges: ranges))
         jobs[i].isAccounting = true
         note(ranges, i, &out)
     }
@@ -152,27 +208,116 @@ extension Dispatcher {
                 if let run, !claim.waits { out.releases.append((run.id, claim.job)) }
                 continue
             }
-            if touched.last != i { touched.append(i) }
-            jobs[i].isAccounting = false
-            guard let run else { continue }
+            if touched.last != i {
+                touched.append(i)
+                endAccounting(i)
+            }
+            guard let run else {
+                lostRace(i, now)
+                continue
+            }
             jobs[i].schedule.advance(to: claim.newCursor)
+            jobs[i].storedText = claim.scheduleText
             if claim.waits {
                 jobs[i].noteWaiting(now.wall)
+                if claim.trigger == .schedule { jobs[i].waitingFires.insert(run.id) }
             } else {
-                let start = jobs[i].schedule.startTime(of: claim.fireTime)
-                owners[run.id] = i
-                jobs[i].active[run.id] = ActiveRun(claim: run, phase: .held(until: start))
+                take(claim, run, i, now, &out)
             }
         }
         for i in touched { consider(i, now, &out) }
     }
 
+    /// A claim that has its instant has been granted; much may have changed since it was asked for.
+    private mutating func take(
+        _ claim: FireClaim, _ run: ClaimedRun, _ i: Int, _ now: Now, _ out: inout DispatchActions
+    ) {
+        let isLate = claim.fireTime > jobs[i].editedAt ?? .distantFuture
+        if isDraining {
+            out.releases.append((run.id, claim.job))
+        } else if jobs[i].isRemoved || isLate && claim.scheduleText != jobs[i].ruleText && !jobs[i].fires(at: claim.fireTime) {
+            out.refusals.append((run.id, .reload))
+        } else if isLate && !jobs[i].isOpen(at: claim.fireTime) {
+            out.refusals.append((run.id, .calendar))
+        } else {
+            let pool = jobs[i].plan.pool
+            let start = jobs[i].schedule.startTime(of: claim.fireTime)
+            owners[run.id] = i
+            pools[pool]?.promised += 1
+            jobs[i].hold(ActiveRun(claim: run, phase: .held(until: start), pool: pool))
+            releaseFar(i, now, &out)
+        }
+    }
+
+    /// Held claims that the clock, set back, has put out of reach would keep a place for as
+    /// long: they wait in the store.
+    mutating func releaseFar(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        let reach = now.wall + JobSchedule.preclaimReach
+        for run in jobs[i].held.sorted() {
+            guard let fire = jobs[i].active[run]?.claim.fireTime, fire > reach else { continue }
+            drop(run, i)
+            jobs[i].noteWaiting(fire)
+            out.releases.append((run, jobs[i].name))
+        }
+    }
+
     mutating func cursorsMoved(_ moves: [CursorMove], _ moved: [Bool], _ now: Now, _ out: inout DispatchActions) {
         for (move, ok) in zip(moves, moved) {
             guard let i = index[move.job] else { continue }
-            jobs[i].isAccounting = false
-            if ok && !move.rewind { jobs[i].schedule.advance(to: move.newCursor) }
+            endAccounting(i)
+            if !ok {
+                lostRace(i, now)
+            } else if move.rewind {
+                rewound(i, move, &out)
+            } else {
+                jobs[i].schedule.advance(to: move.newCursor)
+                jobs[i].storedText = move.scheduleText
+            }
             consider(i, now, &out)
         }
+    }
+
+    private mutating func rewound(_ i: Int, _ move: CursorMove, _ out: inout DispatchActions) {
+        _ = jobs[i].schedule.rewind(now: move.newCursor)
+        jobs[i].storedText = move.scheduleText
+        jobs[i].mayRewind = false
+        jobs[i].unrecorded = nil
+        let from = move.expectedCursor.map { " (\($0.rfc3339))" } ?? ""
+        out.notes.append(DispatchNote(
+            kind: .rewound, job: move.job, run: nil,
+            text: "the cursor lay in the future\(from) and was set back to \(move.newCursor.rfc3339)"))
+    }
+
+    private mutating func endAccounting(_ i: Int) {
+        jobs[i].isAccounting = false
+        jobs[i].accountingRetry = nil
+        guard let claiming = jobs[i].claiming else { return }
+        jobs[i].claiming = nil
+        pools[claiming.pool]?.promised -= claiming.fires
+    }
+
+    /// The cursor was not where this host believed it, or the due time has a live run already.
+    /// `refreshed` will tell; until then it is not asked again and again.
+    private mutating func lostRace(_ i: Int, _ now: Now) {
+        jobs[i].accountingRetry = now.wall + settings.storeBackoff
+    }
+
+    mutating func accountingFailed(_ names: [String], _ now: Now, _ out: inout DispatchActions) {
+        for i in Set(indices(of: names)).sorted() {
+            endAccounting(i)
+            jobs[i].accountingRetry = now.wall + settings.storeBackoff
+            consider(i, now, &out)
+        }
+    }
+
+    /// Takes over what the store has. While a transaction of ours is under way it may be
+    /// outdated: its answer will tell.
+    mutating func refreshed(_ name: String, _ row: JobStateRow, _ now: Now, _ out: inout DispatchActions) {
+        guard let i = index[name], !jobs[i].isAccounting else { return }
+        jobs[i].schedule = newSchedule(jobs[i].plan, row, now, isRemoved: jobs[i].isRemoved)
+        for _ in 0..<jobs[i].submitted { jobs[i].schedule.runStarted() }
+        jobs[i].storedText = row.cursor == nil ? nil : row.scheduleText
+        jobs[i].accountingRetry = nil
+        consider(i, now, &out)
     }
 }

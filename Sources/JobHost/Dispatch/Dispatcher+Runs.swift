@@ -7,33 +7,37 @@ extension Dispatcher {
     /// Starts the held claims whose instant has come, checking again what may have changed
     /// since they were made.
     mutating func startHeld(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        guard jobs[i].hasHeld, !clock.isHolding else { return }
-        let due = jobs[i].active.values.filter { active in
-            if case .held(let until) = active.phase { until <= now.wall } else { false }
+        guard jobs[i].hasHeld, !isAtRest else { return }
+        let due = jobs[i].held.filter { jobs[i].active[$0]?.heldUntil ?? .distantFuture <= now.wall }
+        for run in due.sorted() {
+            if let active = jobs[i].active[run] { startClaimed(i, active, now, &out) }
         }
-        for active in due.sorted(by: { $0.claim.id < $1.claim.id }) { startClaimed(i, active, now, &out) }
     }
 
     private mutating func startClaimed(_ i: Int, _ active: ActiveRun, _ now: Now, _ out: inout DispatchActions) {
-        let job = jobs[i]
         let run = active.claim.id
-        func refuse(_ reason: NoRunReason) {
-            drop(run, i)
-            out.refusals.append((run, reason))
-            out.notes.append(DispatchNote(
-                kind: .skipped(reason), job: job.name, run: run,
-                text: "skipped (\(reason.rawValue)): due \(active.claim.fireTime.rfc3339)"))
+        if let reason = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) {
+            return refuse(run, i, reason, &out)
         }
-        if let reason = job.refusal(hostPaused: hostControl.paused, now: now.wall) { return refuse(reason) }
-        let others = job.active.values.count { !$0.isHeld }
-        if job.plan.config.overlap != .allow && others >= job.concurrency {
-            guard job.plan.config.overlap == .queue && !job.hasQueuedFire else { return refuse(.overlap) }
+        if jobs[i].plan.config.overlap != .allow && jobs[i].submitted >= jobs[i].concurrency {
+            guard jobs[i].plan.config.overlap == .queue && jobs[i].waitingFires.isEmpty else {
+                return refuse(run, i, .overlap, &out)
+            }
             drop(run, i)
-            jobs[i].hasQueuedFire = true
-            out.releases.append((run, job.name))
+            jobs[i].waitingFires.insert(run)
+            out.releases.append((run, jobs[i].name))
             return
         }
-        guard submit(i, active, now, &out) else { return refuse(.breaker) }
+        if !submit(i, active, now, &out) { refuse(run, i, .breaker, &out) }
+    }
+
+    /// A held claim ends without an attempt.
+    mutating func refuse(_ run: RunID, _ i: Int, _ reason: NoRunReason, _ out: inout DispatchActions) {
+        guard let active = drop(run, i) else { return }
+        out.refusals.append((run, reason))
+        out.notes.append(DispatchNote(
+            kind: .skipped(reason), job: jobs[i].name, run: run,
+            text: "skipped (\(reason.rawValue)): due \(active.claim.fireTime.rfc3339)"))
     }
 
     /// Takes a permit and hands the run to the process room. false: the breaker refused.
@@ -47,7 +51,8 @@ extension Dispatcher {
         active.phase = .submitted
         active.pool = plan.pool
         let claim = active.claim
-        jobs[i].active[claim.id] = active
+        if let held = jobs[i].active[claim.id], held.isHeld { pools[held.pool]?.promised -= 1 }
+        jobs[i].submit(active)
         owners[claim.id] = i
         pools[plan.pool]?.busy += 1
         jobs[i].schedule.runStarted()
@@ -62,58 +67,110 @@ extension Dispatcher {
 
     // MARK: Waiting runs
 
-    /// Asks the store for waiting runs of this job, as many as there is room for.
+    /// The job's waiting runs queue for a worker of its pool.
     mutating func claimWaiting(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        guard settings.consumes, !jobs[i].isClaimingWaiting, let due = jobs[i].waitingDue, due <= now.wall,
-            jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil
-        else { return }
-        let held = jobs[i].active.values.count(where: \.isHeld)
-        let room = jobs[i].concurrency - (jobs[i].occupied - held)
-        guard room > 0 else { return }
+        guard wantsWaiting(i, now) else { return }
         let pool = jobs[i].plan.pool
-        let free = pools[pool]?.free ?? 0
-        guard free > 0 else {
-            pools[pool]?.starved.insert(i)
+        if pools[pool]?.queue.contains(i) == false {
+            pools[pool]?.queue.set(job: i, at: PoolLoad.rank(priority: jobs[i].plan.config.priority, now: now))
+        }
+        serve(pool, now, &out)
+    }
+
+    private func wantsWaiting(_ i: Int, _ now: Now) -> Bool {
+        guard settings.consumes, !isAtRest, jobs[i].asked == nil, let due = jobs[i].waitingDue, due <= now.wall,
+            jobs[i].submitted < jobs[i].concurrency
+        else { return false }
+        return jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil
+    }
+
+    /// Asks the store for waiting runs of the jobs that queue for the pool, first come first
+    /// served, as long as workers are free.
+    mutating func serve(_ pool: String, _ now: Now, _ out: inout DispatchActions) {
+        guard !isAtRest, let load = pools[pool], !load.queue.isEmpty else { return }
+        guard !isAsking else {
+            unserved.insert(pool)
             return
         }
-        let isProbing = jobs[i].breaker.map { $0.mode != .closed && $0.mode != .disabled } ?? false
-        jobs[i].isClaimingWaiting = true
-        jobs[i].forgetWaiting(upTo: now.wall)
-        out.waiting[jobs[i].name] = isProbing ? 1 : min(room, free)
+        while let free = pools[pool]?.free, free > 0, let i = pools[pool]?.queue.popFirst() {
+            guard jobs[i].plan.pool == pool, wantsWaiting(i, now) else { continue }
+            // The others in the queue get their share too.
+            let share = max(1, free / ((pools[pool]?.queue.count ?? 0) + 1))
+            let isProbing = jobs[i].breaker.map { $0.mode != .closed && $0.mode != .disabled } ?? false
+            let limit = isProbing ? 1 : min(jobs[i].concurrency - jobs[i].submitted, share)
+            jobs[i].asked = (pool, limit)
+            pools[pool]?.asked += limit
+            jobs[i].forgetWaiting(upTo: now.wall)
+            out.waiting[jobs[i].name] = limit
+        }
     }
 
     mutating func waitingClaimed(
         _ limits: [String: Int], _ runs: [ClaimedRun], _ now: Now, _ out: inout DispatchActions
     ) {
+        for i in indices(of: limits.keys) { endAsking(i) }
+        isAsking = false
         var counts: [String: Int] = [:]
+        var released: Set<RunID> = []
         for run in runs {
             counts[run.job, default: 0] += 1
-            guard let i = index[run.job], !isDraining else {
-                out.releases.append((run.id, run.job))
-                continue
-            }
-            if run.trigger == .schedule && run.attempt == 1 { jobs[i].hasQueuedFire = false }
-            let isRefused = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) != nil
-            if isRefused || !submit(i, ActiveRun(claim: run, phase: .submitted), now, &out) {
+            if !startWaiting(run, now, &out) {
+                released.insert(run.id)
                 out.releases.append((run.id, run.job))
             }
         }
-        for (name, limit) in limits {
+        for (name, limit) in limits.sorted(by: { $0.key < $1.key }) {
             guard let i = index[name] else { continue }
-            jobs[i].isClaimingWaiting = false
-            // As many as were asked for: there may be more.
-            if counts[name, default: 0] >= limit { jobs[i].noteWaiting(now.wall) }
+            if counts[name, default: 0] >= limit {
+                // As many as were asked for: there may be more.
+                jobs[i].noteWaiting(now.wall)
+            } else {
+                // Nothing else of this job waits; what was believed to has been cancelled.
+                jobs[i].waitingFires.formIntersection(released)
+            }
             consider(i, now, &out)
         }
+        serveAll(now, &out)
+    }
+
+    /// false: it may not start now and is to be given back.
+    private mutating func startWaiting(_ run: ClaimedRun, _ now: Now, _ out: inout DispatchActions) -> Bool {
+        guard let i = index[run.job], !isAtRest, jobs[i].submitted < jobs[i].concurrency,
+            jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil
+        else { return false }
+        return submit(i, ActiveRun(claim: run, phase: .submitted), now, &out)
+    }
+
+    mutating func waitingClaimFailed(_ names: [String], _ now: Now, _ out: inout DispatchActions) {
+        isAsking = false
+        for i in indices(of: names).sorted() {
+            endAsking(i)
+            jobs[i].noteWaiting(now.wall + settings.storeBackoff)
+            consider(i, now, &out)
+        }
+        serveAll(now, &out)
+    }
+
+    private mutating func endAsking(_ i: Int) {
+        guard let asked = jobs[i].asked else { return }
+        jobs[i].asked = nil
+        pools[asked.pool]?.asked -= asked.runs
+        unserved.insert(asked.pool)
+    }
+
+    private mutating func serveAll(_ now: Now, _ out: inout DispatchActions) {
+        let keys = unserved.sorted()
+        unserved = []
+        for key in keys { serve(key, now, &out) }
     }
 
     // MARK: Ends
 
     mutating func attemptEnded(_ end: AttemptEnd, _ now: Now, _ out: inout DispatchActions) {
-        guard let i = owners[end.run], let active = jobs[i].active[end.run] else { return }
+        guard let i = owners[end.run], jobs[i].active[end.run] != nil else { return }
         // What was refused until now was refused by the breaker as it is now.
         flushRefused(i, now, &out)
-        drop(end.run, i, givesPermitBack: false)
+        guard let active = drop(end.run, i, givesPermitBack: false) else { return }
         if let started = end.startedAt { pools[active.pool]?.observe(run: end.finishedAt - started) }
 
         let plan = jobs[i].plan
@@ -139,7 +196,7 @@ extension Dispatcher {
         }
         completion.enqueues = enqueues(of: end, i, now)
         completion.breaker = recordInBreaker(i, end, active.permit, now, &out)
-        jobs[i].schedule.runFinished(outcome: end.outcome, items: end.items, at: end.finishedAt)
+        if !active.isHeld { jobs[i].schedule.runFinished(outcome: end.outcome, items: end.items, at: end.finishedAt) }
         completion.adaptiveInterval = jobs[i].schedule.adaptiveInterval
         jobs[i].remember(record(of: end, active, completion, plan))
         if end.badSettings { disable(i, end.reason, &out) }
@@ -176,7 +233,7 @@ extension Dispatcher {
         }
         guard end.outcome == .succeeded || end.outcome == .nothingToDo else { return runs }
         for follower in followers(of: jobs[i].name) {
-            guard let target = index[follower] else { continue }
+            guard let target = index[follower], jobs[target].isEnabled else { continue }
             var run = NewRun(job: follower, trigger: .after, fireTime: now.wall)
             run.idempotencyKey = "\(follower)@after-\(end.run)"
             setDefaults(&run, jobs[target].plan)
@@ -224,47 +281,42 @@ extension Dispatcher {
 
     /// A run that the room never started is due again at once, its attempt uncounted.
     mutating func attemptReturned(_ run: RunID, _ now: Now, _ out: inout DispatchActions) {
-        guard let i = owners[run] else { return }
-        let pool = jobs[i].active[run]?.pool ?? ""
-        drop(run, i)
-        jobs[i].schedule.runReturned()
+        guard let i = owners[run], let active = drop(run, i) else { return }
+        if !active.isHeld { jobs[i].schedule.runReturned() }
         out.releases.append((run, jobs[i].name))
-        afterSlotFreed(i, pool: pool, now, &out)
+        afterSlotFreed(i, pool: active.pool, now, &out)
     }
 
     /// An operator's cancel. What is with the process room gets its flag and ends by it; a held
     /// claim ends here.
     mutating func cancel(_ run: RunID, now: Now) -> DispatchActions {
         var out = DispatchActions()
-        defer { out.wakeAt = wakeAt }
-        guard let i = owners[run], let active = jobs[i].active[run] else { return out }
+        guard let i = owners[run], let active = jobs[i].active[run] else { return finish(out, now) }
         guard active.isHeld else {
             out.cancels.append((run, .operatorAsked))
-            return out
+            return finish(out, now)
         }
         var end = AttemptEnd(
             run: run, job: jobs[i].name, outcome: .cancelled, startedAt: nil, finishedAt: now.wall,
             reason: CancelReason.operatorAsked.rawValue)
         end.libraryHash = jobs[i].plan.libraryHash
         attemptEnded(end, now, &out)
-        return out
+        return finish(out, now)
     }
 
     /// Forgets an active run; a probe's permit goes back.
-    mutating func drop(_ run: RunID, _ i: Int, givesPermitBack: Bool = true) {
-        guard let active = jobs[i].active.removeValue(forKey: run) else { return }
+    @discardableResult
+    mutating func drop(_ run: RunID, _ i: Int, givesPermitBack: Bool = true) -> ActiveRun? {
+        guard let active = jobs[i].forget(run) else { return nil }
         owners[run] = nil
-        if !active.isHeld { pools[active.pool]?.busy -= 1 }
+        if active.isHeld { pools[active.pool]?.promised -= 1 } else { pools[active.pool]?.busy -= 1 }
         if givesPermitBack, let permit = active.permit { jobs[i].breaker?.release(permit) }
+        return active
     }
 
     private mutating func afterSlotFreed(_ i: Int, pool: String, _ now: Now, _ out: inout DispatchActions) {
         consider(i, now, &out)
-        guard let starved = pools[pool]?.starved, !starved.isEmpty else { return }
-        pools[pool]?.starved = []
-        for other in starved.sorted(by: { jobs[$0].plan.config.priority > jobs[$1].plan.config.priority }) {
-            consider(other, now, &out)
-        }
+        serve(pool, now, &out)
     }
 
     private func join(_ first: String, _ second: String) -> String {

@@ -22,7 +22,7 @@ struct Dispatcher {
         var storeBackoff = Duration.milliseconds(250)
         /// false: fires nothing here.
         var schedules = true
-        /// false: claims no waiting runs here.
+        /// false: claims no waiting runs here, whatever made them wait.
         var consumes = true
         /// Seeds jitter of fires and retries.
         var seed: UInt64 = 0
@@ -38,6 +38,8 @@ struct Dispatcher {
         case waitingClaimFailed(jobs: [String])
         /// A run of the job waits from this instant on.
         case waiting(job: String, due: Instant)
+        /// Runs of these jobs wait and are due.
+        case wait(jobs: [String])
         /// Runs of unknown jobs wait: look at every job.
         case sweep
         case started(run: RunID, at: Instant, pid: Int32, libraryHash: String)
@@ -60,6 +62,11 @@ struct Dispatcher {
     /// Job of every active run.
     var owners: [RunID: Int] = [:]
     var pools: [String: PoolLoad] = [:]
+    /// The store is being asked for waiting runs. One question at a time, so that what comes
+    /// meanwhile goes out as one.
+    var isAsking = false
+    /// Pools with jobs in their queue, to be served when the store has answered.
+    var unserved: Set<String> = []
     /// Jobs that wait for the success of another.
     private var followers: [String: [String]] = [:]
     private var timeline = Timeline()
@@ -78,30 +85,20 @@ struct Dispatcher {
     mutating func handle(_ event: Event, now: Now) -> DispatchActions {
         var out = DispatchActions()
         switch event {
-        case .tick:
-            observeClock(now, &out)
-            while let due = timeline.popDue(now.wall) {
-                guard jobs[due.job].wakeAt == due.at else { continue }
-                jobs[due.job].wakeAt = nil
-                consider(due.job, now, &out)
-            }
+        case .tick: tick(now, &out)
         case .firesClaimed(let claims, let runs): firesClaimed(claims, runs, now, &out)
         case .cursorsMoved(let moves, let moved): cursorsMoved(moves, moved, now, &out)
-        case .accountingFailed(let names):
-            for i in indices(of: names) {
-                jobs[i].isAccounting = false
-                wake(i, at: now.wall + settings.storeBackoff)
-            }
+        case .accountingFailed(let names): accountingFailed(names, now, &out)
         case .waitingClaimed(let limits, let runs): waitingClaimed(limits, runs, now, &out)
-        case .waitingClaimFailed(let names):
-            for i in indices(of: names) {
-                jobs[i].isClaimingWaiting = false
-                jobs[i].noteWaiting(now.wall + settings.storeBackoff)
-                wake(i, at: now.wall + settings.storeBackoff)
-            }
+        case .waitingClaimFailed(let names): waitingClaimFailed(names, now, &out)
         case .waiting(let job, let due):
             if let i = index[job] {
                 jobs[i].noteWaiting(due)
+                consider(i, now, &out)
+            }
+        case .wait(let names):
+            for i in names.compactMap({ index[$0] }) {
+                jobs[i].noteWaiting(now.wall)
                 consider(i, now, &out)
             }
         case .sweep:
@@ -111,23 +108,35 @@ struct Dispatcher {
             }
         case .started(let run, let at, let pid, let hash):
             guard let i = owners[run] else { break }
-            jobs[i].active[run]?.phase = .running(since: at, pid: pid)
-            jobs[i].active[run]?.libraryHash = hash
+            jobs[i].change(run) {
+                $0.phase = .running(since: at, pid: pid)
+                $0.libraryHash = hash
+            }
         case .progress(let run, let done, let total, let text):
             guard let i = owners[run] else { break }
-            jobs[i].active[run]?.done = done
-            jobs[i].active[run]?.total = total
-            jobs[i].active[run]?.text = text
+            jobs[i].change(run) {
+                $0.done = done
+                $0.total = total
+                $0.text = text
+            }
         case .ended(let end): attemptEnded(end, now, &out)
         case .returned(let run): attemptReturned(run, now, &out)
-        case .refreshed(let job, let row):
-            if let i = index[job] {
-                jobs[i].schedule = newSchedule(jobs[i].plan, row, now)
-                jobs[i].isAccounting = false
-                consider(i, now, &out)
-            }
+        case .refreshed(let job, let row): refreshed(job, row, now, &out)
         }
-        out.wakeAt = wakeAt
+        return finish(out, now)
+    }
+
+    private mutating func tick(_ now: Now, _ out: inout DispatchActions) {
+        observeClock(now, &out)
+        guard !clock.isHolding else { return }
+        while let i = timeline.popDue(now.wall) { consider(i, now, &out) }
+    }
+
+    /// Every turn ends here.
+    mutating func finish(_ out: DispatchActions, _ now: Now) -> DispatchActions {
+        var out = out
+        if !out.waiting.isEmpty { isAsking = true }
+        out.wakeAt = clock.holdEnd(now) ?? timeline.earliest
         return out
     }
 
@@ -137,33 +146,34 @@ struct Dispatcher {
     /// next wake-up. Called whenever something about the job has changed.
     mutating func consider(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
         startHeld(i, now, &out)
-        if !isDraining && !clock.isHolding {
-            if settings.schedules { accountFires(i, now, &out) }
-            claimWaiting(i, now, &out)
-        }
-        if let next = nextLook(i, now) { wake(i, at: next) }
+        account(i, now, &out)
+        claimWaiting(i, now, &out)
+        timeline.set(job: i, at: nextLook(i, now))
     }
 
+    /// Nothing is claimed or accounted for: draining, or the clock is not to be trusted.
+    var isAtRest: Bool { isDraining || clock.isHolding }
+
     private func nextLook(_ i: Int, _ now: Now) -> Instant? {
-        let job = jobs[i]
-        var earliest: Instant?
+        guard !isAtRest else { return nil }
+        var earliest = jobs[i].held.compactMap { jobs[i].active[$0]?.heldUntil }.min()
         func propose(_ at: Instant) { earliest = min(earliest ?? at, at) }
-        for run in job.active.values {
-            if case .held(let until) = run.phase { propose(until) }
-        }
-        if clock.isHolding { propose(now.wall + .seconds(1)) }
-        guard !isDraining, !job.isRemoved, !clock.isHolding else { return earliest }
-        if settings.schedules, !job.isAccounting, let fire = job.schedule.nextFire() {
-            if job.refusal(hostPaused: hostControl.paused, now: now.wall) != nil {
-                propose(flushDue(job, fire, now.wall))
-            } else if canPreclaim(i) {
-                propose(max(fire - settings.preclaimLead, now.wall + .milliseconds(1)))
-            } else {
-                propose(max(fire, now.wall + .milliseconds(1)))
+        if !jobs[i].isAccounting {
+            if let retry = backoff(i, now.wall) {
+                propose(retry)
+            } else if settings.schedules, let fire = jobs[i].schedule.nextFire() {
+                if jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) != nil {
+                    propose(max(flushDue(jobs[i], fire, now.wall), now.wall + .milliseconds(1)))
+                } else if canPreclaim(i) {
+                    propose(max(fire - settings.preclaimLead, now.wall + .milliseconds(1)))
+                } else {
+                    propose(max(fire, now.wall + .milliseconds(1)))
+                }
             }
         }
-        if let due = job.waitingDue, due > now.wall { propose(due) }
-        if let change = job.breaker?.nextChange, change > now.wall, job.waitingDue != nil { propose(change) }
+        guard let due = jobs[i].waitingDue else { return earliest }
+        if due > now.wall { propose(due) }
+        if let change = jobs[i].breaker?.nextChange, change > now.wall { propose(change) }
         return earliest
     }
 
@@ -175,15 +185,6 @@ struct Dispatcher {
         return max(fire, min(regular, change - .milliseconds(1)))
     }
 
-    /// When the dispatcher wants its next tick; nil: not at all.
-    var wakeAt: Instant? { timeline.earliest }
-
-    mutating func wake(_ i: Int, at: Instant) {
-        if let current = jobs[i].wakeAt, current <= at { return }
-        jobs[i].wakeAt = at
-        timeline.insert(job: i, at: at)
-    }
-
     func indices(of names: some Sequence<String>) -> [Int] { names.compactMap { index[$0] } }
 
     // MARK: Clock
@@ -191,77 +192,83 @@ struct Dispatcher {
     private mutating func observeClock(_ now: Now, _ out: inout DispatchActions) {
         switch clock.observe(now) {
         case .steady: return
+        case .stepped(let by):
+            // What was to be done a moment from now would now be done that much later.
+            if by < .zero { rebuildTimeline(now) }
         case .jumped(let by):
             let seconds = by.microseconds / 1_000_000
             out.notes.append(DispatchNote(
                 kind: .rewound, job: "", run: nil,
                 text: "the wall clock jumped by \(seconds)s; nothing fires for \(ClockWatch.holdFor.components.seconds)s"))
-            // Every entry of the timeline was made by the old clock.
-            rebuildTimeline(now)
         case .resumed:
-            for i in jobs.indices where !jobs[i].isRemoved {
-                let before = jobs[i].schedule.cursor
-                if jobs[i].schedule.rewind(now: now.wall) {
-                    out.moves.append(CursorMove(
-                        job: jobs[i].name, expectedCursor: before, newCursor: jobs[i].schedule.cursor,
-                        scheduleText: jobs[i].plan.schedule.text, rewind: true))
-                    jobs[i].isAccounting = true
-                    out.notes.append(DispatchNote(
-                        kind: .rewound, job: jobs[i].name, run: nil,
-                        text: "the cursor lay in the future (\(before.rfc3339)) and was set back to now"))
-                }
+            for i in jobs.indices {
+                jobs[i].mayRewind = true
+                releaseFar(i, now, &out)
             }
             rebuildTimeline(now)
         }
     }
 
     private mutating func rebuildTimeline(_ now: Now) {
-        timeline.removeAll()
-        for i in jobs.indices {
-            jobs[i].wakeAt = nil
-            wake(i, at: now.wall)
-        }
+        for i in jobs.indices { timeline.set(job: i, at: now.wall) }
     }
 
     // MARK: Generations and controls
 
     /// Switches to a generation. `rows` are the store's rows of jobs that appear for the first
-    /// time in this life of the host; `states` their state blobs.
+    /// time in this life of the host; `states` their state blobs; `waitingFires` their runs with
+    /// trigger `schedule` and no attempt yet that wait in the store (an earlier life queued them).
     mutating func apply(
-        _ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob], now: Now
+        _ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob],
+        waitingFires: [String: Set<RunID>] = [:], now: Now
     ) -> DispatchActions {
         var out = DispatchActions()
         generation = next.number
-        var loads: [String: PoolLoad] = [:]
-        for pool in next.pools {
-            loads[pool.key] = pools[pool.key] ?? PoolLoad(maxWorkers: pool.maxWorkers)
-            loads[pool.key]?.maxWorkers = pool.maxWorkers
-        }
-        pools = loads
         let chosen = next.jobs.filter { isChosen($0.value.config, only: next.config.host.only) }
         for i in jobs.indices where chosen[jobs[i].name] == nil { remove(i, now, &out) }
         for (name, plan) in chosen.sorted(by: { $0.key < $1.key }) {
             if let i = index[name] {
                 update(i, plan, now, &out)
             } else {
-                add(plan, rows[name], states[name], now, &out)
+                add(plan, rows[name], states[name], waitingFires[name] ?? [], now)
             }
         }
+        configure(next.pools)
         followers = [:]
         for (name, plan) in chosen {
             if case .after(let other) = plan.schedule { followers[other, default: []].append(name) }
         }
+        for name in followers.keys { followers[name]?.sort() }
         for i in jobs.indices { consider(i, now, &out) }
-        out.wakeAt = wakeAt
-        return out
+        for key in pools.keys.sorted() { serve(key, now, &out) }
+        return finish(out, now)
     }
 
     private func isChosen(_ config: JobConfig, only: [String]) -> Bool {
         only.isEmpty || only.contains(config.name) || config.labels.contains(where: only.contains)
     }
 
+    /// The pools are counted anew: runs may still be with one that is gone, or back again.
+    private mutating func configure(_ specs: [PoolSpec]) {
+        var loads: [String: PoolLoad] = [:]
+        for spec in specs {
+            var load = pools[spec.key] ?? PoolLoad(maxWorkers: spec.maxWorkers)
+            load.maxWorkers = spec.maxWorkers
+            (load.busy, load.promised, load.asked) = (0, 0, 0)
+            loads[spec.key] = load
+        }
+        for job in jobs {
+            for run in job.active.values {
+                if run.isHeld { loads[run.pool]?.promised += 1 } else { loads[run.pool]?.busy += 1 }
+            }
+            if let claiming = job.claiming { loads[claiming.pool]?.promised += claiming.fires }
+            if let asked = job.asked { loads[asked.pool]?.asked += asked.runs }
+        }
+        pools = loads
+    }
+
     private mutating func add(
-        _ plan: ResolvedJob, _ row: JobStateRow?, _ state: StateBlob?, _ now: Now, _ out: inout DispatchActions
+        _ plan: ResolvedJob, _ row: JobStateRow?, _ state: StateBlob?, _ waitingFires: Set<RunID>, _ now: Now
     ) {
         let row = row ?? JobStateRow()
         var job = DispatchedJob(
@@ -270,86 +277,71 @@ struct Dispatcher {
                 row.breaker.flatMap { Breaker(encoded: $0.data, policy: policy) } ?? Breaker(policy: policy)
             },
             control: row.control, state: state)
+        job.storedText = row.cursor == nil ? nil : row.scheduleText
+        // So far ahead only a clock that was wrong in an earlier life of the host leads.
+        job.mayRewind = job.schedule.cursor > now.wall + ClockWatch.tolerance
+        job.waitingFires = waitingFires
         // The first look at the store's waiting runs.
         job.noteWaiting(now.wall)
-        let needsCursor = row.cursor == nil
-        if needsCursor {
-            job.isAccounting = true
-            out.moves.append(CursorMove(
-                job: job.name, expectedCursor: nil, newCursor: job.schedule.cursor,
-                scheduleText: plan.schedule.text))
-        }
         index[job.name] = jobs.count
         jobs.append(job)
-        if !needsCursor && !job.schedule.isSettled { settle(jobs.count - 1, now, &out) }
-    }
-
-    /// The schedule was edited while the host was down: the old rule accounts for its part now,
-    /// and the store learns of the new one.
-    private mutating func settle(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        if settings.schedules { accountFires(i, now, &out) }
-        guard !jobs[i].isAccounting else { return }
-        let accounting = jobs[i].schedule.account(upTo: now.wall, now: now.wall)
-        guard accounting.fires.isEmpty else { return }
-        jobs[i].isAccounting = true
-        out.moves.append(CursorMove(
-            job: jobs[i].name, expectedCursor: jobs[i].schedule.cursor, newCursor: accounting.cursor,
-            scheduleText: jobs[i].plan.schedule.text, ranges: accounting.ranges))
     }
 
     private mutating func update(_ i: Int, _ plan: ResolvedJob, _ now: Now, _ out: inout DispatchActions) {
         flushRefused(i, now, &out)
         let old = jobs[i].plan
+        let wasRemoved = jobs[i].isRemoved
         jobs[i].plan = plan
         jobs[i].badSettings = nil
-        if jobs[i].isRemoved {
-            jobs[i].isRemoved = false
-            jobs[i].noteWaiting(now.wall)
-        }
+        jobs[i].isRemoved = false
+        if wasRemoved { jobs[i].noteWaiting(now.wall) }
         switch (jobs[i].breaker, plan.config.breaker) {
         case (_, nil): jobs[i].breaker = nil
         case (nil, let policy?): jobs[i].breaker = Breaker(policy: policy)
         case (_?, let policy?): jobs[i].breaker?.adopt(policy: policy)
         }
-        let isSameRule = old.schedule == plan.schedule && old.zone == plan.zone && old.calendar == plan.calendar
-            && old.calendarZone == plan.calendarZone && old.config.catchUp == plan.config.catchUp
-            && old.config.jitter == plan.config.jitter
-        guard !isSameRule else { return }
+        let isSameRule = !wasRemoved && old.schedule == plan.schedule && old.zone == plan.zone
+            && old.calendar == plan.calendar && old.calendarZone == plan.calendarZone
+            && old.config.catchUp == plan.config.catchUp && old.config.jitter == plan.config.jitter
+        if !isSameRule { replaceRule(i, now, &out) }
+    }
+
+    /// To the schedule a removal is an edit: from now on there is no rule. So what was due until
+    /// now is accounted for, and a job that comes back does not catch up on the time when it was
+    /// not there.
+    private mutating func remove(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        guard !jobs[i].isRemoved else { return }
+        flushRefused(i, now, &out)
+        jobs[i].isRemoved = true
+        for run in jobs[i].held.sorted() { refuse(run, i, .reload, &out) }
         replaceRule(i, now, &out)
     }
 
-    /// Due times up to the switch were the old rule's; later ones are the new one's.
+    /// Due times up to the switch were the old rule's; later ones are the new one's. A fire that
+    /// has been claimed ahead was already accounted for: the new rule begins after it, and it
+    /// stands if it is the new rule's too.
     private mutating func replaceRule(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        accountFires(i, now, &out)
-        for (run, active) in jobs[i].active where active.isHeld && active.claim.fireTime > now.wall {
-            drop(run, i)
-            out.refusals.append((run, .reload))
-        }
         let plan = jobs[i].plan
+        let spec = jobs[i].isRemoved ? ScheduleSpec.none : plan.schedule
+        let isSameText = jobs[i].ruleText == spec.text
         jobs[i].schedule.replace(
-            spec: plan.schedule, zone: plan.zone, catchUp: plan.config.catchUp,
+            spec: spec, zone: plan.zone, catchUp: plan.config.catchUp,
             calendar: plan.calendar.map { ($0, plan.calendarZone) }, jitter: plan.config.jitter, now: now.wall)
-        // The store learns of the new rule at once: after a restart the old one must not account
-        // for times that were already the new one's. (An accounting under way carries it.)
-        guard !jobs[i].isAccounting else { return }
-        jobs[i].isAccounting = true
-        out.moves.append(CursorMove(
-            job: jobs[i].name, expectedCursor: jobs[i].schedule.cursor,
-            newCursor: max(jobs[i].schedule.cursor, now.wall), scheduleText: plan.schedule.text))
-    }
-
-    private mutating func remove(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        guard !jobs[i].isRemoved else { return }
-        jobs[i].isRemoved = true
-        for (run, active) in jobs[i].active where active.isHeld {
-            drop(run, i)
-            out.refusals.append((run, .reload))
+        jobs[i].ruleText = spec.text
+        jobs[i].editedAt = now.wall
+        for run in jobs[i].held.sorted() {
+            guard let fire = jobs[i].active[run]?.claim.fireTime, fire > now.wall else { continue }
+            if !isSameText && !jobs[i].fires(at: fire) {
+                refuse(run, i, .reload, &out)
+            } else if !jobs[i].isOpen(at: fire) {
+                refuse(run, i, .calendar, &out)
+            }
         }
     }
 
-    private func newSchedule(_ plan: ResolvedJob, _ row: JobStateRow, _ now: Now) -> JobSchedule {
+    func newSchedule(_ plan: ResolvedJob, _ row: JobStateRow, _ now: Now, isRemoved: Bool = false) -> JobSchedule {
         JobSchedule(
-            spec: plan.schedule, zone: plan.zone, catchUp: plan.config.catchUp,
+            spec: isRemoved ? .none : plan.schedule, zone: plan.zone, catchUp: plan.config.catchUp,
             calendar: plan.calendar.map { ($0, plan.calendarZone) }, jitter: plan.config.jitter,
             seed: settings.seed ^ Self.hash(plan.config.name),
             saved: row.cursor == nil
@@ -372,18 +364,16 @@ struct Dispatcher {
         for i in jobs.indices { flushRefused(i, now, &out) }
         hostControl = control
         for i in jobs.indices { consider(i, now, &out) }
-        out.wakeAt = wakeAt
-        return out
+        return finish(out, now)
     }
 
     mutating func setControl(job: String, _ control: ControlRow, now: Now) -> DispatchActions {
         var out = DispatchActions()
-        guard let i = index[job] else { return out }
+        guard let i = index[job] else { return finish(out, now) }
         flushRefused(i, now, &out)
         jobs[i].control = control
         consider(i, now, &out)
-        out.wakeAt = wakeAt
-        return out
+        return finish(out, now)
     }
 
     /// Changes a job's breaker by an operator's hand; the new state is in the actions, to be saved.
@@ -396,21 +386,26 @@ struct Dispatcher {
         change(&jobs[i].breaker!)
         out.breakers.append((job, row(of: jobs[i].breaker!)))
         consider(i, now, &out)
-        out.wakeAt = wakeAt
-        return out
+        return finish(out, now)
     }
 
     /// Nothing new starts; held claims are given back.
     mutating func drain(now: Now) -> DispatchActions {
         var out = DispatchActions()
         isDraining = true
+        timeline.removeAll()
         for i in jobs.indices {
-            for (run, active) in jobs[i].active where active.isHeld {
+            for run in jobs[i].held.sorted() {
                 drop(run, i)
                 out.releases.append((run, jobs[i].name))
             }
         }
-        return out
+        return finish(out, now)
+    }
+
+    /// Nothing runs, and the store owes no answer that could bring a claim.
+    var isDrained: Bool {
+        isDraining && owners.isEmpty && !isAsking && !jobs.contains { $0.isAccounting }
     }
 
     func row(of breaker: Breaker) -> BreakerRow {
@@ -418,34 +413,4 @@ struct Dispatcher {
     }
 
     func followers(of job: String) -> [String] { followers[job] ?? [] }
-}
-
-/// How busy a pool is, as far as the dispatcher's own claims go.
-struct PoolLoad {
-    var maxWorkers: Int
-    /// Submitted and running.
-    var busy = 0
-    /// Jobs that wanted a worker and got none.
-    var starved: Set<Int> = []
-    /// Exponentially weighted mean of run times.
-    var meanRun: Duration?
-
-    init(maxWorkers: Int) { self.maxWorkers = maxWorkers }
-
-    /// How many runs may be with the pool at once. Where runs are short, a queue before the
-    /// workers keeps them busy while the store commits; where they are long it would only make
-    /// a claimed run wait for a particular worker.
-    var capacity: Int {
-        guard let meanRun, meanRun < .milliseconds(20) else { return maxWorkers }
-        return maxWorkers * 32
-    }
-    var free: Int { max(0, capacity - busy) }
-
-    mutating func observe(run: Duration) {
-        guard let mean = meanRun else {
-            meanRun = run
-            return
-        }
-        meanRun = .microseconds((mean.microseconds * 7 + run.microseconds) / 8)
-    }
 }

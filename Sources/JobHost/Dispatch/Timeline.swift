@@ -1,8 +1,8 @@
 import JobCore
 
-/// When each job wants to be looked at next: a binary heap by instant, ties in order of
-/// arrival. Entries are not removed when a job changes its mind; `DispatchedJob.wakeAt` tells
-/// the valid one.
+/// Jobs by the instant at which each wants its turn: a binary heap that knows where every job
+/// stands, so that a job has one place, which can be moved both ways. Ties in order of arrival.
+/// Setting, moving and taking cost O(log n).
 struct Timeline {
     private struct Entry {
         var at: Instant
@@ -13,45 +13,82 @@ struct Timeline {
         }
     }
     private var heap: [Entry] = []
+    /// Place in the heap of each job that is in it.
+    private var places: [Int: Int] = [:]
     private var nextSequence: UInt64 = 0
 
     var earliest: Instant? { heap.first?.at }
+    var count: Int { heap.count }
+    var isEmpty: Bool { heap.isEmpty }
 
-    mutating func insert(job: Int, at: Instant) {
-        heap.append(Entry(at: at, sequence: nextSequence, job: job))
+    func contains(_ job: Int) -> Bool { places[job] != nil }
+    func instant(of job: Int) -> Instant? { places[job].map { heap[$0].at } }
+
+    /// Puts `job` at `at`, wherever it stood; nil takes it out. A job that stands there already
+    /// keeps its turn among its equals.
+    mutating func set(job: Int, at: Instant?) {
+        guard let at else { return remove(job) }
+        if let place = places[job] {
+            guard heap[place].at != at else { return }
+            heap[place].at = at
+            heap[place].sequence = nextSequence
+            settle(place)
+        } else {
+            heap.append(Entry(at: at, sequence: nextSequence, job: job))
+            places[job] = heap.count - 1
+            settle(heap.count - 1)
+        }
         nextSequence &+= 1
-        var child = heap.count - 1
-        while child > 0 {
-            let parent = (child - 1) / 2
-            guard heap[child].precedes(heap[parent]) else { break }
-            heap.swapAt(child, parent)
-            child = parent
-        }
     }
 
-    /// Removes and returns the earliest entry that is due at `now`.
-    mutating func popDue(_ now: Instant) -> (job: Int, at: Instant)? {
+    /// Removes and returns the earliest job.
+    mutating func popFirst() -> Int? {
+        guard let first = heap.first else { return nil }
+        remove(first.job)
+        return first.job
+    }
+
+    /// Removes and returns the earliest job that is due at `now`.
+    mutating func popDue(_ now: Instant) -> Int? {
         guard let first = heap.first, first.at <= now else { return nil }
-        let last = heap.removeLast()
-        if !heap.isEmpty {
-            heap[0] = last
-            siftDown()
-        }
-        return (first.job, first.at)
+        return popFirst()
     }
 
-    mutating func removeAll() { heap.removeAll(keepingCapacity: true) }
+    mutating func removeAll() {
+        heap.removeAll(keepingCapacity: true)
+        places.removeAll(keepingCapacity: true)
+    }
 
-    private mutating func siftDown() {
-        var parent = 0
+    mutating func remove(_ job: Int) {
+        guard let place = places.removeValue(forKey: job) else { return }
+        let last = heap.removeLast()
+        guard place < heap.count else { return }
+        heap[place] = last
+        places[last.job] = place
+        settle(place)
+    }
+
+    /// Moves the entry at `place` to where it belongs.
+    private mutating func settle(_ place: Int) {
+        var place = place
+        while place > 0, heap[place].precedes(heap[(place - 1) / 2]) {
+            swap(place, (place - 1) / 2)
+            place = (place - 1) / 2
+        }
         while true {
-            var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count {
+            var least = place
+            for child in [2 * place + 1, 2 * place + 2] where child < heap.count {
                 if heap[child].precedes(heap[least]) { least = child }
             }
-            guard least != parent else { return }
-            heap.swapAt(parent, least)
-            parent = least
+            guard least != place else { return }
+            swap(place, least)
+            place = least
         }
+    }
+
+    private mutating func swap(_ a: Int, _ b: Int) {
+        heap.swapAt(a, b)
+        places[heap[a].job] = a
+        places[heap[b].job] = b
     }
 }

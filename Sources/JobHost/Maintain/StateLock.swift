@@ -15,7 +15,7 @@ public final class StateLock: Sendable {
         self.descriptor = OwnedDescriptor(descriptor)
     }
 
-    /// Makes the folder (mode 0750, parents too) where it is missing, takes the lock, and
+    /// Makes the folder (mode 0751, parents too: workers of another `user` must reach their copies) where it is missing, takes the lock, and
     /// writes the holder's pid into the file. Does not wait.
     public static func acquire(stateDir: String, pid: Int32 = getpid()) throws(StateLockError) -> StateLock {
         try makeFolder(stateDir)
@@ -78,7 +78,7 @@ public final class StateLock: Sendable {
         var prefix = ""
         for part in path.split(separator: "/", omittingEmptySubsequences: false) {
             prefix += (prefix.isEmpty && part.isEmpty) ? "" : String(part)
-            if !prefix.isEmpty, prefix != "/", mkdir(prefix, 0o750) != 0, errno != EEXIST, errno != EISDIR {
+            if !prefix.isEmpty, prefix != "/", mkdir(prefix, 0o751) != 0, errno != EEXIST, errno != EISDIR {
                 let code = errno
                 var found = stat()
                 // A read-only or foreign parent that is there already is not our concern.

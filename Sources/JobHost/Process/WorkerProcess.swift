@@ -74,7 +74,8 @@ final class WorkerProcess {
         } catch {
             TreeKiller.kill(pid: pid, pidfd: child.pidfd)
             var ignored = cl_exit()
-            while cl_reap_pidfd(child.pidfd, &ignored) == 0 { usleep(100) }
+            var death = pollfd(fd: child.pidfd, events: Int16(POLLIN), revents: 0)
+            while cl_reap_pidfd(child.pidfd, &ignored) == 0 { _ = poll(&death, 1, -1) }
             close(child.pidfd)
             closeAll()
             throw error

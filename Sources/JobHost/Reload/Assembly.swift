@@ -150,7 +150,7 @@ struct Assembly {
         guard let old else { return .init(job: name, change: .refused, detail: why) }
         var wanted = wanted
         if wanted.schedule == nil { wanted.schedule = old.config.schedule }
-        let keys = Changes.keys(old.config, wanted)
+        let keys = wanted.changedKeys(from: old.config)
         if keys.isEmpty, faults == nil {
             return .init(job: name, change: .kept, detail: "with library \(old.libraryHash.prefix(7))")
         }

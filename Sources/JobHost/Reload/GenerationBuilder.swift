@@ -50,10 +50,13 @@ public actor GenerationBuilder {
         report.errors = Self.needsRestart(config, previous?.config)
         guard report.errors.isEmpty else { return .refused(timed(report, since: start)) }
 
+        let later = Self.takesEffectLater(config, previous?.config)
         let verdicts = await judge(config, environment, previous, accepted)
         let assembly = Assembly(
             number: next, config: config, environment: environment, previous: previous, verdicts: verdicts)
-        return .ready(assembly.generation, timed(assembly.report(at: start.wall), since: start))
+        var outcome = assembly.report(at: start.wall)
+        outcome.warnings += later
+        return .ready(assembly.generation, timed(outcome, since: start))
     }
 
     private func timed(_ report: ReloadReport, since start: Now) -> ReloadReport {
@@ -65,14 +68,18 @@ public actor GenerationBuilder {
     /// Where the host lives and what it remembers cannot change under it.
     static func needsRestart(_ new: HostConfig, _ old: HostConfig?) -> [String] {
         guard let old else { return [] }
-        var errors: [String] = []
-        if new.host.stateDir != old.host.stateDir {
-            errors.append("[host] state_dir changed from \(old.host.stateDir) to \(new.host.stateDir), which needs a restart")
+        return ConfigDiff.diff(old: old, new: new).restartOnly.map { key in
+            let change = key == "host.state_dir" ? " from \(old.host.stateDir) to \(new.host.stateDir)" : ""
+            return "\(key) changed\(change), which needs a restart"
         }
-        if new.store.url != old.store.url {
-            errors.append("[store] url changed, which needs a restart")
-        }
-        return errors
+    }
+
+    /// Keys that are read once, at start: the reload goes through, and says so.
+    static func takesEffectLater(_ new: HostConfig, _ old: HostConfig?) -> [String] {
+        guard let old else { return [] }
+        let readAtStart: Set = ["host.name", "host.log_level", "host.log_file", "host.log_format", "http.listen"]
+        return ConfigDiff.diff(old: old, new: new).host.filter(readAtStart.contains)
+            .map { "\($0) changed; it takes effect at the next start of the host" }
     }
 
     // MARK: Plugins

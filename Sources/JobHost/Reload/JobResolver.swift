@@ -110,7 +110,7 @@ struct JobResolver {
                 hint: "add every, cron, at, after or adaptive; schedule = \"none\": only by hand or by enqueueing")
         }
         do {
-            return try DefaultSchedule.parse(entry.defaultSchedule)
+            return try ScheduleSpec(defaultText: entry.defaultSchedule, zones: zones)
         } catch {
             throw Faults(job, "job '\(job.name)': the default schedule of entry '\(entry.id)' cannot be used: \(error)")
         }

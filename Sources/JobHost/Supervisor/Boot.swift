@@ -29,6 +29,8 @@ enum Boot {
         // First of all, so that a SIGHUP during start-up is a reload and not the end.
         let signals = await UnixSignalsSequence(trapping: .sighup, .sigterm, .sigint, .sigusr1)
         signal(SIGPIPE, SIG_IGN)
+        // The state folder can be passed through; what is in it is for the owner and its group.
+        umask(0o027)
         let host: Host
         do {
             host = try await start(configFile: configFile, environment: environment)
@@ -91,7 +93,7 @@ enum Boot {
         }
         let supervisor = Supervisor(
             loop: parts.loop, clock: clock, log: log, store: store, runLogs: parts.runLogs, room: parts.room,
-            builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
+            libraries: parts.libraries, builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
             environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment))
         try await supervisor.begin(report)
         let api = APIServer(control: supervisor, logger: log)

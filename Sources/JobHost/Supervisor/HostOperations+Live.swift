@@ -124,6 +124,6 @@ extension HostOperations {
         let text = String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
         let line = String(text.prefix { !$0.isNewline })
         guard status == 0, !line.isEmpty else { throw CommandError(.unavailable, line.isEmpty ? "it printed nothing" : line) }
-        return line
+        return line.split(separator: " ").last.map(String.init) ?? line
     }
 }

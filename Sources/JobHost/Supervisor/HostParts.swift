@@ -27,7 +27,9 @@ struct HostParts: Sendable {
         let runLogs = try RunLogs(stateDir: folder, clock: clock)
         let libraries = LibraryStore(stateDir: folder)
         let room = try ProcessRoom(
-            loop: loop, clock: clock, workerBinary: Self.workerBinary(), stateDir: folder,
+            loop: loop, clock: clock, workerBinary: Self.workerBinary(),
+            // Relative paths in settings are relative to the config's folder, like all others in it.
+            stateDir: Self.folder(of: config.file),
             maxWorkers: config.host.maxWorkers, runLogs: runLogs)
         try loop.start()
         let handle = RoomHandle(loop: loop, room: room)
@@ -43,6 +45,11 @@ struct HostParts: Sendable {
             accept: { original in try libraries.accept(original: original) },
             probe: { spec, questions in await handle.probe(spec, questions) },
             zones: zones, clock: clock))
+    }
+
+    private static func folder(of file: String) -> String {
+        guard let slash = file.lastIndex(of: "/"), slash > file.startIndex else { return "/" }
+        return String(file[..<slash])
     }
 
     /// Ends every worker, then the loop.

@@ -90,7 +90,11 @@ extension Supervisor {
             audit(actor, action, job: job, detail: "run \(result.run.id)")
             dispatch(.waiting(job: job, due: run.fireTime))
         }
-        return .run(result.run, inserted: result.inserted)
+        var record = result.run
+        if let reason = dispatched.refusal(hostPaused: dispatcher.hostControl.paused, now: now), record.reason.isEmpty {
+            record.reason = "it waits: \(sentence(for: reason, dispatched))"
+        }
+        return .run(record, inserted: result.inserted)
     }
 
     private func enqueue(_ request: EnqueueCommand, by actor: Actor) async throws -> CommandResult {

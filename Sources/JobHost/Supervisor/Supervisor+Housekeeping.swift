@@ -33,11 +33,14 @@ extension Supervisor {
     private func drainInbox() {
         guard !isDrainingInbox, phase != .draining else { return }
         isDrainingInbox = true
-        let known = Set(dispatcher.index.keys)
+        let rules = generation.jobs.mapValues { job in
+            let schema = job.entry.payloadSchema
+            return InboxRule(maxAttempts: job.config.retry.maxAttempts) { PayloadCheck.problem($0, schema: schema) }
+        }
         Task {
             defer { isDrainingInbox = false }
             do {
-                let result = try await store.drainInbox(knownJobs: known, limit: 1_000, now: clock.now().wall)
+                let result = try await store.drainInbox(jobs: rules, limit: 1_000, now: clock.now().wall)
                 for run in result.runs { dispatch(.waiting(job: run.job, due: run.availableAt)) }
                 for row in result.refused {
                     log.warning("enqueue_inbox row \(row.id) for '\(row.job)' is refused: \(row.reason)")

@@ -76,7 +76,9 @@ extension Supervisor {
             do {
                 let rows = try await store.jobStates()
                 let states = await stateBlobs(of: next)
+                let before = generation
                 apply(next, rows: rows, states: states)
+                await pruneLibraries(before: before)
                 await saveAccepted(next)
                 await enqueueStartRuns(of: report.jobs.filter { $0.change == .added }.map(\.job))
             } catch {
@@ -97,8 +99,17 @@ extension Supervisor {
         poolProblems = [:]
         dispatcher.settings.schedules = next.config.host.schedule
         dispatcher.settings.consumes = next.config.host.consume
+        room.setMaxWorkers(next.config.host.maxWorkers)
         room.configure(pools: next.pools, drain: next.config.host.grace)
         perform(dispatcher.apply(next, rows: rows, states: states, now: clock.now()))
+    }
+
+    /// Copies of libraries that neither this generation nor the one before uses go. Within a
+    /// reload, so that no other one has just made a copy.
+    func pruneLibraries(before: Generation) async {
+        let kept = Set((Array(before.plugins.values) + Array(generation.plugins.values)).map(\.copy.sha256))
+        let libraries = libraries
+        await Task.detached { libraries.prune(keeping: kept) }.value
     }
 
     /// State blobs of jobs that this life of the host has not seen yet.
@@ -143,16 +154,12 @@ extension Supervisor {
     func finishReload(_ report: ReloadReport) {
         lastReload = report
         let row = ReloadRow(
-            generation: report.generation, at: report.at, accepted: report.accepted, report: Self.text(of: report))
+            generation: report.generation, at: report.at, accepted: report.accepted, report: report.jsonText)
         Task {
             do { try await store.saveReload(row) } catch { storeFailed(error) }
         }
         logReload(report)
         notifier.send(.ready, .status(statusLine()))
-    }
-
-    private static func text(of report: ReloadReport) -> String {
-        (try? APIJSON.bytes(of: report)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
 
     private func logReload(_ report: ReloadReport) {

@@ -8,7 +8,7 @@ import Logging
 /// loop: one thread acts, and nothing in it blocks.
 public actor Supervisor: HostControl {
     /// Version of both binaries.
-    public static let version = "0.1.0"
+    public static let version = releaseVersion
 
     public nonisolated let loop: EventLoop
     public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
@@ -22,6 +22,7 @@ public actor Supervisor: HostControl {
 
     var dispatcher: Dispatcher
     let room: any WorkerRoom
+    nonisolated let libraries: LibraryStore
     var builder: GenerationBuilder
     var generation: Generation
     var phase = Phase.starting
@@ -61,7 +62,7 @@ public actor Supervisor: HostControl {
 
     init(
         loop: EventLoop, clock: any TimeSource, log: Logger, store: any Store, runLogs: RunLogs,
-        room: any WorkerRoom, builder: GenerationBuilder, generation: Generation, owner: Owner,
+        room: any WorkerRoom, libraries: LibraryStore, builder: GenerationBuilder, generation: Generation, owner: Owner,
         configFile: String, environment: [String: String], seed: UInt64, notifier: Notify
     ) {
         self.loop = loop
@@ -70,6 +71,7 @@ public actor Supervisor: HostControl {
         self.store = store
         self.runLogs = runLogs
         self.room = room
+        self.libraries = libraries
         self.builder = builder
         self.generation = generation
         self.owner = owner

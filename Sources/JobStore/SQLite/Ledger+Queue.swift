@@ -85,9 +85,9 @@ extension Ledger {
     }
 
     private static func refusal(_ row: InboxRow, _ jobs: [String: InboxRule]) -> String? {
-        if jobs[row.request.job] == nil { return "there is no job \"\(row.request.job)\"" }
+        guard let rule = jobs[row.request.job] else { return "there is no job \"\(row.request.job)\"" }
         if !row.valid { return "the payload is not valid JSON" }
-        return nil
+        return rule.problem(row.request.payload)
     }
 
     // MARK: Operators

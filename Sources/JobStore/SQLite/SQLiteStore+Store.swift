@@ -51,10 +51,6 @@ extension SQLiteStore: Store {
     public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
         try await write { try $0.enqueue(requests, now: now) }
     }
-    public func drainInbox(knownJobs: Set<String>, limit: Int, now: Instant) async throws -> InboxResult {
-        try await drainInbox(
-            jobs: Dictionary(uniqueKeysWithValues: knownJobs.map { ($0, InboxRule()) }), limit: limit, now: now)
-    }
     public func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
         // Asked every moment, and almost always empty: that must not cost a commit.
         if try await ask({ try $0.inboxIsEmpty() }) { return InboxResult() }

@@ -74,13 +74,13 @@ struct StateLockTests {
         try StateLock.acquire(stateDir: folder.path).release()
     }
 
-    @Test("missing folders are made, closed to strangers")
+    @Test("missing folders are made: strangers may pass through, but neither list nor write")
     func makesFolders() throws {
         let deep = folder.path + "/a/b"
         let lock = try StateLock.acquire(stateDir: deep)
         defer { lock.release() }
         var found = stat()
-        #expect(stat(deep, &found) == 0 && found.st_mode & 0o007 == 0)
+        #expect(stat(deep, &found) == 0 && found.st_mode & 0o007 == 0o001)
     }
 
     @Test("a file in the way is named")

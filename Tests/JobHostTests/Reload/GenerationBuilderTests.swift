@@ -40,7 +40,7 @@ struct GenerationBuilderTests {
         #expect(generation.jobs["coins"]?.libraryHash == "mmmmmmmm")
         #expect(generation.jobs["credit"]?.schedule == .every(.seconds(10), phase: .zero), "the entry's default")
         #expect(outcome.report.isClean && outcome.report.errors.isEmpty && outcome.report.generation == 1)
-        #expect(outcome.report.job("credit") == "added: every 10000000us")
+        #expect(outcome.report.job("credit") == "added: every 10s")
         #expect(outcome.report.plugin("mint") == "added: org.example.test 3.0, library mmmmmmm")
         #expect(world.takeProbed() == ["aaaaaaaa", "mmmmmmmm"])
         #expect(generation.acceptedLibraries(at: .epoch).map(\.sha256) == ["aaaaaaaa", "mmmmmmmm"])
@@ -270,8 +270,8 @@ struct GenerationBuilderTests {
     }
 
     @Test("changed state_dir or store: refused, needs a restart", arguments: [
-        ("/other", "sqlite:/state/db", ["[host] state_dir changed from /state to /other, which needs a restart"]),
-        ("/state", "sqlite:/x", ["[store] url changed, which needs a restart"]),
+        ("/other", "sqlite:/state/db", ["host.state_dir changed from /state to /other, which needs a restart"]),
+        ("/state", "sqlite:/x", ["store.url changed, which needs a restart"]),
     ])
     func needsRestart(stateDir: String, store: String, errors: [String]) async throws {
         let first = try #require(await build(config(job("credit"))).generation)

@@ -51,18 +51,7 @@ struct JobResolverTests {
         let said = faults(job("a"), entry("credit", schedule: ""))
         #expect(said.first?.contains("does not say when it runs") == true)
         #expect(faults(job("a") { $0.schedule = ScheduleSpec.none }, entry("credit", schedule: "")).isEmpty)
-        #expect(faults(job("a"), entry("credit", schedule: "hourly")).first?.contains("neither \"every …\" nor \"cron …\"") == true)
-    }
-
-    @Test("a default schedule is in the words of the config")
-    func defaultSchedule() throws {
-        #expect(try DefaultSchedule.parse("every 1h30m") == .every(.seconds(5_400), phase: .zero))
-        #expect(try DefaultSchedule.parse("cron 0 */5 * * * *") == .cron(CronExpression("0 */5 * * * *"), timeZone: "UTC"))
-        #expect(try DefaultSchedule.parse("cron @daily") == .cron(CronExpression("@daily"), timeZone: "UTC"))
-        #expect(try DefaultSchedule.parse("none") == ScheduleSpec.none)
-        for text in ["", "every", "every 0s", "every 10", "every -5s", "cron", "cron 61 * * * *", "none at all", "EVERY 1s"] {
-            #expect(throws: DefaultSchedule.Fault.self, "\(text)") { try DefaultSchedule.parse(text) }
-        }
+        #expect(faults(job("a"), entry("credit", schedule: "hourly")).first?.contains("allowed: every DURATION") == true)
     }
 
     @Test("an unknown zone or calendar refuses the job")

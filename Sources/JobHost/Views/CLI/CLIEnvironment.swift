@@ -29,7 +29,7 @@ protocol CLIClock: Sendable {
 
 struct SystemCLIClock: CLIClock {
     var now: Instant { SystemClock().now().wall }
-    func sleep(_ duration: Duration) async throws { try await Task.sleep(for: duration) }
+    func sleep(_ duration: Duration) async throws { try await Task.sleep(for: duration) }  // tidy: clock
 }
 
 /// Where text goes.

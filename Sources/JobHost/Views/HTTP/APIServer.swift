@@ -30,8 +30,9 @@ public actor APIServer {
     public init(control: any HostControl, logger: Logger) {
         routes = APIRoutes(control: control)
         var quiet = logger
-        // The library reports each bind as info; the host has its own line for that.
-        quiet.logLevel = max(logger.logLevel, .warning)
+        // The library reports each bind, and every connection that a stop cuts off; the host has
+        // its own lines for what matters.
+        quiet.logLevel = .critical
         self.logger = quiet
     }
 

@@ -1,0 +1,46 @@
+import JobCore
+
+/// How busy a pool is, as far as the dispatcher's own claims go, and who waits for it.
+struct PoolLoad {
+    var maxWorkers: Int
+    /// Submitted and running.
+    var busy = 0
+    /// Fires that are held, or being claimed, for an instant to come.
+    var promised = 0
+    /// Waiting runs that the store has been asked for.
+    var asked = 0
+    /// Jobs with waiting runs that found no free worker. By what the store calls the effective
+    /// priority: one minute of waiting weighs as much as one of priority.
+    var queue = Timeline()
+    /// Exponentially weighted mean of run times.
+    private(set) var meanRun: Duration?
+
+    init(maxWorkers: Int) { self.maxWorkers = maxWorkers }
+
+    /// How many runs may be with the pool at once. Where runs are short, a queue before the
+    /// workers keeps them busy while the store commits; where they are long it would only make
+    /// a claimed run wait for a particular worker.
+    var capacity: Int {
+        guard let meanRun, meanRun < .milliseconds(20) else { return maxWorkers }
+        return min(maxWorkers, 1 << 20) * 32
+    }
+    /// For a waiting run. Fires held for later do not count: they would keep a worker idle.
+    var free: Int { max(0, capacity - busy - asked) }
+    /// For a claim that has its instant.
+    var freeAhead: Int { max(0, capacity - busy - asked - promised) }
+
+    /// The place of a job in `queue`.
+    static func rank(priority: Int, now: Now) -> Instant {
+        Instant(microseconds: now.monotonic.microseconds) - .seconds(60 * min(max(priority, -1_000_000), 1_000_000))
+    }
+
+    /// The wall clock may have been set during the run: nonsense is not learnt from.
+    mutating func observe(run: Duration) {
+        guard run >= .zero, run <= .seconds(86_400) else { return }
+        guard let mean = meanRun else {
+            meanRun = run
+            return
+        }
+        meanRun = .microseconds((mean.microseconds * 7 + run.microseconds) / 8)
+    }
+}
