@@ -7,7 +7,8 @@ import Testing
 final class TestHost: Sendable {
     let folder: String
     static let binaries = binaryFolder()
-    static let header = sourceFolder() + "/Sources/JobABI/include"
+    static let sources = sourceFolder()
+    static let header = sources + "/Sources/JobABI/include"
 
     private let hosts = Mutex<[Child]>([])
 

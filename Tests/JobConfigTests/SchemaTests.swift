@@ -20,7 +20,8 @@ import Testing
             "pairs": {"type": "array", "minItems": 1, "maxItems": 3, "items": {"type": "string", "pattern": "^[A-Z]{3,5}/[A-Z]{3,5}$"}},
             "chain": {"type": ["string", "null"], "maxLength": 4},
             "nested": {"type": "object", "properties": {"deep": {"type": "boolean"}}, "additionalProperties": false},
-            "version": {"const": 2}
+            "version": {"const": 2},
+            "limits": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}
           }
         }
         """#
@@ -32,6 +33,7 @@ import Testing
     @Test(arguments: [
         #"{"database":"x"}"#, #"{"database":"x","batch":1}"#, #"{"database":"x","batch":1000.0}"#, #"{"database":"x","rate":0.999999999999999999999}"#,
         #"{"database":"x","mode":"live","every":"1h30m","from":"2026-01-01T00:00:00+01:00","cap":"-0.25"}"#,
+        #"{"database":"x","limits":{}}"#, #"{"database":"x","limits":{"any":1,"name":2}}"#,
         #"{"database":"x","pairs":["BTC/USDT","XRP/ETH"],"chain":null,"nested":{"deep":true},"version":2.0}"#,
     ])
     func whatFitsIsAccepted(json: String) throws {
@@ -57,6 +59,7 @@ import Testing
         (#"{"database":"x","pairs":["A/B"]}"#, #"'pairs[0]' must match the pattern ^[A-Z]{3,5}/[A-Z]{3,5}$, found "A/B""#),
         (#"{"database":"x","chain":"ether"}"#, "'chain' must have at most 4 characters, found 5"),
         (#"{"database":"x","chain":false}"#, "'chain' must be a string or null, found false"),
+        (#"{"database":"x","limits":{"fine":1,"small":0}}"#, "'limits.small' must be at least 1, found 0"),
         (#"{"database":"x","nested":{"deep":1}}"#, "'nested.deep' must be true or false, found 1"),
         (#"{"database":"x","nested":{"dep":true}}"#, "'nested.dep' is no known key (did you mean 'deep'?)"),
         (#"{"database":"x","version":3}"#, "'version' must be 2, found 3"),
@@ -69,7 +72,7 @@ import Testing
         (#"{"minimun": 1}"#, "the schema: the keyword 'minimun' is not supported (did you mean 'minimum'?)"),
         (#"{"type": "int"}"#, "the schema at 'type': \"int\" is no type (allowed: null, boolean, integer, number, string, array, object)"),
         (#"{"properties": {"a": {"format": "email"}}}"#, "the schema at 'properties.a.format': \"email\" is no format that is checked here (allowed: duration, instant, decimal)"),
-        (#"{"additionalProperties": {}}"#, "the schema at 'additionalProperties': only true and false are supported"),
+        (#"{"additionalProperties": 7}"#, "the schema at 'additionalProperties': a schema must be an object, found number"),
         (#"{"items": true}"#, "the schema at 'items': a schema must be an object, found boolean"),
         (#"{"minimum": "1"}"#, "the schema at 'minimum': must be a number, found \"1\""),
         (#"{"minimum": 2, "maximum": 1}"#, "the schema: the minimum 2 is above the maximum 1"),

@@ -18,6 +18,8 @@ public struct JSONSchema: Sendable {
         var properties: [String: Node] = [:]
         var required: [String] = []
         var allowsAdditional = true
+        /// What further properties must be; one schema or none.
+        var additional: [Node] = []
         /// nil: not limited to a list. `const` is a list of one.
         var allowed: [JSONValue]?
         var minimum: Bound?

@@ -62,11 +62,12 @@ struct SchemaReader {
             }
         }
         if let additional = members["additionalProperties"] {
-            guard let allowed = additional.boolValue else {
-                throw Fault(path: path + [.member("additionalProperties")], message: "only true and false are supported")
+            if let allowed = additional.boolValue {
+                node.allowsAdditional = allowed
+            } else {
+                node.additional = [try self.node(additional, path: path + [.member("additionalProperties")])]
             }
-            node.allowsAdditional = allowed
-            if !allowed, let missing = node.required.first(where: { node.properties[$0] == nil }) {
+            if !node.allowsAdditional, let missing = node.required.first(where: { node.properties[$0] == nil }) {
                 throw Fault(path: path + [.member("required")], message: "'\(missing)' is required but no property allows it")
             }
         }

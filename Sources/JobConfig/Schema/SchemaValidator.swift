@@ -138,6 +138,8 @@ struct SchemaValidator {
         for (name, value) in members.sorted(by: { $0.key < $1.key }) {
             if let property = node.properties[name] {
                 check(value, property, path + [.member(name)])
+            } else if let additional = node.additional.first {
+                check(value, additional, path + [.member(name)])
             } else if !node.allowsAdditional {
                 report(
                     path + [.member(name)], "is no known key", hint: nameHint(name, among: Array(node.properties.keys)), isAboutName: true)

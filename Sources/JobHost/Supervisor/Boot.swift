@@ -196,8 +196,12 @@ extension Supervisor {
     private func sayWhatNext() {
         let jobs = dispatcher.jobs.count { $0.isEnabled }
         log.notice("serving \(jobs) jobs; history in \(generation.config.store.url)")
-        log.notice("try in another terminal: jobhost status --config \(configFile) · jobhost runs · jobhost logs JOB --follow")
-        log.notice("edit \(configFile), then: jobhost plan · jobhost reload (or kill -HUP \(getpid()))")
+        // As it was called: the newcomer's shell finds it by the same name.
+        let program = CommandLine.arguments.first ?? "jobhost"
+        let config = configFile == "jobs.toml" ? "" : " --config \(configFile)"
+        log.notice("try in another terminal: \(program) status\(config)")
+        log.notice("  … runs · show JOB · logs JOB --follow · trigger JOB --wait · explain JOB --at TIME · doctor")
+        log.notice("edit \(configFile), then: \(program) plan\(config) · \(program) reload\(config) (or kill -HUP \(getpid()))")
     }
 
     /// Runs of this host's earlier lives are nobody's now: the lock proves it. Those claimed for

@@ -228,8 +228,9 @@ extension Supervisor {
         phase = .draining
         notifier.send(.stopping, .status("draining"))
         perform(reloads.stop())
-        let running = dispatcher.owners.count
-        log.notice("stopping (\(actor.name)): \(running == 0 ? "nothing runs" : "\(running) runs may finish within \(durationText(generation.config.host.grace))")")
+        let running = dispatcher.jobs.reduce(0) { $0 + $1.active.values.count { !$0.isHeld } }
+        let runs = running == 1 ? "1 run" : "\(running) runs"
+        log.notice("stopping (\(actor.name)): \(running == 0 ? "nothing runs" : "\(runs) may finish within \(durationText(generation.config.host.grace))")")
         stoppingSince = clock.now().monotonic
         loop.timer(after: generation.config.host.grace) { [weak self] in
             self?.assumeIsolated { $0.endChildren() }
