@@ -19,7 +19,7 @@ struct DispatchedJob {
     var ruleText: String
     /// The rule that the store has with the cursor; nil: it has no cursor of this job yet.
     var storedText: String?
-    /// When the rule was last replaced in this life of the host.
+    /// When the rule was last replaced: by a reload, or by an edit that this life began with.
     var editedAt: Instant?
     /// A cursor transaction is under way: nothing else may account for this job.
     var isAccounting = false
@@ -121,8 +121,11 @@ struct DispatchedJob {
 
     // MARK: The rule
 
-    /// The store knows the rule in force, and older ones are done with.
-    var isSettled: Bool { storedText == ruleText && schedule.isSettled }
+    /// From when on the store can be told of the rule in force, and older ones be done with;
+    /// nil: that has been done. In the future only after the clock was set back.
+    var settlingDue: Instant? {
+        if schedule.isSettled { storedText == ruleText ? nil : .distantPast } else { editedAt ?? .distantPast }
+    }
 
     /// The rule in force has a fire at this very instant, so a claim made by an older one stands.
     func fires(at instant: Instant) -> Bool {

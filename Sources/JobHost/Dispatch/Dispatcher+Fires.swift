@@ -23,7 +23,7 @@ extension Dispatcher {
         if jobs[i].mayRewind, rewind(i, now, &out) { return }
         guard settings.schedules else { return }
         if jobs[i].unrecorded != nil, recordRefused(i, &out) { return }
-        if !jobs[i].isSettled { return settle(i, now, &out) }
+        if let due = jobs[i].settlingDue, due <= now.wall { return settle(i, now, &out) }
         accountFires(i, now, &out)
     }
 
@@ -170,7 +170,8 @@ extension Dispatcher {
     }
 
     private mutating func move(_ i: Int, to cursor: Instant, ranges: [FireRange], _ out: inout DispatchActions) {
-        guard cursor > jobs[i].schedule.cursor || !ranges.isEmpty || !jobs[i].isSettled else { return }
+        guard cursor > jobs[i].schedule.cursor || !ranges.isEmpty || jobs[i].storedText != jobs[i].ruleText
+        else { return }
         out.moves.append(CursorMove(
             job: jobs[i].name, expectedCursor: jobs[i].schedule.cursor, newCursor: cursor,
             scheduleText: jobs[i].ruleText, ranges: ranges))
@@ -317,6 +318,7 @@ extension Dispatcher {
         jobs[i].schedule = newSchedule(jobs[i].plan, row, now, isRemoved: jobs[i].isRemoved)
         for _ in 0..<jobs[i].submitted { jobs[i].schedule.runStarted() }
         jobs[i].storedText = row.cursor == nil ? nil : row.scheduleText
+        if !jobs[i].schedule.isSettled { jobs[i].editedAt = now.wall }
         jobs[i].accountingRetry = nil
         consider(i, now, &out)
     }

@@ -171,6 +171,7 @@ struct Dispatcher {
                 }
             }
         }
+        if let due = jobs[i].settlingDue, due > now.wall { propose(due) }
         guard let due = jobs[i].waitingDue else { return earliest }
         if due > now.wall { propose(due) }
         if let change = jobs[i].breaker?.nextChange, change > now.wall { propose(change) }
@@ -278,6 +279,7 @@ struct Dispatcher {
             },
             control: row.control, state: state)
         job.storedText = row.cursor == nil ? nil : row.scheduleText
+        if !job.schedule.isSettled { job.editedAt = now.wall }
         // So far ahead only a clock that was wrong in an earlier life of the host leads.
         job.mayRewind = job.schedule.cursor > now.wall + ClockWatch.tolerance
         job.waitingFires = waitingFires
