@@ -23,6 +23,8 @@ struct SimulatedHost {
     var now: Now
     var rows: [RunID: Row] = [:]
     var cursors: [String: Instant] = [:]
+    /// The rule that each cursor belongs to.
+    var texts: [String: String] = [:]
     var ranges: [String: [FireRange]] = [:]
     /// With the process room, in order of start.
     var started: [AttemptRequest] = []
@@ -31,6 +33,13 @@ struct SimulatedHost {
     var notes: [DispatchNote] = []
     /// false: every call fails as unavailable.
     var storeAnswers = true
+    /// true: calls are committed at once, but their answers wait for `answer()`.
+    var answersLate = false
+    private var lateAnswers: [Dispatcher.Event] = []
+    /// What the dispatcher has asked the store for, in order.
+    var claims: [FireClaim] = []
+    var moves: [CursorMove] = []
+    var asked: [[String: Int]] = []
     private var nextID: Int64 = 0
     private var nextFence: Int64 = 0
     private var wakeAt: Instant?
@@ -44,10 +53,26 @@ struct SimulatedHost {
 
     // MARK: Driving
 
-    mutating func apply(_ jobs: [JobConfig], idempotent: Bool = true, workers: Int = 4, generation: Int64 = 1) {
+    mutating func apply(
+        _ jobs: [JobConfig], idempotent: Bool = true, workers: Int = 4, generation: Int64 = 1,
+        rows: [String: JobStateRow] = [:]
+    ) {
+        for (job, row) in rows { cursors[job] = row.cursor }
         perform(dispatcher.apply(
             Self.generation(jobs, idempotent: idempotent, workers: workers, number: generation),
-            rows: [:], states: [:], now: now))
+            rows: rows, states: [:], now: now))
+    }
+
+    /// Delivers the answers that are late, and what follows from them at once.
+    mutating func answer() {
+        answersLate = false
+        let answers = lateAnswers
+        lateAnswers = []
+        for answer in answers { send(answer) }
+    }
+
+    private mutating func reply(_ event: Dispatcher.Event) {
+        if answersLate { lateAnswers.append(event) } else { send(event) }
     }
 
     mutating func send(_ event: Dispatcher.Event) { perform(dispatcher.handle(event, now: now)) }
@@ -113,23 +138,19 @@ struct SimulatedHost {
             rows[run]?.attempt -= 1
             send(.waiting(job: job, due: rows[run]?.fireTime ?? now.wall))
         }
+        claims += actions.claims
+        moves += actions.moves
+        if !actions.waiting.isEmpty { asked.append(actions.waiting) }
         guard storeAnswers else {
             let accounting = actions.claims.map(\.job) + actions.moves.map(\.job)
-            if !accounting.isEmpty { send(.accountingFailed(jobs: accounting)) }
-            if !actions.waiting.isEmpty { send(.waitingClaimFailed(jobs: Array(actions.waiting.keys))) }
+            if !accounting.isEmpty { reply(.accountingFailed(jobs: accounting)) }
+            if !actions.waiting.isEmpty { reply(.waitingClaimFailed(jobs: Array(actions.waiting.keys))) }
             return
         }
-        if !actions.claims.isEmpty {
-            let runs = actions.claims.map { claim($0) }
-            send(.firesClaimed(actions.claims, runs))
-        }
-        if !actions.moves.isEmpty {
-            let moved = actions.moves.map { move($0) }
-            send(.cursorsMoved(actions.moves, moved))
-        }
+        if !actions.claims.isEmpty { reply(.firesClaimed(actions.claims, actions.claims.map { claim($0) })) }
+        if !actions.moves.isEmpty { reply(.cursorsMoved(actions.moves, actions.moves.map { move($0) })) }
         if !actions.waiting.isEmpty {
-            let runs = claimWaiting(actions.waiting)
-            send(.waitingClaimed(limits: actions.waiting, runs))
+            reply(.waitingClaimed(limits: actions.waiting, claimWaiting(actions.waiting)))
         }
     }
 
@@ -147,6 +168,7 @@ struct SimulatedHost {
     private mutating func claim(_ claim: FireClaim) -> ClaimedRun? {
         guard cursors[claim.job] == claim.expectedCursor else { return nil }
         cursors[claim.job] = claim.newCursor
+        texts[claim.job] = claim.scheduleText
         ranges[claim.job, default: []] += claim.ranges
         let id = insert(
             claim.job, claim.trigger, claim.fireTime, state: .available, maxAttempts: claim.maxAttempts)
@@ -157,6 +179,7 @@ struct SimulatedHost {
     private mutating func move(_ move: CursorMove) -> Bool {
         guard cursors[move.job] == move.expectedCursor else { return false }
         cursors[move.job] = move.newCursor
+        texts[move.job] = move.scheduleText
         ranges[move.job, default: []] += move.ranges
         return true
     }
@@ -242,11 +265,13 @@ struct SimulatedHost {
             settingsSchema: "", payloadSchema: "", stateVersion: 0)
         let resolved = Dictionary(uniqueKeysWithValues: jobs.map { job in
             (job.name, ResolvedJob(
-                config: job, entry: entry, pool: "p", libraryHash: "h\(number)", settings: Array("{}".utf8),
+                config: job, entry: entry, pool: PoolPlan.key(of: job), libraryHash: "h\(number)", settings: Array("{}".utf8),
                 maskedSettings: "{}", schedule: job.schedule ?? .none, zone: .utc, calendar: nil, calendarZone: .utc))
         })
-        let pool = PoolSpec(
-            key: "p", plugin: "p", library: LibraryCopy(sha256: "h\(number)", path: "/nowhere/p.so"), maxWorkers: workers)
-        return Generation(number: number, config: config, plugins: [:], jobs: resolved, pools: [pool])
+        let pools = Set(resolved.values.map(\.pool)).sorted().map { key in
+            PoolSpec(
+                key: key, plugin: "p", library: LibraryCopy(sha256: "h\(number)", path: "/nowhere/p.so"), maxWorkers: workers)
+        }
+        return Generation(number: number, config: config, plugins: [:], jobs: resolved, pools: pools)
     }
 }

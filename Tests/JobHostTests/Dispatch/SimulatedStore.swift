@@ -92,8 +92,9 @@ struct SimulatedStore {
     /// A config with another rule for this job has come into force.
     mutating func begin(_ job: String, _ spec: ScheduleSpec, asked: Int, now: Instant) {
         if let last = eras[job]?.last, last.spec == spec { return }
-        let cursor = states[job]?.cursor
-        eras[job, default: []].append(Era(after: max(now, cursor ?? now), spec: spec, since: asked))
+        // Not before an earlier edit, where the clock was set back in between.
+        let earlier = max(states[job]?.cursor ?? now, eras[job]?.last?.after ?? now)
+        eras[job, default: []].append(Era(after: max(now, earlier), spec: spec, since: asked))
     }
 
     /// A host that starts knows the rule that stands in the store, and the one of its config.

@@ -458,7 +458,8 @@ struct SimulatedWorld {
         case 12..<17: if let run = room.keys.sorted().first(where: { _ in chance(60) }) { work(run) }
         case 17 where kinds.contains(.operators): operate()
         case 18 where kinds.contains(.breakers): operateBreaker()
-        case 19 where kinds.contains(.reloads) && chance(50): reload()
+        // Edits that a jump of the clock puts into the future are another story.
+        case 19 where kinds.contains(.reloads) && chance(50) && !dispatcher.clock.isHolding: reload()
         case 20 where kinds.contains(.deaths) && chance(30): die()
         case 21 where kinds.contains(.storeAway) && chance(50): isAway.toggle()
         case 22 where kinds.contains(.smallSteps) && chance(40):
