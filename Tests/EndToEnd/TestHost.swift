@@ -11,9 +11,24 @@ final class TestHost: Sendable {
     static let header = sources + "/Sources/JobABI/include"
 
     private let hosts = Mutex<[Child]>([])
+    private let beacons = Mutex<[Beacon]>([])
+    private let gates = Mutex<[PluginGate]>([])
+
+    /// Hosts compile plugins, start and die: more of them at a time than this, and a small
+    /// machine measures nothing but itself.
+    private static let line = Gate(width: 6)
 
     /// Runs a test's body; whatever comes of it, every host is dead and the folder gone afterwards.
     static func with(_ body: (TestHost) async throws -> Void) async throws {
+        await line.enter()
+        do { try await alone(body) } catch {
+            await line.leave()
+            throw error
+        }
+        await line.leave()
+    }
+
+    private static func alone(_ body: (TestHost) async throws -> Void) async throws {
         let test = try TestHost()
         let result: Result<Void, any Error>
         do {
@@ -64,22 +79,46 @@ final class TestHost: Sendable {
         }
     }
 
-    func config(_ text: String) throws {
-        try write("[host]\nname = \"test\"\ngrace = \"5s\"\n" + text, to: "jobs.toml")
+    func config(_ text: String, grace: String = "5s") throws {
+        try write("[host]\nname = \"test\"\ngrace = \"\(grace)\"\n" + text, to: "jobs.toml")
     }
 
-    /// Compiles a plugin in C against `job_abi.h` and renames it into place.
-    func plugin(_ name: String, _ source: String) async throws {
-        try write(source, to: name + ".c")
-        let target = folder + "/plugins/lib\(name).so"
+    /// Compiles a plugin in C (or C++) against `job_abi.h` and renames it into place.
+    func plugin(_ name: String, _ source: String, cpp: Bool = false) async throws {
+        let file = folder + "/\(name)." + (cpp ? "cpp" : "c")
+        try write(source, to: "\(name)." + (cpp ? "cpp" : "c"))
+        let target = library(name)
         let compiler = try Child(
-            "/usr/bin/cc",
-            ["-std=c11", "-O1", "-fPIC", "-shared", "-pthread", "-I", Self.header, "-o", target + ".new", folder + "/\(name).c"],
+            cpp ? "/usr/bin/g++" : "/usr/bin/cc",
+            [cpp ? "-std=c++17" : "-std=c11", "-O1", "-fPIC", "-shared", "-pthread", "-DFOLDER=\"\(folder)\""]
+                + ["-I", Self.header, "-o", target + ".new", file],
             environment: ["PATH": "/usr/bin:/bin"], folder: folder)
         guard await compiler.exitCode() == 0 else {
-            throw Failure("cc: " + compiler.errors.all.joined(separator: "\n"))
+            throw Failure("the compiler: " + compiler.errors.all.joined(separator: "\n"))
         }
         rename(target + ".new", target)
+    }
+
+    /// Where a plugin's library lies.
+    func library(_ name: String) -> String { folder + "/plugins/lib\(name).so" }
+
+    func exists(_ name: String) -> Bool { access(folder + "/" + name, F_OK) == 0 }
+
+    /// The ledger, read and changed behind the host's back.
+    var ledger: LedgerFile { LedgerFile(path: folder + "/var/jobhost.db") }
+
+    /// What plugins say with `tell`, as lines.
+    func beacon() throws -> Beacon {
+        let beacon = try Beacon(path: folder + "/beacon")
+        beacons.withLock { $0.append(beacon) }
+        return beacon
+    }
+
+    /// Where plugins wait with `wait_gate`.
+    func gate() throws -> PluginGate {
+        let gate = try PluginGate(path: folder + "/gate")
+        gates.withLock { $0.append(gate) }
+        return gate
     }
 
     // MARK: Processes
@@ -130,6 +169,8 @@ final class TestHost: Sendable {
             host.signal(SIGKILL)
             _ = await host.exitCode()
         }
+        for beacon in beacons.withLock({ $0 }) { beacon.end() }
+        for gate in gates.withLock({ $0 }) { gate.end() }
         if let remover = try? Child("/bin/rm", ["-rf", folder], environment: [:], folder: "/") { _ = await remover.exitCode() }
     }
 }

@@ -1,0 +1,149 @@
+import Glibc
+import Testing
+
+/// The real binaries: libraries that do harm while they are loaded, and files that change under the host.
+@Suite("Libraries, end to end", .timeLimit(.minutes(5))) struct LibraryTests {
+    private let good = Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"1s\"")
+
+    private func constructor(_ body: String) -> String {
+        PluginSource.entry(
+            "return JOB_SUCCEEDED;",
+            globals: "__attribute__((constructor)) static void early(void) { tell(\"loading\"); \(body) }")
+    }
+
+    @Test(
+        "A library that falls in its constructor is refused with the reason; the host and its other jobs go on",
+        arguments: [
+            ("abort();", "SIGABRT"), ("*(volatile int *)8 = 1;", "SIGSEGV"), ("_exit(0);", "while the library was loaded"),
+            ("for (;;) pause();", "not loaded within 1s"),
+            ("sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, NULL); for (;;) {}", "not loaded within 1s"),
+            ("fprintf(stderr, \"no licence\\n\"); exit(1);", "no licence"),
+        ])
+    func evilConstructor(body: String, reason: String) async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(good)
+            let host = try await test.start()
+            try await test.plugin("evil", constructor(body))
+            try test.config(good + Toml.plugin("evil", "start_timeout = \"1s\"") + Toml.job("never", of: "evil"))
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4, "\(reload.output) \(reload.errors)")
+            #expect(reload.output.contains("evil") && reload.output.contains(reason), "\(reload.output)")
+            let worker = try await beacon.pid("loading")
+            #expect(Proc.ended(worker))
+            let at = try await host.logs("plugin evil refused", reason)
+            try await host.logs("✓ tick", from: at)
+        }
+    }
+
+    @Test("A library that prints in its constructor serves; one that forks there leaves nothing behind its probe")
+    func noisyConstructor() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(good)
+            _ = try await test.start()
+            try await test.plugin(
+                "noisy", constructor("for (int i = 0; i < 20000; i++) printf(\"hello %d\\n\", i); fprintf(stderr, \"\\xff\\xfe\\n\");"))
+            try await test.plugin(
+                "forks", constructor("if (fork() == 0) { setsid(); tell(\"child\"); for (;;) pause(); }"))
+            try test.config(
+                good + Toml.plugin("noisy") + Toml.job("noisy", of: "noisy", Toml.once) + Toml.plugin("forks")
+                    + Toml.job("forks", of: "forks", Toml.once))
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 0, "\(reload.output) \(reload.errors)")
+            let child = try await beacon.pid("child")
+            #expect(Proc.ended(child))
+            #expect(try await test.jobhost("trigger", "noisy", "--wait").code == 0)
+            #expect(try await test.jobhost("trigger", "forks", "--wait").code == 0)
+        }
+    }
+
+    @Test("A library overwritten in place under a running run: it finishes on the old code; damaged ones are refused, the whole one serves")
+    func overwritten() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("slow", PluginSource.waits("old code"))
+            try test.config(Toml.plugin("slow") + Toml.job("slow", of: "slow", "schedule = \"none\"\ntimeout = \"10m\""))
+            let host = try await test.start()
+            try await test.jobhost("trigger", "slow")
+            _ = try await beacon.hears("started")
+
+            try await test.plugin("whole", PluginSource.says("new code"))
+            let whole = try bytes(of: test.library("whole"))
+            var random = SeededRandom(seed: 4)
+            for _ in 0..<12 {
+                let length = Int(random.next() % UInt64(whole.count - 1)) + 1
+                try overwrite(test.library("slow"), with: whole.prefix(length))
+                let reload = try await test.jobhost("reload")
+                #expect(reload.code == 4, "cut to \(length) of \(whole.count): \(reload.output) \(reload.errors)")
+                #expect(reload.output.contains("libslow.so"), "\(reload.output)")
+            }
+            try overwrite(test.library("slow"), with: [])
+            #expect(try await test.jobhost("reload").code == 4)
+            try gate.open()
+            try await host.logs("✓ slow run 1", "old code")
+
+            try overwrite(test.library("slow"), with: whole[...])
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 0, "\(reload.output) \(reload.errors)")
+            #expect(try await test.jobhost("trigger", "slow", "--wait").code == 0)
+            try await host.logs("✓ slow run 2", "new code")
+            #expect(try test.ledger.number("SELECT count(DISTINCT library_hash) FROM runs") == 2)
+        }
+    }
+
+    @Test("What is not a library at all is refused in a sentence", arguments: ["a folder", "a FIFO", "gone", "zeros", "text"])
+    func noLibrary(kind: String) async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(good)
+            let host = try await test.start()
+            let path = test.library("good")
+            unlink(path)
+            switch kind {
+            case "a folder": mkdir(path, 0o755)
+            case "a FIFO": mkfifo(path, 0o644)
+            case "zeros": try overwrite(path, with: [UInt8](repeating: 0, count: 100_000)[...])
+            case "text": try overwrite(path, with: Array("#!/bin/sh\nexit 1\n".utf8)[...])
+            default: break
+            }
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4)
+            #expect((reload.output + reload.errors).contains("libgood.so"), "\(reload.output) \(reload.errors)")
+            try await host.logs("✓ tick", from: host.errors.all.count)
+        }
+    }
+
+    private func bytes(of path: String) throws -> [UInt8] {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        defer { close(file) }
+        var buffer = [UInt8](repeating: 0, count: 4 << 20)
+        let count = read(file, &buffer, buffer.count)
+        guard count > 0 else { throw TestHost.Failure("cannot read \(path): \(errno)") }
+        return Array(buffer[..<count])
+    }
+
+    /// The same file, other bytes: as `cp` does, and as nobody should.
+    private func overwrite(_ path: String, with bytes: ArraySlice<UInt8>) throws {
+        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o755)
+        defer { close(file) }
+        guard file >= 0, bytes.withUnsafeBytes({ write(file, $0.baseAddress, $0.count) }) == bytes.count else {
+            throw TestHost.Failure("cannot write \(path): \(errno)")
+        }
+    }
+}
+
+/// The same numbers for the same seed.
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,60 @@
+import CLinux
+import Glibc
+
+/// What the system says about a process.
+enum Proc {
+    /// Waits for the end of a process that is no child of ours, ten seconds at most.
+    static func ended(_ pid: pid_t) -> Bool {
+        let handle = cl_pidfd_open(pid)
+        guard handle >= 0 else { return errno == ESRCH || handle == -ESRCH }
+        defer { close(handle) }
+        var watched = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)
+        return poll(&watched, 1, 10_000) == 1
+    }
+
+    /// Living or unreaped processes whose parent this is.
+    static func children(of parent: pid_t) -> [pid_t] {
+        names(in: "/proc").compactMap { pid_t($0) }.filter { pid in
+            // After the command's name, which may contain anything: state, parent, …
+            guard let stat = text(of: "/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { return false }
+            return stat[end...].split(separator: " ").dropFirst(2).first == "\(parent)"
+        }
+    }
+
+    static func openFiles(of pid: pid_t) -> Int { names(in: "/proc/\(pid)/fd").count }
+
+    static func threads(of pid: pid_t) -> Int { names(in: "/proc/\(pid)/task").count }
+
+    /// Resident memory in kB; `peak`: the most there ever was.
+    static func memory(of pid: pid_t, peak: Bool = false) -> Int {
+        let name = peak ? "VmHWM:" : "VmRSS:"
+        let line = text(of: "/proc/\(pid)/status")?.split(separator: "\n").first { $0.hasPrefix(name) }
+        return Int(line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first ?? "") ?? 0
+    }
+
+    static func names(in folder: String) -> [String] {
+        guard let directory = opendir(folder) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    static func text(of path: String) -> String? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = read(file, &buffer, buffer.count)
+            guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
+            bytes += buffer[..<count]
+        }
+    }
+}

@@ -1,0 +1,242 @@
+import Glibc
+import Testing
+
+/// The real binaries: reloads at the worst moment, of the worst plugins.
+@Suite("Hostile reloads, end to end", .timeLimit(.minutes(5))) struct ReloadHostileTests {
+    private func two(_ mode: String) -> String {
+        Toml.plugin("picky") + Toml.job("picky", of: "picky", Toml.once + "\nsettings = { mode = \"\(mode)\" }") + Toml.plugin("other")
+            + Toml.job("other", of: "other", Toml.once)
+    }
+
+    @Test("A plugin that refuses its new settings keeps its old version and settings; the other switches; exit code 4")
+    func refusesSettings() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("picky", PluginSource.picky("old"))
+            try await test.plugin("other", PluginSource.says("old code"))
+            try test.config(two("fine"))
+            let host = try await test.start()
+            try await test.plugin("picky", PluginSource.picky("new"))
+            try await test.plugin("other", PluginSource.says("new code"))
+            try test.config(two("bad"))
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4, "\(reload.output) \(reload.errors)")
+            #expect(reload.output.contains("I do not like these settings"), "\(reload.output)")
+            #expect(try await test.jobhost("trigger", "picky", "--wait").code == 0)
+            try await host.logs("✓ picky", "old with", "fine")
+            #expect(try await test.jobhost("trigger", "other", "--wait").code == 0)
+            try await host.logs("✓ other", "new code")
+
+            try test.config(two("better"))
+            #expect(try await test.jobhost("reload").code == 0)
+            #expect(try await test.jobhost("trigger", "picky", "--wait").code == 0)
+            try await host.logs("✓ picky", "new with", "better")
+        }
+    }
+
+    @Test("At a start the last accepted copy serves instead of a library that refuses or does not load, and says so", arguments: [true, false])
+    func acceptedCopy(loads: Bool) async throws {
+        try await TestHost.with { test in
+            try await test.plugin("picky", PluginSource.picky("old"))
+            try await test.plugin("other", PluginSource.says("other"))
+            try test.config(two("fine"))
+            let first = try await test.start()
+            first.signal(SIGTERM)
+            #expect(await first.exitCode() == 0)
+            if loads {
+                try await test.plugin("picky", PluginSource.picky("new").replacing("\"bad\", 3", with: "\"fine\", 4"))
+            } else {
+                try test.write("half a libr", to: "plugins/libpicky.so")
+            }
+            let second = try await test.start()
+            try await second.logs("WARN", "picky", "serves instead")
+            #expect(try await test.jobhost("trigger", "picky", "--wait").code == 0)
+            try await second.logs("✓ picky", "old with")
+            #expect(try await test.jobhost("status").output.contains("serves instead"))
+        }
+    }
+
+    /// Waits at the gate in its first loading.
+    private func slowToLoad(_ word: String) -> String {
+        PluginSource.entry(
+            "context->summary(context, JOB_STR(\"\(word)\")); return JOB_SUCCEEDED;",
+            globals: """
+                __attribute__((constructor)) static void early(void) {
+                    if (unlink(FOLDER "/slow") != 0) return;
+                    tell("loading");
+                    wait_gate();
+                }
+                """)
+    }
+
+    @Test("Fifty SIGHUPs during a reload make exactly one further reload, with the last file")
+    func storm() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("slow", slowToLoad("old"))
+            try test.config(Toml.plugin("slow") + Toml.job("slow", of: "slow"))
+            let host = try await test.start()
+            try test.write("", to: "slow")
+            try await test.plugin("slow", slowToLoad("new"))
+            host.signal(SIGHUP)
+            _ = try await beacon.hears("loading")
+            for round in 1...50 {
+                try test.config(Toml.plugin("slow") + Toml.job("round-\(round)", of: "slow"))
+                host.signal(SIGHUP)
+            }
+            // An answer means that the signals before it have arrived.
+            #expect(try await test.jobhost("status").code == 0)
+            try gate.open()
+            try await host.logs("generation 2 serves")
+            let last = try await host.logs("generation 3 serves")
+            #expect(host.errors.all[..<last].contains { $0.contains("round-50 added") }, "\(host.errors.all)")
+            let status = try await test.jobhost("status")
+            #expect(status.output.contains("round-50"), "\(status.output)")
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 0)
+            try await host.logs("generation 4 serves", "1 kept")
+            #expect(host.errors.all.count { $0.contains(" serves: ") } == 4, "\(host.errors.all)")
+        }
+    }
+
+    @Test("SIGHUP during start-up is a reload after it")
+    func early() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("slow", slowToLoad("new"))
+            try test.config(Toml.plugin("slow") + Toml.job("first", of: "slow"))
+            try test.write("", to: "slow")
+            let host = try test.launch()
+            _ = try await beacon.hears("loading")
+            try test.config(Toml.plugin("slow") + Toml.job("second", of: "slow"))
+            for _ in 0..<5 { host.signal(SIGHUP) }
+            try gate.open()
+            try await host.logs("serving 1 jobs")
+            try await host.logs("second added")
+            try await host.logs("generation 2 serves")
+            #expect(try await test.jobhost("trigger", "second", "--wait").code == 0)
+        }
+    }
+
+    @Test("Reloads asked for at once by many are answered, each with the new state applied")
+    func together() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(Toml.plugin("good") + Toml.job("first", of: "good"))
+            let host = try await test.start()
+            try test.config(Toml.plugin("good") + Toml.job("first", of: "good") + Toml.job("second", of: "good", Toml.once))
+            try await withThrowingTaskGroup(of: Bool.self) { group in
+                for _ in 0..<6 {
+                    group.addTask {
+                        let reload = try await test.jobhost("reload")
+                        let run = try await test.jobhost("trigger", "second", "--wait")
+                        return reload.code == 0 && run.code == 0
+                    }
+                }
+                for try await isWell in group { #expect(isWell) }
+            }
+            #expect(host.errors.all.count { $0.contains("second added") } == 1)
+        }
+    }
+
+    @Test("A run of a changed job is killed at the drain limit; the next one has the new code")
+    func drainLimit() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            let config = Toml.plugin("slow") + Toml.job("slow", of: "slow", Toml.once + "\ntimeout = \"10m\"\nkill_grace = \"100ms\"")
+            try await test.plugin("slow", PluginSource.entry("tell(\"started\"); for (;;) pause();", flags: "0"))
+            try test.config(config, grace: "500ms")
+            let host = try await test.start()
+            try await test.jobhost("trigger", "slow")
+            let worker = try await beacon.pid("started")
+            try await test.plugin("slow", PluginSource.says("new code"))
+            #expect(try await test.jobhost("reload").code == 0)
+            try await host.logs("◌ slow run 1 cancelled")
+            #expect(Proc.ended(worker))
+            #expect(try await test.jobhost("trigger", "slow", "--wait").code == 0)
+            try await host.logs("✓ slow run 2", "new code")
+        }
+    }
+
+    @Test("A removed job's run finishes within the drain limit and is recorded; a longer one is killed at it and recorded")
+    func removed() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("short", PluginSource.waits("finished in peace"))
+            try await test.plugin("long", PluginSource.entry("tell(\"long\"); for (;;) pause();", flags: "0"))
+            let keys = Toml.once + "\ntimeout = \"10m\"\nkill_grace = \"100ms\""
+            let good = Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"1s\"")
+            try test.config(
+                good + Toml.plugin("short") + Toml.job("short", of: "short", keys) + Toml.plugin("long") + Toml.job("long", of: "long", keys),
+                grace: "3s")
+            let host = try await test.start()
+            try await test.jobhost("trigger", "short")
+            try await test.jobhost("trigger", "long")
+            _ = try await beacon.hears("started")
+            let long = try await beacon.pid("long")
+            try test.config(good, grace: "3s")
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 0 && reload.output.contains("removed"), "\(reload.output)")
+            try gate.open()
+            try await host.logs("✓ short", "finished in peace")
+            try await host.logs("◌ long", "cancelled")
+            #expect(Proc.ended(long))
+            try await host.logs("✓ tick", from: host.errors.all.count)
+            let ends = try test.ledger.texts("SELECT job || ' ' || state FROM runs WHERE job <> 'tick' ORDER BY job")
+            #expect(ends == ["long cancelled", "short succeeded"])
+        }
+    }
+
+    @Test("An unchanged job keeps its worker, its breaker and its running run over a reload of everything else")
+    func unchanged() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("still", PluginSource.waits("undisturbed"))
+            try await test.plugin("moves", PluginSource.says("old"))
+            func config(_ more: String) -> String {
+                Toml.plugin("still") + Toml.job("still", of: "still", "schedule = \"none\"\ntimeout = \"10m\"")
+                    + Toml.job("shut", of: "still", "schedule = \"none\"") + Toml.plugin("moves") + Toml.job("moves", of: "moves", more)
+            }
+            try test.config(config(Toml.once), grace: "100ms")
+            let host = try await test.start()
+            #expect(try await test.jobhost("breaker", "shut", "open", "--reason", "not now").code == 0)
+            try await test.jobhost("trigger", "still")
+            let worker = try await beacon.pid("started")
+            for round in 1...3 {
+                try await test.plugin("moves", PluginSource.says("new \(round)"))
+                try test.config(config(Toml.once + "\npriority = \(round)"), grace: "100ms")
+                #expect(try await test.jobhost("reload").code == 0)
+            }
+            try gate.open()
+            try await host.logs("✓ still", "undisturbed")
+            try await test.jobhost("trigger", "still")
+            let (at, _) = try await beacon.hears("started")
+            let same = try await beacon.pid("started", from: at + 1)
+            #expect(same == worker)
+            try gate.open()
+            let shut = try await test.jobhost("show", "shut", "--json")
+            #expect(shut.output.contains("forced_open"), "\(shut.output)")
+        }
+    }
+
+    @Test("Jobs that are due all the while lose no fire and double none over ten reloads of their library")
+    func underLoad() async throws {
+        try await TestHost.with { test in
+            var config = Toml.plugin("busy")
+            for i in 0..<4 { config += Toml.job("busy-\(i)", of: "busy", "every = \"100ms\"\noverlap = \"queue\"") }
+            try await test.plugin("busy", PluginSource.says("build 0"))
+            try test.config(config)
+            let host = try await test.start()
+            for build in 1...10 {
+                try await test.plugin("busy", PluginSource.says("build \(build)"))
+                #expect(try await test.jobhost("reload").code == 0)
+                try await host.logs("✓ busy", "build \(build)")
+            }
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            let periods = Dictionary(uniqueKeysWithValues: (0..<4).map { ("busy-\($0)", 100_000) })
+            #expect(try test.ledger.faults(every: periods) == [])
+            #expect(try test.ledger.texts("SELECT DISTINCT state FROM runs WHERE finished_at IS NOT NULL") == ["succeeded"])
+        }
+    }
+}
