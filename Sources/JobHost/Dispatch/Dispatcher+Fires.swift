@@ -279,7 +279,16 @@ extension Dispatcher {
     }
 
     private mutating func rewound(_ i: Int, _ move: CursorMove, _ out: inout DispatchActions) {
-        _ = jobs[i].schedule.rewind(now: move.newCursor)
+        if let edit = jobs[i].editedAt, edit > move.newCursor, move.scheduleText != jobs[i].ruleText {
+            // Edited in between, when the cursor still lay ahead of the edit.
+            var row = JobStateRow()
+            row.cursor = move.newCursor
+            row.scheduleText = move.scheduleText
+            row.adaptiveInterval = jobs[i].schedule.adaptiveInterval
+            adopt(row, i, at: edit)
+        } else {
+            _ = jobs[i].schedule.rewind(now: move.newCursor)
+        }
         jobs[i].storedText = move.scheduleText
         jobs[i].mayRewind = false
         jobs[i].unrecorded = nil
@@ -315,11 +324,16 @@ extension Dispatcher {
     /// outdated: its answer will tell.
     mutating func refreshed(_ name: String, _ row: JobStateRow, _ now: Now, _ out: inout DispatchActions) {
         guard let i = index[name], !jobs[i].isAccounting else { return }
-        jobs[i].schedule = newSchedule(jobs[i].plan, row, now, isRemoved: jobs[i].isRemoved)
-        for _ in 0..<jobs[i].submitted { jobs[i].schedule.runStarted() }
-        jobs[i].storedText = row.cursor == nil ? nil : row.scheduleText
-        if !jobs[i].schedule.isSettled { jobs[i].editedAt = now.wall }
+        adopt(row, i, at: now.wall)
         jobs[i].accountingRetry = nil
         consider(i, now, &out)
+    }
+
+    /// The job's schedule as the store has it; its rule, where it is another one, until `edit`.
+    private mutating func adopt(_ row: JobStateRow, _ i: Int, at edit: Instant) {
+        jobs[i].schedule = newSchedule(jobs[i].plan, row, edit, isRemoved: jobs[i].isRemoved)
+        for _ in 0..<jobs[i].submitted { jobs[i].schedule.runStarted() }
+        jobs[i].storedText = row.cursor == nil ? nil : row.scheduleText
+        if !jobs[i].schedule.isSettled { jobs[i].editedAt = edit }
     }
 }

@@ -273,7 +273,7 @@ struct Dispatcher {
     ) {
         let row = row ?? JobStateRow()
         var job = DispatchedJob(
-            plan: plan, schedule: newSchedule(plan, row, now),
+            plan: plan, schedule: newSchedule(plan, row, now.wall),
             breaker: plan.config.breaker.map { policy in
                 row.breaker.flatMap { Breaker(encoded: $0.data, policy: policy) } ?? Breaker(policy: policy)
             },
@@ -315,7 +315,6 @@ struct Dispatcher {
         guard !jobs[i].isRemoved else { return }
         flushRefused(i, now, &out)
         jobs[i].isRemoved = true
-        for run in jobs[i].held.sorted() { refuse(run, i, .reload, &out) }
         replaceRule(i, now, &out)
     }
 
@@ -341,7 +340,7 @@ struct Dispatcher {
         }
     }
 
-    func newSchedule(_ plan: ResolvedJob, _ row: JobStateRow, _ now: Now, isRemoved: Bool = false) -> JobSchedule {
+    func newSchedule(_ plan: ResolvedJob, _ row: JobStateRow, _ now: Instant, isRemoved: Bool = false) -> JobSchedule {
         JobSchedule(
             spec: isRemoved ? .none : plan.schedule, zone: plan.zone, catchUp: plan.config.catchUp,
             calendar: plan.calendar.map { ($0, plan.calendarZone) }, jitter: plan.config.jitter,
@@ -351,7 +350,7 @@ struct Dispatcher {
                 : JobSchedule.Saved(
                     cursor: row.cursor, scheduleText: row.scheduleText,
                     adaptiveInterval: row.adaptiveInterval, lastFinished: row.lastFinished),
-            now: now.wall, zones: zones)
+            now: now, zones: zones)
     }
 
     /// FNV-1a, so that equal schedules of different jobs are spread differently, and alike in

@@ -273,6 +273,21 @@ import Testing
         #expect(host.moves.map(\.rewind) == [true])
     }
 
+    @Test("An edit while the cursor is being set back: the old rule accounts for the time until then")
+    func editInRewind() {
+        var host = host()
+        var row = JobStateRow()
+        row.cursor = Instant(rfc3339: "2027-01-01T00:00:00Z")!
+        row.scheduleText = every(1).text
+        host.answersLate = true
+        host.apply([SimulatedHost.job("a", every(1))], rows: ["a": row])
+        host.advance(to: at("00:00:05.500"))
+        host.apply([SimulatedHost.job("a", every(3600))], generation: 2)
+        host.answer()
+        #expect(host.ledgerCount("a") == 5)
+        #expect(host.texts["a"] == every(3600).text)
+    }
+
     @Test("A small step back does not make a failed transaction wait for the clock")
     func backoffAndStep() {
         var host = host()
@@ -307,6 +322,38 @@ import Testing
         #expect(host.asked == [["j0": 1]])
         host.answer()
         #expect(host.asked == [["j0": 1], ["j1": 1, "j2": 1]])
+    }
+
+    @Test("An enqueued run waits for an open breaker and starts when it lets a probe through")
+    func waitsForBreaker() {
+        var host = host()
+        host.apply([SimulatedHost.job("a", .none) {
+            $0.breaker = BreakerPolicy(failures: 1, openFor: .seconds(10), successes: 1)
+        }])
+        host.enqueue("a", maxAttempts: 1)
+        host.end(.failed)
+        host.enqueue("a")
+        #expect(host.started.isEmpty)
+        host.advance(to: at("00:00:10.499"))
+        #expect(host.started.isEmpty)
+        host.advance(to: at("00:00:10.500"))
+        #expect(host.started.count == 1)
+    }
+
+    @Test("A probe that is returned or cancelled gives its permit to the next", arguments: [true, false])
+    func probeGivenBack(isReturned: Bool) {
+        var host = host()
+        host.apply([SimulatedHost.job("a", .none) {
+            $0.breaker = BreakerPolicy(failures: 1, openFor: .seconds(10), successes: 1)
+        }])
+        host.enqueue("a", maxAttempts: 1)
+        host.end(.failed)
+        host.enqueue("a")
+        host.enqueue("a")
+        host.advance(to: at("00:00:11"))
+        #expect(host.started.count == 1)
+        if isReturned { host.send(.returned(run: host.started.removeFirst().run)) } else { host.end(.cancelled) }
+        #expect(host.started.count == 1)
     }
 
     @Test("A disabled follower gets no run")
