@@ -52,12 +52,13 @@ struct RunQueue {
 
     /// The jobs that wait, in the order of their oldest request.
     var jobs: [String] {
-        var seen: [String] = []
-        for item in items[head...] where !seen.contains(item.job) {
-            seen.append(item.job)
-            if seen.count == byJob.count { break }
+        var seen: Set<String> = []
+        var ordered: [String] = []
+        for item in items[head...] where seen.insert(item.job).inserted {
+            ordered.append(item.job)
+            if ordered.count == byJob.count { break }
         }
-        return seen
+        return ordered
     }
 
     private mutating func take(at index: Int) -> Request {

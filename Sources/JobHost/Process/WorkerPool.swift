@@ -157,8 +157,10 @@ struct WorkerPool {
         for depth in 2...Self.longestBatch {
             var added = false
             for index in batches.indices where batches[index].runs.count == depth - 1 {
-                guard isShort(batches[index].runs[0].job), let job = nextJob(), isShort(job),
-                    let request = queue.removeFirst(of: job)
+                // Behind a worker that is busy anyway age alone decides: no job keeps another from
+                // a worker here, and a burst of thousands costs no search for each run.
+                guard isShort(batches[index].runs[0].job), let first = queue.first, isShort(first.job),
+                    let request = queue.removeFirst()
                 else { continue }
                 hand(request, to: batches[index].worker)
                 batches[index].runs.append(request)
@@ -183,8 +185,9 @@ struct WorkerPool {
     /// longest ago.
     private func nextJob() -> String? {
         guard let first = queue.first?.job else { return nil }
+        if queue.jobCount == 1 { return first }
         let unassigned = spec.maxWorkers - workers.values.count { !$0.isOld && !$0.runs.isEmpty }
-        if unassigned > 1 || queue.jobCount == 1 { return first }
+        if unassigned > 1 { return first }
         var assigned: [String: Int] = [:]
         for worker in workers.values { for run in worker.runs { assigned[run.job, default: 0] += 1 } }
         return queue.jobs.min { a, b in

@@ -177,9 +177,9 @@ extension Supervisor {
         try await rescue()
         let rows = try await store.jobStates()
         apply(generation, rows: rows, states: await stateBlobs(of: generation))
-        await restoreHistory()
         await saveAccepted(generation)
         startHousekeeping()
+        Task { await restoreHistory() }
     }
 
     /// The API answers now: tell everybody.
@@ -243,12 +243,15 @@ extension Supervisor {
         }
     }
 
-    /// What status shows before anything has run in this life.
+    /// What status shows before anything has run in this life. Beside the serving: with
+    /// thousands of jobs it takes its time.
     private func restoreHistory() async {
-        for i in dispatcher.jobs.indices {
-            var filter = RunFilter(job: dispatcher.jobs[i].name)
+        for name in generation.jobs.keys.sorted() {
+            var filter = RunFilter(job: name)
             filter.limit = 20
-            guard let runs = try? await store.runs(filter) else { continue }
+            guard let runs = try? await store.runs(filter), let i = dispatcher.index[name],
+                dispatcher.jobs[i].lastRun == nil
+            else { continue }
             let ended = runs.filter { $0.outcome != nil }
             dispatcher.jobs[i].recentOutcomes = ended.compactMap(\.outcome).reversed()
             dispatcher.jobs[i].lastRun = ended.first

@@ -122,13 +122,22 @@ extension Supervisor {
     }
 
     /// The record of living workers that a later life of the host kills survivors by.
+    /// Changes that come while one is being written are written together after it.
     func saveWorkers() {
+        guard !isSavingWorkers else {
+            hasNewWorkers = true
+            return
+        }
+        isSavingWorkers = true
+        hasNewWorkers = false
         let bootID = Survivors.bootID()
         let rows = room.snapshot().map {
             WorkerRow(pid: $0.pid, startTime: $0.startTime, bootID: bootID, plugin: $0.plugin)
         }
         Task {
             do { try await store.saveWorkers(rows, host: owner.host) } catch { storeFailed(error) }
+            isSavingWorkers = false
+            if hasNewWorkers { saveWorkers() }
         }
     }
 }

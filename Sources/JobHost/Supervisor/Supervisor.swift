@@ -32,6 +32,8 @@ public actor Supervisor: HostControl {
     var pendingRecords: [RecordOperation] = []
     var isRecording = false
     var storeProblem: String?
+    var isSavingWorkers = false
+    var hasNewWorkers = false
 
     // Reload
     var reloads = ReloadMachine()
