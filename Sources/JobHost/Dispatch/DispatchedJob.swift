@@ -44,8 +44,9 @@ struct DispatchedJob {
     private(set) var waitingTimes: [Instant] = []
     /// Waiting runs that the store is being asked for, and the pool that they are for.
     var asked: (pool: String, runs: Int)?
-    /// Fires on time that wait: for a worker, or (overlap = "queue") for their turn.
-    var waitingFires: Set<RunID> = []
+    /// Fires on time that wait: for a worker, or (overlap = "queue") for their turn; and every
+    /// waiting fire of a rule that counts from the end of runs.
+    private(set) var waitingFires: Set<RunID> = []
     var state: StateBlob?
 
     // What status shows.
@@ -91,8 +92,35 @@ struct DispatchedJob {
 
     mutating func submit(_ run: ActiveRun) {
         held.remove(run.claim.id)
-        waitingFires.remove(run.claim.id)
+        // A fire that waited was under way already.
+        if waitingFires.remove(run.claim.id) == nil { schedule.runStarted() }
         active[run.claim.id] = run
+    }
+
+    /// A fire waits in the store. To the rule its run is under way from now on, so that a fixed
+    /// delay does not add another while this one waits for a worker.
+    mutating func await(fire run: RunID) {
+        if waitingFires.insert(run).inserted { schedule.runStarted() }
+    }
+
+    /// Of the fires that were believed to wait only `runs` do.
+    mutating func keepWaiting(_ runs: Set<RunID>) {
+        for _ in waitingFires.subtracting(runs) { schedule.runReturned() }
+        waitingFires.formIntersection(runs)
+    }
+
+    /// The rule counts from the end of the job's runs: it has one fire at a time.
+    var isRelative: Bool {
+        switch schedule.spec {
+        case .afterFinish, .adaptive: true
+        case .cron, .every, .once, .after, .none: false
+        }
+    }
+
+    /// Takes over a schedule that knows nothing of the job's runs.
+    mutating func adopt(_ schedule: JobSchedule) {
+        self.schedule = schedule
+        for _ in 0..<submitted + waitingFires.count { self.schedule.runStarted() }
     }
 
     mutating func change(_ run: RunID, _ body: (inout ActiveRun) -> Void) {

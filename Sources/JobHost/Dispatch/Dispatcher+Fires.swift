@@ -221,7 +221,7 @@ extension Dispatcher {
             jobs[i].storedText = claim.scheduleText
             if claim.waits {
                 jobs[i].noteWaiting(now.wall)
-                if claim.trigger == .schedule { jobs[i].waitingFires.insert(run.id) }
+                if claim.trigger == .schedule || jobs[i].isRelative { jobs[i].await(fire: run.id) }
             } else {
                 take(claim, run, i, now, &out)
             }
@@ -331,8 +331,7 @@ extension Dispatcher {
 
     /// The job's schedule as the store has it; its rule, where it is another one, until `edit`.
     private mutating func adopt(_ row: JobStateRow, _ i: Int, at edit: Instant) {
-        jobs[i].schedule = newSchedule(jobs[i].plan, row, edit, isRemoved: jobs[i].isRemoved)
-        for _ in 0..<jobs[i].submitted { jobs[i].schedule.runStarted() }
+        jobs[i].adopt(newSchedule(jobs[i].plan, row, edit, isRemoved: jobs[i].isRemoved))
         jobs[i].storedText = row.cursor == nil ? nil : row.scheduleText
         if !jobs[i].schedule.isSettled { jobs[i].editedAt = edit }
     }

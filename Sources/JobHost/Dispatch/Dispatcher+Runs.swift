@@ -24,7 +24,7 @@ extension Dispatcher {
                 return refuse(run, i, .overlap, &out)
             }
             drop(run, i)
-            jobs[i].waitingFires.insert(run)
+            jobs[i].await(fire: run)
             out.releases.append((run, jobs[i].name))
             return
         }
@@ -55,7 +55,6 @@ extension Dispatcher {
         jobs[i].submit(active)
         owners[claim.id] = i
         pools[plan.pool]?.busy += 1
-        jobs[i].schedule.runStarted()
         out.starts.append(AttemptRequest(
             run: claim.id, job: plan.config.name, entry: plan.config.entry, pool: plan.pool,
             attempt: claim.attempt, trigger: claim.trigger, fireTime: claim.fireTime, fence: claim.fence,
@@ -126,7 +125,7 @@ extension Dispatcher {
                 jobs[i].noteWaiting(now.wall)
             } else {
                 // Nothing else of this job waits; what was believed to has been cancelled.
-                jobs[i].waitingFires.formIntersection(released)
+                jobs[i].keepWaiting(released)
             }
             consider(i, now, &out)
         }

@@ -282,7 +282,7 @@ struct Dispatcher {
         if !job.schedule.isSettled { job.editedAt = now.wall }
         // So far ahead only a clock that was wrong in an earlier life of the host leads.
         job.mayRewind = job.schedule.cursor > now.wall + ClockWatch.tolerance
-        job.waitingFires = waitingFires
+        for run in waitingFires { job.await(fire: run) }
         // The first look at the store's waiting runs.
         job.noteWaiting(now.wall)
         index[job.name] = jobs.count

@@ -42,6 +42,40 @@ import Testing
         #expect(host.started.map(\.fireTime) == [at("00:00:01")])
     }
 
+    @Test("A fixed delay counts from the end of its run, though the run waits long for a worker")
+    func delayWaits() {
+        var host = host()
+        let hog = SimulatedHost.job("hog", .none)
+        host.apply([hog], workers: 1)
+        host.enqueue("hog")
+        host.apply([hog, SimulatedHost.job("a", .afterFinish(.seconds(5)))], workers: 1, generation: 2)
+        host.advance(to: at("00:01:00"))
+        #expect(host.ledgerCount("a") == 1)
+        host.end(.succeeded)
+        host.advance(to: at("00:01:10"))
+        host.end(.succeeded)
+        host.advance(to: at("00:01:15"))
+        #expect(host.fires("a") == ["00:00:05", "00:01:15"])
+    }
+
+    @Test("A fixed delay is not made up for", arguments: [
+        ScheduleSpec.afterFinish(.seconds(5)), .adaptive(min: .seconds(5), max: .seconds(60)),
+    ])
+    func delayNotBackfilled(spec: ScheduleSpec) {
+        var host = host()
+        var row = JobStateRow()
+        row.cursor = at("00:00:00") - .seconds(600)
+        row.scheduleText = spec.text
+        host.apply([SimulatedHost.job("a", spec) { $0.catchUp.policy = .all }], rows: ["a": row])
+        #expect(host.started.map(\.trigger) == [.catchUp])
+        #expect(host.ledgerCount("a") == 1)
+        host.advance(to: at("00:00:10"))
+        host.end(.succeeded)
+        host.advance(to: at("00:00:15"))
+        #expect(host.started.map(\.fireTime) == [at("00:00:15")])
+        #expect(host.ledgerCount("a") == 2)
+    }
+
     @Test("Claims ahead are for free workers only")
     func aheadOfWorkers() {
         var host = host()

@@ -540,6 +540,14 @@ struct SimulatedWorld {
         for (job, config) in configs.sorted(by: { $0.key < $1.key }) { checkProgress(job, config) }
     }
 
+    private func state(of job: String) -> String {
+        guard let i = dispatcher.index[job] else { return "unknown" }
+        let job = dispatcher.jobs[i]
+        return "accounting \(job.isAccounting), stored '\(job.storedText ?? "nothing")', cursor \(job.schedule.cursor.rfc3339), "
+            + "next \(job.schedule.nextFire()?.rfc3339 ?? "none"), \(job.submitted) submitted, \(job.held.count) held, "
+            + "\(job.waitingFires.count) waiting, asked \(job.asked.map { "\($0)" } ?? "nothing"), removed \(job.isRemoved)"
+    }
+
     private mutating func checkProgress(_ job: String, _ config: JobConfig) {
         guard let cursor = store.states[job]?.cursor else { return faults.append("\(job) has no cursor") }
         let schedule = Schedule(spec: config.schedule!, zone: .utc)
@@ -549,12 +557,14 @@ struct SimulatedWorld {
         case .afterFinish, .adaptive:
             let dispatched = dispatcher.index[job].map { dispatcher.jobs[$0] }
             due = dispatched?.schedule.nextFire() ?? (dispatched?.active.isEmpty == true ? .distantPast : nil)
-        default: due = schedule.next(after: cursor)
+        // An edit that lies ahead of a clock that was set back is waited for.
+        default: due = schedule.next(after: max(cursor, store.eras[job]?.last?.after ?? cursor))
         }
         if let due, due < now.wall - .seconds(3) {
-            faults.append("\(job) (\(config.schedule!.text)) does not go on: \(due.rfc3339) is due, the next wake-up is \(wakeAt?.rfc3339 ?? "never")")
+            faults.append("\(job) (\(config.schedule!.text)) does not go on: \(due.rfc3339) is due, the next wake-up is \(wakeAt?.rfc3339 ?? "never"), \(state(of: job))")
         }
         // A job that was set right is settled in the store too.
+        guard store.eras[job]?.last.map({ $0.after < now.wall }) == true else { return }
         if store.states[job]?.scheduleText != config.schedule!.text { faults.append("\(job): the store still has the rule '\(store.states[job]!.scheduleText)'") }
     }
 }
