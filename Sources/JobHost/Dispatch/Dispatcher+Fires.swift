@@ -221,7 +221,8 @@ extension Dispatcher {
             jobs[i].storedText = claim.scheduleText
             if claim.waits {
                 jobs[i].noteWaiting(now.wall)
-                if claim.trigger == .schedule || jobs[i].isRelative { jobs[i].await(fire: run.id) }
+                let isNear = claim.fireTime <= now.wall + JobSchedule.preclaimReach
+                if isNear, claim.trigger == .schedule || jobs[i].isRelative { jobs[i].await(fire: run.id) }
             } else {
                 take(claim, run, i, now, &out)
             }

@@ -205,6 +205,9 @@ struct Dispatcher {
             for i in jobs.indices {
                 jobs[i].mayRewind = true
                 releaseFar(i, now, &out)
+                // What waits by the old clock may now wait for a year: it keeps no place for that long.
+                jobs[i].keepWaiting([])
+                jobs[i].noteWaiting(now.wall)
             }
             rebuildTimeline(now)
         }
@@ -218,7 +221,7 @@ struct Dispatcher {
 
     /// Switches to a generation. `rows` are the store's rows of jobs that appear for the first
     /// time in this life of the host; `states` their state blobs; `waitingFires` their runs with
-    /// trigger `schedule` and no attempt yet that wait in the store (an earlier life queued them).
+    /// trigger `schedule` and no attempt yet that are due and wait in the store (an earlier life queued them).
     mutating func apply(
         _ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob],
         waitingFires: [String: Set<RunID>] = [:], now: Now

@@ -285,6 +285,23 @@ import Testing
         #expect(host.runs("a").first?.state == .available)
     }
 
+    @Test("A fire that waits in the far future, by a clock that was wrong, does not block the job", arguments: [
+        ScheduleSpec.every(.seconds(10), phase: .zero), .afterFinish(.seconds(10)),
+    ])
+    func waitsFarAway(spec: ScheduleSpec) {
+        var host = host()
+        let hog = SimulatedHost.job("hog", .none)
+        host.apply([hog], workers: 1)
+        host.enqueue("hog")
+        host.apply([hog, SimulatedHost.job("a", spec)], workers: 1, generation: 2)
+        host.advance(to: at("00:00:15"))
+        #expect(host.runs("a").map(\.state) == [.available])
+        host.setClock("2025-01-01T00:00:00Z")
+        host.end(.succeeded)
+        host.advance(by: .seconds(90))
+        #expect(host.started.map(\.job) == ["a"])
+    }
+
     @Test("A reload while the clock is held claims nothing")
     func reloadInHold() {
         var host = host()

@@ -527,7 +527,11 @@ struct SimulatedWorld {
         let ahead = store.states.values.compactMap(\.cursor).max().map { $0 - now.wall } ?? .zero
         if dispatcher.clock.isHolding { advance(ClockWatch.holdFor) }
         if ahead > .zero, ahead <= ClockWatch.tolerance { advance(ahead) }
-        advance(.seconds(20))
+        // Then as long as a backlog takes, and a while in which nobody looks for what was forgotten.
+        for _ in 0..<10 where violation == nil {
+            advance(.seconds(20))
+            if !store.isWaiting(now.wall - .seconds(5)) { break }
+        }
         sweeps = false
         advance(.seconds(15))
         guard violation == nil else { return }
