@@ -223,6 +223,8 @@ struct WorkerPool {
         workers[id]?.phase = .killed
         guard !worker.isOld else { return }
         backoff.fail(now)
+        // Over when one is ready again, whatever kept them from it.
+        faulty = true
         giveBackQueue(&actions)
         actions.append(.refused(message))
     }

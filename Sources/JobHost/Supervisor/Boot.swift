@@ -30,7 +30,7 @@ enum Boot {
         let signals = await UnixSignalsSequence(trapping: .sighup, .sigterm, .sigint, .sigusr1)
         signal(SIGPIPE, SIG_IGN)
         // The state folder can be passed through; what is in it is for the owner and its group.
-        umask(0o027)
+        umask(0o026)
         let host: Host
         do {
             host = try await start(configFile: configFile, environment: environment)
