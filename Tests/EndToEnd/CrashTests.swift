@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: runs that end their worker, or will not end.
-@Suite("Crashes and hangs, end to end", .timeLimit(.minutes(1))) struct CrashTests {
+@Suite("Crashes and hangs, end to end", .timeLimit(.minutes(2))) struct CrashTests {
     /// Prints a head, megabytes, and a tail, then does what the payload says.
     private static let evil = PluginSource.entry(
         """

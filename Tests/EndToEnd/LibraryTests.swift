@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: libraries that do harm while they are loaded, and files that change under the host.
-@Suite("Libraries, end to end", .timeLimit(.minutes(5))) struct LibraryTests {
+@Suite("Libraries, end to end", .timeLimit(.minutes(2))) struct LibraryTests {
     private let good = Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"1s\"")
 
     private func constructor(_ body: String) -> String {

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: reloads at the worst moment, of the worst plugins.
-@Suite("Hostile reloads, end to end", .timeLimit(.minutes(5))) struct ReloadHostileTests {
+@Suite("Hostile reloads, end to end", .timeLimit(.minutes(2))) struct ReloadHostileTests {
     private func two(_ mode: String) -> String {
         Toml.plugin("picky") + Toml.job("picky", of: "picky", Toml.once + "\nsettings = { mode = \"\(mode)\" }") + Toml.plugin("other")
             + Toml.job("other", of: "other", Toml.once)

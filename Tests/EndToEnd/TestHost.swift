@@ -163,12 +163,16 @@ final class TestHost: Sendable {
             code: code, output: child.output.all.joined(separator: "\n"), errors: child.errors.all.joined(separator: "\n"))
     }
 
-    /// Kills what is left and removes the folder.
-    private func end() async {
+    func killHosts() async {
         for host in hosts.withLock({ $0 }) {
             host.signal(SIGKILL)
             _ = await host.exitCode()
         }
+    }
+
+    /// Kills what is left and removes the folder.
+    private func end() async {
+        await killHosts()
         for beacon in beacons.withLock({ $0 }) { beacon.end() }
         for gate in gates.withLock({ $0 }) { gate.end() }
         if let remover = try? Child("/bin/rm", ["-rf", folder], environment: [:], folder: "/") { _ = await remover.exitCode() }

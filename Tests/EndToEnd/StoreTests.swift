@@ -1,0 +1,174 @@
+import Glibc
+import SQL
+import Testing
+
+/// The real binaries: the store locked, read-only, full, gone.
+@Suite("A store in trouble, end to end", .timeLimit(.minutes(2))) struct StoreTests {
+    private let config = Toml.plugin("slow") + Toml.job("slow", of: "slow", Toml.once + "\ntimeout = \"10m\"") + Toml.plugin("good")
+        + Toml.job("tick", of: "good", "every = \"1s\"")
+
+    /// A host with a run under way; `spoil` takes the store away, the run ends, `mend` gives it
+    /// back. Nothing may start meanwhile, and the result must be there afterwards.
+    private func trouble(
+        _ test: TestHost, spoil: () throws -> Void, mend: () throws -> Void
+    ) async throws {
+        let (beacon, gate) = (try test.beacon(), try test.gate())
+        try await test.plugin("slow", PluginSource.waits("finished in the dark"))
+        try await test.plugin("good", PluginSource.entry("append(FOLDER \"/ticks\", context->idempotency_key.data, context->idempotency_key.size); return JOB_SUCCEEDED;"))
+        try test.config(config)
+        let host = try await test.start()
+        try await test.jobhost("trigger", "slow")
+        _ = try await beacon.hears("started")
+        try await host.logs("✓ tick")
+
+        try spoil()
+        try await host.logs("the store does not answer")
+        let status = try await test.jobhost("status")
+        #expect(status.output.contains("the store does not answer"), "\(status.output)")
+        #expect(try await test.jobhost("trigger", "tick").code == 8)
+        try gate.open()
+        try await host.logs("✓ slow", "finished in the dark")
+
+        try mend()
+        let back = try await host.logs("the store answers again")
+        try await host.logs("✓ tick", from: back)
+        let healthy = try await test.jobhost("status")
+        #expect(!healthy.output.contains("the store does not answer"), "\(healthy.output)")
+        host.signal(SIGTERM)
+        #expect(await host.exitCode() == 0)
+        #expect(try test.ledger.faults(every: ["tick": 1_000_000]) == [])
+        #expect(try test.ledger.texts("SELECT state FROM runs WHERE job = 'slow'") == ["succeeded"])
+        // What was executed is what is on record: nothing started without a durable claim.
+        let executed = Proc.text(of: test.folder + "/ticks")?.split(separator: "\n").map(String.init) ?? []
+        let recorded = try test.ledger.texts("SELECT idempotency_key FROM runs WHERE job = 'tick' AND state = 'succeeded'")
+        #expect(Set(executed) == Set(recorded) && Set(executed).count == executed.count)
+    }
+
+    @Test("Locked by another program: nothing starts, results are kept and written afterwards, status says so")
+    func locked() async throws {
+        try await TestHost.with { test in
+            var lock: SQLiteConnection?
+            try await trouble(test) { lock = try test.ledger.locked() } mend: { lock?.close() }
+        }
+    }
+
+    @Test("The file moved away and put back: the same")
+    func movedAway() async throws {
+        try await TestHost.with { test in
+            try await trouble(test) {
+                for suffix in ["", "-wal", "-shm"] { rename(test.ledger.path + suffix, test.ledger.path + suffix + ".away") }
+            } mend: {
+                for suffix in ["-wal", "-shm", ""] { rename(test.ledger.path + suffix + ".away", test.ledger.path + suffix) }
+            }
+        }
+    }
+
+    @Test("The file deleted: the host says so and starts nothing; a restart begins an empty one")
+    func deleted() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("slow", PluginSource.succeeds)
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            let first = try await test.start()
+            try await first.logs("✓ tick")
+            for suffix in ["", "-wal", "-shm"] { unlink(test.ledger.path + suffix) }
+            try await first.logs("the store does not answer", "has gone")
+            #expect(try await test.jobhost("trigger", "slow", "--wait").code == 8)
+            first.signal(SIGTERM)
+            #expect(await first.exitCode() == 0)
+            let second = try await test.start()
+            try await second.logs("✓ tick")
+            second.signal(SIGTERM)
+            #expect(await second.exitCode() == 0)
+            #expect(try test.ledger.faults(every: ["tick": 1_000_000]) == [])
+        }
+    }
+
+    @Test("Disk full: the same, by itself as soon as there is room", .enabled(if: Mount.isPossible))
+    func full() async throws {
+        try await TestHost.with { test in
+            let mount = try await Mount(test.folder + "/var", options: "size=16m")
+            let result: Result<Void, any Error>
+            do {
+                try await trouble(test, spoil: mount.fill, mend: mount.empty)
+                result = .success(())
+            } catch { result = .failure(error) }
+            await test.killHosts()
+            await mount.end()
+            try result.get()
+        }
+    }
+
+    @Test("A state folder on a read-only file system: refused at the start in a sentence", .enabled(if: Mount.isPossible))
+    func readOnly() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("slow", PluginSource.succeeds)
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            let mount = try await Mount(test.folder + "/var", options: "size=4m,ro")
+            let host = try test.launch()
+            let code = await host.exitCode()
+            await mount.end()
+            #expect(code != 0 && code < 10)
+            #expect(host.errors.all.contains { $0.contains("Read-only file system") }, "\(host.errors.all)")
+        }
+    }
+
+    @Test("A file that is no store, or another program's, is refused at the start in a sentence and left alone", arguments: ["text", "foreign"])
+    func notAStore(kind: String) async throws {
+        try await TestHost.with { test in
+            try await test.plugin("slow", PluginSource.succeeds)
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            mkdir(test.folder + "/var", 0o755)
+            if kind == "text" {
+                try test.write("This is my diary, not a database.\n" + String(repeating: "dear diary\n", count: 1_000), to: "var/jobhost.db")
+            } else {
+                try test.write("", to: "var/jobhost.db")
+                try test.ledger.execute("CREATE TABLE customers (name TEXT)")
+            }
+            let before = Proc.text(of: test.ledger.path)
+            let host = try test.launch()
+            #expect(await host.exitCode() == 1)
+            #expect(host.errors.all.contains { $0.contains("cannot be opened") }, "\(host.errors.all)")
+            #expect(Proc.text(of: test.ledger.path) == before)
+        }
+    }
+}
+
+/// A small file system of its own.
+struct Mount {
+    let folder: String
+
+    /// Whether this process may mount: root with that capability.
+    static let isPossible: Bool = {
+        guard getuid() == 0, let status = Proc.text(of: "/proc/self/status"),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
+            let bits = UInt64(line.dropFirst(7).drop { !$0.isHexDigit }, radix: 16)
+        else { return false }
+        return bits >> 21 & 1 == 1
+    }()
+
+    init(_ folder: String, options: String) async throws {
+        self.folder = folder
+        mkdir(folder, 0o755)
+        let mount = try Child("/bin/mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder], environment: [:], folder: "/")
+        guard await mount.exitCode() == 0 else { throw TestHost.Failure("mount: \(mount.errors.all)") }
+    }
+
+    /// Takes the last byte.
+    func fill() throws {
+        let file = open(folder + "/ballast", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw TestHost.Failure("cannot make ballast: \(errno)") }
+        defer { close(file) }
+        let block = [UInt8](repeating: 1, count: 64 << 10)
+        while write(file, block, block.count) > 0 {}
+        guard errno == ENOSPC else { throw TestHost.Failure("cannot fill: \(errno)") }
+    }
+
+    func empty() { unlink(folder + "/ballast") }
+
+    func end() async {
+        if let unmount = try? Child("/bin/umount", ["-l", folder], environment: [:], folder: "/") { _ = await unmount.exitCode() }
+    }
+}
