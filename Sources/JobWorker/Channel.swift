@@ -48,11 +48,11 @@ struct Channel: Sendable {
         while true {
             let count = recv(socket, buffer.baseAddress, buffer.count, 0)
             if count > 0 { return count }
-            if count == 0 { quit(.supervisorGone) }
+            if count == 0 { endWithChildren() }
             switch errno {
             case EINTR: continue
             case EAGAIN: wait(for: POLLIN)
-            case ECONNRESET: quit(.supervisorGone)
+            case ECONNRESET: endWithChildren()
             default: quit(.socketLost)
             }
         }

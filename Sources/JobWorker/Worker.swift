@@ -65,6 +65,13 @@ enum Worker {
     }
 }
 
+/// The supervisor is gone, and nobody else will kill what the plugin started: the whole process
+/// group goes with this process. (A child in a session of its own is left to the next start.)
+func endWithChildren() -> Never {
+    if getpgrp() == getpid() { kill(0, SIGKILL) }
+    quit(.supervisorGone)
+}
+
 /// Ends the process at once, from any thread: no exit handlers, which are the plugin's and
 /// may hang or crash.
 func quit(_ reason: WorkerExit) -> Never {

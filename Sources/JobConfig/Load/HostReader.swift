@@ -38,7 +38,7 @@ struct HostReader {
             return folders.map { Paths.absolute($0.text, in: run.folder) }
         }
         let beside = run.folder == "/" ? "/plugins" : run.folder + "/plugins"
-        return [run.machine.kind(beside) == .folder ? beside : run.machine.programFolder]
+        return (run.machine.kind(beside) == .folder ? [beside] : []) + [run.machine.programFolder]
     }
 
     func store(_ table: ConfigTable?, stateDir: String) -> StoreSettings {

@@ -7,6 +7,11 @@ final class OwnedDescriptor: Sendable {
     init(_ descriptor: Int32) { value = Mutex(descriptor) }
     deinit { close() }
 
+    /// Nothing happens once it is closed.
+    func with(_ body: (Int32) -> Void) {
+        value.withLock { if $0 >= 0 { body($0) } }
+    }
+
     func close() {
         let descriptor = value.withLock { value in
             defer { value = -1 }

@@ -12,9 +12,10 @@ import UnixSignals
 /// fires; systemd hears READY when jobs are really served.
 enum Boot {
     /// Why the host did not start, in sentences, and the exit code for it.
-    struct Failure: Error {
+    struct Failure: Error, CustomStringConvertible {
         var messages: [String]
         var exitCode: Int32
+        var description: String { messages.joined(separator: "; ") }
     }
 
     struct Host {
@@ -74,6 +75,7 @@ enum Boot {
         let clock = SystemClock()
         let config = try loadConfig(configFile, environment)
         let lock = try takeLock(config)
+        let heartbeat = Heartbeat(stateDir: config.host.stateDir, bootID: Survivors.bootID())
         let sink = try openLog(config, environment)
         let log = Logger(label: "jobhost") { _ in HostLogHandler(sink: sink, clock: clock) }
         log.notice("jobhost \(Supervisor.version) starts with \(configFile)")
@@ -94,12 +96,22 @@ enum Boot {
         let supervisor = Supervisor(
             loop: parts.loop, clock: clock, log: log, store: store, runLogs: parts.runLogs, room: parts.room,
             libraries: parts.libraries, builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
-            environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment))
+            environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment),
+            heartbeat: heartbeat)
         try await supervisor.begin(report)
         let api = APIServer(control: supervisor, logger: log)
-        try await api.listen(socketPath: config.host.stateDir + "/jobhost.sock")
+        let socket = config.host.stateDir + "/jobhost.sock"
+        try await api.listen(socketPath: socket)
         if let listen = config.http.listen { try await api.listen(loopback: listen) }
-        await supervisor.serve(report)
+        await supervisor.serve(report) {
+            guard access(socket, F_OK) != 0 else { return }
+            do {
+                try await api.listen(socketPath: socket)
+                log.warning("the control socket had been deleted; it is there again: \(socket)")
+            } catch {
+                log.error("the control socket had been deleted and cannot be made anew: \(error)")
+            }
+        }
         return Host(supervisor: supervisor, lock: lock, log: log, sink: sink, api: api)
     }
 
@@ -183,8 +195,9 @@ extension Supervisor {
     }
 
     /// The API answers now: tell everybody.
-    func serve(_ report: ReloadReport) async {
+    func serve(_ report: ReloadReport, guardSocket: @escaping @Sendable () async -> Void) async {
         phase = .running
+        self.guardSocket = guardSocket
         lastReload = report
         finishReload(report)
         sayWhatNext()
@@ -212,7 +225,9 @@ extension Supervisor {
         var completions: [Completion] = []
         var releases: [RunID] = []
         for run in orphans {
-            if run.startedAt == nil && run.fireTime > now {
+            // A fire claimed ahead whose instant the host did not live to see was never started.
+            let wasNeverDue = heartbeat.previous.map { run.fireTime > $0 + Heartbeat.slack } ?? (run.fireTime > now)
+            if run.startedAt == nil && wasNeverDue {
                 releases.append(run.id)
                 continue
             }

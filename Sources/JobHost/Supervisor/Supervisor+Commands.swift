@@ -13,6 +13,10 @@ extension Supervisor {
         case .enqueue(let request): return try await enqueue(request, by: actor)
         case .cancel(let run): return try await cancel(run, by: actor)
         case .retry(let run):
+            guard let ended = try await withStore({ try await $0.run(run) }) else {
+                throw CommandError(.notFound, "there is no run \(run)")
+            }
+            _ = try find(ended.job)
             let record = try await withStore { try await $0.retry(run, by: actor, now: self.clock.now().wall) }
             dispatch(.waiting(job: record.job, due: clock.now().wall))
             return .run(record, inserted: true)
@@ -192,9 +196,11 @@ extension Supervisor {
         let action = paused ? "pause" : "resume"
         guard let job else {
             var control = dispatcher.hostControl
+            if control.paused != paused || !actor.reason.isEmpty {
+                control.reason = actor.reason
+                control.since = clock.now().wall
+            }
             control.paused = paused
-            control.reason = actor.reason
-            control.since = clock.now().wall
             let row = control
             try await withStore { try await $0.saveHostControl(row, by: actor, action: action, now: self.clock.now().wall) }
             perform(dispatcher.setHostControl(row, now: clock.now()))
@@ -203,9 +209,12 @@ extension Supervisor {
         }
         let i = try find(job)
         var control = dispatcher.jobs[i].control
+        // Said again without a reason: the first one stands.
+        if control.paused != paused || !actor.reason.isEmpty {
+            control.reason = actor.reason
+            control.since = clock.now().wall
+        }
         control.paused = paused
-        control.reason = actor.reason
-        control.since = clock.now().wall
         try await save(control, job: job, action: action, by: actor)
         return .done
     }

@@ -18,7 +18,7 @@ extension Supervisor {
                 job: job, at: at, verdict: run.state.isTerminal ? (run.attempt > 0 ? "ran" : run.state.rawValue) : "waiting",
                 sentences: [describe(run)] + rule.sentences, run: run)
         }
-        let ranges = try await withStore { try await $0.ranges(job: job, from: at, to: at, limit: 5) }
+        let ranges = try await withStore { try await $0.ranges(job: job, from: at, to: at + .microseconds(1), limit: 5) }
         if let range = ranges.first(where: { $0.first <= at && at <= $0.last }), rule.isFire {
             return Explanation(
                 job: job, at: at, verdict: range.reason.state.rawValue,
@@ -79,6 +79,14 @@ extension Supervisor {
         }
     }
 
+    /// Whether a reload's report says that it touched the job.
+    private static func changed(_ job: String, in reload: ReloadRow) -> Bool {
+        guard let report = try? JSONValue(parsing: reload.report), let lines = report["jobs"]?.arrayValue else { return false }
+        return lines.contains { line in
+            line["job"]?.stringValue == job && line["change"]?.stringValue != ReloadReport.Change.kept.rawValue
+        }
+    }
+
     /// Due by today's rule, but the ledger has nothing: say what is known.
     private func unexplained(_ i: Int, _ at: Instant, _ rule: ScheduleExplanation) async throws -> Explanation {
         let job = dispatcher.jobs[i]
@@ -88,10 +96,10 @@ extension Supervisor {
             sentences.append("The ledger keeps \(durationText(job.plan.config.retention.age)) of this job; that instant is older.")
         }
         let reloads = try await withStore { try await $0.reloads(limit: 100) }
-        if let reload = reloads.first(where: { $0.at > at && $0.accepted }) {
+        if let reload = reloads.last(where: { $0.at > at && $0.accepted && Self.changed(job.name, in: $0) }) {
             sentences.append(
-                "Generation \(reload.generation) came at \(reload.at.rfc3339), after that instant: "
-                    + "the job may have had another schedule, or not have existed.")
+                "Generation \(reload.generation), at \(reload.at.rfc3339), added or changed the job, after that instant: "
+                    + "it may have had another schedule, or not have existed.")
         }
         if at <= job.schedule.cursor {
             sentences.append("The schedule has been accounted for up to \(job.schedule.cursor.rfc3339).")

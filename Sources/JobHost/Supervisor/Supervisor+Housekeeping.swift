@@ -10,7 +10,9 @@ extension Supervisor {
         repeats(every: .seconds(5)) { supervisor in
             supervisor.sweep()
             supervisor.checkSelf()
+            if let guardSocket = supervisor.guardSocket { Task { await guardSocket() } }
         }
+        repeats(every: Heartbeat.period) { $0.heartbeat.beat($0.clock.now().wall) }
         repeats(every: .seconds(20)) { $0.renewLeases() }
         repeats(every: .seconds(60)) { $0.prune() }
         if let interval = notifier.watchdogInterval { repeats(every: interval) { $0.notifier.send(.watchdog) } }

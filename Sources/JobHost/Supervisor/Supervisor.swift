@@ -53,6 +53,9 @@ public actor Supervisor: HostControl {
     var counters: [String: [String: Int64]] = [:]
     var selfCheck = SelfCheck()
     var selfCheckFaults: [String] = []
+    /// Looks whether the control socket is still there, and makes it anew if not.
+    var guardSocket: (@Sendable () async -> Void)?
+    let heartbeat: Heartbeat
     var pluginMetrics = PluginMetrics()
     var stoppingSince = MonotonicInstant.distantFuture
     var areChildrenEnding = false
@@ -65,7 +68,7 @@ public actor Supervisor: HostControl {
     init(
         loop: EventLoop, clock: any TimeSource, log: Logger, store: any Store, runLogs: RunLogs,
         room: any WorkerRoom, libraries: LibraryStore, builder: GenerationBuilder, generation: Generation, owner: Owner,
-        configFile: String, environment: [String: String], seed: UInt64, notifier: Notify
+        configFile: String, environment: [String: String], seed: UInt64, notifier: Notify, heartbeat: Heartbeat
     ) {
         self.loop = loop
         self.clock = clock
@@ -80,6 +83,7 @@ public actor Supervisor: HostControl {
         self.configFile = configFile
         self.environment = environment
         self.notifier = notifier
+        self.heartbeat = heartbeat
         let now = clock.now()
         startedAt = now.wall
         var settings = Dispatcher.Settings()
@@ -203,7 +207,11 @@ public actor Supervisor: HostControl {
         case .progress(let run, let done, let total, let text):
             dispatch(.progress(run: run, done: done, total: total, text: text))
         case .metric(_, let job, let sample): pluginMetrics.observe(sample, job: job)
-        case .ended(let end): dispatch(.ended(end))
+        case .ended(var end):
+            // Nobody wanted this run away: it gave way to a stop or a reload, and by the rules
+            // of a lost attempt it is tried again where that does no harm.
+            if end.outcome == .cancelled, end.reason.hasPrefix(CancelReason.drain.rawValue) { end.outcome = .lost }
+            dispatch(.ended(end))
         case .returned(let run): dispatch(.returned(run: run))
         case .hostFault(let pool, let message):
             if let message {

@@ -193,11 +193,12 @@ extension Ledger {
 
     func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) throws {
         let release = try connection.prepare("""
-            UPDATE runs SET state = 'available', attempt = max(attempt - 1, 0), lease_until = NULL
+            UPDATE runs SET state = CASE WHEN available_at > ? THEN 'scheduled' ELSE 'available' END,
+                attempt = max(attempt - 1, 0), lease_until = NULL
             WHERE id = ? AND \(StateSQL.running) AND owner = ? AND epoch = ?
             """)
         for run in runs {
-            try release.bind([.int(run.value), .text(owner.host), .text(owner.epoch)])
+            try release.bind([.int(now.stored), .int(run.value), .text(owner.host), .text(owner.epoch)])
             try release.runAgain()
         }
     }
