@@ -23,8 +23,9 @@ extension Dispatcher {
         if jobs[i].mayRewind, rewind(i, now, &out) { return }
         guard settings.schedules else { return }
         if jobs[i].unrecorded != nil, recordRefused(i, &out) { return }
-        if let due = jobs[i].settlingDue, due <= now.wall { return settle(i, now, &out) }
-        accountFires(i, now, &out)
+        if let due = jobs[i].settlingDue, due <= now.wall { settle(i, now, &out) }
+        // Nothing to settle yet: an earlier edit lies ahead of a clock that was set back.
+        if !jobs[i].isAccounting { accountFires(i, now, &out) }
     }
 
     /// The job's first appearance: it fires from here on.

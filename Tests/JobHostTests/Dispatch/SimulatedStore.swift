@@ -29,6 +29,8 @@ struct SimulatedStore {
     struct Era {
         var after: Instant
         var spec: ScheduleSpec
+        /// When the config came, by the wall clock.
+        var edited = Instant.distantPast
         /// Transactions asked for before this number still followed the rule before.
         var since: Int
     }
@@ -74,8 +76,13 @@ struct SimulatedStore {
         guard stored == move.expectedCursor else { return false }
         if let cursor = stored, move.newCursor < cursor {
             guard move.rewind else { return false }
-            // What was accounted for will be due again.
-            eras[move.job] = eras[move.job]?.last.map { [Era(after: move.newCursor, spec: $0.spec, since: asked)] }
+            // What was accounted for will be due again, by the rule of then and those that came since.
+            let eras = eras[move.job] ?? []
+            let later = eras.filter { $0.since > asked }
+            self.eras[move.job] = eras.last { $0.since <= asked }.map { rule in
+                [Era(after: move.newCursor, spec: rule.spec, since: rule.since)]
+                    + later.map { Era(after: max(move.newCursor, $0.edited), spec: $0.spec, edited: $0.edited, since: $0.since) }
+            }
         } else if let cursor = stored {
             account(move.job, from: cursor, to: move.newCursor, fires: [], ranges: move.ranges, asked: asked)
         }
@@ -94,7 +101,7 @@ struct SimulatedStore {
         if let last = eras[job]?.last, last.spec == spec { return }
         // Not before an earlier edit, where the clock was set back in between.
         let earlier = max(states[job]?.cursor ?? now, eras[job]?.last?.after ?? now)
-        eras[job, default: []].append(Era(after: max(now, earlier), spec: spec, since: asked))
+        eras[job, default: []].append(Era(after: max(now, earlier), spec: spec, edited: now, since: asked))
     }
 
     /// A host that starts knows the rule that stands in the store, and the one of its config.
@@ -102,7 +109,7 @@ struct SimulatedStore {
         guard let state = states[job], let cursor = state.cursor, let stored = ScheduleSpec(text: state.scheduleText)
         else { return eras[job] = [Era(after: now, spec: spec, since: asked)] }
         eras[job] = [Era(after: .distantPast, spec: stored, since: 0)]
-        if stored != spec { eras[job]?.append(Era(after: max(now, cursor), spec: spec, since: asked)) }
+        if stored != spec { eras[job]?.append(Era(after: max(now, cursor), spec: spec, edited: now, since: asked)) }
     }
 
     /// Every due time up to `to` must be here exactly once, and nothing else.

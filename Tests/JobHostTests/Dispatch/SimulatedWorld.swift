@@ -53,6 +53,8 @@ struct SimulatedWorld {
     private var isPrompt = false
     private var isSettling = false
     private var wakeAt: Instant?
+    /// The latest that the wall clock has ever shown.
+    private var latest = Instant.distantPast
     /// With the process room; true: its `started` has been heard.
     private var room: [RunID: (request: AttemptRequest, started: Bool)] = [:]
     /// Attempts of a run that may have done something.
@@ -143,7 +145,8 @@ struct SimulatedWorld {
     private mutating func rescue() {
         for id in store.live.sorted() {
             guard let row = store.rows[id], row.state == .running, row.epoch != epoch else { continue }
-            if row.fireTime > now.wall {
+            // Where the clock was set back, a fire time ahead of it does not prove that it never came.
+            if row.fireTime > latest {
                 store.release(id, epoch: row.epoch)
                 continue
             }
@@ -405,11 +408,13 @@ struct SimulatedWorld {
 
     private mutating func pass(_ duration: Duration) {
         now = Now(wall: now.wall + duration, monotonic: now.monotonic + duration)
+        latest = max(latest, now.wall)
     }
 
     private mutating func setClock(by duration: Duration) {
         note("the clock is set by \(duration)")
         now.wall = now.wall + duration
+        latest = max(latest, now.wall)
         // The loop hears of it (TFD_TIMER_CANCEL_ON_SET).
         send(.tick)
     }
@@ -420,7 +425,10 @@ struct SimulatedWorld {
         var turns = 0
         while now.monotonic < end, violation == nil {
             turns += 1
-            if turns > 3_000 { return faults.append("it spins: \(turns) turns in \(duration)") }
+            if turns > 3_000 {
+                let states = configs.keys.sorted().map { "\($0): \(state(of: $0))" }.joined(separator: "; ")
+                return faults.append("it spins: \(turns) turns in \(duration), now \(now.wall.rfc3339), woken at \(wakeAt?.rfc3339 ?? "never"); \(states)")
+            }
             let nextSweep = lastSweep + .seconds(5)
             var wait = end - now.monotonic
             if let wakeAt { wait = min(wait, max(wakeAt - now.wall, .zero)) }
@@ -537,7 +545,8 @@ struct SimulatedWorld {
         guard violation == nil else { return }
         for id in store.live.sorted() {
             guard let row = store.rows[id], configs[row.job] != nil else { continue }
-            if store.waits(row, now.wall - .seconds(10)) {
+            // What came due while nobody looked may be known to nobody: an earlier life left it.
+            if store.waits(row, now.wall - .seconds(20)) {
                 return faults.append("run \(id) of \(row.job) (\(row.trigger.rawValue), \(row.state.rawValue)) still waits, due \(row.availableAt.rfc3339)")
             }
         }
