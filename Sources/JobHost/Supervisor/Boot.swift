@@ -187,6 +187,8 @@ extension Supervisor {
         room.handler = { [weak self] event in self?.assumeIsolated { $0.heard(event) } }
         dispatcherHostControl(try await store.hostControl())
         try await rescue()
+        // Before anything can start: a life may be shorter than a period.
+        beatIfDue()
         let rows = try await store.jobStates()
         apply(generation, rows: rows, states: await stateBlobs(of: generation))
         await saveAccepted(generation)

@@ -12,7 +12,7 @@ extension Supervisor {
             supervisor.checkSelf()
             if let guardSocket = supervisor.guardSocket { Task { await guardSocket() } }
         }
-        repeats(every: Heartbeat.period) { $0.heartbeat.beat($0.clock.now().wall) }
+        repeats(every: Heartbeat.period) { $0.beatIfDue() }
         repeats(every: .seconds(20)) { $0.renewLeases() }
         repeats(every: .seconds(60)) { $0.prune() }
         if let interval = notifier.watchdogInterval { repeats(every: interval) { $0.notifier.send(.watchdog) } }

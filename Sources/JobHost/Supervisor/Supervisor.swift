@@ -56,6 +56,7 @@ public actor Supervisor: HostControl {
     /// Looks whether the control socket is still there, and makes it anew if not.
     var guardSocket: (@Sendable () async -> Void)?
     let heartbeat: Heartbeat
+    private var lastBeat = (at: MonotonicInstant(microseconds: .min), wall: Instant(microseconds: .min))
     var pluginMetrics = PluginMetrics()
     var stoppingSince = MonotonicInstant.distantFuture
     var areChildrenEnding = false
@@ -102,7 +103,10 @@ public actor Supervisor: HostControl {
 
     func perform(_ actions: DispatchActions) {
         // Starts first: they are what somebody waits for.
-        if !actions.starts.isEmpty { room.start(actions.starts) }
+        if !actions.starts.isEmpty {
+            beatIfDue()
+            room.start(actions.starts)
+        }
         if !actions.claims.isEmpty { claimFires(actions.claims) }
         if !actions.moves.isEmpty { moveCursors(actions.moves) }
         if !actions.waiting.isEmpty { claimWaiting(actions.waiting) }
@@ -132,6 +136,16 @@ public actor Supervisor: HostControl {
                 supervisor.dispatch(.tick)
             }
         }
+    }
+
+    /// Nothing starts later than a period after a beat, however late the loop is: what was
+    /// started is never taken for a fire that this life did not see.
+    func beatIfDue() {
+        let now = clock.now()
+        guard now.monotonic - lastBeat.at >= Heartbeat.period else { return }
+        // Not back with the clock: fires up to there may have started.
+        lastBeat = (now.monotonic, max(now.wall, lastBeat.wall))
+        heartbeat.beat(lastBeat.wall)
     }
 
     // MARK: The store's part
