@@ -58,13 +58,14 @@ func brief(_ duration: Duration) -> String {
     return parts.filter { $0.0 > 0 }.prefix(2).map { "\($0.0)\($0.1)" }.joined()
 }
 
-/// "256 MB", "1.5 GB": sizes in powers of 1024, as people read them, in reasons.
+/// "256 MB", "1.5 GB": sizes in reasons, in thousands as in the config, so that a limit reads as
+/// it was written.
 func brief(bytes: UInt64) -> String {
-    let units = ["B", "KB", "MB", "GB", "TB"]
+    let units = ["B", "kB", "MB", "GB", "TB"]
     var value = Double(bytes)
     var unit = 0
-    while value >= 1024, unit < units.count - 1 {
-        value /= 1024
+    while value >= 1000, unit < units.count - 1 {
+        value /= 1000
         unit += 1
     }
     let tenths = (value * 10).rounded(.down) / 10

@@ -146,17 +146,17 @@ import Testing
     }
 
     @Test func theMemoryLimitIsTold() {
-        let limit: UInt64 = 256 << 20
+        let limit: UInt64 = 256_000_000
         var watched = Self.attempt(memory: limit)
         _ = watched.handle(.started, now: Self.at(0))
-        #expect(watched.handle(.memoryExceeded(resident: 300 << 20), now: Self.at(5)) == [.kill])
+        #expect(watched.handle(.memoryExceeded(resident: 300_000_000), now: Self.at(5)) == [.kill])
         #expect(Self.ending(watched.handle(Self.killed, now: Self.at(6)))?.reason == "memory limit of 256 MB: 300 MB resident; killed")
         for (status, words, isMemory) in [
-            (ChildExit(.signal(6), maxResident: 250 << 20), "", true),
+            (ChildExit(.signal(6), maxResident: 250_000_000), "", true),
             (ChildExit(.signal(11), maxResident: 1 << 20), "Cannot allocate memory", true),
             (ChildExit(.signal(6), maxResident: 1 << 20), "terminate called … std::bad_alloc", true),
             (ChildExit(.signal(11), maxResident: 1 << 20), "", false),
-            (ChildExit(.code(0), maxResident: 250 << 20), "", false),
+            (ChildExit(.code(0), maxResident: 250_000_000), "", false),
         ] {
             var attempt = Self.attempt(memory: limit)
             _ = attempt.handle(.started, now: Self.at(0))

@@ -150,7 +150,7 @@ import Testing
 
     @Test func memoryBeyondTheLimitIsNamed() async throws {
         try await onStage { stage in
-            await stage.configure([await stage.pool(max: 2, memory: 256 << 20)])
+            await stage.configure([await stage.pool(max: 2, memory: 256_000_000)])
             await stage.start(1, "hoard")
             await stage.start(2, "allocate")
             let hoard = try await stage.end(of: 1)

@@ -190,14 +190,14 @@ import Testing
     }
 
     @Test func aBaselineAboveTheRecyclingLimitIsAFaultOfTheConfigNotALoop() {
-        var driver = Driver([Self.spec(max: 1, min: 1, memory: 100 << 20)])
+        var driver = Driver([Self.spec(max: 1, min: 1, memory: 100_000_000)])
         driver.ready(1)
-        driver.take(driver.force.measured(WorkerID(1), resident: 150 << 20, now: Self.at(0)))
+        driver.take(driver.force.measured(WorkerID(1), resident: 150_000_000, now: Self.at(0)))
         #expect(driver.log.last == .hostFault(
             "recycle.memory (100 MB) is below what a fresh worker of p takes (150 MB): its workers are not recycled by memory"))
         driver.submit(1)
         driver.finish(1, 1)
-        driver.take(driver.force.measured(WorkerID(1), resident: 150 << 20, now: Self.at(1)))
+        driver.take(driver.force.measured(WorkerID(1), resident: 150_000_000, now: Self.at(1)))
         #expect(!driver.log.contains(.leave(WorkerID(1))))
     }
 
