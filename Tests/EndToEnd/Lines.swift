@@ -65,8 +65,8 @@ final class Lines: Sendable {
         let ready = state.withLock { state in
             let index = state.lines.count
             state.lines.append(line)
-            let ready = state.waiters.filter { $0.matches(line) }
-            state.waiters.removeAll { $0.matches(line) }
+            let ready = state.waiters.filter { $0.from <= index && $0.matches(line) }
+            state.waiters.removeAll { $0.from <= index && $0.matches(line) }
             return ready.map { ($0, index) }
         }
         for (waiter, index) in ready { waiter.continuation.resume(returning: (index, line)) }
