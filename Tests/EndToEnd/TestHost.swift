@@ -184,7 +184,10 @@ extension Child {
     @discardableResult
     func logs(_ parts: String..., from: Int = 0) async throws -> Int {
         guard let found = await errors.next(from: from, where: { line in parts.allSatisfy(line.contains) }) else {
-            throw TestHost.Failure("no line with \(parts) in:\n" + errors.all.joined(separator: "\n"))
+            let failure = TestHost.Failure("no line with \(parts) in:\n" + errors.all.joined(separator: "\n"))
+            // At its time limit a test says no more than that; this is what one wants to know.
+            if Task.isCancelled { Issue.record(failure) }
+            throw failure
         }
         return found.index
     }

@@ -18,13 +18,13 @@ enum HostKeys {
         "include", .strings(100), "[]",
         "Drop-in files, read in the order of their names. `*` and `?` stand in the last part of a path; files whose name begins with a dot are left out. A name without them must exist.")
     static let pluginDirs = key(
-        "plugin_dirs", .strings(100), "`plugins` beside the config if it is there, else the folder of the running binary",
+        "plugin_dirs", .strings(100), "`plugins` beside the config if it is there, then the folder of the running binary",
         "Folders in which a relative `library` is looked up, in this order.")
     static let maxWorkers = key(
         "max_workers", .integer(1...1_000), "32",
         "Worker processes at once, over all plugins. At the limit, due runs wait; idle workers of other plugins make room.")
     static let schedule = key("schedule", .boolean, "true", "false: fires nothing here.")
-    static let consume = key("consume", .boolean, "true", "false: executes no enqueued runs here.")
+    static let consume = key("consume", .boolean, "true", "false: executes nothing here that waits: not enqueued runs, nor retries, catch-ups and queued fires; only fires that start at their time.")
     static let only = key("only", .strings(1_000), "[]", "Just these jobs, or jobs with these labels, here. Empty: all.")
     static let grace = key(
         "grace", .duration(.zero...(.hours(1))), "\"30s\"",

@@ -229,7 +229,7 @@ extension Supervisor {
         for run in orphans {
             // A fire claimed ahead whose instant the host did not live to see was never started.
             let wasNeverDue = heartbeat.previous.map { run.fireTime > $0 + Heartbeat.slack } ?? (run.fireTime > now)
-            if run.startedAt == nil && wasNeverDue {
+            if run.startedAt == nil && wasNeverDue && run.createdAt <= now {
                 releases.append(run.id)
                 continue
             }

@@ -59,12 +59,18 @@ extension Supervisor {
                 guard let next = try await store.nextWaiting() else { return }
                 let now = clock.now().wall
                 if next <= now {
-                    dispatch(.sweep)
+                    sweepWaiting()
                 } else if next <= now + .seconds(5) {
-                    loop.wallTimer(at: next) { [weak self] in self?.assumeIsolated { $0.dispatch(.sweep) } }
+                    loop.wallTimer(at: next) { [weak self] in self?.assumeIsolated { $0.sweepWaiting() } }
                 }
             } catch { storeFailed(error) }
         }
+    }
+
+    /// Asks about the jobs that have waiting runs, as last counted; all of them if none is known.
+    private func sweepWaiting() {
+        let waiting = depths.filter { $0.value.waiting > 0 }.map(\.key)
+        if waiting.isEmpty { dispatch(.sweep) } else { dispatch(.wait(jobs: waiting)) }
     }
 
     private func refreshCounts() {

@@ -116,6 +116,11 @@ extension Supervisor {
     private func writeBreakers(_ rest: inout [RecordOperation]) async throws {
         while let position = rest.firstIndex(where: { if case .breaker = $0 { true } else { false } }) {
             guard case .breaker(let job, let row) = rest[position] else { return }
+            // A completion of the same batch may have carried a newer one.
+            if let i = dispatcher.index[job], let breaker = dispatcher.jobs[i].breaker, breaker.generation > row.generation {
+                rest.remove(at: position)
+                continue
+            }
             try await store.saveBreaker(job: job, row, now: clock.now().wall)
             rest.remove(at: position)
         }
@@ -137,7 +142,7 @@ extension Supervisor {
         Task {
             do { try await store.saveWorkers(rows, host: owner.host) } catch { storeFailed(error) }
             isSavingWorkers = false
-            if hasNewWorkers { saveWorkers() }
+            if hasNewWorkers { saveWorkers() } else { endIfDrained() }
         }
     }
 }

@@ -244,8 +244,8 @@ extension Supervisor {
     func endIfDrained() {
         guard phase == .draining else { return }
         if !areChildrenEnding {
-            if dispatcher.owners.isEmpty { endChildren() }
-        } else if areChildrenGone && pendingRecords.isEmpty && !isRecording {
+            if dispatcher.isDrained { endChildren() }
+        } else if areChildrenGone && pendingRecords.isEmpty && !isRecording && !isSavingWorkers {
             finish()
         }
     }
