@@ -45,7 +45,7 @@ import Testing
             """)
         #expect(config.file == "/etc/host/jobs.toml")
         #expect(config.host.stateDir == "/etc/host/var")
-        #expect(config.host.pluginDirs == ["/etc/host/plugins"])
+        #expect(config.host.pluginDirs == ["/etc/host/plugins", "/usr/bin"])
         #expect(config.host.name == "testhost")
         #expect(config.host.maxWorkers == 16)
         #expect(config.store.url == "sqlite:/etc/host/var/jobhost.db")
@@ -73,7 +73,7 @@ import Testing
     @Test func anEmptyFileIsAConfigOfDefaults() throws {
         let config = try load("")
         #expect(config.jobs.isEmpty)
-        #expect(config.host == HostSettings(name: "testhost", stateDir: "/etc/host/var", pluginDirs: ["/etc/host/plugins"]))
+        #expect(config.host == HostSettings(name: "testhost", stateDir: "/etc/host/var", pluginDirs: ["/etc/host/plugins", "/usr/bin"]))
         #expect(config.store.url == "sqlite:/etc/host/var/jobhost.db")
         #expect(config.http.listen == nil)
         #expect(config.files == ["/etc/host/jobs.toml"])
@@ -140,7 +140,7 @@ import Testing
                 "jobs.toml:5:7: [jobs.a] lacks 'plugin'",
                 "jobs.toml:5:7: [jobs.a] lacks 'entry'",
                 #"jobs.toml:6:9: 'every' must be a duration, 1ms … 366d, or a table, found the string "1x" (units: us, ms, s, m, h, d, as in "300ms" or "1h30m")"#,
-                #"jobs.toml:8:11: there is no library "libCandle.so" in /etc/host/plugins, /etc/host (did you mean 'libCandles.so'?)"#,
+                #"jobs.toml:8:11: there is no library "libCandle.so" in /etc/host/plugins, /usr/bin, /etc/host (did you mean 'libCandles.so'?)"#,
                 #"jobs.toml:10:9: 'grace' must be a duration, 0s … 1h, found the integer 1 (write the unit: "1s")"#,
             ])
     }

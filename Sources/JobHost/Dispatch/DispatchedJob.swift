@@ -201,6 +201,8 @@ struct ActiveRun {
     /// Where it is promised a worker, or was submitted; a reload may have moved its job to
     /// another pool since.
     var pool = ""
+    /// Of the entry as it was submitted; a reload may have brought another one since.
+    var isIdempotent = false
     var permit: Breaker.Permit?
     var libraryHash = ""
     var done: UInt64 = 0

@@ -50,6 +50,7 @@ extension Dispatcher {
         let plan = jobs[i].plan
         active.phase = .submitted
         active.pool = plan.pool
+        active.isIdempotent = plan.entry.idempotent
         let claim = active.claim
         if let held = jobs[i].active[claim.id], held.isHeld { pools[held.pool]?.promised -= 1 }
         jobs[i].submit(active)
@@ -175,7 +176,7 @@ extension Dispatcher {
         let plan = jobs[i].plan
         let next = RunLifecycle.afterAttempt(
             outcome: end.outcome, attempt: active.claim.attempt, maxAttempts: active.claim.maxAttempts,
-            idempotent: plan.entry.idempotent, policy: plan.config.retry, snoozeUntil: end.snoozeUntil,
+            idempotent: active.isIdempotent, policy: plan.config.retry, snoozeUntil: end.snoozeUntil,
             retryNotBefore: end.retryNotBefore, seed: settings.seed ^ UInt64(bitPattern: end.run.value), now: now.wall)
         var completion = Completion(
             run: end.run, fence: active.claim.fence, outcome: end.outcome, state: next.state,

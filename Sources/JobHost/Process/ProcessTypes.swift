@@ -150,7 +150,7 @@ public struct AttemptEnd: Sendable {
 
 public enum CancelReason: String, Sendable {
     case operatorAsked = "cancelled by an operator"
-    case drain = "the host is stopping"
+    case drain = "it had to give way to a stop or a reload"
     case leaseLost = "its lease has lapsed"
 }
 

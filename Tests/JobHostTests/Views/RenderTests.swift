@@ -29,7 +29,6 @@ struct RenderTests {
             !  deposits-credit  breaker open: 5 failures in 60s, next try in 1m 24s. Close it:
                jobhost breaker deposits-credit close
             !  deposits-credit  run 39 crashed: exited by signal 11 (SIGSEGV). See: jobhost logs 39
-            !  deposits-credit  1 dead letter. See: jobhost dead list deposits-credit
             !  mint  off: root (uid 0): wrong numbers. Switch it on: jobhost enable mint
             
             """#)
@@ -39,7 +38,7 @@ struct RenderTests {
         let text = try await shown(["status"], columns: 60)
         #expect(
             text == #"""
-            prod-1 · running · up 3h 12m · generation 4 · 1 worker · pid 4242
+            prod-1 · running · up 3h 12m · generation 4 · 1 worker · pi…
             /etc/jobhost/jobs.toml
 
                JOB              NEXT       LAST
@@ -53,8 +52,6 @@ struct RenderTests {
                jobhost breaker deposits-credit close
             !  deposits-credit  run 39 crashed: exited by signal 11
                (SIGSEGV). See: jobhost logs 39
-            !  deposits-credit  1 dead letter. See:
-               jobhost dead list deposits-credit
             !  mint  off: root (uid 0): wrong numbers. Switch it on:
                jobhost enable mint
             
@@ -449,6 +446,36 @@ struct RenderTests {
         #expect(lines[3] == "!  the store does not answer since 40s; running work continues")
         #expect(lines[4] == "!  the last reload, now, was refused. See: jobhost plan")
         #expect(lines[7].hasPrefix("‖  candles  every 1m  paused"))
+    }
+
+    @Test func aRunThatUsedUpItsAttemptsIsMarkedAndNamedOnce() {
+        var job = Samples.healthy
+        job.last = Samples.record(43, state: .discarded, outcome: .retry, reason: "rate limit")
+        job.dead = 1
+        let lines = StatusView(screen: plain).lines(API.Status(Samples.snapshot([job]))).map { $0.text(color: false) }
+        #expect(lines.contains { $0.hasPrefix("✗  candles") })
+        #expect(lines.filter { $0.hasPrefix("!") } == ["!  candles  run 43 used up its attempts: rate limit. See: jobhost logs 43"])
+    }
+
+    @Test func aRefusedReloadIsToldOnce() {
+        var snapshot = Samples.snapshot([Samples.healthy])
+        var report = Samples.report
+        report.accepted = false
+        report.errors = ["jobs.toml:3:1: no such key"]
+        snapshot.problems = ["the last reload was refused: jobs.toml:3:1: no such key"]
+        snapshot.lastReload = report
+        let lines = StatusView(screen: plain).lines(API.Status(snapshot)).map { $0.text(color: false) }
+        #expect(
+            lines.filter { $0.hasPrefix("!") }
+                == ["!  the last reload, now, was refused: jobs.toml:3:1: no such key. See: jobhost plan"])
+    }
+
+    @Test func aRunClaimedAheadOfItsTimeIsNotSaidToRun() {
+        var record = Samples.record(44, state: .running, outcome: nil)
+        record.startedAt = nil
+        record.fireTime = sampleNow + .seconds(1)
+        #expect(stateText(API.Run(record), now: sampleNow).text(color: false) == "claimed")
+        #expect(stateText(API.Run(record), now: sampleNow + .seconds(1)).text(color: false) == "running")
     }
 
     @Test func colourIsOnAtTerminalsOnly() async throws {

@@ -109,6 +109,12 @@ struct APIClient: Sendable {
                 .notRunning, "the host's socket \(socketPath) belongs to somebody else",
                 hint: "run this as the user that runs the host, or as root")
         }
+        let stateDir = socketPath.lastIndex(of: "/").map { String(socketPath[..<$0]) } ?? "."
+        if let holder = StateLock.holder(stateDir: stateDir) {
+            return CLIFailure(
+                .notRunning, "pid \(holder) holds \(stateDir), but its socket does not answer",
+                hint: "it makes it anew within a few seconds; it may also just be starting or stopping")
+        }
         return CLIFailure(
             .notRunning, "jobhost is not running here (no answer on \(socketPath))",
             hint: "Start it with: jobhost run" + (config.map { " --config \($0)" } ?? ""))

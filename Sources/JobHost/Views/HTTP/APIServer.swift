@@ -1,3 +1,4 @@
+import Glibc
 import Hummingbird
 import HummingbirdCore
 import Logging
@@ -82,7 +83,7 @@ public actor APIServer {
                 try await application.run()
                 signal.yield(.failure(APIServerError("the API on \(name) ended")))
             } catch {
-                signal.yield(.failure(APIServerError("the API cannot listen on \(name): \(error)")))
+                signal.yield(.failure(Self.refusal(error, name)))
             }
             signal.finish()
         }
@@ -95,6 +96,17 @@ public actor APIServer {
             }
         }
         throw APIServerError("the API on \(name) did not start")
+    }
+}
+
+extension APIServer {
+    /// Why nothing can be bound there, in an operator's words.
+    static func refusal(_ error: any Error, _ name: String) -> APIServerError {
+        switch (error as? IOError)?.errnoCode {
+        case EADDRINUSE: APIServerError("\(name) is already in use by another program", hint: "end that, or listen on another port")
+        case let code?: APIServerError("the API cannot listen on \(name): \(String(cString: strerror(code)))")
+        case nil: APIServerError("the API cannot listen on \(name): \(error)")
+        }
     }
 }
 

@@ -166,18 +166,50 @@ struct LogsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "logs", abstract: "What a run printed and logged; of a job: its newest run.",
         discussion: """
-            Times are UTC. With --json each line is one object.
+            Times are UTC. With --json each line is one object. --follow of a job goes
+            on from run to run until Ctrl-C.
 
             Example: jobhost logs candles-1m --follow
             """)
     @Argument(help: "A run's number or a job's name.") var runOrJob: String
-    @Flag(name: [.customShort("f"), .long], help: "Go on until the run ends.") var follow = false
+    @Flag(name: [.customShort("f"), .long], help: "Go on until the run ends; of a job: from run to run.") var follow = false
     @OptionGroup var host: HostOptions
 
     func run() async throws {
         let session = try CLISession(host)
         let client = try session.client()
+        if follow, Int64(runOrJob) == nil { return try await followJob(session, client) }
         let run = try await number(client)
+        let count = try await print(run, session, client)
+        if count == 0, !session.json { session.note(Styled("run \(run) has written nothing", .dim)) }
+    }
+
+    /// From run to run, the newest first of those that have started; ends with Ctrl-C.
+    private func followJob(_ session: CLISession, _ client: APIClient) async throws {
+        let states = "running,retryable,succeeded,cancelled,discarded"
+        var last: Int64?
+        var isHinted = false
+        while true {
+            let query = [("job", runOrJob), ("state", states), ("limit", "20")]
+            let started = try await client.get("/runs", query: query, as: API.Runs.self).0.runs.filter { $0.startedAt != nil }
+            // The newest to begin with, then each one that came after it.
+            let next = last.map { last in started.last { $0.id > last } } ?? started.first
+            if let next {
+                if !session.json { session.note(Styled("— run \(next.id) —", .dim)) }
+                _ = try await print(next.id, session, client)
+                last = next.id
+                continue
+            }
+            if last == nil, !isHinted {
+                session.note(Styled("\(runOrJob) has not run yet; waiting for its first run", .dim))
+                isHinted = true
+            }
+            try await session.environment.clock.sleep(.milliseconds(500))
+        }
+    }
+
+    /// How many lines there were.
+    private func print(_ run: Int64, _ session: CLISession, _ client: APIClient) async throws -> Int {
         var from: Int64 = 0
         var count = 0
         while true {
@@ -188,7 +220,7 @@ struct LogsCommand: AsyncParsableCommand {
             if page.next == from { try await session.environment.clock.sleep(.milliseconds(250)) }
             from = page.next
         }
-        if count == 0, !session.json { session.note(Styled("run \(run) has written nothing", .dim)) }
+        return count
     }
 
     private func number(_ client: APIClient) async throws -> Int64 {

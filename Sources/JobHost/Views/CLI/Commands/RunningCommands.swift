@@ -71,7 +71,7 @@ struct RunWaiter {
         let items = run.items > 0 ? ", \(counted(run.items, "item"))" : ""
         let tries = run.attempt > 1 ? ", attempt \(run.attempt)" : ""
         let why = run.reason.isEmpty ? "" : ": \(run.reason)"
-        return Styled("run \(run.id) of \(run.job) ") + stateText(run) + Styled(took + items + tries + why)
+        return Styled("run \(run.id) of \(run.job) ") + stateText(run, now: session.environment.clock.now) + Styled(took + items + tries + why)
     }
 
     private func exitCode(_ run: API.Run) -> ExitCode {
@@ -97,7 +97,8 @@ struct EnqueueCommandLine: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Unique among the job's live runs, 1 to 512 bytes.", valueName: "text")) var key: String?
     @Option(help: ArgumentHelp("Not before so long from now.", valueName: "duration")) var delay: String?
     @Option(help: ArgumentHelp("Not before this instant.", valueName: "time")) var at: String?
-    @Option(help: ArgumentHelp("Higher first; default: the job's.", valueName: "number")) var priority: Int?
+    // A negative one must not be taken for an option.
+    @Option(parsing: .unconditional, help: ArgumentHelp("Higher first; default: the job's.", valueName: "number")) var priority: Int?
     @OptionGroup var reason: ReasonOption
     @OptionGroup var host: HostOptions
 

@@ -26,7 +26,9 @@ struct ReportView {
         case .plan:
             if !report.accepted { return Styled("a reload would be refused", .bad) + time }
             let count = report.jobs.filter { $0.change != .kept }.count + report.plugins.filter { $0.change != .kept }.count
-            return Styled(count == 0 ? "a reload would change nothing" : "a reload would:", isPartial ? .warn : .good) + time
+            let changesHost = report.warnings.contains { $0.hasPrefix("host.") && $0.contains(" changed") }
+            let nothing = changesHost ? "a reload would change keys of the host, no job" : "a reload would change nothing"
+            return Styled(count == 0 ? nothing : "a reload would:", isPartial ? .warn : .good) + time
         case .check:
             if !report.accepted { return Styled("the config has \(counted(report.errors.count, "error"))", .bad) + time }
             return Styled(isPartial ? "the config is valid, but not all of it would serve" : "the config is valid", isPartial ? .warn : .good)

@@ -55,7 +55,7 @@ struct JobView {
         guard let last = job.last else { return Styled("never ran", .dim) }
         let took = last.durationUs.map { " (\(TimeText.took($0)))" } ?? ""
         let when = TimeText.relative(last.finishedAt ?? last.fireTime, now: screen.now)
-        return Styled("run \(last.id) ") + stateText(last) + Styled(" \(when)\(took)" + because(last.reason))
+        return Styled("run \(last.id) ") + stateText(last, now: screen.now) + Styled(" \(when)\(took)" + because(last.reason))
     }
 
     private func running(_ run: API.RunningRun) -> Styled {
@@ -95,7 +95,7 @@ struct ExplainView {
         ]
         for sentence in explained.sentences { lines += screen.wrapped(sentence, first: "  ", indent: 2) }
         if let run = explained.run {
-            lines.append(Styled("  run \(run.id) ") + stateText(run) + Styled("    \(command("logs \(run.id)"))", .dim))
+            lines.append(Styled("  run \(run.id) ") + stateText(run, now: screen.now) + Styled("    \(command("logs \(run.id)"))", .dim))
         }
         return lines
     }

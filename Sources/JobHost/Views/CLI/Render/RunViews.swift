@@ -14,7 +14,7 @@ struct RunsView {
         ])
         for run in page.runs {
             table.add([
-                Styled("\(run.id)"), Styled(run.job), stateText(run), Styled(wordsOf(run.trigger.rawValue), .dim),
+                Styled("\(run.id)"), Styled(run.job), stateText(run, now: screen.now), Styled(wordsOf(run.trigger.rawValue), .dim),
                 Styled(TimeText.relative(run.fireTime, now: screen.now)), Styled(run.durationUs.map(TimeText.took) ?? ""),
                 Styled(run.maxAttempts > 1 ? "\(run.attempt)/\(run.maxAttempts)" : ""), Styled(run.reason),
             ])
@@ -25,9 +25,11 @@ struct RunsView {
     }
 }
 
-/// The outcome where there is one, else the state.
-func stateText(_ run: API.Run) -> Styled {
-    switch (run.state, run.outcome) {
+/// The outcome where there is one, else the state. A fire is claimed a moment before it is due:
+/// until then nothing of it runs.
+func stateText(_ run: API.Run, now: Instant) -> Styled {
+    if run.state == .running, run.startedAt == nil, run.fireTime > now { return Styled("claimed", .dim) }
+    return switch (run.state, run.outcome) {
     case (.running, _), (.skipped, _), (.missed, _), (_, nil): Styled(run.state.rawValue, run.state.tone)
     case (.discarded, let outcome?): Styled("dead, \(outcome.words)", .bad)
     case (.retryable, let outcome?), (.scheduled, let outcome?), (.available, let outcome?):
@@ -64,7 +66,7 @@ struct RunView {
 
     func lines(_ detail: API.RunDetail) -> [Styled] {
         let run = detail.run
-        var lines = [Styled("run \(run.id)", .bold) + " of " + Styled(run.job, .bold) + "  " + stateText(run)]
+        var lines = [Styled("run \(run.id)", .bold) + " of " + Styled(run.job, .bold) + "  " + stateText(run, now: screen.now)]
         if !run.reason.isEmpty { lines += screen.wrapped(run.reason, run.outcome?.tone ?? .plain, indent: 0) }
         var fields = FieldsView(screen: screen)
         fields.add("trigger", wordsOf(run.trigger.rawValue) + (run.retryOf.map { " \($0)" } ?? ""))
@@ -73,7 +75,8 @@ struct RunView {
         fields.add("started", at: run.startedAt)
         fields.add("finished", at: run.finishedAt)
         fields.add("took", run.durationUs.map(TimeText.took) ?? "")
-        fields.add("late by", run.latenessUs.map { $0 >= 10_000 ? TimeText.took($0) : "" } ?? "")
+        // The ledger keeps the last attempt's start: of a later attempt it would count the earlier ones.
+        fields.add("late by", run.attempt > 1 ? "" : run.latenessUs.map { $0 >= 10_000 ? TimeText.took($0) : "" } ?? "")
         fields.add("attempt", "\(run.attempt) of \(run.maxAttempts)")
         fields.add("items", run.items > 0 ? "\(run.items)" : "")
         fields.add("cpu", run.cpuUs > 0 ? TimeText.took(run.cpuUs) : "")

@@ -12,7 +12,7 @@ struct StatusView {
             lines += screen.wrapped("No jobs yet. Add a table [jobs.NAME] to \(status.host.configFile), then: \(command("reload"))")
             return lines
         }
-        lines += self.table(status.jobs, hostPaused: status.host.control.paused, now: now).lines(width: screen.width)
+        lines += self.table(status.jobs, host: status.host, now: now).lines(width: screen.width)
         let notes = status.jobs.flatMap { self.notes(on: $0, now: now) }
         if !notes.isEmpty { lines += [""] + notes }
         return lines
@@ -26,13 +26,19 @@ struct StatusView {
                 + Styled(" · up \(since) · generation \(host.generation) · \(counted(host.workers, "worker")) · pid \(host.pid)"),
             Styled(host.configFile, .dim),
         ]
+        if let width = screen.width { lines = lines.map { $0.truncated(to: width) } }
         if host.control.paused {
             let why = host.control.reason.isEmpty ? "" : ": \(host.control.reason)"
             lines += note("‖", .warn, "paused\(since_(host.control.since))\(why). Go on: \(command("resume"))")
         }
-        for problem in host.problems { lines += note("!", .bad, problem) }
+        // The refused reload has its own line below, which says when it was.
+        let isRefused = host.lastReload?.accepted == false
+        for problem in host.problems where !(isRefused && problem.hasPrefix("the last reload was refused")) {
+            lines += note("!", .bad, problem)
+        }
         if let reload = host.lastReload, !reload.clean {
-            let what = reload.accepted ? "was refused for some jobs" : "was refused"
+            let why = reload.errors.first.map { ": \($0)" } ?? ""
+            let what = reload.accepted ? "was refused for some jobs" : "was refused\(why)"
             lines += note("!", .bad, "the last reload, \(TimeText.relative(reload.at, now: screen.now)), \(what). See: \(command("plan"))")
         }
         return lines
@@ -46,7 +52,8 @@ struct StatusView {
         screen.wrapped(text, tone, first: Styled(mark + "  ", tone), indent: 3)
     }
 
-    private func table(_ jobs: [API.Job], hostPaused: Bool, now: Instant) -> Table {
+    private func table(_ jobs: [API.Job], host: API.Host, now: Instant) -> Table {
+        let hostPaused = host.control.paused
         var table = Table([
             .init(""), .init("JOB", yields: [.shrink(7, to: 14)]),
             .init("SCHEDULE", yields: [.shrink(3, to: 12), .drop(6)]), .init("NEXT"),
@@ -56,7 +63,7 @@ struct StatusView {
         for job in jobs {
             let name = Styled(job.name, .bold)
             table.add([
-                mark(job, hostPaused: hostPaused), name, Styled(job.schedule), next(job, hostPaused: hostPaused, now: now),
+                mark(job, hostPaused: hostPaused), name, Styled(job.schedule), next(job, host: host, now: now),
                 last(job, now: now), queue(job), breaker(job), recent(job.recentOutcomes),
             ])
         }
@@ -70,6 +77,8 @@ struct StatusView {
         if !job.running.isEmpty { return Styled("▶", .accent) }
         if job.control.paused || hostPaused { return Styled("‖", .warn) }
         if job.breaker.state == "open" || job.breaker.state == "forced_open" { return Styled("✗", .bad) }
+        // Its last attempt may have asked for another one that it did not get.
+        if job.last?.state == .discarded { return Styled("✗", .bad) }
         switch job.last?.outcome {
         case .failed, .timedOut, .crashed, .lost: return Styled("✗", .bad)
         case nil: return Styled("·", .dim)
@@ -77,10 +86,12 @@ struct StatusView {
         }
     }
 
-    private func next(_ job: API.Job, hostPaused: Bool, now: Instant) -> Styled {
+    private func next(_ job: API.Job, host: API.Host, now: Instant) -> Styled {
         if !job.enabled { return Styled("off", .dim) }
-        if job.control.paused || hostPaused { return Styled("paused", .warn) }
-        guard let next = job.nextFire else { return Styled("–", .dim) }
+        if job.control.paused || host.control.paused { return Styled("paused", .warn) }
+        guard let next = job.nextFire, host.phase != "draining" else { return Styled("–", .dim) }
+        // A held fire is not late: the breaker says when it may go.
+        if next <= now, job.breaker.state == "open" || job.breaker.state == "forced_open" { return Styled("breaker", .bad) }
         return Styled(TimeText.relative(next, now: now))
     }
 
@@ -139,13 +150,20 @@ struct StatusView {
         if job.breaker.state == "open" || job.breaker.state == "forced_open" {
             let why = job.breaker.reason.isEmpty ? "" : ": \(job.breaker.reason)"
             let what = job.breaker.state == "open" ? "next try" : "ends"
-            let until = job.breaker.until.map { ", \(what) \(TimeText.relative($0, now: now))" } ?? ""
+            let until = job.breaker.until.map {
+                $0 > now
+                    ? ", \(what) \(TimeText.relative($0, now: now))" : " until \(TimeText.absolute($0)), now half-open at the next run"
+            } ?? ""
             say(.bad, "breaker \(wordsOf(job.breaker.state))\(why)\(until). Close it: \(command("breaker \(job.name) close"))")
         }
-        if let last = job.last, let outcome = last.outcome, outcome.tone == .bad, !last.reason.isEmpty {
-            say(.bad, "run \(last.id) \(outcome.words): \(last.reason). See: \(command("logs \(last.id)"))")
+        let isDead = job.last?.state == .discarded
+        if let last = job.last, let outcome = last.outcome, isDead || (outcome.tone == .bad && !last.reason.isEmpty) {
+            let words = outcome.tone == .bad ? outcome.words : "used up its attempts"
+            let why = last.reason.isEmpty ? "" : ": \(last.reason)"
+            say(.bad, "run \(last.id) \(words)\(why). See: \(command("logs \(last.id)"))")
         }
-        if job.dead > 0 { say(.bad, "\(counted(job.dead, "dead letter")). See: \(command("dead list \(job.name)"))") }
+        // One dead letter that is the run just named needs no second line.
+        if job.dead > (isDead ? 1 : 0) { say(.bad, "\(counted(job.dead, "dead letter")). See: \(command("dead list \(job.name)"))") }
         return lines
     }
 }
