@@ -150,7 +150,7 @@ import Testing
             let worker = try await beacon.pid("started")
             try await test.plugin("slow", PluginSource.says("new code"))
             #expect(try await test.jobhost("reload").code == 0)
-            try await host.logs("✗ slow run 1 lost", "drain limit")
+            try await host.logs("✗ slow run 1 lost", "give way")
             #expect(Proc.ended(worker))
             #expect(try await test.jobhost("trigger", "slow", "--wait").code == 0)
             try await host.logs("✓ slow run 2", "new code")

@@ -304,7 +304,7 @@ import Testing
             await stage.configure([], drain: .milliseconds(50))
             let end = try await stage.end(of: 1)
             #expect(end.outcome == .cancelled)
-            #expect(end.reason == "the drain limit of a stop or reload was over; killed 50ms later")
+            #expect(end.reason == "it had to give way to a stop or a reload; killed 50ms later")
         }
     }
 
