@@ -118,7 +118,7 @@ struct LoadedLibrary {
 
     private static func schema(_ text: job_str, _ what: String) throws(Refusal) -> String {
         let string = try Self.text(text, what, limit: Int(JOB_MAX_SCHEMA))
-        guard string.isEmpty || text.bytes.flatMap(JSONCheck.kind(of:)) == .object else {
+        guard string.isEmpty || text.bytes.flatMap({ JSONText.kind(of: $0) }) == .object else {
             throw Refusal(.badDescriptor, "\(what) is not a JSON object")
         }
         return string

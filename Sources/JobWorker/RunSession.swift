@@ -134,7 +134,7 @@ final class RunSession: Sendable {
         let level = UInt8(exactly: level).flatMap(LogLevel.init(rawValue:)) ?? .info
         var kept: Bytes = []
         if fields.size > 0, fields.size <= UInt64(JOB_MAX_FIELDS), let bytes = fields.bytes,
-            JSONCheck.kind(of: bytes) == .object
+            JSONText.kind(of: bytes) == .object
         {
             kept = Bytes(bytes)
         }
@@ -181,7 +181,7 @@ final class RunSession: Sendable {
             payload.size <= UInt64(JOB_MAX_PAYLOAD)
         else { return JOB_E_TOO_LARGE }
         guard let name = Text.exact(job), !name.isEmpty, let key = Text.exact(key), at >= 0,
-            let bytes = payload.bytes, bytes.isEmpty || JSONCheck.kind(of: bytes) != nil
+            let bytes = payload.bytes, bytes.isEmpty || JSONText.kind(of: bytes) != nil
         else { return JOB_E_INVALID }
         let admitted = state.withLock { state -> RunID? in
             guard let run = state.run, state.enqueues < Int(JOB_MAX_ENQUEUES),

@@ -1,3 +1,5 @@
+import JobCore
+
 /// Puts the environment into the strings of a tree, and secrets from files into settings.
 struct Interpolator {
     let environment: [String: String]

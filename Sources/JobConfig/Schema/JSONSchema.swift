@@ -1,3 +1,5 @@
+import JobCore
+
 /// The part of JSON Schema (draft 2020-12) that settings and payloads of plugins are
 /// described with. A keyword outside it is refused when the schema is read: a schema whose
 /// rules were silently not checked would be worse than none.

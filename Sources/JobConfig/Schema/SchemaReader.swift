@@ -1,3 +1,5 @@
+import JobCore
+
 /// JSON → `JSONSchema.Node`; refuses what would not be checked.
 struct SchemaReader {
     typealias Node = JSONSchema.Node
@@ -35,7 +37,7 @@ struct SchemaReader {
         for element in json.arrayValue ?? [json] {
             guard let name = element.stringValue, let type = JSONSchema.SchemaType(rawValue: name) else {
                 throw Fault(
-                    path: path + [.member("type")], message: "\(element.text) is no type",
+                    path: path + [.member("type")], message: "\(element.canonicalText) is no type",
                     hint: "allowed: " + JSONSchema.SchemaType.allCases.map(\.rawValue).joined(separator: ", "))
             }
             out.append(type)
@@ -44,7 +46,7 @@ struct SchemaReader {
         return out
     }
 
-    private func readObjectRules(_ members: [String: JSONValue], _ path: Path, into node: inout Node) throws(Fault) {
+    private func readObjectRules(_ members: JSONObject, _ path: Path, into node: inout Node) throws(Fault) {
         if let properties = members["properties"] {
             guard case .object(let schemas) = properties else {
                 throw Fault(path: path + [.member("properties")], message: "must be an object")
@@ -56,7 +58,7 @@ struct SchemaReader {
         if let required = members["required"] {
             for element in try list(required, path + [.member("required")]) {
                 guard let name = element.stringValue else {
-                    throw Fault(path: path + [.member("required")], message: "must hold names, found \(element.text)")
+                    throw Fault(path: path + [.member("required")], message: "must hold names, found \(element.canonicalText)")
                 }
                 node.required.append(name)
             }
@@ -73,7 +75,7 @@ struct SchemaReader {
         }
     }
 
-    private func readValueRules(_ members: [String: JSONValue], _ path: Path, into node: inout Node) throws(Fault) {
+    private func readValueRules(_ members: JSONObject, _ path: Path, into node: inout Node) throws(Fault) {
         if let allowed = members["enum"] {
             let values = try list(allowed, path + [.member("enum")])
             guard !values.isEmpty else { throw Fault(path: path + [.member("enum")], message: "an empty list allows nothing") }
@@ -101,7 +103,7 @@ struct SchemaReader {
         if let format = members["format"] {
             guard let name = format.stringValue, let known = JSONSchema.Format(rawValue: name) else {
                 throw Fault(
-                    path: path + [.member("format")], message: "\(format.text) is no format that is checked here",
+                    path: path + [.member("format")], message: "\(format.canonicalText) is no format that is checked here",
                     hint: "allowed: " + JSONSchema.Format.allCases.map(\.rawValue).joined(separator: ", "))
             }
             node.format = known
@@ -114,7 +116,7 @@ struct SchemaReader {
     }
 
     private func bound(
-        _ members: [String: JSONValue], _ inclusive: String, _ exclusive: String, _ path: Path
+        _ members: JSONObject, _ inclusive: String, _ exclusive: String, _ path: Path
     ) throws(Fault) -> JSONSchema.Bound? {
         if members[inclusive] != nil, members[exclusive] != nil {
             throw Fault(path: path, message: "'\(inclusive)' and '\(exclusive)' are both there")
@@ -122,7 +124,7 @@ struct SchemaReader {
         for (name, isExclusive) in [(inclusive, false), (exclusive, true)] {
             guard let json = members[name] else { continue }
             guard case .number(let literal) = json, let value = DecimalText(literal) else {
-                throw Fault(path: path + [.member(name)], message: "must be a number, found \(json.text)")
+                throw Fault(path: path + [.member(name)], message: "must be a number, found \(json.canonicalText)")
             }
             return JSONSchema.Bound(literal: literal, value: value, isExclusive: isExclusive)
         }
@@ -130,13 +132,13 @@ struct SchemaReader {
     }
 
     private func range(
-        _ members: [String: JSONValue], _ low: String, _ high: String, _ path: Path
+        _ members: JSONObject, _ low: String, _ high: String, _ path: Path
     ) throws(Fault) -> ClosedRange<Int> {
         var ends = [0, Int.max]
         for (index, name) in [low, high].enumerated() {
             guard let json = members[name] else { continue }
             guard let value = json.int64Value, value >= 0 else {
-                throw Fault(path: path + [.member(name)], message: "must be an integer from 0, found \(json.text)")
+                throw Fault(path: path + [.member(name)], message: "must be an integer from 0, found \(json.canonicalText)")
             }
             ends[index] = Int(value)
         }

@@ -72,7 +72,7 @@ struct SchemaValidator {
     }
 
     private mutating func reportNotAllowed(_ value: JSONValue, _ allowed: [JSONValue], _ path: Path) {
-        let list = allowed.prefix(20).map(\.text).joined(separator: ", ") + (allowed.count > 20 ? ", …" : "")
+        let list = allowed.prefix(20).map(\.canonicalText).joined(separator: ", ") + (allowed.count > 20 ? ", …" : "")
         var hint: String?
         if let text = value.stringValue, secret(path) == nil, let near = nearestName(text, among: allowed.compactMap(\.stringValue)) {
             hint = "did you mean \"\(near)\"?"
@@ -131,7 +131,7 @@ struct SchemaValidator {
         for (index, element) in elements.enumerated() { check(element, item, path + [.element(index)]) }
     }
 
-    private mutating func checkObject(_ members: [String: JSONValue], _ node: Node, _ path: Path) {
+    private mutating func checkObject(_ members: JSONObject, _ node: Node, _ path: Path) {
         for name in node.required where members[name] == nil {
             report(path, "lacks '\(name)', which is required", hint: missingHint(name, members, node))
         }
@@ -148,7 +148,7 @@ struct SchemaValidator {
     }
 
     /// A required name that is missing is often there, misspelt.
-    private func missingHint(_ name: String, _ members: [String: JSONValue], _ node: Node) -> String? {
+    private func missingHint(_ name: String, _ members: JSONObject, _ node: Node) -> String? {
         nearestName(name, among: members.keys.sorted().filter { node.properties[$0] == nil }).map { "found '\($0)'" }
     }
 }

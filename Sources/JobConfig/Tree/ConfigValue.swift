@@ -1,3 +1,5 @@
+import JobCore
+
 /// A value of a config file with the place where it stands. Two values are equal when they
 /// mean the same, wherever they stand: a moved line is no change.
 public struct ConfigValue: Equatable, Sendable {
@@ -98,14 +100,14 @@ public struct ConfigTable: Equatable, Sendable {
 
 extension ConfigTable {
     /// The whole table, secrets in clear: for plugins, not for people.
-    public var json: JSONValue { .object(entries.mapValues { $0.value.json }) }
+    public var json: JSONValue { .object(JSONObject(entries.mapValues { $0.value.json })) }
     /// Canonical text of `json`: names sorted, integers as they are, floats digit for digit,
     /// dates as RFC 3339 strings.
-    public var canonicalJSON: String { json.text }
+    public var canonicalJSON: String { json.canonicalText }
     /// For people: instead of a secret there is what the file says.
-    public var maskedJSON: String { maskedValue.text }
+    public var maskedJSON: String { maskedValue.canonicalText }
 
-    fileprivate var maskedValue: JSONValue { .object(entries.mapValues { $0.value.maskedJSON }) }
+    fileprivate var maskedValue: JSONValue { .object(JSONObject(entries.mapValues { $0.value.maskedJSON })) }
 }
 
 extension ConfigValue {
@@ -135,7 +137,7 @@ extension ConfigValue {
 
 // Interpolating a config into a message or a log must not show a secret either.
 extension ConfigValue: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    public var description: String { maskedJSON.text }
+    public var description: String { maskedJSON.canonicalText }
     public var debugDescription: String { description }
     public var customMirror: Mirror { Mirror(self, children: ["value": description, "position": position]) }
 }

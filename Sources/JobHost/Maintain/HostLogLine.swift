@@ -95,19 +95,9 @@ struct HostLogLine {
     }
 
     private static func jsonText(_ text: String) -> String {
-        var out = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case "\n": out += "\\n"
-            case "\r": out += "\\r"
-            case "\t": out += "\\t"
-            case _ where isControl(scalar): out += hexEscape(scalar)
-            default: out.unicodeScalars.append(scalar)
-            }
-        }
-        return out + "\""
+        var out: [UInt8] = []
+        JSONText.append(text, to: &out, escaping: .controls)
+        return String(decoding: out, as: UTF8.self)
     }
 
     /// C0, DEL, C1, and the two line ends of Unicode.

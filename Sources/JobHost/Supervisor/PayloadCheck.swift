@@ -1,4 +1,5 @@
 import JobConfig
+import JobCore
 
 /// Payloads are checked before they are stored: JSON of bounded size and depth, and what the
 /// entry's schema asks for.

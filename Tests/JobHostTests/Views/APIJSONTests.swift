@@ -21,7 +21,7 @@ struct APIJSONTests {
             settings: .object(["camelCase": .number("1.0e+2")]), outcomes: [.nothingToDo], biggest: .max)
         let json = try APIJSON.value(of: sample)
         #expect(
-            json.text
+            json.canonicalText
                 == #"{"biggest":18446744073709551615,"counts":{"myJob":1,"nothing_to_do":2},"duration_us":null,"fire_time":"2026-05-04T10:00:00.120Z","note":null,"outcomes":["nothing_to_do"],"settings":{"camelCase":1.0e+2}}"#
         )
         #expect(try APIJSON.decode(Sample.self, from: json) == sample)

@@ -92,10 +92,10 @@ struct APIServerTests {
         try await withServer { _, socket, _ in
             for request in Self.cases {
                 let (status, json) = try await ask(socket, request.method, request.path, request.body)
-                #expect(status == request.status, "\(request.testDescription): \(json.text)")
-                for text in request.contains { #expect(json.text.contains(text), "\(request.testDescription): \(json.text)") }
+                #expect(status == request.status, "\(request.testDescription): \(json.canonicalText)")
+                for text in request.contains { #expect(json.canonicalText.contains(text), "\(request.testDescription): \(json.canonicalText)") }
                 guard let code = request.code else { continue }
-                #expect(json["code"] == .string(code), "\(request.testDescription): \(json.text)")
+                #expect(json["code"] == .string(code), "\(request.testDescription): \(json.canonicalText)")
                 #expect(json["status"] == .integer(Int64(request.status)))
                 #expect(json["type"] == .string("about:blank"))
                 #expect(json["title"]?.stringValue?.isEmpty == false)
@@ -212,8 +212,4 @@ struct APIServerTests {
             #expect(pages > 1)
         }
     }
-}
-
-extension JSONValue: ExpressibleByStringLiteral {
-    public init(stringLiteral value: String) { self = .string(value) }
 }

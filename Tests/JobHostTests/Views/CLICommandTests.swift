@@ -248,7 +248,7 @@ struct CLICommandTests {
         let spoken = await speak(["doctor", "-c", "x", "--json"], operations: .fake(findings: [warning, fault]))
         #expect(spoken.code == 1)
         #expect(
-            try JSONValue(parsing: spoken.out).text
+            try JSONValue(parsing: spoken.out).canonicalText
                 == #"{"findings":[{"level":"warn","name":"clock","sentence":"nothing synchronises it"},{"level":"fail","name":"worker","sentence":"it is not there"}],"level":"fail"}"#
         )
     }

@@ -1,4 +1,5 @@
 import JobConfig
+import JobCore
 import Testing
 
 @testable import JobHost

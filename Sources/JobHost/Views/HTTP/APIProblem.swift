@@ -1,5 +1,5 @@
 import Hummingbird
-import JobConfig
+import JobCore
 import JobStore
 import NIOCore
 

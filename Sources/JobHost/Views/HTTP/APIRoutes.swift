@@ -62,7 +62,7 @@ struct APIRoutes: Sendable {
                     ])
                 })
         ])
-        router.on(RouterPath(Self.prefix), method: .get) { _, _ in jsonResponse(index.bytes) }
+        router.on(RouterPath(Self.prefix), method: .get) { _, _ in jsonResponse(index.canonicalBytes) }
         // Alive: this answer. Ready: past start-up, not draining.
         router.on("/livez", method: .get) { _, _ in textResponse(.ok, "ok\n") }
         let control = control

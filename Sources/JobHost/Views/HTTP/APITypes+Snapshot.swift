@@ -157,7 +157,7 @@ extension API.Report {
 extension ReloadReport {
     /// The report as the API shows it: for the ledger of reloads.
     public var jsonText: String {
-        (try? APIJSON.value(of: API.Report(self)).text) ?? "{}"
+        (try? APIJSON.value(of: API.Report(self)).canonicalText) ?? "{}"
     }
 }
 

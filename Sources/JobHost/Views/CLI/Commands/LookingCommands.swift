@@ -246,7 +246,7 @@ struct LogsCommand: AsyncParsableCommand {
 
     private func show(_ lines: [API.LogLine], _ session: CLISession) throws {
         if session.json {
-            for line in lines { session.environment.output.write(try APIJSON.value(of: line).text + "\n") }
+            for line in lines { session.environment.output.write(try APIJSON.value(of: line).canonicalText + "\n") }
         } else if !lines.isEmpty {
             let view = LogView(screen: session.screen)
             session.print(lines.map(view.line))

@@ -13,7 +13,7 @@ struct StatusWatch {
             do {
                 let (status, json) = try await client.get("/status", as: API.Status.self)
                 if session.json {
-                    session.environment.output.write(json.text + "\n")
+                    session.environment.output.write(json.canonicalText + "\n")
                     try await pause()
                     continue
                 }

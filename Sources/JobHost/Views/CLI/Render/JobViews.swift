@@ -26,7 +26,7 @@ struct JobView {
         lines += section("ever", job.counters.sorted { $0.value > $1.value }.map { (wordsOf($0.key), Styled("\($0.value)")) })
         lines += section("limits", job.limits.map { ($0.name, Styled($0.value)) })
         if case .object(let settings) = job.settings {
-            lines += section("settings", settings.sorted { $0.key < $1.key }.map { ($0.key, Styled($0.value.text)) })
+            lines += section("settings", settings.sorted { $0.key < $1.key }.map { ($0.key, Styled($0.value.canonicalText)) })
         }
         return lines + [""] + screen.wrapped("its runs: \(command("runs \(job.name)")); its log: \(command("logs \(job.name)"))", .dim)
     }

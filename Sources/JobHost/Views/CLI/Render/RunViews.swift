@@ -87,7 +87,7 @@ struct RunView {
         fields.add("library", String(run.libraryHash.prefix(12)))
         fields.add("worker", run.pid > 0 ? "pid \(run.pid)" : "")
         fields.add("owner", run.owner)
-        fields.add("payload", run.payload == .null ? "" : run.payload.text)
+        fields.add("payload", run.payload == .null ? "" : run.payload.canonicalText)
         lines += fields.lines
         if !detail.attempts.isEmpty { lines += ["", Styled("earlier attempts", .dim)] + attempts(detail.attempts) }
         if !detail.ranges.isEmpty { lines += ["", Styled("not run around it", .dim)] + ranges(detail.ranges) }
@@ -149,7 +149,7 @@ struct LogView {
     private func fields(_ fields: JSONValue) -> Styled {
         guard case .object(let members) = fields else { return "" }
         return members.sorted { $0.key < $1.key }.reduce(Styled("")) { sum, member in
-            sum + Styled("  \(member.key)=", .dim) + Styled(member.value.stringValue ?? member.value.text)
+            sum + Styled("  \(member.key)=", .dim) + Styled(member.value.stringValue ?? member.value.canonicalText)
         }
     }
 }

@@ -7,14 +7,27 @@ public enum JSONValue: Hashable, Sendable {
     case number(String)
     case string(String)
     case array([JSONValue])
-    case object([String: JSONValue])
+    case object(JSONObject)
 
     public static func integer(_ value: Int64) -> JSONValue { .number(String(value)) }
 
+    /// `null` for what JSON cannot say: NaN and infinities.
+    public init(_ value: Double) {
+        self = value.isFinite ? .number(JSONValue.literal(value)) : .null
+    }
+
+    /// The shortest digits that give the value back; of a finite one.
+    static func literal(_ value: some BinaryFloatingPoint & CustomStringConvertible) -> String {
+        let text = value.description
+        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+    }
+
     /// The member of an object; nil for a missing member and for what is not an object.
-    public subscript(key: String) -> JSONValue? {
+    public subscript(key: String) -> JSONValue? { objectValue?[key] }
+
+    public var objectValue: JSONObject? {
         guard case .object(let members) = self else { return nil }
-        return members[key]
+        return members
     }
 
     public var stringValue: String? {
@@ -65,61 +78,56 @@ public enum JSONValue: Hashable, Sendable {
     }
 }
 
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
+    public init(stringLiteral value: String) { self = .string(value) }
+    public init(integerLiteral value: Int64) { self = .integer(value) }
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+}
+
 extension JSONValue {
-    /// Canonical text: no spaces, members sorted by the bytes of their names, numbers as they
-    /// were read. Equal values give equal bytes.
+    /// Compact UTF-8: no spaces, members in their order, numbers as they were read.
     public var bytes: [UInt8] {
         var out: [UInt8] = []
-        write(to: &out)
+        write(to: &out, sorted: false)
         return out
     }
 
     public var text: String { String(decoding: bytes, as: UTF8.self) }
 
-    private func write(to out: inout [UInt8]) {
+    /// As `bytes`, with members sorted by the bytes of their names: equal values give equal
+    /// bytes.
+    public var canonicalBytes: [UInt8] {
+        var out: [UInt8] = []
+        write(to: &out, sorted: true)
+        return out
+    }
+
+    public var canonicalText: String { String(decoding: canonicalBytes, as: UTF8.self) }
+
+    private func write(to out: inout [UInt8], sorted: Bool) {
         switch self {
         case .null: out.append(contentsOf: "null".utf8)
         case .bool(let value): out.append(contentsOf: (value ? "true" : "false").utf8)
         case .number(let literal): out.append(contentsOf: literal.utf8)
-        case .string(let text): JSONValue.write(text, to: &out)
+        case .string(let text): JSONText.append(text, to: &out)
         case .array(let elements):
             out.append(UInt8(ascii: "["))
             for (index, element) in elements.enumerated() {
                 if index > 0 { out.append(UInt8(ascii: ",")) }
-                element.write(to: &out)
+                element.write(to: &out, sorted: sorted)
             }
             out.append(UInt8(ascii: "]"))
-        case .object(let members):
+        case .object(let object):
             out.append(UInt8(ascii: "{"))
-            let sorted = members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-            for (index, member) in sorted.enumerated() {
+            let members =
+                sorted ? object.members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) } : object.members
+            for (index, member) in members.enumerated() {
                 if index > 0 { out.append(UInt8(ascii: ",")) }
-                JSONValue.write(member.key, to: &out)
+                JSONText.append(member.key, to: &out)
                 out.append(UInt8(ascii: ":"))
-                member.value.write(to: &out)
+                member.value.write(to: &out, sorted: sorted)
             }
             out.append(UInt8(ascii: "}"))
         }
-    }
-
-    private static func write(_ text: String, to out: inout [UInt8]) {
-        let hex = Array("0123456789abcdef".utf8)
-        out.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                out.append(UInt8(ascii: "\\"))
-                out.append(byte)
-            case 0x0A: out.append(contentsOf: "\\n".utf8)
-            case 0x0D: out.append(contentsOf: "\\r".utf8)
-            case 0x09: out.append(contentsOf: "\\t".utf8)
-            case ..<0x20:
-                out.append(contentsOf: "\\u00".utf8)
-                out.append(hex[Int(byte >> 4)])
-                out.append(hex[Int(byte & 15)])
-            default: out.append(byte)
-            }
-        }
-        out.append(UInt8(ascii: "\""))
     }
 }

@@ -1,0 +1,104 @@
+/// How Codable types and JSON correspond. What is not said otherwise: names as in Swift, nil
+/// properties left out, each type in the form that its own code gives it.
+public protocol JSONRules: Sendable {
+    /// The name of a property's member.
+    func name(of key: any CodingKey) -> String
+    /// true: a nil property is an explicit `null`.
+    var writesNil: Bool { get }
+    /// true: `1e3` and `5.0` are integers too.
+    var takesWholeDecimals: Bool { get }
+
+    /// The form of a type that has one of its own here; nil: as the type's own code says.
+    func encoded(_ value: any Encodable) -> JSONValue?
+    func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)?
+
+    /// Called before an object's members are read; throws for what may not be there.
+    func check(_ object: JSONObject, keys: any CodingKey.Type, at decoder: JSONTreeDecoder) throws
+    /// What is thrown where `decoder`'s value does not fit.
+    func error(_ misfit: JSONMisfit, at decoder: JSONTreeDecoder) -> any Error
+    /// What is thrown where a type's own code refuses `decoder`'s value.
+    func error(_ error: DecodingError, of type: any Decodable.Type, at decoder: JSONTreeDecoder) -> any Error
+}
+
+/// Why a value cannot be decoded.
+public enum JSONMisfit: Sendable {
+    /// With what it has to be: "a string".
+    case wrongType(String)
+    /// No integer, or none within these bounds.
+    case noInteger(min: String, max: String)
+    /// More than binary floating point can say.
+    case outOfRange
+    case missing(any CodingKey)
+    case endOfArray(index: Int)
+}
+
+extension JSONRules {
+    public func name(of key: any CodingKey) -> String { key.stringValue }
+    public var writesNil: Bool { false }
+    public var takesWholeDecimals: Bool { false }
+    public func encoded(_ value: any Encodable) -> JSONValue? { nil }
+    public func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)? { nil }
+    public func check(_ object: JSONObject, keys: any CodingKey.Type, at decoder: JSONTreeDecoder) throws {}
+    public func error(_ error: DecodingError, of type: any Decodable.Type, at decoder: JSONTreeDecoder) -> any Error { error }
+
+    /// "payload.items[2]"; "" is the whole text.
+    public func text(of path: [any CodingKey]) -> String {
+        path.reduce(into: "") { text, key in
+            if let index = key.intValue, key is JSONIndexKey {
+                text += "[\(index)]"
+            } else {
+                text += (text.isEmpty ? "" : ".") + name(of: key)
+            }
+        }
+    }
+}
+
+/// The place of an element in the path to it.
+public struct JSONIndexKey: CodingKey {
+    public var index: Int
+    public init(index: Int) { self.index = index }
+    public init?(intValue: Int) { index = intValue }
+    public init?(stringValue: String) { nil }
+    public var intValue: Int? { index }
+    public var stringValue: String { "\(index)" }
+}
+
+struct JSONSuperKey: CodingKey {
+    init() {}
+    init?(intValue: Int) { nil }
+    init?(stringValue: String) { nil }
+    var intValue: Int? { nil }
+    var stringValue: String { "super" }
+}
+
+/// A value passes unchanged through our own coders. Any other coder would lose digits of its
+/// numbers and is refused.
+extension JSONValue: Codable {
+    public init(from decoder: any Decoder) throws {
+        guard let tree = decoder as? JSONTreeDecoder else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "JSON is decoded by its own decoder only"))
+        }
+        self = tree.value
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        guard let tree = encoder as? JSONTreeEncoder else {
+            throw EncodingError.invalidValue(
+                self, .init(codingPath: encoder.codingPath, debugDescription: "JSON is encoded by its own encoder only"))
+        }
+        tree.slot.value = self
+    }
+
+    /// - Throws: `EncodingError` for a number that JSON cannot say, and what the types throw.
+    public init(encoding value: some Encodable, rules: any JSONRules) throws {
+        let slot = JSONTreeEncoder.Slot()
+        try JSONTreeEncoder(slot: slot, codingPath: [], rules: rules).encode(value)
+        self = slot.finish()
+    }
+
+    /// - Throws: what the rules make of a misfit, and what the types throw.
+    public func decode<T: Decodable>(_ type: T.Type = T.self, rules: any JSONRules) throws -> T {
+        try JSONTreeDecoder(self, rules: rules).decode(type)
+    }
+}
