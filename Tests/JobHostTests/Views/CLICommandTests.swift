@@ -191,7 +191,7 @@ struct CLICommandTests {
         let shown = try await withServer { _, socket, _ in
             await speak(["status", "--watch", "--socket", socket, "--no-color"], columns: 100, clock: ManualCLIClock(naps: 2)).out
         }
-        let pictures = shown.split(separator: "\u{1B}[14F\u{1B}[J", omittingEmptySubsequences: false)
+        let pictures = shown.split(separator: "\u{1B}[13F\u{1B}[J", omittingEmptySubsequences: false)
         #expect(pictures.count == 2, "\(shown)")
         let folder = try TestFolder()
         let gone = await speak(["status", "--watch", "--socket", folder.path + "/none"], columns: 100, clock: ManualCLIClock(naps: 2))
