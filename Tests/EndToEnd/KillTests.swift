@@ -17,7 +17,7 @@ import Testing
             var periods: [String: Int] = [:]
             for (plugin, count) in [("often", 3), ("once", 3)] {
                 for i in 0..<count {
-                    config += Toml.job("\(plugin)-\(i)", of: plugin, "every = \"50ms\"\ncatch_up = { policy = \"all\" }\nbreaker = false")
+                    config += Toml.job("\(plugin)-\(i)", of: plugin, "every = \"50ms\"\ncatch_up = { policy = \"all\" }\nbreaker = false\nretry = { max_attempts = 100 }")
                     periods["\(plugin)-\(i)"] = 50_000
                 }
             }
