@@ -1,15 +1,21 @@
 #define _GNU_SOURCE
 #include "clinux_worker.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int clw_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
@@ -65,4 +71,45 @@ int clw_become_user(const char *name) {
         return -1;
     }
     return 0;
+}
+
+/* The parent of a process that lives, or -1. */
+static pid_t living_parent(pid_t pid) {
+    char path[32], stat[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    ssize_t size = read(file, stat, sizeof stat - 1);
+    close(file);
+    if (size <= 0) return -1;
+    stat[size] = 0;
+    /* The command's name, before it, may hold anything. */
+    const char *state = strrchr(stat, ')');
+    if (!state || strlen(state) < 4 || state[2] == 'Z' || state[2] == 'X') return -1;
+    return (pid_t)strtol(state + 3, NULL, 10);
+}
+
+/* How many there were. getdents itself: opendir() takes memory. */
+static int kill_children(void) {
+    int folder = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return 0;
+    int found = 0;
+    _Alignas(struct dirent64) char buffer[8192];
+    long size;
+    while ((size = syscall(SYS_getdents64, folder, buffer, sizeof buffer)) > 0) {
+        for (long at = 0; at < size;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(buffer + at);
+            at += entry->d_reclen;
+            pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+            if (pid <= 1 || living_parent(pid) != getpid()) continue;
+            found++;
+            kill(pid, SIGKILL);
+        }
+    }
+    close(folder);
+    return found;
+}
+
+void clw_kill_descendants(void) {
+    for (int round = 0; round < 500 && kill_children() > 0; round++) poll(NULL, 0, 2);
 }

@@ -37,7 +37,8 @@ struct Channel: Sendable {
                 } else if errno == EAGAIN {
                     waitUntilWritable()
                 } else if errno != EINTR {
-                    quit(errno == EPIPE || errno == ECONNRESET ? .supervisorGone : .socketLost)
+                    if errno == EPIPE || errno == ECONNRESET { endWithChildren() }
+                    quit(.socketLost)
                 }
             }
         }

@@ -65,9 +65,10 @@ enum Worker {
     }
 }
 
-/// The supervisor is gone, and nobody else will kill what the plugin started: the whole process
-/// group goes with this process. (A child in a session of its own is left to the next start.)
+/// The supervisor is gone, and nobody else will kill what the plugin started: all of it goes
+/// with this process, also what has a session of its own.
 func endWithChildren() -> Never {
+    clw_kill_descendants()
     if getpgrp() == getpid() { kill(0, SIGKILL) }
     quit(.supervisorGone)
 }

@@ -26,6 +26,31 @@ import Testing
         }
     }
 
+    @Test("SIGKILL of the host: what its plugins have started ends too, in whatever session it hides")
+    func killedWithChildren() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("p", PluginSource.entry(
+                """
+                if (fork() == 0) {
+                    setsid();
+                    if (fork() == 0) { tell("grandchild"); for (;;) pause(); }
+                    tell("child"); for (;;) pause();
+                }
+                for (;;) pause();
+                """))
+            try test.config(config("schedule = \"none\"\ntimeout = \"10m\""))
+            let host = try await test.start()
+            try await test.jobhost("trigger", "j")
+            let child = try await beacon.pid("child")
+            let grandchild = try await beacon.pid("grandchild")
+            host.signal(SIGKILL)
+            #expect(await host.exitCode() == -SIGKILL)
+            #expect(Proc.ended(child))
+            #expect(Proc.ended(grandchild))
+        }
+    }
+
     @Test("SIGTERM drains: the run finishes, nothing new starts, exit code 0")
     func drains() async throws {
         try await TestHost.with { test in

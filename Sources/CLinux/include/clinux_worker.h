@@ -18,6 +18,10 @@ int clw_dup_above(int fd, int minimum);
 int clw_is_stream_socket(int fd);
 /// A non-blocking, close-on-exec event counter on the lowest free number >= `minimum`.
 int clw_event_above(int minimum);
+/// Kills every process below this one, which has to be their subreaper: orphans come to it and
+/// are killed in the next round, for a second at most. Needs no memory and no lock that another
+/// thread may hold.
+void clw_kill_descendants(void);
 
 #define CLW_LIMIT_DATA 1
 #define CLW_LIMIT_FILES 2
