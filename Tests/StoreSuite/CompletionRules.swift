@@ -11,7 +11,7 @@ extension StoreSuite {
         Rule("a retry waits, keeps its key, counts, and leaves its attempt on record", { try await $0.retryIsAnotherAttempt() }),
         Rule("snoozing costs no attempt", { try await $0.snoozeIsFree() }),
         Rule("a run that was handed back unattempted is as if never claimed", { try await $0.returnedIsUntouched() }),
-        Rule("a released claim is available and its attempt is not counted", { try await $0.releasedClaim() }),
+        Rule("a released claim waits for its time again and its attempt is not counted", { try await $0.releasedClaim() }),
         Rule("a claim refused at the instant ends as skipped, without an attempt", { try await $0.refusedClaim() }),
         Rule("orphans are the running runs of this host's earlier lives", { try await $0.orphansAreOfEarlierLives() }),
         Rule("the job's row keeps the newest end and the adaptive interval", { try await $0.jobRowAfterCompletions() }),
@@ -135,7 +135,7 @@ extension StoreSuite {
         try equal(try await record(run.id).state, .running)
         try await store.releaseClaims([run.id], owner: Self.owner, now: Self.at(59))
         let row = try await record(run.id)
-        try equal(row.state, .available)
+        try equal(row.state, .scheduled)
         try equal(row.attempt, 0)
         try equal(try await waiting("candles", now: 59), [])
         try equal(try await waiting("candles", now: 60).map(\.attempt), [1])
