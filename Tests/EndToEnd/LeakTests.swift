@@ -63,7 +63,8 @@ import Testing
                 }
                 files.append(Proc.names(in: test.folder + "/var").count)
             }
-            #expect(files.first == files.last, "\(files)")
+            // Fewer is no leak: the last reader of the database takes its log along.
+            #expect((files.last ?? 0) <= (files.first ?? 0), "\(files)")
             #expect(try test.ledger.faults(every: ["tick": 50_000]) == [])
             #expect(try test.ledger.number("SELECT count(*) FROM workers") == 0)
         }
