@@ -37,29 +37,6 @@ import Testing
         }
     }
 
-    @Test("A library that prints in its constructor serves; one that forks there leaves nothing behind its probe")
-    func noisyConstructor() async throws {
-        try await TestHost.with { test in
-            let beacon = try test.beacon()
-            try await test.plugin("good", PluginSource.succeeds)
-            try test.config(good)
-            _ = try await test.start()
-            try await test.plugin(
-                "noisy", constructor("for (int i = 0; i < 20000; i++) printf(\"hello %d\\n\", i); fprintf(stderr, \"\\xff\\xfe\\n\");"))
-            try await test.plugin(
-                "forks", constructor("if (fork() == 0) { setsid(); tell(\"child\"); for (;;) pause(); }"))
-            try test.config(
-                good + Toml.plugin("noisy") + Toml.job("noisy", of: "noisy", Toml.once) + Toml.plugin("forks")
-                    + Toml.job("forks", of: "forks", Toml.once))
-            let reload = try await test.jobhost("reload")
-            #expect(reload.code == 0, "\(reload.output) \(reload.errors)")
-            let child = try await beacon.pid("child")
-            #expect(Proc.ended(child))
-            #expect(try await test.jobhost("trigger", "noisy", "--wait").code == 0)
-            #expect(try await test.jobhost("trigger", "forks", "--wait").code == 0)
-        }
-    }
-
     @Test("A library overwritten in place under a running run: it finishes on the old code; damaged ones are refused, the whole one serves")
     func overwritten() async throws {
         try await TestHost.with { test in
