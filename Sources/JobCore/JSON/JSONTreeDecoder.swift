@@ -13,7 +13,8 @@ public struct JSONTreeDecoder: Decoder {
     }
 
     public func decode<T: Decodable>(_ type: T.Type) throws -> T {
-        if let own = try rules.decoded(type, from: self) as? T { return own }
+        // Unwrapped before the cast: a nil would be taken for the nil of an optional T.
+        if let own = try rules.decoded(type, from: self), let own = own as? T { return own }
         do {
             return try T(from: self)
         } catch let error as DecodingError {

@@ -107,7 +107,7 @@ struct APIServerTests {
         try await withServer { host, socket, _ in
             _ = try await ask(
                 socket, "POST", "/api/v1/jobs/candles/trigger",
-                #"{"payload": {"amount": 0.1000000000000000055511151231257827, "id": 18446744073709551616}, "reason": "try\nit"}"#)
+                #"{"payload": {"id": 18446744073709551616, "amount": 0.1000000000000000055511151231257827}, "reason": "try\nit"}"#)
             let (command, actor) = try #require(host.commands.first)
             guard case .trigger("candles", let payload?) = command else {
                 Issue.record("\(command)")

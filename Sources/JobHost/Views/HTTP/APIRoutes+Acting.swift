@@ -63,7 +63,7 @@ extension APIRoutes {
     var actingOnJobs: [Route] {
         [
             post("/jobs/{job}/trigger", "run it now", API.TriggerBody.self, reason: \.reason) { context, body in
-                .trigger(job: try jobName(context), payload: body.payload?.bytes)
+                .trigger(job: try jobName(context), payload: body.payload?.canonicalBytes)
             },
             post("/jobs/{job}/enqueue", "put a run into its queue", API.EnqueueBody.self, reason: \.reason) { context, body in
                 .enqueue(try enqueueCommand(try jobName(context), body))
@@ -97,7 +97,7 @@ extension APIRoutes {
             throw API.Problem.invalid("'key' has \(key.utf8.count) bytes", hint: "1 to 512")
         }
         return EnqueueCommand(
-            job: job, payload: body.payload?.bytes ?? Array("{}".utf8), key: body.key, at: body.at,
+            job: job, payload: body.payload?.canonicalBytes ?? Array("{}".utf8), key: body.key, at: body.at,
             delay: body.delayMs.map { .milliseconds($0) }, priority: body.priority)
     }
 

@@ -1,5 +1,4 @@
 import Hummingbird
-import JobConfig
 import JobCore
 import JobStore
 

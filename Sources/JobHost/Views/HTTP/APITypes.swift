@@ -1,4 +1,3 @@
-import JobConfig
 import JobCore
 import JobStore
 

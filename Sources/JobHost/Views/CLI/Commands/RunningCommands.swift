@@ -195,7 +195,7 @@ struct ExecCommand: AsyncParsableCommand {
         let session = try CLISession(config: file.config, output: output)
         let request = ExecutionRequest(
             config: try session.configFile(), job: job, settings: try set.map(Self.setting),
-            payload: try session.payload(payload)?.bytes)
+            payload: try session.payload(payload)?.canonicalBytes)
         let sink = session.json ? session.environment.errors : session.environment.output
         let screen = session.screen(sink)
         let view = LogView(screen: screen)

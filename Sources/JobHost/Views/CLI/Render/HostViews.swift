@@ -1,4 +1,3 @@
-import JobConfig
 import JobCore
 
 /// `jobhost reload`, `plan` and `check`.

@@ -1,4 +1,3 @@
-import JobConfig
 import JobCore
 
 /// `jobhost runs` and `jobhost dead list`.
