@@ -99,9 +99,11 @@ final class Child: Sendable {
 
     func signal(_ number: Int32) { kill(pid, number) }
 
-    /// The exit code, or minus the signal's number.
+    /// The exit code, or minus the signal's number, when all that it wrote has been read.
     func exitCode() async -> Int32 {
         let status = await exit.value()
+        _ = await errors.next { _ in false }
+        _ = await output.next { _ in false }
         let signal = status & 0x7f
         return signal == 0 ? (status >> 8) & 0xff : -signal
     }

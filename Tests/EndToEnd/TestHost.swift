@@ -156,9 +156,6 @@ final class TestHost: Sendable {
         let child = try Child(
             Self.binaries + "/jobhost", arguments, environment: Self.environment(environment), folder: folder)
         let code = await child.exitCode()
-        // The pipes end with the process; their last lines may still be on the way.
-        _ = await child.output.next { _ in false }
-        _ = await child.errors.next { _ in false }
         return Answer(
             code: code, output: child.output.all.joined(separator: "\n"), errors: child.errors.all.joined(separator: "\n"))
     }
