@@ -102,6 +102,9 @@ let package = Package(
         plugin("MarginCheck", ["ExchangeKit", "SQL"]),
 
         // Tests.
+        .target(
+            name: "ExchangeTestKit", dependencies: ["ExchangeKit", "JobKit", "SQL"], path: "Tests/ExchangeTestKit",
+            swiftSettings: strict),
         .target(name: "JobTestKit", dependencies: ["JobCore"], path: "Tests/JobTestKit", swiftSettings: strict),
         .target(
             name: "StoreSuite", dependencies: ["JobCore", "JobStore", "SQL"], path: "Tests/StoreSuite",
@@ -130,12 +133,13 @@ let package = Package(
             path: "Tests/JobHostTests/Views"),
         tests("ExchangeKitTests", ["ExchangeKit", "JobCore", "JobKit", "SQL"]),
         tests("CandlesTests", ["Candles", "ExchangeKit", "JobCore", "JobKit", "SQL"]),
-        tests("MarginCheckTests", ["ExchangeKit", "JobKit", "MarginCheck", "SQL"]),
+        tests("MarginCheckTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"]),
         // On the real binaries, which a test build makes too.
         tests("EndToEnd", ["CLinux", "SQL"]),
         // The test bundle holds several plugins, each with its `job_plugin_v1`; no test calls it.
         .testTarget(
-            name: "ArenaTests", dependencies: ["Arena", "Candles", "ExchangeKit", "JobKit", "MarginCheck", "SQL"],
+            name: "ArenaTests",
+            dependencies: ["Arena", "Candles", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),
     ]

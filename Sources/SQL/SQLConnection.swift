@@ -16,9 +16,11 @@ public protocol SQLConnection: AnyObject {
     /// A transaction is open.
     var inTransaction: Bool { get }
     /// Called on this connection's thread at every statement's two boundaries, so that a test
-    /// can end the process exactly there. nil in production: one comparison.
+    /// can end the process exactly there, or `close` the connection: then that statement throws
+    /// `closed`, as every later one does. nil in production: one comparison.
     var faultPoint: ((SQLFaultPoint) -> Void)? { get set }
-    /// Statements still held become invalid and throw `closed`. Closing twice is harmless.
+    /// An open transaction is lost; statements still held throw `closed`. Closing twice is
+    /// harmless.
     func close()
 }
 
@@ -31,6 +33,13 @@ public enum SQLDialect: String, Sendable {
 public enum SQLFaultPoint: Hashable, Sendable {
     case before(String)
     case after(String)
+}
+
+/// For tests of what opens its connections itself.
+public enum SQLConnectionWatch {
+    /// Shown every connection that is opened in its scope, right after that, on its thread: the
+    /// moment to set a `faultPoint`. nil in production: one look when a connection is opened.
+    @TaskLocal public static var opened: (@Sendable (any SQLConnection) -> Void)?
 }
 
 /// When a transaction takes its write lock.

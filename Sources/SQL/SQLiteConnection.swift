@@ -55,6 +55,7 @@ public final class SQLiteConnection: SQLConnection {
         for pragma in options.pragmas {
             try run("PRAGMA \(pragma.name) = \(pragma.value)")
         }
+        SQLConnectionWatch.opened?(self)
     }
 
     deinit { close() }
@@ -62,6 +63,8 @@ public final class SQLiteConnection: SQLConnection {
     public func close() {
         guard let database else { return }
         self.database = nil
+        // Here and not when the last statement goes, which would hold its locks until then.
+        if sqlite3_get_autocommit(database) == 0 { sqlite3_exec(database, "ROLLBACK", nil, nil, nil) }
         for handle in cache.removeAll() { sqlite3_finalize(handle) }
         // v2: statements that somebody still holds end the connection when they go.
         sqlite3_close_v2(database)
@@ -97,17 +100,18 @@ public final class SQLiteConnection: SQLConnection {
     }
 
     public func prepare(_ sql: String) throws(SQLError) -> SQLiteStatement {
-        guard database != nil else { throw SQLError(.closed, "the connection to \(path) is closed", sql: sql) }
+        guard isOpen else { throw closed(sql) }
         if let handle = cache.take(sql) { return SQLiteStatement(handle: handle, sql: sql, connection: self) }
         return SQLiteStatement(handle: try compile(sql), sql: sql, connection: self)
     }
 
     public func execute(_ script: String) throws(SQLError) {
-        guard let database else { throw SQLError(.closed, "the connection to \(path) is closed", sql: script) }
         faultPoint?(.before(script))
+        guard let database else { throw closed(script) }
         let result = sqlite3_exec(database, script, nil, nil, nil)
         guard result == SQLITE_OK else { throw failure(result, sql: script) }
         faultPoint?(.after(script))
+        if !isOpen { throw closed(script) }
     }
 
     // MARK: Inside
@@ -149,6 +153,8 @@ public final class SQLiteConnection: SQLConnection {
     }
 
     var isOpen: Bool { database != nil }
+
+    func closed(_ sql: String) -> SQLError { SQLError(.closed, "the connection to \(path) is closed", sql: sql) }
 
     func failure(_ result: Int32, sql: String) -> SQLError {
         let message = database.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(result))

@@ -101,10 +101,8 @@ public final class SQLiteStatement: SQLStatement {
     // MARK: Execution
 
     public func step() throws(SQLError) -> Bool {
-        guard connection.isOpen else {
-            throw SQLError(.closed, "the connection to \(connection.path) is closed", sql: sql)
-        }
         if !running { connection.faultPoint?(.before(sql)) }
+        guard connection.isOpen else { throw connection.closed(sql) }
         running = true
         let result = sqlite3_step(handle)
         if result == SQLITE_ROW { return true }
@@ -116,6 +114,7 @@ public final class SQLiteStatement: SQLStatement {
         }
         changes = connection.changes
         connection.faultPoint?(.after(sql))
+        guard connection.isOpen else { throw connection.closed(sql) }
         return false
     }
 

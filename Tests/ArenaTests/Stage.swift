@@ -1,21 +1,22 @@
+import ExchangeKit
+import ExchangeTestKit
 import Foundation
 import JobKit
-import SQL
 
 @testable import Arena
-@testable import ExchangeKit
 
 /// 2026-01-05T12:00:00Z
 let noon: Int64 = 1_767_614_400_000
 
 /// A simulated exchange in memory, and a folder that goes when the test does.
 final class Stage {
-    let exchange: Exchange
+    let test: TestExchange
     let folder: URL
 
+    var exchange: Exchange { test.exchange }
+
     init() throws {
-        exchange = Exchange(connection: try SQLiteConnection(path: ":memory:"), place: "memory", statements: .arena)
-        try exchange.createIfEmpty(.simulation, at: noon)
+        test = try TestExchange(statements: .arena, at: noon)
         folder = FileManager.default.temporaryDirectory.appending(path: "arena-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     }
@@ -41,10 +42,6 @@ final class Stage {
         return path
     }
 
-    func texts(_ sql: String) throws -> [String] {
-        try exchange.connection.rows(sql, []) { row in
-            try row.columnNames.indices.map { row.isNull($0) ? "-" : try row.text($0) }.joined(separator: " ")
-        }
-    }
-    func number(_ sql: String) throws -> Int64 { try exchange.connection.first(sql, []) { try $0.int64(0) } ?? -1 }
+    func texts(_ sql: String) throws -> [String] { try test.texts(sql) }
+    func number(_ sql: String) throws -> Int64 { try test.number(sql) }
 }

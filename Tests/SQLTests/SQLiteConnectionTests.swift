@@ -1,3 +1,4 @@
+import Foundation
 import SQL
 import Testing
 
@@ -206,6 +207,44 @@ private func memory(_ script: String = "CREATE TABLE t (id INTEGER PRIMARY KEY, 
             .before("COMMIT"), .after("COMMIT"),
         ])
     }
+
+    @Test func closedAtAFaultPointTheStatementThrowsAndTheTransactionIsLost() throws {
+        for (place, kept) in [
+            (SQLFaultPoint.before("INSERT INTO n VALUES (2)"), [Int64]()), (.after("INSERT INTO n VALUES (2)"), []),
+            (.before("COMMIT"), []), (.after("COMMIT"), [1, 2]),
+        ] {
+            let path = FileManager.default.temporaryDirectory.appending(path: "sql-\(UUID().uuidString).db").path
+            defer { for suffix in ["", "-journal"] { try? FileManager.default.removeItem(atPath: path + suffix) } }
+            let db = try SQLiteConnection(path: path)
+            try db.execute("CREATE TABLE n (v INTEGER)")
+            // Held across the close, as a program under test may: it must not keep the lock.
+            let held = try db.prepare("INSERT INTO n VALUES (1)")
+            db.faultPoint = { [unowned db] in if $0 == place { db.close() } }
+            let error = #expect(throws: SQLError.self) {
+                try db.transaction(.immediate) {
+                    try held.run()
+                    try db.run("INSERT INTO n VALUES (2)")
+                }
+            }
+            #expect(error?.kind == .closed)
+            #expect(throws: SQLError.self) { try held.run() }
+            let other = try SQLiteConnection(path: path)
+            #expect(try other.rows("SELECT v FROM n ORDER BY v") { try $0.int64(0) } == kept, "\(place)")
+            try other.run("INSERT INTO n VALUES (3)")
+        }
+    }
+
+    @Test func aWatchIsShownTheConnectionsOpenedInItsScope() throws {
+        let seen = Seen()
+        try SQLConnectionWatch.$opened.withValue({ connection in
+            connection.faultPoint = { seen.points.append($0) }
+        }, operation: { try memory("CREATE TABLE n (v INTEGER)") }).close()
+        #expect(seen.points == [.before("CREATE TABLE n (v INTEGER)"), .after("CREATE TABLE n (v INTEGER)")])
+        try memory("CREATE TABLE n (v INTEGER)").close()
+        #expect(seen.points.count == 2)
+    }
+
+    private final class Seen: @unchecked Sendable { var points: [SQLFaultPoint] = [] }
 }
 
 @Suite struct Errors {
