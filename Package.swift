@@ -30,6 +30,7 @@ let package = Package(
         .library(name: "JobKit", targets: ["JobKit"]),
         .library(name: "Arena", type: .dynamic, targets: ["Arena"]),
         .library(name: "Candles", type: .dynamic, targets: ["Candles"]),
+        .library(name: "Competitions", type: .dynamic, targets: ["Competitions"]),
         .library(name: "MarginCheck", type: .dynamic, targets: ["MarginCheck"]),
     ],
     dependencies: [
@@ -99,6 +100,7 @@ let package = Package(
         .target(name: "ExchangeKit", dependencies: ["JobCore", "JobKit", "SQL"], exclude: ["sql"], swiftSettings: strict),
         plugin("Arena", ["ExchangeKit", "JobCore", "SQL"]),
         plugin("Candles", ["ExchangeKit", "SQL"]),
+        plugin("Competitions", ["ExchangeKit", "SQL"]),
         plugin("MarginCheck", ["ExchangeKit", "SQL"]),
 
         // Tests.
@@ -133,6 +135,7 @@ let package = Package(
             path: "Tests/JobHostTests/Views"),
         tests("ExchangeKitTests", ["ExchangeKit", "JobCore", "JobKit", "SQL"]),
         tests("CandlesTests", ["Candles", "ExchangeKit", "JobCore", "JobKit", "SQL"]),
+        tests("CompetitionsTests", ["Competitions", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
         tests("MarginCheckTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"]),
         // On the real binaries, which a test build makes too.
         tests("EndToEnd", ["CLinux", "SQL"]),

@@ -21,7 +21,8 @@ extension StatementSet {
             -- in:  :position INTEGER, :version INTEGER, :price TEXT, :realised TEXT, :now INTEGER
             -- 1: closed, 0: somebody was faster
             UPDATE positions
-            SET status = 'closed', close_price = :price, realised = :realised, closed_ms = :now, version = version + 1
+            SET status = 'closed', close_price = :price, realised = :realised, changed_ms = :now, closed_ms = :now,
+                version = version + 1
             WHERE id = :position AND status = 'open' AND version = :version
             """#,
         "create_account": #"""

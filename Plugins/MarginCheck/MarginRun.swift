@@ -207,7 +207,7 @@ struct MarginRun {
             ])
             : try exchange.run("reduce_position", [
                 "position": .int(position.id), "version": .int(position.version),
-                "size": .amount(try position.size - closing.size), "realised": .amount(realised),
+                "size": .amount(try position.size - closing.size), "realised": .amount(realised), "now": .int(now),
             ])
         guard changed == 1 else { return false }
         let key = "liquidation:\(position.id):\(position.version)"

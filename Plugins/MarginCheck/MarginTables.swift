@@ -22,7 +22,7 @@ struct MarginTables {
         try exchange.forEach("accounts") { row in
             let id = try row.int64(0)
             do {
-                if let reason = broken[id] { throw ValuationProblem(description: reason) }
+                if let reason = broken[id] { throw ValuationProblem(reason) }
                 result.append(try Self.account(row, positions[id] ?? []))
             } catch {
                 problems.append("account \(id): \(error)")

@@ -50,43 +50,25 @@ struct PairPrices: Hashable, Sendable {
     }
 }
 
-/// Why an account cannot be valued.
-struct ValuationProblem: Error, Hashable, CustomStringConvertible {
-    var description: String
-}
-
 /// All prices of a run.
 struct PriceBook: Sendable {
     var pairs: [Int64: PairPrices]
-    /// Pair that converts, by its two currencies.
-    private var byCurrencies: [String: Int64] = [:]
+    private let links: CurrencyPairs
 
     init(_ pairs: [Int64: PairPrices]) {
         self.pairs = pairs
-        for (id, pair) in pairs.sorted(by: { $0.key < $1.key }) where byCurrencies[pair.base + "/" + pair.quote] == nil {
-            byCurrencies[pair.base + "/" + pair.quote] = id
-        }
+        links = CurrencyPairs(pairs.map { ($0.key, $0.value.base, $0.value.quote) })
     }
 
-    /// `value` in another currency. What one would get is sold at the bid, what one owes is
-    /// bought at the ask. Throws where no pair, or no usable price, links the two.
+    /// Throws where no pair, or no usable price, links the two currencies.
     func convert(_ value: Amount, from: String, to: String) throws -> Amount {
-        if from == to || value.isZero { return value }
-        if let pair = try rate(from + "/" + to) {
-            return try value.times(value.isNegative ? pair.newest.ask : pair.newest.bid, .halfEven)
+        try links.convert(value, from: from, to: to) { id in
+            guard let pair = pairs[id] else { return nil }
+            if let doubt = pair.doubt {
+                throw ValuationProblem("\(pair.symbol) converts its currency, and \(doubt)")
+            }
+            return (pair.newest.bid, pair.newest.ask)
         }
-        if let pair = try rate(to + "/" + from) {
-            return try value.over(value.isNegative ? pair.newest.bid : pair.newest.ask, .halfEven)
-        }
-        throw ValuationProblem(description: "there is no pair to convert \(from) into \(to)")
-    }
-
-    private func rate(_ currencies: String) throws -> PairPrices? {
-        guard let id = byCurrencies[currencies], let pair = pairs[id] else { return nil }
-        if let doubt = pair.doubt {
-            throw ValuationProblem(description: "\(pair.symbol) converts its currency, and \(doubt)")
-        }
-        return pair
     }
 
     /// An account at these prices. A pair whose price is in doubt is taken at its best price of
@@ -99,17 +81,17 @@ struct PriceBook: Sendable {
 
     private func value(_ position: Position, currency: String) throws -> ValuedPosition {
         guard let pair = pairs[position.pair] else {
-            throw ValuationProblem(description: "\(position.symbol) has no price")
+            throw ValuationProblem("\(position.symbol) has no price")
         }
         guard position.leverage.isPositive, position.size.isPositive, position.contractSize.isPositive else {
-            throw ValuationProblem(description: "position \(position.id): size, contract size or leverage is not above zero")
+            throw ValuationProblem("position \(position.id): size, contract size or leverage is not above zero")
         }
         let usable = pair.doubt == nil
         let best = position.side == .long ? pair.bestBid : pair.bestAsk
         guard let price = usable ? (position.side == .long ? pair.newest.bid : pair.newest.ask) : best else {
-            throw ValuationProblem(description: "\(position.symbol) has no price of the last 24 hours")
+            throw ValuationProblem("\(position.symbol) has no price of the last 24 hours")
         }
-        guard price.isPositive else { throw ValuationProblem(description: "\(position.symbol) has the price \(price)") }
+        guard price.isPositive else { throw ValuationProblem("\(position.symbol) has the price \(price)") }
         let units = try position.size.times(position.contractSize, .halfEven)
         let move = position.side == .long ? try price - position.openPrice : try position.openPrice - price
         let profit = try convert(move.times(units, .halfEven), from: position.quote, to: currency)

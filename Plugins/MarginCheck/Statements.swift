@@ -32,7 +32,8 @@ extension StatementSet {
             -- in:  :position INTEGER, :version INTEGER, :price TEXT, :realised TEXT, :now INTEGER
             -- 1: closed, 0: the application was faster
             UPDATE positions
-            SET status = 'closed', close_price = :price, realised = :realised, closed_ms = :now, version = version + 1
+            SET status = 'closed', close_price = :price, realised = :realised, changed_ms = :now, closed_ms = :now,
+                version = version + 1
             WHERE id = :position AND status = 'open' AND version = :version
             """#,
         "closings_since": #"""
@@ -95,9 +96,9 @@ extension StatementSet {
             """#,
         "reduce_position": #"""
             -- Closes a part of a position, if it is still what was read.
-            -- in:  :position INTEGER, :version INTEGER, :size TEXT (what remains), :realised TEXT
+            -- in:  :position INTEGER, :version INTEGER, :size TEXT (what remains), :realised TEXT, :now INTEGER
             -- 1: reduced, 0: the application was faster
-            UPDATE positions SET size = :size, realised = :realised, version = version + 1
+            UPDATE positions SET size = :size, realised = :realised, changed_ms = :now, version = version + 1
             WHERE id = :position AND status = 'open' AND version = :version
             """#,
         "requested": #"""

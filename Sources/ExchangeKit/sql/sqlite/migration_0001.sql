@@ -102,6 +102,7 @@ CREATE TABLE quotes (
 ) STRICT;
 CREATE INDEX quotes_by_pair ON quotes (pair_id, seq);
 CREATE INDEX quotes_by_time ON quotes (ts_ms);
+CREATE INDEX quotes_by_pair_and_time ON quotes (pair_id, ts_ms);
 
 CREATE TABLE tickers (
     pair_id        INTEGER PRIMARY KEY REFERENCES pairs (id),
@@ -135,6 +136,7 @@ CREATE TABLE ledger_causes (
     kind       TEXT    NOT NULL,           -- 'liquidation'
     created_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX ledger_causes_by_time ON ledger_causes (created_ms);
 
 -- The entries of a cause add up to zero in every currency.
 CREATE TABLE ledger_entries (
@@ -214,11 +216,33 @@ CREATE TABLE positions (
     status      TEXT    NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'closed')),
     version     INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
     opened_ms   INTEGER NOT NULL,
+    changed_ms  INTEGER,                   -- when this version began; NULL: with opened_ms
     closed_ms   INTEGER,
     close_price TEXT,
     realised    TEXT                       -- profit over all closings, in the account's currency
 ) STRICT;
 CREATE INDEX positions_open ON positions (account_id, id) WHERE status = 'open';
+CREATE INDEX positions_by_close ON positions (account_id, closed_ms);
+
+-- What a position was: so that an account can be valued as of an instant, however late.
+CREATE TABLE position_history (
+    position_id INTEGER NOT NULL REFERENCES positions (id),
+    version     INTEGER NOT NULL,
+    size        TEXT    NOT NULL,
+    open_price  TEXT    NOT NULL,
+    until_ms    INTEGER NOT NULL,          -- exclusive: then the next version began
+    PRIMARY KEY (position_id, version)
+) STRICT, WITHOUT ROWID;
+-- Kept by the database, whoever changes a position. The instant is the writer's; the clock
+-- stands in for a writer that does not say one.
+CREATE TRIGGER positions_history AFTER UPDATE OF version ON positions WHEN NEW.version <> OLD.version
+BEGIN
+    INSERT INTO position_history (position_id, version, size, open_price, until_ms)
+    VALUES (OLD.id, OLD.version, OLD.size, OLD.open_price, CASE
+        WHEN NEW.changed_ms IS NOT OLD.changed_ms THEN NEW.changed_ms
+        WHEN NEW.closed_ms IS NOT OLD.closed_ms THEN NEW.closed_ms
+        ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END);
+END;
 
 CREATE TABLE margin_calls (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -248,29 +272,46 @@ CREATE INDEX liquidations_by_time ON liquidations (created_ms);
 
 -- ---------------------------------------------------------------- contests
 
+-- Who enters pays into the wallet of the owner 'competition:<id>' in its currency; so does the
+-- platform, for prizes of its own. From there prizes, refunds and the platform's part are paid.
+--
+-- open → running → ending (equity is frozen) → paying → ended
+--                       └→ refunding → refunded; an application that cancels sets refunding
 CREATE TABLE competitions (
     id           INTEGER PRIMARY KEY,
     kind         TEXT    NOT NULL CHECK (kind IN ('competition', 'challenge')),
     name         TEXT    NOT NULL,
     currency     TEXT    NOT NULL,
-    entry_fee    TEXT    NOT NULL DEFAULT '0',
-    prizes       TEXT    NOT NULL DEFAULT '[]',
-    platform_fee TEXT    NOT NULL DEFAULT '0',
+    prize_pool   TEXT    NOT NULL DEFAULT '0',  -- paid in by the platform, besides the entrants
+    prizes       TEXT    NOT NULL DEFAULT '[]', -- JSON: percent of the pot by place, ["50", "30", "20"]
+    prize_step   TEXT    NOT NULL DEFAULT '0.01', -- prizes are multiples of it; 0: 18 decimals
+    platform_fee TEXT    NOT NULL DEFAULT '0',  -- percent of the pot
     min_entrants INTEGER NOT NULL DEFAULT 2,
-    status       TEXT    NOT NULL CHECK (status IN ('open', 'running', 'ending', 'ended', 'refunded')),
+    status       TEXT    NOT NULL CHECK (status IN ('open', 'running', 'ending', 'paying', 'ended',
+                                                    'refunding', 'refunded')),
+    version      INTEGER NOT NULL DEFAULT 1,    -- moves with every change: compare-and-set
+    pot          TEXT,                          -- what was there to win, once that is decided
     starts_ms    INTEGER NOT NULL,
     ends_ms      INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX competitions_due ON competitions (kind, ends_ms) WHERE status NOT IN ('ended', 'refunded');
 
 CREATE TABLE participants (
     competition_id INTEGER NOT NULL REFERENCES competitions (id),
-    account_id     INTEGER NOT NULL REFERENCES accounts (id),
+    account_id     INTEGER NOT NULL REFERENCES accounts (id), -- with which it trades
+    wallet_id      INTEGER NOT NULL REFERENCES wallets (id),  -- which paid, and gets prize or refund
+    paid           TEXT    NOT NULL DEFAULT '0', -- entry fee or stake
     start_equity   TEXT    NOT NULL,
-    final_equity   TEXT,
+    start_ms       INTEGER NOT NULL,             -- when start_equity was taken
+    final_equity   TEXT,                         -- at ends_ms
+    transferred    TEXT,                         -- paid into the account less out of it meanwhile: no return
+    return_percent TEXT,                         -- (final_equity - transferred - start_equity) ÷ start_equity
     place          INTEGER,
-    prize          TEXT,
+    payout         TEXT,                         -- prize or refund; NULL: none, or not decided
+    settled_ms     INTEGER,                      -- when payout was paid
     PRIMARY KEY (competition_id, account_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX participants_settled ON participants (settled_ms) WHERE settled_ms IS NOT NULL;
 
 -- ---------------------------------------------------------------- exchange and minter
 
@@ -294,14 +335,20 @@ CREATE TABLE exchange_orders (
 ) STRICT;
 CREATE INDEX exchange_orders_due ON exchange_orders (next_sync_ms);
 
+-- One for each cause, for ever. requested → sent → minted | failed | unknown → minted | failed
 CREATE TABLE mint_requests (
-    cause      TEXT    PRIMARY KEY,
+    cause      TEXT    PRIMARY KEY,        -- of the sale; also the minter's idempotency key
     asset_id   TEXT    NOT NULL,
     size       TEXT    NOT NULL,
     status     TEXT    NOT NULL CHECK (status IN ('requested', 'sent', 'minted', 'failed', 'unknown')),
-    reference  TEXT,
-    created_ms INTEGER NOT NULL
+    attempts   INTEGER NOT NULL DEFAULT 0, -- how often it was sent
+    reference  TEXT,                       -- the minter's
+    reason     TEXT    NOT NULL DEFAULT '',
+    version    INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
+    created_ms INTEGER NOT NULL,           -- of the sale
+    updated_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX mint_requests_by_time ON mint_requests (updated_ms);
 
 -- ---------------------------------------------------------------- simulation
 

@@ -1,0 +1,49 @@
+import ExchangeKit
+import JobKit
+
+/// Settings of both entries.
+public struct ContestSettings: JobSettings {
+    public var database = ExchangeLocation.defaultDatabase
+    public var lockTimeout = ExchangeLocation.defaultLockTimeout
+    public var sql: [String: String] = [:]
+    public var mode = MoneyMode.shadow
+    /// So that what was under way at the end has been written when it is read.
+    public var settleAfter = Span.seconds(5)
+    public var platformWallet = "platform:contests"
+    /// In the contest's currency; 0: no cap.
+    public var maxPayout = Amount.zero
+    public var maxPayoutsPerRun = 10_000
+    public var maxPayoutsPerHour = 50_000
+    public var batch = 500
+
+    public init() {}
+    enum CodingKeys: String, CodingKey {
+        case database, sql, mode, batch
+        case lockTimeout = "lock_timeout"
+        case settleAfter = "settle_after"
+        case platformWallet = "platform_wallet"
+        case maxPayout = "max_payout"
+        case maxPayoutsPerRun = "max_payouts_per_run"
+        case maxPayoutsPerHour = "max_payouts_per_hour"
+    }
+
+    public static var fields: [SettingsField] {
+        ExchangeLocation.fields + [
+            SettingsField("mode", "off, shadow (decides and logs, writes nothing) or live."),
+            SettingsField("settle_after", "A contest is settled this long after its end, on the prices of its end."),
+            SettingsField("platform_wallet", "The owner of the wallet that gets fees and remainders."),
+            SettingsField("max_payout", "A larger prize or refund stops the run; in the contest's currency, 0: no cap."),
+            SettingsField("max_payouts_per_run", "More stop the run.", range: 1 ... 1_000_000),
+            SettingsField("max_payouts_per_hour", "More stop the run.", range: 1 ... 10_000_000),
+            SettingsField("batch", "Entrants whose equity is frozen in one transaction.", range: 1 ... 100_000),
+        ]
+    }
+
+    var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+
+    func validate() throws {
+        try location.validate(.competitions)
+        if maxPayout.isNegative { throw JobFailure.badSettings("max_payout: \(maxPayout) is below 0") }
+        if platformWallet.isEmpty { throw JobFailure.badSettings("platform_wallet: the name is empty") }
+    }
+}
