@@ -109,7 +109,10 @@ final class Executor {
         guard let instance = instances[frame.instance] else { quit(.protocolError) }
         output.send(.started(run: frame.run))
         let cpuBefore = Clocks.cpu()
+        let (startedAt, began) = (Clocks.wall(), Clocks.monotonic())
         var result = execute(frame, instance)
+        result.startedAt = startedAt
+        result.took = Clocks.monotonic() - began
         result.cpu = Clocks.cpu() - cpuBefore
         inbox.runEnded()
         clw_flush_output()

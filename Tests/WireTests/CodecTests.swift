@@ -72,9 +72,9 @@ import Testing
         var bytes = try FrameEncoder.encode(
             WorkerFrame.result(
                 RunResult(run: RunID(1), code: .succeeded, stateAlways: StateBlob(version: 1, bytes: []))))
-        // The length of the (empty) state stands 12 bytes before the end.
-        bytes[bytes.count - 12] = 1
-        bytes[bytes.count - 10] = 4
+        // The length of the (empty) state, four bytes; CPU time, start and duration follow, eight each.
+        bytes[bytes.count - 28] = 1
+        bytes[bytes.count - 26] = 4
         var decoder = FrameDecoder<WorkerFrame>()
         decoder.append(bytes)
         #expect(throws: WireError.stateTooLong(262_145)) { try decoder.next() }

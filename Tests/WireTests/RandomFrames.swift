@@ -89,7 +89,8 @@ extension RunResult {
             text: r.text(), snoozeUntil: r.optional { $0.instant() }, retryNotBefore: r.optional { $0.instant() },
             items: r.integer(), stateOnSuccess: r.optional { StateBlob(version: $0.integer(), bytes: $0.bytes(2_000)) },
             stateAlways: r.optional { StateBlob(version: $0.integer(), bytes: $0.bytes(2_000)) },
-            cpu: .microseconds(r.integer(Int64.self)))
+            cpu: .microseconds(r.integer(Int64.self)), startedAt: r.instant(),
+            took: .microseconds(r.integer(Int64.self)))
     }
 }
 

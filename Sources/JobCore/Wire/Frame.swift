@@ -228,10 +228,15 @@ public struct RunResult: Hashable, Sendable {
     public var stateAlways: StateBlob?
     /// CPU time of the worker spent in this run.
     public var cpu: Duration
+    /// When the plugin was called, by the wall clock: what the supervisor hears, and when, depends
+    /// on what else it has to do.
+    public var startedAt: Instant
+    /// From then to the plugin's return.
+    public var took: Duration
     public init(
         run: RunID, code: ResultCode, failCode: Int32 = 0, text: String = "", snoozeUntil: Instant? = nil,
         retryNotBefore: Instant? = nil, items: UInt64 = 0, stateOnSuccess: StateBlob? = nil,
-        stateAlways: StateBlob? = nil, cpu: Duration = .zero
+        stateAlways: StateBlob? = nil, cpu: Duration = .zero, startedAt: Instant = .epoch, took: Duration = .zero
     ) {
         self.run = run
         self.code = code
@@ -243,6 +248,8 @@ public struct RunResult: Hashable, Sendable {
         self.stateOnSuccess = stateOnSuccess
         self.stateAlways = stateAlways
         self.cpu = cpu
+        self.startedAt = startedAt
+        self.took = took
     }
 }
 

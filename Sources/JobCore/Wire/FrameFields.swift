@@ -322,6 +322,8 @@ extension RunResult {
         try StateBlob.write(stateOnSuccess, to: &writer)
         try StateBlob.write(stateAlways, to: &writer)
         writer.write(cpu)
+        writer.write(startedAt)
+        writer.write(took)
     }
     fileprivate init(from reader: inout WireReader) throws(WireError) {
         let run = try reader.readRunID()
@@ -334,10 +336,12 @@ extension RunResult {
         let items = try reader.readUInt64()
         let stateOnSuccess = try StateBlob.read(from: &reader)
         let stateAlways = try StateBlob.read(from: &reader)
+        let cpu = try reader.readDuration()
+        let startedAt = try reader.readInstant()
         self.init(
             run: run, code: code, failCode: failCode, text: text, snoozeUntil: snoozeUntil,
             retryNotBefore: retryNotBefore, items: items, stateOnSuccess: stateOnSuccess,
-            stateAlways: stateAlways, cpu: try reader.readDuration())
+            stateAlways: stateAlways, cpu: cpu, startedAt: startedAt, took: try reader.readDuration())
     }
 }
 

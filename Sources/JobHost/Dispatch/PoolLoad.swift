@@ -18,11 +18,12 @@ struct PoolLoad {
     init(maxWorkers: Int) { self.maxWorkers = maxWorkers }
 
     /// How many runs may be with the pool at once. Where runs are short, a queue before the
-    /// workers keeps them busy while the store commits; where they are long it would only make
-    /// a claimed run wait for a particular worker.
+    /// workers keeps them busy while the store commits, the longer the shorter they are; where
+    /// they are long it would only make a claimed run wait for a particular worker.
     var capacity: Int {
         guard let meanRun, meanRun < .milliseconds(20) else { return maxWorkers }
-        return min(maxWorkers, 1 << 20) * 32
+        let fitting = Duration.milliseconds(20).microseconds / max(meanRun.microseconds, 1)
+        return min(maxWorkers, 1 << 20) * Int(min(max(fitting, 32), 512))
     }
     /// For a waiting run. Fires held for later do not count: they would keep a worker idle.
     var free: Int { max(0, capacity - busy - asked) }

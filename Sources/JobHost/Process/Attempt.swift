@@ -107,6 +107,18 @@ public struct Attempt: Sendable {
 
     public init(limits: Limits) { self.limits = limits }
 
+    /// When an attempt ran. What the worker says of it is believed where it can be true: not
+    /// before the run was sent, not later than it was heard of. What the supervisor itself saw
+    /// also depends on what else it had to do.
+    static func times(
+        said result: RunResult?, sent: Instant, heard: Instant?, ended: Instant
+    ) -> (startedAt: Instant?, finishedAt: Instant) {
+        guard let result, let heard, result.startedAt >= sent, result.startedAt <= heard, heard <= ended,
+            result.took >= .zero, result.took <= ended - result.startedAt
+        else { return (heard, ended) }
+        return (result.startedAt, result.startedAt + result.took)
+    }
+
     /// The cancel flag is up.
     public var isFlagged: Bool { flaggedAt != nil }
 

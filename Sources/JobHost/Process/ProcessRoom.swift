@@ -37,6 +37,7 @@ public final class ProcessRoom: WorkerRoom {
         var attempt: Attempt
         /// nil: queued.
         var worker: WorkerID?
+        var sentAt = Instant.epoch
         var timer: (due: MonotonicInstant, token: EventLoop.TimerToken)?
         var enqueues: [EnqueueRequest] = []
         var enqueueBytes = 0

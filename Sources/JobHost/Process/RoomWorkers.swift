@@ -40,9 +40,11 @@ extension ProcessRoom {
     /// Settings that the worker does not know yet, then the runs: one write.
     func send(_ batch: [RunID], to id: WorkerID) {
         guard let process = members[id]?.process else { return }
+        let sentAt = now.wall
         for run in batch {
             guard let request = runs[run]?.request else { continue }
             runs[run]?.worker = id
+            runs[run]?.sentAt = sentAt
             do {
                 let instance = try instance(for: request, on: id)
                 try process.append(.run(request.frame(instance: instance)))
@@ -111,9 +113,11 @@ extension ProcessRoom {
         forget(id)
         logEnding(live, ending, now)
         runLogs.close(run: id)
+        let times = Attempt.times(
+            said: ending.result, sent: live.sentAt, heard: live.attempt.startedAt, ended: now.wall)
         var end = AttemptEnd(
-            run: id, job: live.request.job, outcome: ending.outcome, startedAt: live.attempt.startedAt,
-            finishedAt: now.wall, reason: ending.reason
+            run: id, job: live.request.job, outcome: ending.outcome, startedAt: times.startedAt,
+            finishedAt: times.finishedAt, reason: ending.reason
         )
         end.pid = member?.process.pid ?? 0
         end.libraryHash = member?.spec.library.sha256 ?? ""

@@ -1,79 +1,145 @@
 import JobCore
 
-/// Runs that wait for a worker, oldest first. Taking the first is O(1); how many jobs wait is
-/// known without looking through.
+/// Runs that wait for a worker of a pool, and how its workers are shared among jobs: every
+/// question (who came first? whose turn is it?) is answered in O(log n), so that thousands of
+/// jobs may be due at one instant.
 struct RunQueue {
     struct Request: Hashable {
         var run: RunID
         var job: String
         var since: MonotonicInstant
     }
-    private var items: [Request] = []
-    private var head = 0
-    private var byJob: [String: Int] = [:]
 
-    var isEmpty: Bool { head == items.count }
-    var count: Int { items.count - head }
-    var jobCount: Int { byJob.count }
-    var first: Request? { isEmpty ? nil : items[head] }
-    var runs: [RunID] { items[head...].map(\.run) }
+    /// What one job has in the pool.
+    private struct Line {
+        /// Waiting, oldest first.
+        var waiting: ArraySlice<(request: Request, sequence: UInt64)> = []
+        /// Runs that are with workers.
+        var assigned = 0
+        /// Larger: served later.
+        var lastServed: UInt64 = 0
+    }
+    private struct Age: Comparable {
+        var since: MonotonicInstant
+        var sequence: UInt64
+        static func < (a: Self, b: Self) -> Bool { a.since != b.since ? a.since < b.since : a.sequence < b.sequence }
+    }
+    /// The job with the fewest runs at workers is next, then the one served longest ago, then
+    /// the one that has waited longest.
+    private struct Turn: Comparable {
+        var assigned: Int
+        var lastServed: UInt64
+        var age: Age
+        static func < (a: Self, b: Self) -> Bool {
+            if a.assigned != b.assigned { return a.assigned < b.assigned }
+            return a.lastServed != b.lastServed ? a.lastServed < b.lastServed : a.age < b.age
+        }
+    }
+
+    private var lines: [Line] = []
+    private var lineOf: [String: Int] = [:]
+    private var ages = IndexedHeap<Age>()
+    private var turns = IndexedHeap<Turn>()
+    private(set) var count = 0
+    private var nextSequence: UInt64 = 0
+    private var serveCount: UInt64 = 0
+
+    var isEmpty: Bool { count == 0 }
+    /// How many jobs wait.
+    var jobCount: Int { ages.count }
+    /// The one that has waited longest.
+    var first: Request? { ages.first.flatMap { lines[$0.item].waiting.first?.request } }
+    /// All that wait, oldest first.
+    var runs: [RunID] {
+        lines.flatMap(\.waiting).sorted { ($0.request.since, $0.sequence) < ($1.request.since, $1.sequence) }
+            .map(\.request.run)
+    }
+    /// Runs of a job that are with workers.
+    func assigned(of job: String) -> Int { lineOf[job].map { lines[$0].assigned } ?? 0 }
+
+    // MARK: Coming and going
 
     mutating func append(_ request: Request) {
-        items.append(request)
-        byJob[request.job, default: 0] += 1
+        let line = line(of: request.job)
+        nextSequence += 1
+        lines[line].waiting.append((request, nextSequence))
+        count += 1
+        if lines[line].waiting.count == 1 { rank(line) }
     }
 
     /// Back to where its age belongs.
     mutating func putBack(_ request: Request) {
-        let index = items[head...].firstIndex { $0.since > request.since } ?? items.count
-        items.insert(request, at: index)
-        byJob[request.job, default: 0] += 1
+        let line = line(of: request.job)
+        nextSequence += 1
+        let place = lines[line].waiting.firstIndex { $0.request.since > request.since } ?? lines[line].waiting.endIndex
+        lines[line].waiting.insert((request, nextSequence), at: place)
+        count += 1
+        rank(line)
     }
 
-    mutating func removeFirst() -> Request? {
-        guard !isEmpty else { return nil }
-        return take(at: head)
-    }
+    /// The one that has waited longest, to be given to a worker.
+    mutating func takeOldest() -> Request? { ages.first.flatMap { take($0.item) } }
 
-    /// The oldest request of a job.
-    mutating func removeFirst(of job: String) -> Request? {
-        items[head...].firstIndex { $0.job == job }.map { take(at: $0) }
-    }
+    /// The oldest one of the job whose turn it is, to be given to a worker.
+    mutating func takeTurn() -> Request? { turns.first.flatMap { take($0.item) } }
 
-    mutating func remove(_ run: RunID) -> Request? {
-        items[head...].firstIndex { $0.run == run }.map { take(at: $0) }
-    }
-
-    mutating func removeAll() {
-        items = []
-        head = 0
-        byJob = [:]
-    }
-
-    /// The jobs that wait, in the order of their oldest request.
-    var jobs: [String] {
-        var seen: Set<String> = []
-        var ordered: [String] = []
-        for item in items[head...] where seen.insert(item.job).inserted {
-            ordered.append(item.job)
-            if ordered.count == byJob.count { break }
-        }
-        return ordered
-    }
-
-    private mutating func take(at index: Int) -> Request {
-        let request = items[index]
-        if index == head {
-            head += 1
-            if head > 64, head > items.count / 2 {
-                items.removeFirst(head)
-                head = 0
-            }
-        } else {
-            items.remove(at: index)
-        }
-        let left = (byJob[request.job] ?? 1) - 1
-        byJob[request.job] = left == 0 ? nil : left
+    private mutating func take(_ line: Int) -> Request? {
+        guard let request = lines[line].waiting.popFirst()?.request else { return nil }
+        count -= 1
+        serveCount += 1
+        lines[line].assigned += 1
+        lines[line].lastServed = serveCount
+        rank(line)
         return request
+    }
+
+    /// A run of the job is no longer with a worker.
+    mutating func release(job: String) {
+        guard let line = lineOf[job], lines[line].assigned > 0 else { return }
+        lines[line].assigned -= 1
+        rank(line)
+    }
+
+    /// Takes a waiting run out.
+    mutating func remove(_ run: RunID) -> Request? {
+        for line in lines.indices {
+            guard let place = lines[line].waiting.firstIndex(where: { $0.request.run == run }) else { continue }
+            count -= 1
+            let request = lines[line].waiting.remove(at: place).request
+            rank(line)
+            return request
+        }
+        return nil
+    }
+
+    /// Nothing waits any more; what is with workers is still counted.
+    mutating func removeAll() {
+        let busy = lineOf.filter { lines[$0.value].assigned > 0 }
+        let old = lines
+        (lines, lineOf, count) = ([], [:], 0)
+        ages.removeAll()
+        turns.removeAll()
+        for (job, index) in busy {
+            let line = line(of: job)
+            lines[line].assigned = old[index].assigned
+            lines[line].lastServed = old[index].lastServed
+        }
+    }
+
+    private mutating func line(of job: String) -> Int {
+        if let known = lineOf[job] { return known }
+        lines.append(Line())
+        lineOf[job] = lines.count - 1
+        return lines.count - 1
+    }
+
+    private mutating func rank(_ line: Int) {
+        guard let oldest = lines[line].waiting.first else {
+            ages.remove(line)
+            return turns.remove(line)
+        }
+        let age = Age(since: oldest.request.since, sequence: oldest.sequence)
+        ages.set(line, to: age)
+        turns.set(line, to: Turn(assigned: lines[line].assigned, lastServed: lines[line].lastServed, age: age))
     }
 }

@@ -28,10 +28,16 @@ struct SpawnBackoff: Hashable, Sendable {
 struct RecentRuns: Hashable, Sendable {
     /// A run is short below this.
     static let short: Duration = .milliseconds(20)
+    /// What no run is below, with its frames: a batch is bounded in time also where clocks read 0.
+    static let least: Duration = .microseconds(20)
     private var average: Int64 = 0
     private var samples = 0
 
-    var areShort: Bool { samples >= 3 && average < Self.short.microseconds }
+    /// What the next one is expected to take; nil: not a short time, or not known yet.
+    var shortTime: Duration? {
+        guard samples >= 3, average < Self.short.microseconds else { return nil }
+        return max(.microseconds(average), Self.least)
+    }
 
     /// A moving average that follows a change within a few runs.
     mutating func add(_ duration: Duration) {

@@ -32,8 +32,10 @@ enum PoolAction: Equatable {
 ///
 /// A worker: starting → ready (free or busy) → leaving → gone; killed from anywhere.
 struct WorkerPool {
-    /// Most runs written to one worker at once.
-    static let longestBatch = 16
+    /// Most runs written to one worker at once …
+    static let longestBatch = 512
+    /// … and the longest that those behind the first may take, going by their jobs' recent runs.
+    static let batchTime: Duration = .milliseconds(20)
     /// A run this old has the unstarted ones behind it taken back.
     static let stallLimit: Duration = .milliseconds(250)
     /// From the shutdown frame (or the end of the last run after it) to the kill.
@@ -50,8 +52,9 @@ struct WorkerPool {
         var phase: Phase = .starting
         /// Of an earlier spec: takes nothing new and is not counted against `maxWorkers`.
         var isOld = false
-        /// Assigned, in order; the first one is executing or about to.
-        var runs: [Request] = []
+        /// Assigned, in order; the first one is executing or about to. A slice: taking the first
+        /// of hundreds moves none of them.
+        var runs: ArraySlice<Request> = []
         var executing: RunID?
         var executingSince = MonotonicInstant(microseconds: 0)
         var recalled: Set<RunID> = []
@@ -64,6 +67,16 @@ struct WorkerPool {
 
         var isFree: Bool { phase == .ready && !isOld && runs.isEmpty }
         var isGoing: Bool { phase == .leaving || phase == .killed }
+
+        mutating func take(_ run: RunID) -> Request? {
+            if runs.first?.run == run { return runs.removeFirst() }
+            return runs.firstIndex { $0.run == run }.map { runs.remove(at: $0) }
+        }
+
+        mutating func noteFree(_ now: MonotonicInstant) {
+            freeSince = now
+            if phase == .leaving, runs.isEmpty { leaveBy = now + WorkerPool.leaveLimit }
+        }
     }
 
     typealias Request = RunQueue.Request
@@ -74,8 +87,6 @@ struct WorkerPool {
     var workers: [WorkerID: Worker] = [:]
     private(set) var queue = RunQueue()
     private var warmTarget = 0
-    private var serveCount: UInt64 = 0
-    private var lastServed: [String: UInt64] = [:]
     private var recent: [String: RecentRuns] = [:]
     private var backoff = SpawnBackoff()
     private var crashWait = SpawnBackoff()
@@ -137,62 +148,58 @@ struct WorkerPool {
 
     // MARK: Assignment
 
+    private struct Batch {
+        var worker: WorkerID
+        var runs: [Request]
+        /// What the runs behind the first are expected to take.
+        var time = Duration.zero
+    }
+
     /// Gives queued runs to free workers, one each; then, when no more workers can come,
     /// pipelines short runs behind them, each worker's batch in one write.
     mutating func assign(_ now: MonotonicInstant, mayGrow: Bool, _ actions: inout [PoolAction]) {
-        var batches: [(worker: WorkerID, runs: [Request])] = []
+        var batches: [Batch] = []
         // The one used last first, so that surplus workers idle out.
         let free = freeWorkers.sorted { ($0.freeSince, $0.id) > ($1.freeSince, $1.id) }
         for worker in free {
             guard let request = takeNext() else { break }
             hand(request, to: worker.id)
-            batches.append((worker.id, [request]))
+            batches.append(Batch(worker: worker.id, runs: [request]))
         }
         if !mayGrow, startingCount == 0 { pipeline(&batches) }
         for batch in batches { actions.append(.send(batch.worker, batch.runs.map(\.run))) }
         if freeWorkers.count + startingCount >= warmTarget || countedWorkers >= spec.maxWorkers { warmTarget = 0 }
     }
 
-    private mutating func pipeline(_ batches: inout [(worker: WorkerID, runs: [Request])]) {
-        for depth in 2...Self.longestBatch {
-            var added = false
-            for index in batches.indices where batches[index].runs.count == depth - 1 {
+    private mutating func pipeline(_ batches: inout [Batch]) {
+        var isFilling = batches.map { isShort($0.runs[0].job) }
+        while isFilling.contains(true) {
+            for index in batches.indices where isFilling[index] {
                 // Behind a worker that is busy anyway age alone decides: no job keeps another from
                 // a worker here, and a burst of thousands costs no search for each run.
-                guard isShort(batches[index].runs[0].job), let first = queue.first, isShort(first.job),
-                    let request = queue.removeFirst()
-                else { continue }
+                guard batches[index].runs.count < Self.longestBatch, let first = queue.first,
+                    let time = recent[first.job]?.shortTime, batches[index].time + time <= Self.batchTime,
+                    let request = queue.takeOldest()
+                else {
+                    isFilling[index] = false
+                    continue
+                }
                 hand(request, to: batches[index].worker)
                 batches[index].runs.append(request)
-                added = true
+                batches[index].time += time
             }
-            if !added { return }
         }
     }
 
-    private func isShort(_ job: String) -> Bool { recent[job]?.areShort ?? false }
+    private func isShort(_ job: String) -> Bool { recent[job]?.shortTime != nil }
 
-    private mutating func hand(_ request: Request, to id: WorkerID) {
-        serveCount += 1
-        lastServed[request.job] = serveCount
-        workers[id]?.runs.append(request)
-    }
-
-    private mutating func takeNext() -> Request? { nextJob().flatMap { queue.removeFirst(of: $0) } }
+    private mutating func hand(_ request: Request, to id: WorkerID) { workers[id]?.runs.append(request) }
 
     /// First come, first served. But a job may not hold the pool's last worker while a sibling
-    /// is due: for that one the job with the fewest assigned runs is next, then the one served
-    /// longest ago.
-    private func nextJob() -> String? {
-        guard let first = queue.first?.job else { return nil }
-        if queue.jobCount == 1 { return first }
+    /// is due: that one goes by turns.
+    private mutating func takeNext() -> Request? {
         let unassigned = spec.maxWorkers - workers.values.count { !$0.isOld && !$0.runs.isEmpty }
-        if unassigned > 1 { return first }
-        var assigned: [String: Int] = [:]
-        for worker in workers.values { for run in worker.runs { assigned[run.job, default: 0] += 1 } }
-        return queue.jobs.min { a, b in
-            (assigned[a] ?? 0, lastServed[a] ?? 0) < (assigned[b] ?? 0, lastServed[b] ?? 0)
-        }
+        return unassigned > 1 ? queue.takeOldest() : queue.takeTurn()
     }
 
     // MARK: What workers do
@@ -236,16 +243,14 @@ struct WorkerPool {
     }
 
     mutating func finished(_ id: WorkerID, _ run: RunID, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
-        guard var worker = workers[id], let index = worker.runs.firstIndex(where: { $0.run == run }) else { return }
-        let job = worker.runs.remove(at: index).job
-        if worker.executing == run {
-            recent[job, default: RecentRuns()].add(now - worker.executingSince)
-            worker.executing = nil
+        guard let request = workers[id]?.take(run) else { return }
+        queue.release(job: request.job)
+        if let since = workers[id]?.executingSince, workers[id]?.executing == run {
+            recent[request.job, default: RecentRuns()].add(now - since)
+            workers[id]?.executing = nil
         }
-        worker.runsDone += 1
-        worker.freeSince = now
-        if worker.phase == .leaving, worker.runs.isEmpty { worker.leaveBy = now + Self.leaveLimit }
-        workers[id] = worker
+        workers[id]?.runsDone += 1
+        workers[id]?.noteFree(now)
         crashes = 0
         crashWait.succeed()
         recycleIfDue(id, now, &actions)
@@ -253,13 +258,11 @@ struct WorkerPool {
 
     /// A run came back unstarted. true: it was recalled, and waits in the queue again.
     mutating func returned(_ id: WorkerID, _ run: RunID, _ now: MonotonicInstant) -> Bool {
-        guard var worker = workers[id], let index = worker.runs.firstIndex(where: { $0.run == run }) else { return false }
-        let request = worker.runs.remove(at: index)
-        let wasRecalled = worker.recalled.remove(run) != nil
-        if worker.runs.isEmpty { worker.freeSince = now }
-        if worker.phase == .leaving, worker.runs.isEmpty { worker.leaveBy = now + Self.leaveLimit }
-        workers[id] = worker
-        guard wasRecalled, !isClosing, !worker.isOld else { return false }
+        guard let request = workers[id]?.take(run) else { return false }
+        queue.release(job: request.job)
+        let wasRecalled = workers[id]?.recalled.remove(run) != nil
+        if workers[id]?.runs.isEmpty == true { workers[id]?.noteFree(now) }
+        guard wasRecalled, !isClosing, workers[id]?.isOld == false else { return false }
         queue.putBack(request)
         return true
     }
@@ -267,6 +270,7 @@ struct WorkerPool {
     mutating func exited(_ id: WorkerID, _ sentence: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard let worker = workers[id] else { return }
         if worker.phase == .starting { failedToStart(id, sentence, now, &actions) }
+        for request in worker.runs { queue.release(job: request.job) }
         workers[id] = nil
         actions.removeAll { $0 == .kill(id) }
         guard worker.phase == .ready || (worker.phase == .killed && worker.executing != nil) else { return }
