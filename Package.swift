@@ -32,6 +32,7 @@ let package = Package(
         .library(name: "Candles", type: .dynamic, targets: ["Candles"]),
         .library(name: "Competitions", type: .dynamic, targets: ["Competitions"]),
         .library(name: "MarginCheck", type: .dynamic, targets: ["MarginCheck"]),
+        .library(name: "OrderExpiry", type: .dynamic, targets: ["OrderExpiry"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -102,6 +103,7 @@ let package = Package(
         plugin("Candles", ["ExchangeKit", "SQL"]),
         plugin("Competitions", ["ExchangeKit", "SQL"]),
         plugin("MarginCheck", ["ExchangeKit", "SQL"]),
+        plugin("OrderExpiry", ["ExchangeKit", "SQL"]),
 
         // Tests.
         .target(
@@ -137,12 +139,15 @@ let package = Package(
         tests("CandlesTests", ["Candles", "ExchangeKit", "JobCore", "JobKit", "SQL"]),
         tests("CompetitionsTests", ["Competitions", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
         tests("MarginCheckTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"]),
+        tests("OrderExpiryTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "OrderExpiry", "SQL"]),
         // On the real binaries, which a test build makes too.
         tests("EndToEnd", ["CLinux", "SQL"]),
         // The test bundle holds several plugins, each with its `job_plugin_v1`; no test calls it.
         .testTarget(
             name: "ArenaTests",
-            dependencies: ["Arena", "Candles", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"],
+            dependencies: [
+                "Arena", "Candles", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "OrderExpiry", "SQL",
+            ],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),
     ]

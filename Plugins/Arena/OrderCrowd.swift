@@ -55,7 +55,7 @@ struct OrderCrowd {
         let away = try pair.price.times(Amount(Int32.random(in: 5 ... 50, using: &random)), over: Amount(10_000), .up)
         let price = try (isBuy ? pair.price - away : pair.price + away).rounded(to: 8, .halfEven)
         let amount = try Amount(Int32.random(in: 100 ... 5_000, using: &random)).over(pair.price, .up).rounded(to: 4, .up)
-        let expires = driver.now + Int64.random(in: 120_000 ... 1_200_000, using: &random)
+        let expires = driver.now + Int64.random(in: 15_000 ... 120_000, using: &random)
         let locked = isBuy ? try price.times(amount, .up) : amount
         let wallet = try funded(owner, isBuy ? pair.symbol.quote : pair.symbol.base, at: locked)
         let id = try exchange.first("put_order", [

@@ -38,17 +38,21 @@ extension ArenaTick {
         try crowd.act(&random)
         var book = OrderCrowd(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks)
         for pair in pairs { try book.act(pair, &random) }
+        let removed = try EngineDesk(exchange: exchange, driver: driver, simulation: settings.simulation).answer()
         try exchange.run("forget_quotes", ["before": .int(driver.now - 90_000_000)])
         row.clock = to
         row.cause = driver.cause
         try save(row)
-        tell(pairs, crowd, book, from: from, to: to)
+        tell(pairs, crowd, book, removed: removed, from: from, to: to)
     }
 
-    private mutating func tell(_ pairs: [LivePair], _ crowd: MarginCrowd, _ book: OrderCrowd, from: Int64, to: Int64) {
+    private mutating func tell(
+        _ pairs: [LivePair], _ crowd: MarginCrowd, _ book: OrderCrowd, removed: Int, from: Int64, to: Int64
+    ) {
         result.clock = to
         let prices = pairs.map { "\($0.symbol.text) \($0.price.readable($0.price >= Amount(1_000) ? 2 : 4))" }
         var parts = ["\(counted(result.trades, "trade"))", "\(counted(book.placed, "order")) placed, \(book.filled) filled"]
+        if removed > 0 { parts.append("\(counted(removed, "order")) removed") }
         if crowd.opened > 0 { parts.append("\(counted(crowd.opened, "position")) opened") }
         if crowd.closed > 0 { parts.append("\(crowd.closed) closed with profit") }
         result.summary = "Market \(utcText(to / 1_000 * 1_000)) (+\(minutes(to - from))): \(prices.joined(separator: ", ")); "

@@ -16,6 +16,21 @@ extension StatementSet {
             SELECT id, pair_id, side, size, open_price, version FROM positions
             WHERE account_id = :account AND status = 'open' ORDER BY id LIMIT 1
             """#,
+        "answer_removal": #"""
+            -- The engine's answer: the order is out of the book, this much of it was ever filled.
+            -- in:  :id TEXT, :filled TEXT, :now INTEGER
+            UPDATE order_expiries SET answer = 'removed', final_filled = :filled, answered_ms = :now
+            WHERE order_id = :id AND state = 'requested' AND answer IS NULL
+            """#,
+        "asked_removals": #"""
+            -- Orders of a simulation whose removal was asked for and not answered.
+            -- in:  :simulation TEXT
+            -- out: order_id TEXT, filled TEXT
+            SELECT e.order_id, o.filled
+            FROM order_expiries e JOIN orders o ON o.id = CAST(e.order_id AS INTEGER) JOIN pairs p ON p.id = o.pair_id
+            WHERE e.state = 'requested' AND e.answer IS NULL AND p.simulation = :simulation
+            ORDER BY e.asked_ms, e.order_id LIMIT 500
+            """#,
         "close_position": #"""
             -- Closes a position, if it is still what was read.
             -- in:  :position INTEGER, :version INTEGER, :price TEXT, :realised TEXT, :now INTEGER

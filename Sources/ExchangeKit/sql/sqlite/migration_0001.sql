@@ -68,6 +68,7 @@ CREATE TABLE trades (
     amount  TEXT    NOT NULL,
     UNIQUE (pair_id, id)
 ) STRICT;
+CREATE INDEX trades_by_time ON trades (pair_id, ts_ms, id);
 
 -- first_* and last_* name the trades that gave open and close, so that a late trade can be
 -- put in without reading the others again. A flat candle (no trades) has zeros there.
@@ -158,12 +159,35 @@ CREATE TABLE orders (
     amount     TEXT    NOT NULL,
     filled     TEXT    NOT NULL DEFAULT '0',
     locked     TEXT    NOT NULL DEFAULT '0', -- what this order still holds of its wallet
+    -- Of a buy, in the quote currency: what was locked for fees, and what of that was charged.
+    fee         TEXT   NOT NULL DEFAULT '0',
+    fee_charged TEXT   NOT NULL DEFAULT '0',
     status     TEXT    NOT NULL CHECK (status IN ('open', 'partial', 'filled', 'cancelled', 'expiring', 'expired')),
-    version    INTEGER NOT NULL DEFAULT 1,
+    version    INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
     created_ms INTEGER NOT NULL,
     expires_ms INTEGER
 ) STRICT;
-CREATE INDEX orders_live ON orders (expires_ms) WHERE status IN ('open', 'partial', 'expiring');
+CREATE INDEX orders_due ON orders (expires_ms) WHERE status IN ('open', 'partial') AND expires_ms IS NOT NULL;
+
+-- What became of orders past their time. With engine = 'ack' it is also the desk between the
+-- job, which asks, and the matching engine, which writes answer, final_filled, reason and
+-- answered_ms.
+CREATE TABLE order_expiries (
+    order_id     TEXT    PRIMARY KEY,      -- of orders, or of a platform's own table
+    state        TEXT    NOT NULL CHECK (state IN ('requested', 'expired', 'left')),
+    acted_ms     INTEGER NOT NULL,         -- expired, or first asked for
+    asks         INTEGER NOT NULL DEFAULT 0,
+    asked_ms     INTEGER,                  -- the newest request
+    alerted_ms   INTEGER,                  -- nobody answered it
+    answer       TEXT    CHECK (answer IN ('removed', 'refused')),
+    final_filled TEXT,                     -- with 'removed': all that was ever filled of it
+    reason       TEXT,                     -- with 'refused'
+    answered_ms  INTEGER,
+    released     TEXT,
+    ended_ms     INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX order_expiries_waiting ON order_expiries (asked_ms) WHERE state = 'requested';
+CREATE INDEX order_expiries_by_time ON order_expiries (acted_ms);
 
 CREATE TABLE chains (
     name          TEXT    PRIMARY KEY,
