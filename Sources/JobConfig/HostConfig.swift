@@ -196,7 +196,9 @@ public struct SourcePosition: Equatable, Hashable, Sendable, CustomStringConvert
         self.line = line
         self.column = column
     }
-    public var description: String { "\(file):\(line):\(column)" }
+    /// An argument of the command line, which has no lines.
+    public init(argument: String) { self.init(file: argument, line: 0, column: 0) }
+    public var description: String { line == 0 ? file : "\(file):\(line):\(column)" }
 }
 
 /// One fault of a config: where, what was found, what is allowed, the nearest name.

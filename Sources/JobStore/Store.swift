@@ -409,6 +409,8 @@ public struct RunFilter: Hashable, Sendable {
     public var outcomes: [Outcome] = []
     public var from: Instant?
     public var to: Instant?
+    /// Only the runs that retry this one.
+    public var retryOf: RunID?
     /// Newest first, ids below this one (paging).
     public var before: RunID?
     public var limit = 50

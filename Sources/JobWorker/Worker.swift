@@ -13,15 +13,16 @@ import JobCore
 enum Worker {
     static func main() {
         if CommandLine.arguments.dropFirst().elementsEqual(["--version"]) {
-            print("jobhost-worker \(releaseVersion)")
+            // Not by print(): quitting flushes no buffer, and into a pipe it would have one.
+            say("jobhost-worker \(releaseVersion)\n", to: STDOUT_FILENO)
             quit(.shutdown)
         }
         guard let arguments = arguments(), clw_is_stream_socket(arguments.socket) == 1 else {
-            complain("usage: jobhost-worker --fd N [--user NAME]\nStarted by jobhost; N is a socket to it.\n")
+            say("usage: jobhost-worker --fd N [--user NAME]\nStarted by jobhost; N is a socket to it.\n", to: STDERR_FILENO)
             quit(.usage)
         }
         if let user = arguments.user, clw_become_user(user) != 0 {
-            complain("cannot become user '\(user)': \(String(cString: strerror(errno)))\n")
+            say("cannot become user '\(user)': \(String(cString: strerror(errno)))\n", to: STDERR_FILENO)
             quit(.refused)
         }
         let socket = arguments.socket
@@ -59,9 +60,9 @@ enum Worker {
         return (socket, user)
     }
 
-    private static func complain(_ text: String) {
+    private static func say(_ text: String, to descriptor: Int32) {
         let bytes = Array(text.utf8)
-        _ = write(STDERR_FILENO, bytes, bytes.count)
+        _ = write(descriptor, bytes, bytes.count)
     }
 }
 

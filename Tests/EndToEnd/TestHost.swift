@@ -151,8 +151,19 @@ final class TestHost: Sendable {
         var errors: String
     }
 
+    /// Starts a command and does not wait.
+    func foreground(_ arguments: String...) throws -> Child {
+        let child = try Child(Self.binaries + "/jobhost", arguments, environment: Self.environment(), folder: folder)
+        hosts.withLock { $0.append(child) }
+        return child
+    }
+
     @discardableResult
     func jobhost(_ arguments: String..., environment: [String: String] = [:]) async throws -> Answer {
+        try await jobhost(arguments: arguments, environment: environment)
+    }
+
+    func jobhost(arguments: [String], environment: [String: String] = [:]) async throws -> Answer {
         let child = try Child(
             Self.binaries + "/jobhost", arguments, environment: Self.environment(environment), folder: folder)
         let code = await child.exitCode()

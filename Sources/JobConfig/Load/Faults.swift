@@ -8,12 +8,16 @@ final class Faults {
         var message: String
     }
 
+    /// Values that are faulty as they stand: what a reader then says of the same place is no news.
+    private var settled: Set<SourcePosition> = []
+
     /// Most that are kept; a file of noise would otherwise answer with megabytes.
     private static let most = 200
     private var dropped = 0
 
     /// The same finding at the same place counts once: defaults are read with every job.
     func add(_ position: SourcePosition?, _ message: String, hint: String? = nil) {
+        if let position, settled.contains(position) { return }
         guard errors.count < Faults.most else {
             dropped += 1
             return
@@ -23,6 +27,9 @@ final class Faults {
     }
 
     func add(_ error: ConfigError) { add(error.position, error.message, hint: error.hint) }
+
+    /// The value at `position` has been refused: nothing further is said about it.
+    func settle(_ position: SourcePosition) { settled.insert(position) }
 
     /// Throws all findings in the order of the files and of their lines, if there are any.
     func throwIfAny(fileOrder: [String]) throws(ConfigErrors) {

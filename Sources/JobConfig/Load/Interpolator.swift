@@ -35,7 +35,11 @@ struct Interpolator {
             for element in elements { resolved.append(resolve(element, path: path)) }
             out.content = .array(resolved)
         case .string(let text):
-            if let expanded = expand(text, at: value.position), expanded != text {
+            guard let expanded = expand(text, at: value.position) else {
+                faults.settle(value.position)
+                return out
+            }
+            if expanded != text {
                 out.content = .string(expanded)
                 out.written = text
             }

@@ -5,7 +5,7 @@ import CTOML
 public func parseTOML(_ text: [UInt8], file: String) throws(ConfigError) -> ConfigTable {
     var fault = ctoml_error()
     let document = text.withUnsafeBytes { ctoml_parse($0.baseAddress, $0.count, &fault) }
-    guard let document else { throw syntaxError(fault, file: file) }
+    guard let document else { throw syntaxError(fault, in: text, file: file) }
     defer { ctoml_free(document) }
     var count = 0
     let nodes = UnsafeBufferPointer(start: ctoml_nodes(document, &count), count: count)
@@ -13,11 +13,26 @@ public func parseTOML(_ text: [UInt8], file: String) throws(ConfigError) -> Conf
     return try reader.table(at: 0)
 }
 
-private func syntaxError(_ fault: ctoml_error, file: String) -> ConfigError {
+private func syntaxError(_ fault: ctoml_error, in text: [UInt8], file: String) -> ConfigError {
     let message = withUnsafeBytes(of: fault.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     let position = fault.line == 0 ? SourcePosition(file: file, line: 1, column: 1)
         : SourcePosition(file: file, line: Int(fault.line), column: Int(fault.column))
+    if message.contains("string:"), isUnclosed(message, at: position, in: text) {
+        return ConfigError(
+            position: position, message: "not valid TOML: a string is not closed",
+            hint: "it ends with the quote that it begins with, on the same line unless that quote is tripled")
+    }
     return ConfigError(position: position, message: "not valid TOML: " + printable(message))
+}
+
+/// The parser complains of the line feed as of any other control character in a string.
+private func isUnclosed(_ message: String, at position: SourcePosition, in text: [UInt8]) -> Bool {
+    if message.contains("end-of-file") { return true }
+    guard message.contains("control characters") else { return false }
+    let lines = text.split(separator: UInt8(ascii: "\n"), maxSplits: position.line, omittingEmptySubsequences: false)
+    guard lines.indices.contains(position.line - 1) else { return false }
+    let line = String(decoding: lines[position.line - 1], as: UTF8.self).unicodeScalars
+    return position.column > line.count || (position.column == line.count && line.last == "\r")
 }
 
 private struct TreeReader {

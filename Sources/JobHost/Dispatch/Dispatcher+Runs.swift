@@ -289,7 +289,9 @@ extension Dispatcher {
 
     /// An operator's cancel. What is with the process room gets its flag and ends by it; a held
     /// claim ends here.
-    mutating func cancel(_ run: RunID, now: Now) -> DispatchActions {
+    mutating func cancel(
+        _ run: RunID, reason: String = CancelReason.operatorAsked.rawValue, now: Now
+    ) -> DispatchActions {
         var out = DispatchActions()
         guard let i = owners[run], let active = jobs[i].active[run] else { return finish(out, now) }
         guard active.isHeld else {
@@ -298,7 +300,7 @@ extension Dispatcher {
         }
         var end = AttemptEnd(
             run: run, job: jobs[i].name, outcome: .cancelled, startedAt: nil, finishedAt: now.wall,
-            reason: CancelReason.operatorAsked.rawValue)
+            reason: reason)
         end.libraryHash = jobs[i].plan.libraryHash
         attemptEnded(end, now, &out)
         return finish(out, now)

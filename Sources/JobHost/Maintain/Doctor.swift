@@ -37,6 +37,14 @@ public enum Doctor {
         ] + config(facts.config)
     }
 
+    /// Those of one job: of plugins and jobs only its own.
+    static func findings(_ findings: [Finding], about job: String, of plugin: String) -> [Finding] {
+        findings.filter { finding in
+            let isPart = finding.name.hasPrefix("plugin ") || finding.name.hasPrefix("job ")
+            return !isPart || finding.name == "plugin \(plugin)" || finding.name == "job \(job)"
+        }
+    }
+
     public static func worst(_ findings: [Finding]) -> Level { findings.map(\.level).max() ?? .ok }
 
     static func stateDir(_ facts: DoctorFacts.StateDir) -> Finding {
@@ -135,7 +143,7 @@ public enum Doctor {
             return report.errors.map { Finding("config", .fail, $0) }
         }
         let first = report.warnings.isEmpty
-            ? [Finding("config", .ok, "the config is valid: \(report.jobs.count) jobs")]
+            ? [Finding("config", .ok, "the config is valid: \(counted(report.jobs.count, "job"))")]
             : report.warnings.map { Finding("config", .warn, $0) }
         let plugins = report.plugins.filter { $0.change != .removed }.map { line in
             line.change == .refused

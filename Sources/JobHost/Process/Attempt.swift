@@ -241,7 +241,8 @@ public struct Attempt: Sendable {
 
     private func memorySentence(_ resident: UInt64) -> String {
         let limit = limits.memory.map { " of \(brief(bytes: $0))" } ?? ""
-        return "memory limit\(limit): \(brief(bytes: resident)) resident; killed"
+        let units = limits.memory.map(SizeUnits.init) ?? .thousands
+        return "memory limit\(limit): \(brief(bytes: resident, units: units)) resident; killed"
     }
 
     private func crashSentence(_ status: ChildExit, _ lastWords: String) -> String {

@@ -45,9 +45,13 @@ public struct ChildExit: Hashable, Sendable {
     }
 }
 
-/// "300ms", "1.5s", "5m", "2h30m": durations as people read them, in reasons.
+/// "5.3ms", "300ms", "1.5s", "5m", "2h30m": durations as people read them, in reasons.
 func brief(_ duration: Duration) -> String {
     let milliseconds = max(0, duration.milliseconds)
+    if milliseconds < 10 {
+        let tenths = max(0, duration.microseconds) % 1_000 / 100
+        return tenths == 0 ? "\(milliseconds)ms" : "\(milliseconds).\(tenths)ms"
+    }
     if milliseconds < 1_000 { return "\(milliseconds)ms" }
     if milliseconds < 60_000 {
         let tenths = (milliseconds % 1_000) / 100
@@ -58,16 +62,36 @@ func brief(_ duration: Duration) -> String {
     return parts.filter { $0.0 > 0 }.prefix(2).map { "\($0.0)\($0.1)" }.joined()
 }
 
-/// "256 MB", "1.5 GB": sizes in reasons, in thousands as in the config, so that a limit reads as
-/// it was written.
-func brief(bytes: UInt64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"]
+/// "256MB", "1.5GB"; 256MiB as "256MiB": sizes in reasons. A limit reads as the config writes it,
+/// and what is measured against one is told in `units` of the limit.
+func brief(bytes: UInt64, units: SizeUnits? = nil) -> String {
+    let units = units ?? SizeUnits(of: bytes)
     var value = Double(bytes)
     var unit = 0
-    while value >= 1000, unit < units.count - 1 {
-        value /= 1000
+    while value >= units.step, unit < units.names.count - 1 {
+        value /= units.step
         unit += 1
     }
     let tenths = (value * 10).rounded(.down) / 10
-    return tenths == tenths.rounded() ? "\(Int64(tenths)) \(units[unit])" : "\(tenths) \(units[unit])"
+    return tenths == tenths.rounded() ? "\(Int64(tenths))\(units.names[unit])" : "\(tenths)\(units.names[unit])"
+}
+
+/// Thousands or 1024s.
+struct SizeUnits: Sendable {
+    let step: Double
+    let names: [String]
+
+    static let thousands = SizeUnits(step: 1_000, names: ["B", "kB", "MB", "GB", "TB"])
+    static let binary = SizeUnits(step: 1_024, names: ["B", "KiB", "MiB", "GiB", "TiB"])
+
+    private init(step: Double, names: [String]) {
+        self.step = step
+        self.names = names
+    }
+
+    /// Those in which somebody has written a size: the ones that make it a round number.
+    init(of bytes: UInt64) {
+        let isBinary = bytes >= 1_024 && bytes.isMultiple(of: 1_024) && !bytes.isMultiple(of: 1_000)
+        self = isBinary ? .binary : .thousands
+    }
 }

@@ -57,8 +57,11 @@ struct ELFCheck {
     }
 
     func check() throws(LibraryRefusal) -> Findings {
+        // Before anything is said about its length: a script or a text is not "cut short".
+        guard let magic = read(0, Int(min(size, 4))), magic.elementsEqual([0x7f, 0x45, 0x4c, 0x46]) else {
+            throw refusal(size == 0 ? "the file is empty" : "it is not an ELF file")
+        }
         let header = try bytes(at: 0, 64, "header")
-        guard header[..<4].elementsEqual([0x7f, 0x45, 0x4c, 0x46]) else { throw refusal("it is not an ELF file") }
         guard header[4] == 2 else { throw refusal("it is not a 64-bit library") }
         guard header[5] == 1 else { throw refusal("its byte order is not this machine's") }
         guard integer(header, 16, UInt16.self) == 3 else { throw refusal("it is not a shared library (ELF type \(integer(header, 16, UInt16.self)))") }

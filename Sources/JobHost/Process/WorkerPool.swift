@@ -290,7 +290,7 @@ struct WorkerPool {
             memoryRecyclingOff = true
             actions.append(.hostFault(
                 "recycle.memory (\(brief(bytes: limit))) is below what a fresh worker of \(spec.plugin) takes "
-                    + "(\(brief(bytes: resident))): its workers are not recycled by memory"
+                    + "(\(brief(bytes: resident, units: SizeUnits(of: limit)))): its workers are not recycled by memory"
             ))
         }
         recycleIfDue(id, now, &actions)

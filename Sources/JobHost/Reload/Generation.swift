@@ -87,6 +87,18 @@ public struct ReloadReport: Codable, Sendable {
             self.detail = detail
         }
     }
+    /// A changed key of `[host]` or `[http]`.
+    public struct HostLine: Codable, Sendable {
+        /// "host.max_workers"
+        public var key: String
+        /// false: only at the next start of the host.
+        public var isApplied: Bool
+        public init(key: String, isApplied: Bool) {
+            self.key = key
+            self.isApplied = isApplied
+        }
+        public var detail: String { isApplied ? "takes effect with the reload" : "takes effect at the next start of the host" }
+    }
     /// The generation that serves now.
     public var generation: Int64
     public var at: Instant
@@ -95,6 +107,7 @@ public struct ReloadReport: Codable, Sendable {
     /// Errors that refused it whole (`file:line:column: …`), or warnings.
     public var errors: [String]
     public var warnings: [String]
+    public var host: [HostLine] = []
     public var plugins: [PluginLine]
     public var jobs: [JobLine]
     public var milliseconds: Int64

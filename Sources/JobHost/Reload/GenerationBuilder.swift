@@ -53,12 +53,11 @@ public actor GenerationBuilder {
         }
         guard report.errors.isEmpty else { return .refused(timed(report, since: start)) }
 
-        let later = Self.takesEffectLater(config, previous?.config)
         let verdicts = await judge(config, environment, previous, accepted)
         let assembly = Assembly(
             number: next, config: config, environment: environment, previous: previous, verdicts: verdicts)
         var outcome = assembly.report(at: start.wall)
-        outcome.warnings += later
+        outcome.host = Self.hostChanges(config, previous?.config)
         return .ready(assembly.generation, timed(outcome, since: start))
     }
 
@@ -77,12 +76,13 @@ public actor GenerationBuilder {
         }
     }
 
-    /// Keys that are read once, at start: the reload goes through, and says so.
-    static func takesEffectLater(_ new: HostConfig, _ old: HostConfig?) -> [String] {
+    /// Some keys are read once, at start: the reload goes through, and says so.
+    static func hostChanges(_ new: HostConfig, _ old: HostConfig?) -> [ReloadReport.HostLine] {
         guard let old else { return [] }
         let readAtStart: Set = ["host.name", "host.log_level", "host.log_file", "host.log_format", "http.listen"]
-        return ConfigDiff.diff(old: old, new: new).host.filter(readAtStart.contains)
-            .map { "\($0) changed; it takes effect at the next start of the host" }
+        return ConfigDiff.diff(old: old, new: new).host.map { key in
+            ReloadReport.HostLine(key: key, isApplied: !readAtStart.contains(key))
+        }
     }
 
     // MARK: Plugins

@@ -1,6 +1,7 @@
 import JobConfig
 import JobCore
 import Synchronization
+import UnixSignals
 
 /// `jobhost exec`: one run of a job in the foreground, with the real worker and the real limits,
 /// but no ledger, no schedule, no breaker and no host.
@@ -14,11 +15,18 @@ enum Foreground {
         defer { scratch.remove() }
         let config = try ConfigLoader.load(
             file: request.config, environment: environment, zones: SystemZones(environment: environment))
+        guard config.jobs[request.job] != nil else {
+            throw CommandError.unknownJob(request.job, among: config.jobs.keys)
+        }
         let parts = try HostParts(
             config: config, clock: clock, environment: environment, stateDir: scratch.path,
             adjust: { (config) throws(ConfigErrors) in try only(request, in: config) })
+        let wishes = StopWishes()
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+        let listener = Task { for await _ in signals { wishes.ask() } }
+        defer { listener.cancel() }
         do {
-            let execution = try await execute(request, parts, environment, clock, onLine)
+            let execution = try await execute(request, parts, environment, clock, wishes, onLine)
             await parts.stop()
             return execution
         } catch {
@@ -29,7 +37,7 @@ enum Foreground {
 
     private static func execute(
         _ request: ExecutionRequest, _ parts: HostParts, _ environment: [String: String], _ clock: SystemClock,
-        _ onLine: @escaping @Sendable (API.LogLine) -> Void
+        _ wishes: StopWishes, _ onLine: @escaping @Sendable (API.LogLine) -> Void
     ) async throws -> API.Execution {
         let outcome = await parts.builder.build(
             file: request.config, environment: environment, previous: nil, accepted: [])
@@ -41,7 +49,7 @@ enum Foreground {
         if let problem = PayloadCheck.problem(request.payload ?? [], schema: job.entry.payloadSchema) {
             throw CommandError(.invalid, "the payload is refused: \(problem)")
         }
-        let end = await run(request, job, generation, parts, clock, onLine)
+        let end = await run(request, job, generation, parts, clock, wishes, onLine)
         return API.Execution(
             job: request.job, outcome: end.outcome, reason: end.reason, code: end.code, items: end.items,
             durationUs: end.startedAt.map { (end.finishedAt - $0).microseconds } ?? 0)
@@ -50,12 +58,13 @@ enum Foreground {
     /// Only the job, with the settings given on the command line over its own.
     private static func only(_ request: ExecutionRequest, in config: HostConfig) throws(ConfigErrors) -> HostConfig {
         guard var job = config.jobs[request.job] else {
-            let hint = nearestName(request.job, among: Array(config.jobs.keys)).map { "did you mean '\($0)'?" }
-            throw ConfigErrors([ConfigError(position: nil, message: "there is no job '\(request.job)'", hint: hint)])
+            throw ConfigErrors([ConfigError(position: nil, message: "there is no job '\(request.job)'")])
         }
         for (key, value) in request.settings {
             let path = key.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-            job.settings = job.settings.setting(path[...], to: value, at: job.position)
+            // Faults of it are blamed on the command line, not on the file.
+            let place = SourcePosition(argument: "--set \(key)=\(value.stringValue ?? value.canonicalText)")
+            job.settings = job.settings.setting(path[...], to: value, at: place)
         }
         job.enabled = true
         // A follower's leader is not here.
@@ -68,7 +77,7 @@ enum Foreground {
 
     private static func run(
         _ request: ExecutionRequest, _ job: ResolvedJob, _ generation: Generation, _ parts: HostParts,
-        _ clock: SystemClock, _ onLine: @escaping @Sendable (API.LogLine) -> Void
+        _ clock: SystemClock, _ wishes: StopWishes, _ onLine: @escaping @Sendable (API.LogLine) -> Void
     ) async -> AttemptEnd {
         let id = RunID(1)
         let now = clock.now().wall
@@ -92,6 +101,17 @@ enum Foreground {
                 handle.room.configure(pools: pools, drain: .zero)
                 handle.room.start([attempt])
                 follower.begin(on: handle.loop)
+                wishes.onEach { count in
+                    handle.loop.post {
+                        // As everywhere: the first asks, the second kills.
+                        if count == 1 {
+                            onLine(line(clock, "warning", "asked to stop; once more kills it"))
+                            handle.room.cancel(run: id, reason: .operatorAsked)
+                        } else {
+                            handle.room.shutdown(grace: .zero) {}
+                        }
+                    }
+                }
             }
         }
         parts.runLogs.close(run: id)
@@ -102,6 +122,36 @@ enum Foreground {
 
     private static func line(_ clock: SystemClock, _ level: String, _ text: String) -> API.LogLine {
         API.LogLine(t: clock.now().wall, level: level, stream: "host", text: text, fields: .null)
+    }
+}
+
+/// Ctrl-C, counted. Those from before somebody listens are kept.
+private final class StopWishes: Sendable {
+    private struct State {
+        var count = 0
+        var told = 0
+        var listener: (@Sendable (_ count: Int) -> Void)?
+    }
+    private let state = Mutex(State())
+
+    func ask() {
+        state.withLock { $0.count += 1 }
+        tell()
+    }
+
+    func onEach(_ listener: @escaping @Sendable (_ count: Int) -> Void) {
+        state.withLock { $0.listener = listener }
+        tell()
+    }
+
+    private func tell() {
+        state.withLock { state in
+            guard let listener = state.listener else { return }
+            while state.told < state.count {
+                state.told += 1
+                listener(state.told)
+            }
+        }
     }
 }
 

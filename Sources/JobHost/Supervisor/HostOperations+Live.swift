@@ -90,10 +90,7 @@ extension HostOperations {
         } catch {
             return error.errors.map { Doctor.Finding("config", .fail, $0.description) }
         }
-        if let job, config.jobs[job] == nil {
-            let hint = nearestName(job, among: Array(config.jobs.keys)).map { "did you mean '\($0)'?" }
-            throw CommandError(.notFound, "there is no job '\(job)'", hint: hint)
-        }
+        if let job, config.jobs[job] == nil { throw CommandError.unknownJob(job, among: config.jobs.keys) }
         let zones = SystemZones(environment: environment)
         let facts = await DoctorFacts.gather(
             stateDir: config.host.stateDir, workerPath: HostParts.workerBinary(), version: Supervisor.version,
@@ -104,12 +101,12 @@ extension HostOperations {
                     let store = try await Boot.openStore(config)
                     let counters = try await store.counters()
                     await store.close()
-                    return "opens; \(counters.count) jobs have a history"
+                    return "opens; \(counted(counters.count, "job")) with a history"
                 },
                 readZone: { _ = try zones.zone(named: $0) }))
         let findings = Doctor.findings(facts)
-        guard let job else { return findings }
-        return findings.filter { $0.level == .ok || $0.sentence.contains(job) || !$0.sentence.contains("job '") }
+        guard let job, let plugin = config.jobs[job]?.plugin else { return findings }
+        return Doctor.findings(findings, about: job, of: plugin)
     }
 
     /// What `jobhost-worker --version` prints.

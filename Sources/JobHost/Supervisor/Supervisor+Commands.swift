@@ -9,6 +9,7 @@ extension Supervisor {
         case .reload: return .report(await reload(by: actor))
         case .plan: return .report(await plan())
         case .trigger(let job, let payload):
+            try refuseWhileStopping(job)
             return try await insert(job, trigger: .manual, by: actor, action: "trigger") { $0.payload = payload ?? [] }
         case .enqueue(let request): return try await enqueue(request, by: actor)
         case .cancel(let run): return try await cancel(run, by: actor)
@@ -45,9 +46,7 @@ extension Supervisor {
 
     func find(_ job: String) throws -> Int {
         if let i = dispatcher.index[job], !dispatcher.jobs[i].isRemoved { return i }
-        let names = dispatcher.jobs.filter { !$0.isRemoved }.map(\.name)
-        let hint = nearestName(job, among: names).map { "did you mean '\($0)'?" }
-        throw CommandError(.notFound, "there is no job '\(job)'", hint: hint)
+        throw CommandError.unknownJob(job, among: dispatcher.jobs.filter { !$0.isRemoved }.map(\.name))
     }
 
     /// Store errors in the words of commands.
@@ -71,6 +70,14 @@ extension Supervisor {
     }
 
     // MARK: New runs
+
+    /// What is to run now cannot; what is enqueued waits for the next start.
+    private func refuseWhileStopping(_ job: String) throws {
+        guard phase == .draining else { return }
+        throw CommandError(
+            .unavailable, "the host is stopping and starts nothing new",
+            hint: "to run it after the next start: jobhost enqueue \(job)")
+    }
 
     private func insert(
         _ job: String, trigger: Trigger, by actor: Actor, action: String, fill: (inout NewRun) -> Void
@@ -129,6 +136,11 @@ extension Supervisor {
     ) async throws -> CommandResult {
         let i = try find(job)
         guard from < to else { throw CommandError(.invalid, "--from is not before --to") }
+        guard to <= clock.now().wall else {
+            throw CommandError(
+                .invalid, "the range ends in the future, at \(to.rfc3339): backfill is for fire times that have passed",
+                hint: "those to come run by themselves; use --to now")
+        }
         let limit = 10_000
         var times: [Instant] = []
         var after = from - .microseconds(1)
@@ -163,13 +175,14 @@ extension Supervisor {
 
     private func cancel(_ run: RunID, by actor: Actor) async throws -> CommandResult {
         let now = clock.now()
+        let reason = "cancelled by \(actor.name)" + (actor.reason.isEmpty ? "" : ": \(actor.reason)")
         if let i = dispatcher.owners[run] {
             let job = dispatcher.jobs[i].name
             audit(actor, "cancel", job: job, detail: "run \(run)")
-            perform(dispatcher.cancel(run, now: now))
+            cancellations[run] = reason
+            perform(dispatcher.cancel(run, reason: reason, now: now))
             return .done
         }
-        let reason = actor.reason.isEmpty ? "cancelled by \(actor.name)" : actor.reason
         if try await withStore({ try await $0.cancelWaiting(run, reason: reason, by: actor, now: now.wall) }) {
             return .done
         }

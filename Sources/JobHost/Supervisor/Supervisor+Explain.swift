@@ -53,7 +53,7 @@ extension Supervisor {
         var text = "Run \(run.id) (\(run.trigger.rawValue)), due \(run.fireTime.rfc3339), "
         text += run.state.isTerminal ? "ended \(run.outcome?.rawValue ?? run.state.rawValue)" : "is \(run.state.rawValue)"
         if let started = run.startedAt {
-            text += "; it started \(durationText(started - run.fireTime)) after its time"
+            text += "; it started \(brief(started - run.fireTime)) after its time"
         }
         if run.attempt > 1 { text += "; attempt \(run.attempt) of \(run.maxAttempts)" }
         return text + (run.reason.isEmpty ? "." : ": \(run.reason).")

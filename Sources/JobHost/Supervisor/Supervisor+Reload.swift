@@ -169,6 +169,7 @@ extension Supervisor {
             log.error("reload refused: generation \(generation.number) goes on untouched")
             return
         }
+        for line in report.host { log.log(level: line.isApplied ? .notice : .warning, "\(line.key) changed: \(line.detail)") }
         for line in report.plugins where line.change == .refused {
             log.error("plugin \(line.plugin) refused: \(line.detail)")
         }

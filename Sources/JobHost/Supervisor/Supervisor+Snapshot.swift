@@ -45,6 +45,7 @@ extension Supervisor {
         snapshot.description = config.description.isEmpty ? job.plan.entry.description : config.description
         snapshot.labels = config.labels
         snapshot.schedule = ScheduleText.describe(job.plan)
+        snapshot.timezone = job.plan.zone.name
         snapshot.enabled = job.isEnabled
         snapshot.disabledReason = job.isEnabled ? "" : disabledReason(job)
         snapshot.control = job.control
@@ -79,6 +80,8 @@ extension Supervisor {
         if case .running(let since, let pid) = active.phase {
             run.startedAt = since
             run.pid = pid
+        } else {
+            run.problem = poolProblems[active.pool] ?? ""
         }
         run.done = active.done
         run.total = active.total
@@ -117,8 +120,9 @@ extension Supervisor {
     private func limits(_ config: JobConfig) -> [(name: String, value: String)] {
         let retry = config.retry
         let breaker = config.breaker.map { policy in
-            "\(policy.failures) failures" + (policy.window.map { " in \(short($0))" } ?? " in a row")
-                + ", open for \(short(policy.openFor)), \(policy.successes) successes close it"
+            counted(policy.failures, "failure") + (policy.window.map { " in \(short($0))" } ?? " in a row")
+                + ", open for \(short(policy.openFor)), " + counted(policy.successes, "success", plural: "successes")
+                + (policy.successes == 1 ? " closes it" : " close it")
         } ?? "off"
         return [
             ("timeout", config.timeout.map(short) ?? "none"), ("kill_grace", short(config.killGrace)),
@@ -128,7 +132,7 @@ extension Supervisor {
             ("priority", "\(config.priority)"), ("jitter", short(config.jitter)),
             ("retry", retry.maxAttempts == 1 ? "none" : "\(retry.maxAttempts) attempts, \(short(retry.initial)) … \(short(retry.max))"),
             ("breaker", breaker), ("calendar", config.calendar ?? "none"),
-            ("retention", "\(short(config.retention.age)), \(config.retention.runs) runs"),
+            ("retention", "\(short(config.retention.age)), \(counted(config.retention.runs, "run"))"),
         ]
     }
 

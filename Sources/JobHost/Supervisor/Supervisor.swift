@@ -45,6 +45,8 @@ public actor Supervisor: HostControl {
 
     // Health and bookkeeping
     var poolProblems: [String: String] = [:]
+    /// Who cancelled runs that have not ended yet, and why.
+    var cancellations: [RunID: String] = [:]
     var notifier: Notify
     var tickTimer: EventLoop.TimerToken?
     var tickAt: Instant?
@@ -222,11 +224,16 @@ public actor Supervisor: HostControl {
             dispatch(.progress(run: run, done: done, total: total, text: text))
         case .metric(_, let job, let sample): pluginMetrics.observe(sample, job: job)
         case .ended(var end):
+            if let words = cancellations.removeValue(forKey: end.run) {
+                end.reason = end.reason.replacing(CancelReason.operatorAsked.rawValue, with: words, maxReplacements: 1)
+            }
             // Nobody wanted this run away: it gave way to a stop or a reload, and by the rules
             // of a lost attempt it is tried again where that does no harm.
             if end.outcome == .cancelled, end.reason.hasPrefix(CancelReason.drain.rawValue) { end.outcome = .lost }
             dispatch(.ended(end))
-        case .returned(let run): dispatch(.returned(run: run))
+        case .returned(let run):
+            cancellations[run] = nil
+            dispatch(.returned(run: run))
         case .hostFault(let pool, let message):
             if let message {
                 if poolProblems[pool] != message { log.error("pool \(pool): \(message)") }

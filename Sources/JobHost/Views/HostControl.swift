@@ -1,3 +1,4 @@
+import JobConfig
 import JobCore
 import JobStore
 
@@ -96,6 +97,20 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
         self.hint = hint
     }
     public var description: String { message + (hint.map { " (\($0))" } ?? "") }
+
+    /// With the nearest name, else with those that there are.
+    static func unknownJob(_ name: String, among jobs: some Sequence<String>) -> CommandError {
+        let jobs = jobs.sorted()
+        let hint: String =
+            if jobs.isEmpty {
+                "the config has no jobs"
+            } else if let nearest = nearestName(name, among: jobs) {
+                "did you mean '\(nearest)'?"
+            } else {
+                "there are: " + jobs.prefix(20).joined(separator: ", ") + (jobs.count > 20 ? ", …" : "")
+            }
+        return CommandError(.notFound, "there is no job '\(name.prefix(60))'", hint: hint)
+    }
 }
 
 /// The host at one instant.
@@ -150,6 +165,8 @@ public struct JobSnapshot: Sendable {
     public var labels: [String]
     /// For people: "every 10s", "cron 0 * * * * * (Europe/Berlin)", "enqueued only".
     public var schedule: String
+    /// Of the schedule, from the tz database.
+    public var timezone: String
     public var enabled: Bool
     /// Why it is off, when it is: config, operator (with reason), bad settings.
     public var disabledReason: String
@@ -179,6 +196,7 @@ public struct JobSnapshot: Sendable {
         description = ""
         labels = []
         schedule = ""
+        timezone = "UTC"
         enabled = true
         disabledReason = ""
         control = ControlRow()
@@ -201,11 +219,14 @@ public struct JobSnapshot: Sendable {
 public struct RunningRun: Sendable {
     public var run: RunID
     public var attempt: Int
+    /// nil: it waits for its worker.
     public var startedAt: Instant?
     public var pid: Int32
     public var done: UInt64 = 0
     public var total: UInt64 = 0
     public var text = ""
+    /// Why its worker does not start; "": no such trouble.
+    public var problem = ""
     public init(run: RunID, attempt: Int, startedAt: Instant?, pid: Int32) {
         self.run = run
         self.attempt = attempt

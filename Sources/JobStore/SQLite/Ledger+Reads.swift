@@ -22,6 +22,7 @@ extension Ledger {
         }
         if let from = filter.from { require("fire_time >= ?", .int(from.stored)) }
         if let to = filter.to { require("fire_time < ?", .int(to.stored)) }
+        if let retried = filter.retryOf { require("retry_of = ?", .int(retried.value)) }
         if let before = filter.before { require("id < ?", .int(before.value)) }
         let condition = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
         return try connection.rows(

@@ -150,7 +150,7 @@ import Testing
         var watched = Self.attempt(memory: limit)
         _ = watched.handle(.started, now: Self.at(0))
         #expect(watched.handle(.memoryExceeded(resident: 300_000_000), now: Self.at(5)) == [.kill])
-        #expect(Self.ending(watched.handle(Self.killed, now: Self.at(6)))?.reason == "memory limit of 256 MB: 300 MB resident; killed")
+        #expect(Self.ending(watched.handle(Self.killed, now: Self.at(6)))?.reason == "memory limit of 256MB: 300MB resident; killed")
         for (status, words, isMemory) in [
             (ChildExit(.signal(6), maxResident: 250_000_000), "", true),
             (ChildExit(.signal(11), maxResident: 1 << 20), "Cannot allocate memory", true),
@@ -161,7 +161,7 @@ import Testing
             var attempt = Self.attempt(memory: limit)
             _ = attempt.handle(.started, now: Self.at(0))
             let reason = Self.ending(attempt.handle(.exited(status, lastWords: words), now: Self.at(5)))?.reason ?? ""
-            #expect(reason.hasPrefix("memory limit of 256 MB") == isMemory, "\(status) \(words): \(reason)")
+            #expect(reason.hasPrefix("memory limit of 256MB") == isMemory, "\(status) \(words): \(reason)")
         }
     }
 

@@ -155,10 +155,10 @@ import Testing
             await stage.start(2, "allocate")
             let hoard = try await stage.end(of: 1)
             #expect(hoard.outcome == .crashed)
-            #expect(hoard.reason.hasPrefix("memory limit of 256 MB"))
+            #expect(hoard.reason.hasPrefix("memory limit of 256MB"))
             let allocate = try await stage.end(of: 2)
             #expect(allocate.outcome == .crashed)
-            #expect(allocate.reason == "memory limit of 256 MB: exited by signal 11 (SIGSEGV)")
+            #expect(allocate.reason == "memory limit of 256MB: exited by signal 11 (SIGSEGV)")
         }
     }
 

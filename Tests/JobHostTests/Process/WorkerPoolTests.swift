@@ -195,7 +195,7 @@ import Testing
         driver.ready(1)
         driver.take(driver.force.measured(WorkerID(1), resident: 150_000_000, now: Self.at(0)))
         #expect(driver.log.last == .hostFault(
-            "recycle.memory (100 MB) is below what a fresh worker of p takes (150 MB): its workers are not recycled by memory"))
+            "recycle.memory (100MB) is below what a fresh worker of p takes (150MB): its workers are not recycled by memory"))
         driver.submit(1)
         driver.finish(1, 1)
         driver.take(driver.force.measured(WorkerID(1), resident: 150_000_000, now: Self.at(1)))

@@ -45,6 +45,7 @@ struct CLICommandTests {
             (["status"], "/api/v1/status"), (["show", "candles"], "/api/v1/jobs/candles"), (["show", "39"], "/api/v1/runs/39"),
             (["runs", "candles", "-n", "1"], "/api/v1/runs?job=candles&limit=1"), (["dead", "list"], "/api/v1/dead?limit=20"),
             (["dead", "show", "39"], "/api/v1/runs/39"), (["next", "candles"], "/api/v1/jobs/candles/next?count=5"),
+            (["audit", "mint", "--since", "1h ago"], "/api/v1/audit?job=mint&from=2026-05-04T09:00:00Z&limit=20"),
             (["explain", "candles", "--at", "2026-05-04T10:00:00Z"], "/api/v1/jobs/candles/explain?at=2026-05-04T10:00:00Z"),
         ]
         try await withServer { _, socket, _ in

@@ -116,11 +116,33 @@ func ask(_ socket: String, _ method: String, _ path: String, _ body: String = ""
 
 final class TextCapture: TextSink {
     private let text = Mutex("")
-    let size: (columns: Int, rows: Int)?
+    private let shape: Mutex<(columns: Int, rows: Int)?>
+    var size: (columns: Int, rows: Int)? { shape.withLock { $0 } }
     var isTerminal: Bool { size != nil }
-    init(columns: Int? = nil) { size = columns.map { ($0, 24) } }
+    init(columns: Int? = nil, rows: Int = 24) { shape = Mutex(columns.map { ($0, rows) }) }
+    func resize(columns: Int, rows: Int) { shape.withLock { $0 = (columns, rows) } }
     func write(_ more: String) { text.withLock { $0 += more } }
     var written: String { text.withLock { $0 } }
+}
+
+/// Presses its keys one after the other; nil: none within the time.
+final class ScriptedKeyboard: Keyboard {
+    private let keys: Mutex<[UInt8?]>
+    private let calls = Mutex<[String]>([])
+    private let onKey: @Sendable (_ left: Int) -> Void
+    init(_ keys: [UInt8?], onKey: @escaping @Sendable (_ left: Int) -> Void = { _ in }) {
+        self.keys = Mutex(keys)
+        self.onKey = onKey
+    }
+    /// "begin" and "end", as they were called.
+    var called: [String] { calls.withLock { $0 } }
+    func begin() { calls.withLock { $0.append("begin") } }
+    func end() { calls.withLock { $0.append("end") } }
+    func key(within limit: Duration) async -> UInt8? {
+        let (key, left) = keys.withLock { ($0.isEmpty ? UInt8(ascii: "q") : $0.removeFirst(), $0.count) }
+        onKey(left)
+        return key
+    }
 }
 
 /// Stands still but for sleeps, which pass at once; after `naps` of them it is cancelled.
@@ -169,7 +191,11 @@ extension HostOperations {
                             EntryDescriptor(
                                 id: "roll", description: "Rolls trades up.", idempotent: true, cancellable: true,
                                 defaultSchedule: "every 1m",
-                                settingsSchema: #"{"type":"object","required":["batch"],"properties":{"batch":{"type":"integer"},"pair":{"type":"string"}}}"#,
+                                settingsSchema: #"""
+                                    {"type":"object","required":["batch"],"properties":{
+                                    "batch":{"type":"integer","minimum":1,"maximum":500},"rate":{"type":["string","number"],"format":"decimal","exclusiveMinimum":0},
+                                    "mode":{"enum":["off","live"],"default":"off","description":"Whether it acts."},"pair":{"type":"string","default":"XRP/ETH"}}}
+                                    """#,
                                 payloadSchema: "", stateVersion: 1)
                         ]))
             },
@@ -186,13 +212,14 @@ struct Spoken {
 
 func speak(
     _ arguments: [String], columns: Int? = nil, variables: [String: String] = [:], files: Set<String> = [],
-    clock: any CLIClock = ManualCLIClock(), operations: HostOperations = .fake()
+    clock: any CLIClock = ManualCLIClock(), operations: HostOperations = .fake(), keyboard: (any Keyboard)? = nil,
+    screen: TextCapture? = nil
 ) async -> Spoken {
-    let output = TextCapture(columns: columns)
+    let output = screen ?? TextCapture(columns: columns)
     let errors = TextCapture(columns: columns)
     let environment = CLIEnvironment(
         operations: operations, variables: variables, clock: clock, output: output, errors: errors,
-        fileExists: { files.contains($0) })
+        keyboard: keyboard, fileExists: { files.contains($0) })
     let code = await JobHostCommand.run(arguments, in: environment)
     return Spoken(code: code, out: output.written, errors: errors.written)
 }

@@ -34,6 +34,7 @@ final class FakeStore: Store {
                     && (filter.states.isEmpty || filter.states.contains(run.state))
                     && (filter.outcomes.isEmpty || run.outcome.map(filter.outcomes.contains) == true)
                     && (filter.from.map { run.fireTime >= $0 } ?? true) && (filter.to.map { run.fireTime < $0 } ?? true)
+                    && (filter.retryOf == nil || run.retryOf == filter.retryOf)
                     && (filter.before.map { run.id < $0 } ?? true)
             }
             return Array(hits.sorted { $0.id > $1.id }.prefix(filter.limit))

@@ -20,16 +20,16 @@ struct RenderTests {
             prod-1 · running · up 3h 12m · generation 4 · 1 worker · pid 4242
             /etc/jobhost/jobs.toml
 
+            !  deposits-credit  breaker open, next try in 1m 24s: 5 failures in 60s. Close it:
+               jobhost breaker deposits-credit close
+            !  deposits-credit  run 39 crashed: exited by signal 11 (SIGSEGV). See: jobhost logs 39
+            !  mint  off: switched off by an operator: wrong numbers. Switch it on: jobhost enable mint
+
                JOB              SCHEDULE       NEXT       LAST                         QUEUE              RECENT
             ●  candles          every 1m       in 12s     succeeded 47s ago (1.2s)                        …✗rT!✓
             ▶  margin-check     cron */10 * …  in 4s      running for 2s 25% accounts                     ✓✓
             ✗  deposits-credit  every 10s      in 1m 30s  crashed 29s ago (1.2s)       3 waiting, 1 dead  !!
             ○  mint             enqueued only  off        never ran
-
-            !  deposits-credit  breaker open: 5 failures in 60s, next try in 1m 24s. Close it:
-               jobhost breaker deposits-credit close
-            !  deposits-credit  run 39 crashed: exited by signal 11 (SIGSEGV). See: jobhost logs 39
-            !  mint  off: root (uid 0): wrong numbers. Switch it on: jobhost enable mint
             
             """#)
     }
@@ -41,19 +41,19 @@ struct RenderTests {
             prod-1 · running · up 3h 12m · generation 4 · 1 worker · pi…
             /etc/jobhost/jobs.toml
 
+            !  deposits-credit  breaker open, next try in 1m 24s: 5
+               failures in 60s. Close it:
+               jobhost breaker deposits-credit close
+            !  deposits-credit  run 39 crashed: exited by signal 11
+               (SIGSEGV). See: jobhost logs 39
+            !  mint  off: switched off by an operator: wrong numbers.
+               Switch it on: jobhost enable mint
+
                JOB              NEXT       LAST
             ●  candles          in 12s     succeeded 47s ago (1.2s)
             ▶  margin-check     in 4s      running for 2s 25% accounts
             ✗  deposits-credit  in 1m 30s  crashed 29s ago (1.2s)
             ○  mint             off        never ran
-
-            !  deposits-credit  breaker open: 5 failures in 60s, next
-               try in 1m 24s. Close it:
-               jobhost breaker deposits-credit close
-            !  deposits-credit  run 39 crashed: exited by signal 11
-               (SIGSEGV). See: jobhost logs 39
-            !  mint  off: root (uid 0): wrong numbers. Switch it on:
-               jobhost enable mint
             
             """#)
     }
@@ -71,6 +71,11 @@ struct RenderTests {
             last      run 41 succeeded 47s ago (1.2s)
             recent    ✓·✓✗rT!✓
             library   1a2b3c4d5e6f
+
+            latest
+              RUN  STATE          TRIGGER          DUE   TOOK  TRY
+               41  succeeded      schedule     49s ago   1.2s  1/4
+               40  nothing to do  schedule  1m 48s ago  0.3ms  1/4
 
             ever
               succeeded  41
@@ -113,7 +118,7 @@ struct RenderTests {
             1  timed out  1m 10s ago  30s  no result within 25s; killed 5s later
 
             not run around it
-            55  skipped (breaker)  2026-05-04 09:50:00Z … 2026-05-04 09:59:00Z
+            55  skipped, breaker open  2026-05-04 09:50:00Z … 09:59:00Z
 
             its log: jobhost logs 39; again: jobhost dead retry 39; give up: jobhost dead discard 39
             
@@ -124,11 +129,12 @@ struct RenderTests {
         let text = try await shown(["runs"], columns: 100)
         #expect(
             text == #"""
-            RUN  JOB              STATE          TRIGGER          DUE   TOOK  TRY  REASON
-             41  candles          succeeded      schedule     49s ago   1.2s  1/4
-             40  candles          nothing to do  schedule  1m 48s ago  0.3ms  1/4
-             39  deposits-credit  dead, crashed  schedule     31s ago   1.2s  4/4  exited by signal 11 (SIGSEGV)
-             38  mint             available      schedule      6s ago         1/4
+            RUN  JOB              STATE                 DUE   TOOK  REASON
+             41  candles          succeeded         49s ago   1.2s
+              –  deposits-credit  55 skipped         1m ago         breaker open, 2026-05-04 09:50:00Z … 09…
+             40  candles          nothing to do  1m 48s ago  0.3ms
+             39  deposits-credit  dead, crashed     31s ago   1.2s  exited by signal 11 (SIGSEGV)
+             38  mint             available          6s ago
             
             """#)
     }
@@ -139,6 +145,7 @@ struct RenderTests {
             text == #"""
             RUN  JOB           STATE                 DUE   TOOK  REASON
              41  candles       succeeded         49s ago   1.2s
+              –  deposits-cr…  55 skipped         1m ago         breaker open, 2…
              40  candles       nothing to do  1m 48s ago  0.3ms
              39  deposits-cr…  dead, crashed     31s ago   1.2s  exited by signa…
              38  mint          available          6s ago
@@ -194,7 +201,11 @@ struct RenderTests {
               runs twice safely  yes (idempotent)
               can be cancelled   yes
               default schedule   every 1m
-              settings           batch integer (required), pair string
+              settings
+                batch  integer 1 … 500; required
+                mode   "off", "live"; default "off". Whether it acts.
+                pair   string; default "XRP/ETH"
+                rate   decimal above 0
             
             """#)
     }
@@ -290,6 +301,7 @@ struct RenderTests {
                 "rate": 0.10,
                 "token": "***"
               },
+              "timezone": "UTC",
               "waiting": 0
             }
             
@@ -314,6 +326,7 @@ struct RenderTests {
                   "started_at": "2026-05-04T09:58:20Z"
                 }
               ],
+              "audit": [],
               "ranges": [
                 {
                   "count": 55,
@@ -324,6 +337,7 @@ struct RenderTests {
                   "state": "skipped"
                 }
               ],
+              "retried_as": [],
               "run": {
                 "attempt": 4,
                 "available_at": "2026-05-04T09:59:28.800Z",
@@ -354,7 +368,8 @@ struct RenderTests {
                 "state": "discarded",
                 "trigger": "schedule",
                 "unique_key": null
-              }
+              },
+              "running": null
             }
             
             """#)
@@ -371,6 +386,7 @@ struct RenderTests {
               "duration_ms": 120,
               "errors": [],
               "generation": 5,
+              "host": [],
               "jobs": [
                 {
                   "change": "changed",
@@ -475,6 +491,8 @@ struct RenderTests {
         record.startedAt = nil
         record.fireTime = sampleNow + .seconds(1)
         #expect(stateText(API.Run(record), now: sampleNow).text(color: false) == "claimed")
+        #expect(stateText(API.Run(record), now: sampleNow + .seconds(1)).text(color: false) == "starting")
+        record.startedAt = sampleNow + .seconds(1)
         #expect(stateText(API.Run(record), now: sampleNow + .seconds(1)).text(color: false) == "running")
     }
 

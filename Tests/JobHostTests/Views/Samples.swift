@@ -68,7 +68,8 @@ enum Samples {
         var job = JobSnapshot(name: "mint", plugin: "mint", entry: "mint")
         job.schedule = "enqueued only"
         job.enabled = false
-        job.disabledReason = "root (uid 0): wrong numbers"
+        job.disabledReason = "switched off by an operator: wrong numbers"
+        job.control = ControlRow(enabled: false, reason: "wrong numbers", since: sampleNow - .seconds(60))
         return job
     }
 
@@ -112,7 +113,10 @@ enum Samples {
                 audit: [
                     AuditRow(
                         at: sampleNow - .seconds(60), actor: Actor(name: "root (uid 0)", via: "cli", reason: "wrong numbers"),
-                        action: "disable", job: "mint")
+                        action: "disable", job: "mint"),
+                    AuditRow(
+                        at: sampleNow - .seconds(300), actor: Actor(name: "ops (uid 7)", via: "cli", reason: "the chain is back"),
+                        action: "retry", job: "deposits-credit", detail: "run 35 as run 39"),
                 ],
                 reloads: [
                     ReloadRow(generation: 4, at: sampleNow - .seconds(3_600), accepted: true, report: report.jsonText)

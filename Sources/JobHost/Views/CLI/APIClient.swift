@@ -14,6 +14,8 @@ struct APIClient: Sendable {
     let socketPath: String
     /// For the sentence that says how to start it; nil: unknown.
     let config: String?
+    /// Another socket at which a host may listen that was started before `state_dir` was edited.
+    var elsewhere: String?
     /// From the request to the last byte of the answer.
     var timeout: Duration = .seconds(30)
 
@@ -115,9 +117,14 @@ struct APIClient: Sendable {
                 .notRunning, "pid \(holder) holds \(stateDir), but its socket does not answer",
                 hint: "it makes it anew within a few seconds; it may also just be starting or stopping")
         }
+        let start = "Start it with: jobhost run" + (config.map { " --config \($0)" } ?? "")
+        guard let config else {
+            return CLIFailure(.notRunning, "jobhost is not running here (no answer on \(socketPath))", hint: start)
+        }
+        let old = elsewhere.map { "There is a socket of one: --socket \($0)" }
+            ?? "If it runs, was state_dir edited since? Then name its socket: --socket <old state_dir>/jobhost.sock"
         return CLIFailure(
-            .notRunning, "jobhost is not running here (no answer on \(socketPath))",
-            hint: "Start it with: jobhost run" + (config.map { " --config \($0)" } ?? ""))
+            .notRunning, "jobhost is not running here (no answer on \(socketPath), the state_dir of \(config))", hint: "\(start)\n  \(old)")
     }
 
     private func broken(_ error: any Error) -> CLIFailure {

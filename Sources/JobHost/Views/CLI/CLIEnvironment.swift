@@ -10,6 +10,8 @@ struct CLIEnvironment: Sendable {
     /// Standard output and standard error.
     var output: any TextSink
     var errors: any TextSink
+    /// nil: standard input is no terminal.
+    var keyboard: (any Keyboard)?
     var fileExists: @Sendable (String) -> Bool
 
     @TaskLocal static var current: CLIEnvironment?
@@ -18,6 +20,7 @@ struct CLIEnvironment: Sendable {
         CLIEnvironment(
             operations: operations, variables: HostOperations.processEnvironment(), clock: SystemCLIClock(),
             output: DescriptorSink(descriptor: STDOUT_FILENO), errors: DescriptorSink(descriptor: STDERR_FILENO),
+            keyboard: isatty(STDIN_FILENO) == 1 ? TerminalKeyboard(descriptor: STDIN_FILENO) : nil,
             fileExists: { access($0, F_OK) == 0 })
     }
 }

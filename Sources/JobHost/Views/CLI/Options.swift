@@ -108,20 +108,20 @@ struct CLISession: Sendable {
     }
 
     func client() throws -> APIClient {
-        if let socket { return APIClient(socketPath: socket, config: config) }
+        if let socket { return APIClient(socketPath: socket, config: nil) }
         let file: String
         do {
             file = try configFile()
         } catch let failure as CLIFailure {
             throw CLIFailure(failure.code, failure.message, hint: "name it with --config FILE, or the host's socket with --socket PATH")
         }
+        let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+        let usual = environment.fileExists(folder + "/var/jobhost.sock") ? folder + "/var/jobhost.sock" : nil
         do {
-            return APIClient(socketPath: try loadConfig().host.stateDir + "/jobhost.sock", config: file)
+            return APIClient(socketPath: try loadConfig().host.stateDir + "/jobhost.sock", config: file, elsewhere: usual)
         } catch {
             // A config that is just being edited must not hide the host that runs.
-            let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
-            let usual = folder + "/var/jobhost.sock"
-            guard environment.fileExists(usual) else { throw error }
+            guard let usual else { throw error }
             return APIClient(socketPath: usual, config: file)
         }
     }

@@ -43,7 +43,7 @@ extension APIRoutes {
         case (.run(let run, let inserted), _): try JobHost.answer(API.Accepted(run: API.Run(run), inserted: inserted))
         case (.report(let report), _): try JobHost.answer(API.Report(report))
         case (.explanation(let explanation), _): try JobHost.answer(API.Explained(explanation))
-        case (.fires(let fires), _): try JobHost.answer(API.Fires(job: nil, schedule: "", fires: fires))
+        case (.fires(let fires), _): try JobHost.answer(API.Fires(job: nil, schedule: "", timezone: "UTC", fires: fires))
         case (.backfill(let fires, let total), .backfill(let job, let from, let to, let dryRun)):
             try JobHost.answer(API.Backfilled(job: job, from: from, to: to, dryRun: dryRun, total: total, fires: fires))
         case (.backfill, _): throw unexpected

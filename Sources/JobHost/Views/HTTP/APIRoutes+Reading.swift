@@ -27,10 +27,12 @@ extension APIRoutes {
             get("/workers", "living worker processes") { _, _ in
                 try answer(API.Workers(workers: await control.snapshot().workers.map(API.Worker.init)))
             },
-            get("/audit", "who did what, the newest first", query: ["job", "limit"]) { _, query in
+            get("/audit", "who did what, the newest first", query: ["job", "from", "limit"]) { _, query in
                 let limit = Int(try query.integer("limit", in: 1...1_000) ?? 50)
+                let from = try query.instant("from") ?? Instant(microseconds: .min)
                 let rows = try await control.store.audit(limit: limit, job: query.text("job"))
-                return try answer(API.Audit(audit: rows.map(API.AuditEntry.init)))
+                if rows.isEmpty, let job = query.text("job") { try await checkKnown(job) }
+                return try answer(API.Audit(audit: rows.filter { $0.at >= from }.map(API.AuditEntry.init)))
             },
             get("/reloads", "past reloads, the newest first", query: ["limit"]) { _, query in
                 let rows = try await control.store.reloads(limit: Int(try query.integer("limit", in: 1...1_000) ?? 20))
@@ -53,7 +55,7 @@ extension APIRoutes {
                 let count = Int(try query.integer("count", in: 1...1_000) ?? 5)
                 let command = HostCommand.next(job: job.name, from: try query.instant("from"), count: count)
                 guard case .fires(let fires) = try await control.perform(command, by: .reader) else { throw unexpected }
-                return try answer(API.Fires(job: job.name, schedule: job.schedule, fires: fires))
+                return try answer(API.Fires(job: job.name, schedule: job.schedule, timezone: job.timezone, fires: fires))
             },
             get("/jobs/{job}/explain", "why it ran, or not, at an instant", query: ["at"]) { context, query in
                 guard let at = try query.instant("at") else {
@@ -78,12 +80,12 @@ extension APIRoutes {
                 filter.outcomes = try query.words("outcome", Outcome.self)
                 filter.from = try query.instant("from")
                 filter.to = try query.instant("to")
-                return try answer(await page(filter))
+                return try answer(await page(filter, ranges: true))
             },
             get("/dead", "dead letters, the newest first", query: ["job", "before", "limit"]) { _, query in
                 var filter = try await filter(query)
                 filter.states = [.discarded]
-                return try answer(await page(filter))
+                return try answer(await page(filter, ranges: false))
             },
             get("/runs/{run}", "one run with its attempts") { context, _ in try answer(await detail(try runID(context))) },
             get("/runs/{run}/log", "what it printed and logged", query: ["from", "limit"]) { context, query in
@@ -108,26 +110,6 @@ extension APIRoutes {
         filter.before = try query.integer("before", in: 1...Int64.max).map(RunID.init)
         filter.limit = Int(try query.integer("limit", in: 1...1_000) ?? 50)
         return filter
-    }
-
-    private func page(_ filter: RunFilter) async throws -> API.Runs {
-        let runs = try await control.store.runs(filter)
-        if runs.isEmpty, let job = filter.job { try await checkKnown(job) }
-        return API.Runs(
-            runs: runs.map(API.Run.init), nextBefore: runs.count == filter.limit ? runs.last?.id.value : nil)
-    }
-
-    /// A removed job's history stays readable, so an unknown name is an error only where
-    /// nothing was found.
-    private func checkKnown(_ job: String) async throws { _ = try await jobSnapshot(job) }
-
-    private func detail(_ id: RunID) async throws -> API.RunDetail {
-        let run = try await record(id)
-        let attempts = try await control.store.attempts(of: id)
-        let ranges = try await control.store.ranges(
-            job: run.job, from: run.fireTime - .seconds(3_600), to: run.fireTime + .seconds(3_600), limit: 20)
-        return API.RunDetail(
-            run: API.Run(run), attempts: attempts.map(API.Attempt.init), ranges: ranges.map(API.Range.init))
     }
 
     private func counters() async throws -> API.Counters {
@@ -169,7 +151,7 @@ extension APIRoutes {
     func jobSnapshot(_ name: String) async throws -> JobSnapshot {
         let jobs = await control.snapshot().jobs
         if let job = jobs.first(where: { $0.name == name }) { return job }
-        throw unknownJob(name, among: jobs.map(\.name))
+        throw CommandError.unknownJob(name, among: jobs.map(\.name))
     }
 
     func record(_ id: RunID) async throws -> RunRecord {
@@ -179,18 +161,6 @@ extension APIRoutes {
         }
         return run
     }
-}
-
-func unknownJob(_ name: String, among jobs: [String]) -> API.Problem {
-    let hint: String =
-        if jobs.isEmpty {
-            "the config has no jobs"
-        } else if let nearest = nearestName(name, among: jobs) {
-            "did you mean '\(nearest)'?"
-        } else {
-            "there are: " + jobs.sorted().prefix(20).joined(separator: ", ") + (jobs.count > 20 ? ", …" : "")
-        }
-    return .notFound("there is no job '\(name.prefix(60))'", hint: hint)
 }
 
 extension Actor {

@@ -41,7 +41,7 @@ extension API.Job {
     init(_ job: JobSnapshot) {
         self.init(
             name: job.name, plugin: job.plugin, entry: job.entry, description: job.description, labels: job.labels,
-            schedule: job.schedule, enabled: job.enabled, disabledReason: job.disabledReason,
+            schedule: job.schedule, timezone: job.timezone, enabled: job.enabled, disabledReason: job.disabledReason,
             control: API.Control(job.control), nextFire: job.nextFire, running: job.running.map(API.RunningRun.init),
             waiting: job.waiting, dead: job.dead, last: job.last.map(API.Run.init), recentOutcomes: job.recentOutcomes,
             breaker: API.Breaker(job.breaker), counters: job.counters, libraryHash: job.libraryHash,
@@ -54,7 +54,7 @@ extension API.RunningRun {
     init(_ run: RunningRun) {
         self.init(
             run: run.run.value, attempt: run.attempt, startedAt: run.startedAt, pid: run.pid, done: run.done,
-            total: run.total, text: run.text)
+            total: run.total, text: run.text, problem: run.problem)
     }
 }
 
@@ -147,6 +147,7 @@ extension API.Report {
         self.init(
             generation: report.generation, at: report.at, accepted: report.accepted, clean: report.isClean,
             errors: report.errors, warnings: report.warnings,
+            host: report.host.map { API.ReportLine(name: $0.key, change: .changed, detail: $0.detail) },
             plugins: report.plugins.map { API.ReportLine(name: $0.plugin, change: $0.change, detail: $0.detail) },
             jobs: report.jobs.map { API.ReportLine(name: $0.job, change: $0.change, detail: $0.detail) },
             durationMs: report.milliseconds)

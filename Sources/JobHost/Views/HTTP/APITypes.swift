@@ -49,6 +49,8 @@ public enum API {
         public var labels: [String]
         /// For people.
         public var schedule: String
+        /// Of the schedule, from the tz database.
+        public var timezone: String
         public var enabled: Bool
         /// Why it is off; "" when it is on.
         public var disabledReason: String
@@ -78,11 +80,14 @@ public enum API {
     public struct RunningRun: Codable, Sendable {
         public var run: Int64
         public var attempt: Int
+        /// `null`: it waits for its worker.
         public var startedAt: Instant?
         public var pid: Int32
         public var done: UInt64
         public var total: UInt64
         public var text: String
+        /// Why its worker does not start; "": no such trouble.
+        public var problem: String
     }
 
     public struct Breaker: Codable, Sendable {
@@ -140,6 +145,8 @@ public enum API {
     /// `GET /runs` and `GET /dead`: newest first.
     public struct Runs: Codable, Sendable {
         public var runs: [Run]
+        /// Skipped and missed fires that lie among these runs, the newest first.
+        public var ranges: [Range]
         /// Pass as `before` for the next page; `null`: this was the last.
         public var nextBefore: Int64?
     }
@@ -147,8 +154,14 @@ public enum API {
     /// `GET /runs/{run}`.
     public struct RunDetail: Codable, Sendable {
         public var run: Run
+        /// While it runs: its progress.
+        public var running: RunningRun?
         /// Earlier attempts, the oldest first.
         public var attempts: [Attempt]
+        /// Runs that retry this one, the oldest first.
+        public var retriedAs: [Int64]
+        /// What operators did with it, the oldest first.
+        public var audit: [AuditEntry]
         /// Skipped and missed fires of the job within an hour around this fire time.
         public var ranges: [Range]
     }
@@ -282,6 +295,8 @@ public enum API {
         public var clean: Bool
         public var errors: [String]
         public var warnings: [String]
+        /// Changed keys of `[host]` and `[http]`, and when they take effect.
+        public var host: [ReportLine]
         public var plugins: [ReportLine]
         public var jobs: [ReportLine]
         public var durationMs: Int64
@@ -308,6 +323,8 @@ public enum API {
         /// `null`: of an expression, not of a job.
         public var job: String?
         public var schedule: String
+        /// Of the schedule, from the tz database.
+        public var timezone: String
         public var fires: [Instant]
     }
 

@@ -14,7 +14,7 @@ struct StatusCommand: AsyncParsableCommand {
             Example: jobhost status --watch
             """)
     @OptionGroup var host: HostOptions
-    @Flag(help: "Redraw every second until Ctrl-C. With --json: one object a line.")
+    @Flag(help: "Redraw every second until q or Ctrl-C. With --json: one object a line.")
     var watch = false
 
     func run() async throws {
@@ -47,7 +47,9 @@ struct ShowCommand: AsyncParsableCommand {
             return session.print(json) { RunView(screen: $0).lines(detail) }
         }
         let (job, json) = try await client.get("/jobs/\(percentEncoded(jobOrRun))", as: API.Job.self)
-        session.print(json) { JobView(screen: $0).lines(job) }
+        let query = [("job", job.name), ("limit", "5")]
+        let latest = session.json ? nil : try await client.get("/runs", query: query, as: API.Runs.self).0
+        session.print(json) { JobView(screen: $0).lines(job, latest: latest ?? API.Runs(runs: [], ranges: [], nextBefore: nil)) }
     }
 }
 
@@ -77,7 +79,8 @@ struct NextCommand: AsyncParsableCommand {
         let session = try CLISession(host)
         let from = try session.instant(from, "--from")
         let fires = try await fires(session, from: from)
-        try session.print(fires) { FiresView(screen: $0).lines(fires) }
+        let zone = try? session.environment.operations.zones.zone(named: fires.timezone)
+        try session.print(fires) { FiresView(screen: $0, zone: zone).lines(fires) }
     }
 
     private func fires(_ session: CLISession, from: Instant?) async throws -> API.Fires {
@@ -104,7 +107,7 @@ struct NextCommand: AsyncParsableCommand {
 
     private func configuredFires(_ session: CLISession, _ name: String, from: Instant?) throws -> API.Fires {
         let config = try session.loadConfig()
-        guard let job = config.jobs[name] else { throw CLIFailure(unknownJob(name, among: config.jobs.keys.sorted())) }
+        guard let job = config.jobs[name] else { throw CommandError.unknownJob(name, among: config.jobs.keys) }
         guard let spec = job.schedule else {
             throw CLIFailure(.notRunning, "the schedule of \(name) is its plugin's default, which only a running host knows", hint: "Start it with: jobhost run")
         }
@@ -126,7 +129,7 @@ struct NextCommand: AsyncParsableCommand {
             fires.append(next)
             after = next
         }
-        return API.Fires(job: job, schedule: spec.text, fires: fires)
+        return API.Fires(job: job, schedule: spec.text, timezone: zone, fires: fires)
     }
 }
 
@@ -162,95 +165,26 @@ struct RunsCommand: AsyncParsableCommand {
     }
 }
 
-struct LogsCommand: AsyncParsableCommand {
+struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "logs", abstract: "What a run printed and logged; of a job: its newest run.",
+        commandName: "audit", abstract: "Who did what, when and why, the newest first.",
         discussion: """
-            Times are UTC. With --json each line is one object. --follow of a job goes
-            on from run to run until Ctrl-C.
+            Everything that operators did by command line, API or signal, and what the
+            host decided by itself.
 
-            Example: jobhost logs candles-1m --follow
+            Example: jobhost audit deposits-credit --since "1d ago"
             """)
-    @Argument(help: "A run's number or a job's name.") var runOrJob: String
-    @Flag(name: [.customShort("f"), .long], help: "Go on until the run ends; of a job: from run to run.") var follow = false
+    @Argument(help: "Only what concerns this job.") var job: String?
+    @Option(help: ArgumentHelp("Only at or after.", valueName: "time")) var since: String?
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
     @OptionGroup var host: HostOptions
 
     func run() async throws {
         let session = try CLISession(host)
-        let client = try session.client()
-        if follow, Int64(runOrJob) == nil { return try await followJob(session, client) }
-        let run = try await number(client)
-        let count = try await print(run, session, client)
-        if count == 0, !session.json { session.note(Styled("run \(run) has written nothing", .dim)) }
-    }
-
-    /// From run to run, the newest first of those that have started; ends with Ctrl-C.
-    private func followJob(_ session: CLISession, _ client: APIClient) async throws {
-        let states = "running,retryable,succeeded,cancelled,discarded"
-        var last: Int64?
-        var isHinted = false
-        while true {
-            let query = [("job", runOrJob), ("state", states), ("limit", "20")]
-            let started = try await client.get("/runs", query: query, as: API.Runs.self).0.runs.filter { $0.startedAt != nil }
-            // The newest to begin with, then each one that came after it.
-            let next = last.map { last in started.last { $0.id > last } } ?? started.first
-            if let next {
-                if !session.json { session.note(Styled("— run \(next.id) —", .dim)) }
-                _ = try await print(next.id, session, client)
-                last = next.id
-                continue
-            }
-            if last == nil, !isHinted {
-                session.note(Styled("\(runOrJob) has not run yet; waiting for its first run", .dim))
-                isHinted = true
-            }
-            try await session.environment.clock.sleep(.milliseconds(500))
-        }
-    }
-
-    /// How many lines there were.
-    private func print(_ run: Int64, _ session: CLISession, _ client: APIClient) async throws -> Int {
-        var from: Int64 = 0
-        var count = 0
-        while true {
-            let (page, _) = try await client.get("/runs/\(run)/log", query: [("from", String(from))], as: API.LogPage.self)
-            try show(page.lines, session)
-            count += page.lines.count
-            if page.ended || (!follow && page.next == from) { break }
-            if page.next == from { try await session.environment.clock.sleep(.milliseconds(250)) }
-            from = page.next
-        }
-        return count
-    }
-
-    private func number(_ client: APIClient) async throws -> Int64 {
-        if let run = Int64(runOrJob) { return run }
-        // A run may be claimed for a fire time that is still to come: then it has no log yet.
-        if let job = try await job(client), let running = job.running.last(where: { $0.startedAt != nil }) { return running.run }
-        let query = [("job", runOrJob), ("state", "retryable,succeeded,cancelled,discarded"), ("limit", "1")]
-        let (page, _) = try await client.get("/runs", query: query, as: API.Runs.self)
-        guard let newest = page.runs.first else {
-            throw CLIFailure(.notFound, "\(runOrJob) has not run yet", hint: "Run it now: jobhost trigger \(runOrJob) --wait")
-        }
-        return newest.id
-    }
-
-    /// nil: removed from the config; its history may still be there.
-    private func job(_ client: APIClient) async throws -> API.Job? {
-        do {
-            return try await client.get("/jobs/\(percentEncoded(runOrJob))", as: API.Job.self).0
-        } catch let failure as CLIFailure where failure.code == .notFound {
-            return nil
-        }
-    }
-
-    private func show(_ lines: [API.LogLine], _ session: CLISession) throws {
-        if session.json {
-            for line in lines { session.environment.output.write(try APIJSON.value(of: line).canonicalText + "\n") }
-        } else if !lines.isEmpty {
-            let view = LogView(screen: session.screen)
-            session.print(lines.map(view.line))
-        }
+        let query = [("job", job), ("from", try session.instant(since, "--since")?.rfc3339), ("limit", String(limit))]
+        let (audit, json) = try await session.client().get("/audit", query: query, as: API.Audit.self)
+        let empty = "Nobody has done anything" + (job.map { " with \($0)" } ?? "") + (since == nil ? " yet." : " since then.")
+        session.print(json) { AuditView(screen: $0).lines(audit, empty: empty) }
     }
 }
 

@@ -11,7 +11,7 @@ struct ReportView {
         for error in report.errors { lines += screen.wrapped(error, .bad, first: Styled("✗  ", .bad), indent: 3) }
         for warning in report.warnings { lines += screen.wrapped(warning, .warn, first: Styled("!  ", .warn), indent: 3) }
         guard report.accepted else { return lines }
-        return lines + changes(report.plugins.map { ("plugin", $0) } + report.jobs.map { ("job", $0) }) + kept(report)
+        return lines + changes(report.host.map { ("key", $0) } + report.plugins.map { ("plugin", $0) } + report.jobs.map { ("job", $0) }) + kept(report)
     }
 
     private func headline(_ report: API.Report) -> Styled {
@@ -24,10 +24,8 @@ struct ReportView {
                 + Styled(": generation \(report.generation) serves") + time
         case .plan:
             if !report.accepted { return Styled("a reload would be refused", .bad) + time }
-            let count = report.jobs.filter { $0.change != .kept }.count + report.plugins.filter { $0.change != .kept }.count
-            let changesHost = report.warnings.contains { $0.hasPrefix("host.") && $0.contains(" changed") }
-            let nothing = changesHost ? "a reload would change keys of the host, no job" : "a reload would change nothing"
-            return Styled(count == 0 ? nothing : "a reload would:", isPartial ? .warn : .good) + time
+            let changes = (report.host + report.plugins + report.jobs).contains { $0.change != .kept }
+            return Styled(changes ? "a reload would:" : "a reload would change nothing", isPartial ? .warn : .good) + time
         case .check:
             if !report.accepted { return Styled("the config has \(counted(report.errors.count, "error"))", .bad) + time }
             return Styled(isPartial ? "the config is valid, but not all of it would serve" : "the config is valid", isPartial ? .warn : .good)
@@ -92,40 +90,5 @@ struct DoctorView {
             ? Styled("\(counted(faults, "fault")), \(counted(warnings, "warning"))", .bad)
             : warnings > 0 ? Styled("\(counted(warnings, "warning")), no fault", .warn) : Styled("all is well", .good)
         return lines + ["", verdict]
-    }
-}
-
-/// `jobhost plugin inspect`.
-struct InspectionView {
-    let screen: Screen
-
-    func lines(_ plugin: API.Inspection) -> [Styled] {
-        var lines = [Styled(plugin.id, .bold) + Styled("  \(plugin.version)")]
-        if !plugin.description.isEmpty { lines += screen.wrapped(plugin.description) }
-        var fields = FieldsView(screen: screen)
-        fields.add("file", plugin.file)
-        fields.add("sha256", plugin.sha256)
-        fields.add("abi", "\(plugin.abi)")
-        lines += fields.lines
-        for entry in plugin.entries {
-            lines += ["", Styled(entry.id, .bold) + Styled("  \(entry.description)")]
-            var fields = FieldsView(screen: screen)
-            fields.add("  runs twice safely", entry.idempotent ? "yes (idempotent)" : "no")
-            fields.add("  can be cancelled", entry.cancellable ? "yes" : "no")
-            fields.add("  default schedule", entry.defaultSchedule)
-            fields.add("  settings", settings(entry.settingsSchema))
-            lines += fields.lines
-        }
-        return lines
-    }
-
-    /// The names of a schema's properties with their types.
-    private func settings(_ schema: JSONValue) -> String {
-        guard case .object(let properties)? = schema["properties"] else { return "" }
-        let required = Set((schema["required"]?.arrayValue ?? []).compactMap(\.stringValue))
-        return properties.sorted { $0.key < $1.key }.map { name, property in
-            let type = property["type"]?.stringValue.map { " \($0)" } ?? ""
-            return name + type + (required.contains(name) ? " (required)" : "")
-        }.joined(separator: ", ")
     }
 }

@@ -4,13 +4,18 @@ import JobCore
 struct JobView {
     let screen: Screen
 
-    func lines(_ job: API.Job) -> [Styled] {
+    /// `latest`: the newest of its runs, and the fires among them that never became any.
+    func lines(_ job: API.Job, latest: API.Runs) -> [Styled] {
         var lines = [Styled(job.name, .bold) + Styled("  \(job.plugin).\(job.entry)", .dim)]
         if !job.description.isEmpty { lines += screen.wrapped(job.description) }
         for problem in job.problems { lines += screen.wrapped(problem, .bad, first: Styled("!  ", .bad), indent: 3) }
         var fields = FieldsView(screen: screen)
         fields.add("schedule", job.schedule)
-        fields.add("next", at: job.nextFire)
+        if let next = job.nextFire, next <= screen.now, isOpen(job.breaker) {
+            fields.add("next", Styled("held by the breaker", .bad))
+        } else {
+            fields.add("next", at: job.nextFire)
+        }
         fields.add("enabled", enabled(job))
         fields.add("paused", job.control.paused ? Styled("yes" + because(job.control.reason), .warn) : "")
         fields.add("breaker", breaker(job.breaker))
@@ -21,7 +26,9 @@ struct JobView {
         fields.add("labels", job.labels.joined(separator: ", "))
         fields.add("library", String(job.libraryHash.prefix(12)))
         lines += fields.lines
-        for run in job.running { lines.append(running(run)) }
+        for run in job.running { lines += running(run) }
+        let runs = RunsView(screen: screen, isOfOneJob: true).table(latest).lines(width: screen.width.map { $0 - 2 })
+        if runs.count > 1 { lines += ["", Styled("latest", .dim)] + runs.map { Styled("  ") + $0 } }
         lines += section("ever", job.counters.sorted { $0.value > $1.value }.map { (wordsOf($0.key), Styled("\($0.value)")) })
         lines += section("limits", job.limits.map { ($0.name, Styled($0.value)) })
         if case .object(let settings) = job.settings {
@@ -43,11 +50,12 @@ struct JobView {
         return job.control.enabled == true ? Styled("yes, by an operator" + because(job.control.reason)) : "yes"
     }
 
+    private func isOpen(_ breaker: API.Breaker) -> Bool { breaker.state == "open" || breaker.state == "forced_open" }
+
     private func breaker(_ breaker: API.Breaker) -> Styled {
-        let tone: Tone = ["closed", "off"].contains(breaker.state) ? .plain : breaker.state.hasSuffix("open") ? .bad : .warn
-        let until = breaker.until.map { ", until \(TimeText.relative($0, now: screen.now))" } ?? ""
-        let failures = breaker.failures > 0 ? ", \(counted(breaker.failures, "failure"))" : ""
-        return Styled(wordsOf(breaker.state) + failures + until + because(breaker.reason), tone)
+        let tone: Tone = ["closed", "off"].contains(breaker.state) ? .plain : isOpen(breaker) ? .bad : .warn
+        let failures = breaker.failures > 0 && breaker.state == "closed" ? ", \(counted(breaker.failures, "failure"))" : ""
+        return Styled(wordsOf(breaker.state) + failures + BreakerText.until(breaker, now: screen.now) + because(breaker.reason), tone)
     }
 
     private func last(_ job: API.Job) -> Styled {
@@ -57,22 +65,50 @@ struct JobView {
         return Styled("run \(last.id) ") + stateText(last, now: screen.now) + Styled(" \(when)\(took)" + because(last.reason))
     }
 
-    private func running(_ run: API.RunningRun) -> Styled {
-        let since = run.startedAt.map { " for \(TimeText.span((screen.now - $0).microseconds))" } ?? ""
-        let total = run.total > 0 ? " \(run.done)/\(run.total)" : ""
-        return Styled("▶  run \(run.run), attempt \(run.attempt)\(since), pid \(run.pid)\(total) \(run.text)", .accent)
+    private func running(_ run: API.RunningRun) -> [Styled] {
+        let head = "run \(run.run), attempt \(run.attempt)"
+        let first = Styled("▶  ", .accent)
+        if let started = run.startedAt {
+            let span = TimeText.span((screen.now - started).microseconds)
+            return screen.wrapped("\(head), for \(span), pid \(run.pid) \(ProgressText.long(run))", .accent, first: first, indent: 3)
+        }
+        guard !run.problem.isEmpty else { return [first + Styled("\(head), waits for its worker", .accent)] }
+        return screen.wrapped("\(head), cannot start: \(run.problem)", .bad, first: first, indent: 3)
+    }
+}
+
+/// Until when a breaker stays as it is.
+enum BreakerText {
+    /// ", next try in 1m 24s", ", until 2026-05-04 12:00:00Z, in 2h".
+    static func until(_ breaker: API.Breaker, now: Instant) -> String {
+        guard let until = breaker.until else { return breaker.state == "forced_open" ? ", until somebody closes it" : "" }
+        switch breaker.state {
+        case "open": return until > now ? ", next try \(TimeText.relative(until, now: now))" : ", half-open at the next run"
+        case "forced_open":
+            return until > now
+                ? ", until \(TimeText.absolute(until)), \(TimeText.relative(until, now: now))"
+                : " until \(TimeText.absolute(until)), which has passed: half-open at the next run"
+        default: return ""
+        }
     }
 }
 
 /// `jobhost next`.
 struct FiresView {
     let screen: Screen
+    /// Of the schedule; nil: unknown on this machine.
+    let zone: Zone?
 
     func lines(_ fires: API.Fires) -> [Styled] {
         guard !fires.fires.isEmpty else {
             return screen.wrapped("\(fires.job ?? fires.schedule) has no further fire time (\(fires.schedule)).")
         }
-        return fires.fires.map { Styled(TimeText.absolute($0)) + Styled("  \(TimeText.relative($0, now: screen.now))", .dim) }
+        var table = Table([.init(""), .init(""), .init("")])
+        for fire in fires.fires {
+            let local = zone.map { $0.name == "UTC" ? "" : TimeText.local(fire, $0) } ?? ""
+            table.add([Styled(TimeText.absolute(fire)), Styled(local), Styled(TimeText.relative(fire, now: screen.now), .dim)])
+        }
+        return table.lines(width: nil)
     }
 }
 

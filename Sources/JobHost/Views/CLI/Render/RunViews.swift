@@ -3,31 +3,55 @@ import JobCore
 /// `jobhost runs` and `jobhost dead list`.
 struct RunsView {
     let screen: Screen
+    /// Whose name need not be repeated in every line.
+    var isOfOneJob = false
 
     func lines(_ page: API.Runs, empty: String) -> [Styled] {
-        guard !page.runs.isEmpty else { return screen.wrapped(empty) }
+        guard !page.runs.isEmpty || !page.ranges.isEmpty else { return screen.wrapped(empty) }
+        var lines = table(page).lines(width: screen.width)
+        if let before = page.nextBefore { lines.append(Styled("older ones: --before \(before)", .dim)) }
+        return lines
+    }
+
+    /// Runs, and among them, in the order of time, the fires that never became runs.
+    func table(_ page: API.Runs) -> Table {
         var table = Table([
             .init("RUN", alignsRight: true), .init("JOB", yields: [.shrink(5, to: 12)]), .init("STATE"),
             .init("TRIGGER", yields: [.drop(2)]), .init("DUE", alignsRight: true), .init("TOOK", alignsRight: true),
             .init("TRY", alignsRight: true, yields: [.drop(3)]), .init("REASON", yields: [.shrink(1, to: 40), .shrink(4, to: 16)]),
         ])
+        var ranges = page.ranges[...]
         for run in page.runs {
+            while let range = ranges.first, range.last >= run.createdAt { 
+                table.add(cells(of: range))
+                ranges.removeFirst()
+            }
             table.add([
-                Styled("\(run.id)"), Styled(run.job), stateText(run, now: screen.now), Styled(wordsOf(run.trigger.rawValue), .dim),
+                Styled("\(run.id)"), name(run.job), stateText(run, now: screen.now), Styled(wordsOf(run.trigger.rawValue), .dim),
                 Styled(TimeText.relative(run.fireTime, now: screen.now)), Styled(run.durationUs.map(TimeText.took) ?? ""),
                 Styled(run.maxAttempts > 1 ? "\(run.attempt)/\(run.maxAttempts)" : ""), Styled(run.reason),
             ])
         }
-        var lines = table.lines(width: screen.width)
-        if let before = page.nextBefore { lines.append(Styled("older ones: --before \(before)", .dim)) }
-        return lines
+        for range in ranges { table.add(cells(of: range)) }
+        return table
+    }
+
+    private func name(_ job: String) -> Styled { isOfOneJob ? "" : Styled(job) }
+
+    private func cells(of range: API.Range) -> [Styled] {
+        [
+            Styled("–", .dim), name(range.job),
+            Styled(range.count == 1 ? range.state.rawValue : "\(range.count) \(range.state.rawValue)", .warn),
+            Styled("schedule", .dim), Styled(TimeText.relative(range.last, now: screen.now)), "", "",
+            Styled(range.reason.words + (range.count == 1 ? "" : ", \(TimeText.span(from: range.first, to: range.last))")),
+        ]
     }
 }
 
-/// The outcome where there is one, else the state. A fire is claimed a moment before it is due:
-/// until then nothing of it runs.
+/// The outcome where there is one, else the state. A fire is claimed a moment before it is due,
+/// and then waits for its worker: until that has begun nothing of it runs.
 func stateText(_ run: API.Run, now: Instant) -> Styled {
-    if run.state == .running, run.startedAt == nil, run.fireTime > now { return Styled("claimed", .dim) }
+    if run.state == .running, run.startedAt == nil { return run.fireTime > now ? Styled("claimed", .dim) : Styled("starting", .accent) }
     return switch (run.state, run.outcome) {
     case (.running, _), (.skipped, _), (.missed, _), (_, nil): Styled(run.state.rawValue, run.state.tone)
     case (.discarded, let outcome?): Styled("dead, \(outcome.words)", .bad)
@@ -68,10 +92,11 @@ struct RunView {
         var lines = [Styled("run \(run.id)", .bold) + " of " + Styled(run.job, .bold) + "  " + stateText(run, now: screen.now)]
         if !run.reason.isEmpty { lines += screen.wrapped(run.reason, run.outcome?.tone ?? .plain, indent: 0) }
         var fields = FieldsView(screen: screen)
-        fields.add("trigger", wordsOf(run.trigger.rawValue) + (run.retryOf.map { " \($0)" } ?? ""))
+        fields.add("trigger", run.retryOf.map { "retry of run \($0)" } ?? wordsOf(run.trigger.rawValue))
         fields.add("due", at: run.fireTime)
         if run.state == .scheduled || run.state == .retryable { fields.add("not before", at: run.availableAt) }
         fields.add("started", at: run.startedAt)
+        if let running = detail.running { add(running, to: &fields) }
         fields.add("finished", at: run.finishedAt)
         fields.add("took", run.durationUs.map(TimeText.took) ?? "")
         // The ledger keeps the last attempt's start: of a later attempt it would count the earlier ones.
@@ -79,7 +104,7 @@ struct RunView {
         fields.add("attempt", "\(run.attempt) of \(run.maxAttempts)")
         fields.add("items", run.items > 0 ? "\(run.items)" : "")
         fields.add("cpu", run.cpuUs > 0 ? TimeText.took(run.cpuUs) : "")
-        fields.add("code", run.code != 0 ? "\(run.code)" : "")
+        fields.add("failure code", run.code != 0 ? "\(run.code)" : "")
         fields.add("priority", run.priority != 0 ? "\(run.priority)" : "")
         fields.add("unique key", run.uniqueKey ?? "")
         fields.add("idempotency key", run.idempotencyKey)
@@ -87,11 +112,24 @@ struct RunView {
         fields.add("worker", run.pid > 0 ? "pid \(run.pid)" : "")
         fields.add("owner", run.owner)
         fields.add("payload", run.payload == .null ? "" : run.payload.canonicalText)
+        fields.add("retried as", detail.retriedAs.map { "run \($0)" }.joined(separator: ", "))
         lines += fields.lines
+        if !detail.audit.isEmpty { lines += ["", Styled("by operators", .dim)] + AuditView(screen: screen).table(detail.audit, ofRun: true) }
         if !detail.attempts.isEmpty { lines += ["", Styled("earlier attempts", .dim)] + attempts(detail.attempts) }
         if !detail.ranges.isEmpty { lines += ["", Styled("not run around it", .dim)] + ranges(detail.ranges) }
         lines += [""] + screen.wrapped(advice(run), .dim)
         return lines
+    }
+
+    private func add(_ running: API.RunningRun, to fields: inout FieldsView) {
+        if let started = running.startedAt {
+            fields.add("running for", Styled(TimeText.span((screen.now - started).microseconds), .accent))
+        } else if running.problem.isEmpty {
+            fields.add("waits for", Styled("its worker", .accent))
+        } else {
+            fields.add("cannot start", Styled(running.problem, .bad))
+        }
+        fields.add("progress", ProgressText.long(running))
     }
 
     private func attempts(_ attempts: [API.Attempt]) -> [Styled] {
@@ -109,9 +147,10 @@ struct RunView {
     func ranges(_ ranges: [API.Range]) -> [Styled] {
         var table = Table([.init("", alignsRight: true), .init(""), .init("")])
         for range in ranges {
-            let when = range.count == 1
-                ? TimeText.absolute(range.first) : "\(TimeText.absolute(range.first)) … \(TimeText.absolute(range.last))"
-            table.add([Styled("\(range.count)"), Styled("\(range.state.rawValue) (\(range.reason.rawValue))", .warn), Styled(when)])
+            table.add([
+                Styled("\(range.count)"), Styled("\(range.state.rawValue), \(range.reason.words)", .warn),
+                Styled(TimeText.span(from: range.first, to: range.last)),
+            ])
         }
         return table.lines(width: screen.width)
     }

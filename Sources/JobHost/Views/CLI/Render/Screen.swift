@@ -82,7 +82,48 @@ extension RunState {
     }
 }
 
+extension NoRunReason {
+    /// "breaker open": why no run came of a fire.
+    var words: String {
+        switch self {
+        case .overlap: "earlier run not ended"
+        case .breaker: "breaker open"
+        case .paused: "paused"
+        case .calendar: "calendar closed"
+        case .disabled: "disabled"
+        case .reload: "changed by a reload"
+        case .window: "older than the catch-up window"
+        case .policy: "not chosen by catch-up"
+        case .clock: "the clock jumped"
+        }
+    }
+}
+
+/// How far a run says it is.
+enum ProgressText {
+    /// " 25% accounts"
+    static func short(_ run: API.RunningRun) -> String {
+        let text = run.text.isEmpty ? "" : " \(run.text)"
+        if let percent = percent(run) { return " \(percent)%\(text)" }
+        return run.done > 0 ? " \(run.done)\(text)" : text
+    }
+
+    /// "30 of 120 (25%) accounts"
+    static func long(_ run: API.RunningRun) -> String {
+        let text = run.text.isEmpty ? "" : " \(run.text)"
+        if let percent = percent(run) { return "\(run.done) of \(run.total) (\(percent)%)\(text)" }
+        return run.done > 0 ? "\(run.done)\(text)" : run.text
+    }
+
+    private static func percent(_ run: API.RunningRun) -> Int? {
+        guard run.total > 0 else { return nil }
+        return Int(Double(min(run.done, run.total)) / Double(run.total) * 100)
+    }
+}
+
 func wordsOf(_ rawValue: String) -> String { String(rawValue.map { $0 == "_" ? " " : $0 }) }
 
-/// "1 run", "3 runs".
-func counted(_ count: some BinaryInteger, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+/// "1 run", "3 runs", "3 successes".
+func counted(_ count: some BinaryInteger, _ noun: String, plural: String? = nil) -> String {
+    "\(count) \(count == 1 ? noun : plural ?? noun + "s")"
+}

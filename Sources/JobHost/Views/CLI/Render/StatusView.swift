@@ -1,21 +1,58 @@
 import JobCore
 
-/// `jobhost status`: one line per job, and below them what is wrong and what to do about it.
+/// `jobhost status`: what is wrong and what to do about it, then one line per job.
 struct StatusView {
     let screen: Screen
 
     func lines(_ status: API.Status) -> [Styled] {
-        let now = screen.now
-        var lines = header(status.host)
-        lines.append("")
-        if status.jobs.isEmpty {
-            lines += screen.wrapped("No jobs yet. Add a table [jobs.NAME] to \(status.host.configFile), then: \(command("reload"))")
-            return lines
+        let parts = parts(status, jobs: status.jobs)
+        return parts.header + [""] + (parts.notes.isEmpty ? [] : parts.notes + [""]) + parts.table
+    }
+
+    /// The same within so many lines: the worst first, and how much is left out.
+    func lines(_ status: API.Status, rows: Int) -> [Styled] {
+        let all = lines(status)
+        guard all.count > rows, !status.jobs.isEmpty else { return Array(all.prefix(max(1, rows))) }
+        let jobs = status.jobs.enumerated().sorted { (rank($0.element), $0.offset) < (rank($1.element), $1.offset) }.map(\.element)
+        let parts = parts(status, jobs: jobs)
+        let header = Array(parts.header.prefix(max(1, rows / 2)))
+        let room = max(0, rows - header.count - 1)
+        // Half for the problems, half for the table; what one does not need the other may have.
+        let table = min(parts.table.count, max(room / 2, room - parts.notes.count - 1))
+        let notes = cut(parts.notes, to: max(0, room - table - 1)) { "… \(counted($0, "more line")) of problems" }
+        let gap: [Styled] = notes.isEmpty ? [] : [""]
+        let shown = cut(parts.table, to: max(0, room - notes.count - gap.count)) { "… \(counted($0, "more job"))" }
+        return Array((header + [""] + notes + gap + shown).prefix(max(1, rows)))
+    }
+
+    private func cut(_ lines: [Styled], to limit: Int, _ rest: (Int) -> String) -> [Styled] {
+        guard lines.count > limit else { return lines }
+        guard limit > 0 else { return [] }
+        return lines.prefix(limit - 1) + [Styled(rest(lines.count - limit + 1), .dim)]
+    }
+
+    private func parts(_ status: API.Status, jobs: [API.Job]) -> (header: [Styled], notes: [Styled], table: [Styled]) {
+        let header = header(status.host)
+        guard !jobs.isEmpty else {
+            let text = "No jobs yet. Add a table [jobs.NAME] to \(status.host.configFile), then: \(command("reload"))"
+            return (header, [], screen.wrapped(text))
         }
-        lines += self.table(status.jobs, host: status.host, now: now).lines(width: screen.width)
-        let notes = status.jobs.flatMap { self.notes(on: $0, now: now) }
-        if !notes.isEmpty { lines += [""] + notes }
-        return lines
+        return (
+            header, jobs.flatMap { notes(on: $0, now: screen.now) },
+            table(jobs, host: status.host, now: screen.now).lines(width: screen.width)
+        )
+    }
+
+    /// Smaller: worse, so earlier where not all can be shown.
+    private func rank(_ job: API.Job) -> Int {
+        switch mark(job, hostPaused: false).tone {
+        case .bad: 0
+        case _ where job.dead > 0: 1
+        case .warn: 2
+        case .accent: 3
+        case .good: 4
+        default: 5
+        }
     }
 
     private func header(_ host: API.Host) -> [Styled] {
@@ -61,9 +98,9 @@ struct StatusView {
             .init("BREAKER", yields: [.drop(2)]), .init("RECENT", keepsEnd: true, yields: [.shrink(1, to: 6), .drop(4)]),
         ])
         for job in jobs {
-            let name = Styled(job.name, .bold)
+            let mark = mark(job, hostPaused: hostPaused)
             table.add([
-                mark(job, hostPaused: hostPaused), name, Styled(job.schedule), next(job, host: host, now: now),
+                Styled(mark.text, mark.tone), Styled(job.name, .bold), Styled(job.schedule), next(job, host: host, now: now),
                 last(job, now: now), queue(job), breaker(job), recent(job.recentOutcomes),
             ])
         }
@@ -71,18 +108,18 @@ struct StatusView {
     }
 
     /// The most telling of its conditions.
-    private func mark(_ job: API.Job, hostPaused: Bool) -> Styled {
-        if !job.problems.isEmpty { return Styled("!", .bad) }
-        if !job.enabled { return Styled("○", .dim) }
-        if !job.running.isEmpty { return Styled("▶", .accent) }
-        if job.control.paused || hostPaused { return Styled("‖", .warn) }
-        if job.breaker.state == "open" || job.breaker.state == "forced_open" { return Styled("✗", .bad) }
+    private func mark(_ job: API.Job, hostPaused: Bool) -> (text: String, tone: Tone) {
+        if !job.problems.isEmpty || job.running.contains(where: { !$0.problem.isEmpty }) { return ("!", .bad) }
+        if !job.enabled { return ("○", .dim) }
+        if !job.running.isEmpty { return ("▶", .accent) }
+        if job.control.paused || hostPaused { return ("‖", .warn) }
+        if job.breaker.state == "open" || job.breaker.state == "forced_open" { return ("✗", .bad) }
         // Its last attempt may have asked for another one that it did not get.
-        if job.last?.state == .discarded { return Styled("✗", .bad) }
+        if job.last?.state == .discarded { return ("✗", .bad) }
         switch job.last?.outcome {
-        case .failed, .timedOut, .crashed, .lost: return Styled("✗", .bad)
-        case nil: return Styled("·", .dim)
-        default: return Styled("●", .good)
+        case .failed, .timedOut, .crashed, .lost: return ("✗", .bad)
+        case nil: return ("·", .dim)
+        default: return ("●", .good)
         }
     }
 
@@ -97,22 +134,18 @@ struct StatusView {
 
     private func last(_ job: API.Job, now: Instant) -> Styled {
         if let running = job.running.first {
-            let since = running.startedAt.map { " for \(TimeText.span((now - $0).microseconds))" } ?? ""
             let more = job.running.count > 1 ? ", \(job.running.count) at once" : ""
-            return Styled("running\(since)\(more)", .accent) + Styled(progress(running), .dim)
+            guard let started = running.startedAt else {
+                return running.problem.isEmpty ? Styled("starting\(more)", .accent) : Styled("cannot start\(more)", .bad)
+            }
+            let since = TimeText.span((now - started).microseconds)
+            return Styled("running for \(since)\(more)", .accent) + Styled(ProgressText.short(running), .dim)
         }
         guard let last = job.last else { return Styled("never ran", .dim) }
         let word = last.outcome.map { Styled($0.words, $0.tone) } ?? Styled(last.state.rawValue, last.state.tone)
         let when = TimeText.relative(last.finishedAt ?? last.fireTime, now: now)
         let took = last.durationUs.map { " (\(TimeText.took($0)))" } ?? ""
         return word + Styled(" \(when)\(took)")
-    }
-
-    private func progress(_ run: API.RunningRun) -> String {
-        let text = run.text.isEmpty ? "" : " \(run.text)"
-        guard run.total > 0 else { return run.done > 0 ? " \(run.done)\(text)" : text }
-        let percent = Double(min(run.done, run.total)) / Double(run.total) * 100
-        return " \(Int(percent))%\(text)"
     }
 
     private func queue(_ job: API.Job) -> Styled {
@@ -140,7 +173,11 @@ struct StatusView {
             lines += screen.wrapped(text, tone, first: Styled("!  ", tone) + Styled(job.name, .bold) + "  ", indent: 3)
         }
         for problem in job.problems { say(.bad, problem) }
-        if !job.enabled, !job.disabledReason.isEmpty, job.disabledReason != "config" {
+        for run in job.running where !run.problem.isEmpty {
+            say(.bad, "run \(run.run) cannot start: \(run.problem). See: \(command("doctor \(job.name)"))")
+        }
+        // What the config says is as somebody wanted it.
+        if job.control.enabled == false {
             say(.warn, "off: \(job.disabledReason). Switch it on: \(command("enable \(job.name)"))")
         }
         if job.control.paused {
@@ -149,12 +186,8 @@ struct StatusView {
         }
         if job.breaker.state == "open" || job.breaker.state == "forced_open" {
             let why = job.breaker.reason.isEmpty ? "" : ": \(job.breaker.reason)"
-            let what = job.breaker.state == "open" ? "next try" : "ends"
-            let until = job.breaker.until.map {
-                $0 > now
-                    ? ", \(what) \(TimeText.relative($0, now: now))" : " until \(TimeText.absolute($0)), now half-open at the next run"
-            } ?? ""
-            say(.bad, "breaker \(wordsOf(job.breaker.state))\(why)\(until). Close it: \(command("breaker \(job.name) close"))")
+            let until = BreakerText.until(job.breaker, now: now)
+            say(.bad, "breaker \(wordsOf(job.breaker.state))\(until)\(why). Close it: \(command("breaker \(job.name) close"))")
         }
         let isDead = job.last?.state == .discarded
         if let last = job.last, let outcome = last.outcome, isDead || (outcome.tone == .bad && !last.reason.isEmpty) {

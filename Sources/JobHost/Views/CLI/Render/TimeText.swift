@@ -41,6 +41,20 @@ enum TimeText {
         return text.count == 20 ? text.prefix(10) + " " + text.suffix(9) : text
     }
 
+    /// "2026-05-04 10:00:07Z", "2026-05-04 10:00:07Z … 10:20:07Z", "2026-05-04 10:00:07Z … 2026-05-06 10:00:07Z".
+    static func span(from first: Instant, to last: Instant) -> String {
+        let (start, end) = (absolute(first), absolute(last))
+        if start == end { return start }
+        let isOneDay = start.count == 20 && start.prefix(11) == end.prefix(11)
+        return "\(start) … \(isOneDay ? String(end.dropFirst(11)) : end)"
+    }
+
+    /// "2026-05-04 12:00:07 CEST".
+    static func local(_ instant: Instant, _ zone: Zone) -> String {
+        let text = absolute(instant + .seconds(zone.offset(at: instant)))
+        return text.dropLast() + " " + zone.abbreviation(at: instant)
+    }
+
     /// "10:00:07.120", UTC: for log lines.
     static func clock(_ instant: Instant) -> String {
         let text = Instant(seconds: instant.secondsFloor).rfc3339

@@ -1,0 +1,30 @@
+import JobCore
+
+/// `jobhost audit`, and what operators did with one run.
+struct AuditView {
+    let screen: Screen
+
+    func lines(_ audit: API.Audit, empty: String) -> [Styled] {
+        audit.audit.isEmpty ? screen.wrapped(empty) : table(audit.audit, ofRun: false)
+    }
+
+    /// `ofRun`: which one it is about need not be said.
+    func table(_ entries: [API.AuditEntry], ofRun: Bool) -> [Styled] {
+        func title(_ text: String) -> String { ofRun ? "" : text }
+        var table = Table(
+            [
+                .init(title("WHEN"), yields: [.shrink(6, to: 16)]), .init(title("WHO"), yields: [.shrink(4, to: 8)]),
+                .init(title("VIA"), yields: [.drop(2)]), .init(title("WHAT")), .init(title("JOB"), yields: [.shrink(5, to: 10)]),
+                .init(title("DETAIL"), yields: [.shrink(3, to: 10)]), .init(title("WHY"), yields: [.shrink(1, to: 20)]),
+            ], indent: ofRun ? 2 : 0)
+        for entry in entries {
+            // Some actions repeat their reason as what they are about.
+            let detail = entry.detail == entry.reason ? "" : entry.detail
+            table.add([
+                Styled(TimeText.absolute(entry.at)), Styled(entry.actor), Styled(entry.via, .dim), Styled(entry.action, .bold),
+                Styled(ofRun ? "" : entry.job ?? ""), Styled(ofRun && detail.split(separator: " ").count == 2 ? "" : detail), Styled(entry.reason),
+            ])
+        }
+        return table.lines(width: screen.width)
+    }
+}

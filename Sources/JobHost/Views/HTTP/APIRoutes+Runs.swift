@@ -1,0 +1,80 @@
+import JobCore
+import JobStore
+
+// Runs as people look for them: what the ledger has of them, what the host knows of those under
+// way, and among them the fires that never became runs.
+
+extension APIRoutes {
+    /// `ranges` false: only runs, of whatever kind the filter says.
+    func page(_ filter: RunFilter, ranges wantsRanges: Bool) async throws -> API.Runs {
+        let runs = try await control.store.runs(filter)
+        let isLast = runs.count < filter.limit
+        let ranges = wantsRanges ? try await self.ranges(among: runs, isLast: isLast, filter) : []
+        if runs.isEmpty, ranges.isEmpty, let job = filter.job { try await checkKnown(job) }
+        let live = await live()
+        return API.Runs(
+            runs: runs.map { API.Run($0, live: live[$0.id.value]) }, ranges: ranges.map(API.Range.init),
+            nextBefore: isLast ? nil : runs.last?.id.value)
+    }
+
+    /// A removed job's history stays readable, so an unknown name is an error only where
+    /// nothing was found.
+    func checkKnown(_ job: String) async throws { _ = try await jobSnapshot(job) }
+
+    /// Ranges whose newest fire lies between the page's oldest run (on the last page: ever) and
+    /// the run before which the page begins. Runs are numbered as they are made, so the instant
+    /// of that, not of the fire, says where a range belongs.
+    private func ranges(among runs: [RunRecord], isLast: Bool, _ filter: RunFilter) async throws -> [LedgerRange] {
+        guard filter.outcomes.isEmpty else { return [] }
+        let states = Set(filter.states)
+        guard states.isEmpty || !states.isDisjoint(with: [.skipped, .missed]) else { return [] }
+        let earliest = Instant(microseconds: .min)
+        let oldest = isLast ? earliest : runs.last?.createdAt ?? earliest
+        var end = Instant(microseconds: .max)
+        if let before = filter.before { end = try await control.store.run(before)?.createdAt ?? runs.first?.createdAt ?? end }
+        let found = try await control.store.ranges(
+            job: filter.job, from: max(oldest, filter.from ?? earliest), to: min(end, filter.to ?? end), limit: filter.limit)
+        return found.filter { range in
+            oldest <= range.last && range.last < end && (states.isEmpty || states.contains(range.reason.state))
+        }
+    }
+
+    func detail(_ id: RunID) async throws -> API.RunDetail {
+        let run = try await record(id)
+        let attempts = try await control.store.attempts(of: id)
+        let ranges = try await control.store.ranges(
+            job: run.job, from: run.fireTime - .seconds(3_600), to: run.fireTime + .seconds(3_600), limit: 20)
+        var retries = RunFilter(job: run.job)
+        retries.retryOf = id
+        let retriedAs = try await control.store.runs(retries).map(\.id.value).sorted()
+        let live = await live()[id.value]
+        return API.RunDetail(
+            run: API.Run(run, live: live), running: live, attempts: attempts.map(API.Attempt.init), retriedAs: retriedAs,
+            audit: try await audit(of: run), ranges: ranges.map(API.Range.init))
+    }
+
+    /// Entries that name the run: "run 41", "run 41 as run 43".
+    private func audit(of run: RunRecord) async throws -> [API.AuditEntry] {
+        let rows = try await control.store.audit(limit: 1_000, job: run.job)
+        let named = rows.filter { row in
+            row.detail.split(separator: " ").prefix(2).elementsEqual(["run", "\(run.id)"])
+        }
+        return named.reversed().map(API.AuditEntry.init)
+    }
+
+    /// What the host knows of the runs under way: the ledger learns of a start with the end.
+    private func live() async -> [Int64: API.RunningRun] {
+        let running = await control.snapshot().jobs.flatMap(\.running)
+        return Dictionary(running.map { ($0.run.value, API.RunningRun($0)) }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+extension API.Run {
+    init(_ record: RunRecord, live: API.RunningRun?) {
+        self.init(record)
+        guard let live, state == .running else { return }
+        startedAt = live.startedAt
+        if let started = live.startedAt { latenessUs = max(0, (started - fireTime).microseconds) }
+        if live.pid > 0 { pid = live.pid }
+    }
+}

@@ -1,0 +1,176 @@
+import Glibc
+import Testing
+
+/// The real binaries: what somebody sees and is told who is called in the night.
+@Suite("An operator, end to end", .timeLimit(.minutes(2))) struct OperatorTests {
+    private func config(_ jobs: String...) -> String {
+        "[plugins.p]\nlibrary = \"libp.so\"\n"
+            + jobs.map { "[jobs.\($0)]\nplugin = \"p\"\nentry = \"run\"\nschedule = \"none\"\nretry = { max_attempts = 1 }\n" }.joined()
+    }
+
+    @Test("A run under way tells how far it is; cancelled, who did that and why; retried, as which run")
+    func followsARun() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("p", PluginSource.entry(
+                """
+                context->progress(context, 30, 120, JOB_STR("accounts"));
+                tell("started");
+                struct pollfd stop = {.fd = context->cancel_fd(context), .events = POLLIN};
+                while (!context->is_cancelled(context)) poll(&stop, 1, 1000);
+                return JOB_CANCELLED;
+                """, flags: "JOB_ENTRY_IDEMPOTENT | JOB_ENTRY_CANCELLABLE"))
+            try test.config(config("j"))
+            let host = try await test.start()
+            try await test.jobhost("trigger", "j")
+            let worker = try await beacon.pid("started")
+            let running = try await test.jobhost("show", "1")
+            #expect(running.output.contains("run 1 of j  running"), "\(running.output)")
+            #expect(running.output.contains("worker           pid \(worker)"), "\(running.output)")
+            #expect(running.output.contains("30 of 120 (25%) accounts"), "\(running.output)")
+            try await test.jobhost("cancel", "1", "--reason", "wrong day")
+            try await host.logs("j run 1", "cancelled by", ": wrong day")
+            try await test.jobhost("retry", "1")
+            let ended = try await test.jobhost("show", "1")
+            #expect(ended.output.contains(": wrong day"), "\(ended.output)")
+            #expect(ended.output.contains("retried as       run 2"), "\(ended.output)")
+            let audit = try await test.jobhost("audit", "j")
+            #expect(audit.output.split(separator: "\n").map { $0.contains("wrong day") } == [false, false, true, false], "\(audit.output)")
+        }
+    }
+
+    @Test("A run whose worker does not start is not said to run")
+    func cannotStart() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config("j"))
+            let worker = test.folder + "/worker"
+            let copy = try Child("/bin/cp", [TestHost.binaries + "/jobhost-worker", worker], environment: [:], folder: "/")
+            #expect(await copy.exitCode() == 0)
+            let host = try await test.start(["JOBHOST_WORKER": worker])
+            unlink(worker)
+            try await test.jobhost("trigger", "j")
+            try await host.logs("pool p:")
+            let status = try await test.jobhost("status")
+            #expect(status.output.contains("cannot start"), "\(status.output)")
+            #expect(status.output.contains("!  j  run 1 cannot start: "), "\(status.output)")
+            #expect(!status.output.contains("running for"))
+        }
+    }
+
+    @Test("What cannot be done is refused in a sentence", arguments: [
+        (["backfill", "j", "--from", "now", "--to", "in 1h"], 2, "the range ends in the future"),
+        (["enqueue", "k"], 5, "there is no job 'k'"), (["explain", "jj", "--at", "now"], 5, "did you mean 'j'?"),
+        (["exec", "jj"], 5, "did you mean 'j'?"), (["audit", "jj"], 5, "did you mean 'j'?"),
+        (["logs", "jj"], 5, "did you mean 'j'?"), (["doctor", "jj"], 5, "did you mean 'j'?"),
+    ] as [([String], Int32, String)])
+    func refuses(_ arguments: [String], _ code: Int32, _ sentence: String) async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config("j"))
+            _ = try await test.start()
+            let answer = try await test.jobhost(arguments: arguments)
+            #expect(answer.code == code, "\(answer.errors)")
+            #expect(answer.errors.contains(sentence), "\(answer.errors)")
+        }
+    }
+
+    @Test("While the host stops, trigger is refused and says what to do; enqueue waits for the next start")
+    func stopping() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            let gate = try test.gate()
+            try await test.plugin("p", PluginSource.waits("finished"))
+            try test.config(config("j", "other"))
+            let host = try await test.start()
+            try await test.jobhost("trigger", "j")
+            _ = try await beacon.pid("started")
+            host.signal(SIGTERM)
+            try await host.logs("stopping")
+            let refused = try await test.jobhost("trigger", "other")
+            #expect(refused.code == 8)
+            #expect(refused.errors == "the host is stopping and starts nothing new\n  to run it after the next start: jobhost enqueue other")
+            let queued = try await test.jobhost("enqueue", "other")
+            #expect(queued.code == 0, "\(queued.errors)")
+            try gate.open()
+            #expect(await host.exitCode() == 0)
+        }
+    }
+
+    @Test("exec: a bad --set is blamed on the command line")
+    func blamesTheArgument() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.entry(
+                "return JOB_SUCCEEDED;",
+                members: #".settings_schema = JOB_STR_INIT("{\"type\":\"object\",\"properties\":{\"batch\":{\"type\":\"integer\"}}}"),"#))
+            try test.config(config("j"))
+            let bad = try await test.jobhost("exec", "j", "--set", "batch=many")
+            #expect(bad.code == 2)
+            #expect(bad.errors.hasPrefix("--set batch=many: settings of job 'j': 'batch' must be"), "\(bad.errors)")
+            #expect(try await test.jobhost("exec", "j", "--set", "batch=7").code == 0)
+        }
+    }
+
+    @Test("exec: Ctrl-C asks the run to stop and exits as cancelled; a second one kills a run that does not listen")
+    func interrupts() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("p", PluginSource.entry(
+                """
+                tell("started");
+                struct pollfd stop = {.fd = context->cancel_fd(context), .events = POLLIN};
+                while (asked(context, "deaf") || !context->is_cancelled(context)) poll(&stop, 1, 1000);
+                return JOB_CANCELLED;
+                """, flags: "JOB_ENTRY_CANCELLABLE"))
+            try test.config(config("j"))
+            let polite = try test.foreground("exec", "j")
+            let first = try await beacon.hears("started")
+            polite.signal(SIGINT)
+            #expect(await polite.exitCode() == 12)
+            let deaf = try test.foreground("exec", "j", "--payload", #"{"be": "deaf"}"#)
+            let worker = try await beacon.pid("started", from: first.index + 1)
+            deaf.signal(SIGINT)
+            #expect(await deaf.output.next { $0.contains("asked to stop; once more kills it") } != nil)
+            deaf.signal(SIGINT)
+            #expect(await deaf.exitCode() == 12)
+            #expect(Proc.ended(worker))
+        }
+    }
+
+    @Test("doctor of a job speaks of its plugin only, and finds the worker")
+    func doctor() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try await test.plugin("q", PluginSource.succeeds)
+            try test.config(config("j") + "[plugins.q]\nlibrary = \"libq.so\"\n[jobs.k]\nplugin = \"q\"\nentry = \"run\"\nschedule = \"none\"\n")
+            let answer = try await test.jobhost("doctor", "j")
+            #expect(answer.code == 0, "\(answer.output)")
+            #expect(answer.output.contains("jobhost-worker, version "), "\(answer.output)")
+            #expect(answer.output.contains("plugin p"))
+            #expect(!answer.output.contains("plugin q"))
+        }
+    }
+
+    @Test("Fires that did not run stand among the runs, with count and reason")
+    func ranges() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config("[plugins.p]\nlibrary = \"libp.so\"\n[jobs.j]\nplugin = \"p\"\nentry = \"run\"\nevery = \"1s\"\n")
+            let host = try await test.start()
+            try await host.logs("✓ j")
+            let paused = try await test.jobhost("pause", "j")
+            #expect(paused.code == 0)
+            var shown = ""
+            while !shown.contains("skipped"), !Task.isCancelled { shown = try await test.jobhost("runs", "j").output }
+            try await test.jobhost("resume", "j")
+            let at = host.errors.all.count
+            try await host.logs("✓ j", from: at)
+            let lines = try await test.jobhost("runs", "j").output.split(separator: "\n").dropFirst().map(String.init)
+            let skipped = try #require(lines.firstIndex { $0.contains("skipped") && $0.contains("paused") })
+            #expect(lines[..<skipped].contains { $0.contains("succeeded") }, "\(lines)")
+            #expect(lines[skipped...].contains { $0.contains("succeeded") }, "\(lines)")
+            let detail = try await test.jobhost("show", "j")
+            #expect(detail.output.contains("skipped") && detail.output.contains("paused"), "\(detail.output)")
+        }
+    }
+}
