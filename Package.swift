@@ -31,6 +31,7 @@ let package = Package(
         .library(name: "Arena", type: .dynamic, targets: ["Arena"]),
         .library(name: "Candles", type: .dynamic, targets: ["Candles"]),
         .library(name: "Competitions", type: .dynamic, targets: ["Competitions"]),
+        .library(name: "Deposits", type: .dynamic, targets: ["Deposits"]),
         .library(name: "MarginCheck", type: .dynamic, targets: ["MarginCheck"]),
         .library(name: "OrderExpiry", type: .dynamic, targets: ["OrderExpiry"]),
     ],
@@ -102,6 +103,7 @@ let package = Package(
         plugin("Arena", ["ExchangeKit", "JobCore", "SQL"]),
         plugin("Candles", ["ExchangeKit", "SQL"]),
         plugin("Competitions", ["ExchangeKit", "SQL"]),
+        plugin("Deposits", ["CLinux", "ExchangeKit", "SQL"]),
         plugin("MarginCheck", ["ExchangeKit", "SQL"]),
         plugin("OrderExpiry", ["ExchangeKit", "SQL"]),
 
@@ -138,6 +140,7 @@ let package = Package(
         tests("ExchangeKitTests", ["ExchangeKit", "JobCore", "JobKit", "SQL"]),
         tests("CandlesTests", ["Candles", "ExchangeKit", "JobCore", "JobKit", "SQL"]),
         tests("CompetitionsTests", ["Competitions", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
+        tests("DepositsTests", ["Deposits", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
         tests("MarginCheckTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"]),
         tests("OrderExpiryTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "OrderExpiry", "SQL"]),
         // On the real binaries, which a test build makes too.

@@ -189,35 +189,91 @@ CREATE TABLE order_expiries (
 CREATE INDEX order_expiries_waiting ON order_expiries (asked_ms) WHERE state = 'requested';
 CREATE INDEX order_expiries_by_time ON order_expiries (acted_ms);
 
+-- ---------------------------------------------------------------- deposits
+
+-- genesis: hash of the first block, kept when it was first seen; another one is another chain.
 CREATE TABLE chains (
     name          TEXT    PRIMARY KEY,
     confirmations INTEGER NOT NULL,
     genesis       TEXT    NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
+-- Written by the listeners of the application.
 CREATE TABLE monitors (
     chain        TEXT    PRIMARY KEY REFERENCES chains (name),
     heartbeat_ms INTEGER NOT NULL,
     last_block   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Who is paid by what arrives at an address. Addresses whose letter case says nothing (0x…)
+-- are in lower case.
+CREATE TABLE deposit_addresses (
+    chain   TEXT NOT NULL REFERENCES chains (name),
+    address TEXT NOT NULL,
+    owner   TEXT NOT NULL,                    -- of the wallets: 'user:7'
+    PRIMARY KEY (chain, address)
+) STRICT, WITHOUT ROWID;
+
+-- A transfer is known by chain, transaction and its number among the transaction's transfers,
+-- never by its place in a block: a reorganisation brings it back in another one.
 CREATE TABLE deposits (
     id            INTEGER PRIMARY KEY,
     wallet_id     INTEGER NOT NULL REFERENCES wallets (id),
     chain         TEXT    NOT NULL REFERENCES chains (name),
     tx_hash       TEXT    NOT NULL,
-    ordinal       INTEGER NOT NULL DEFAULT 0, -- of the transfer among the transaction's transfers
+    ordinal       INTEGER NOT NULL DEFAULT 0, -- 0: the native coin
+    address       TEXT    NOT NULL DEFAULT '', -- paid to; '': not told
+    token         TEXT    NOT NULL DEFAULT '', -- contract; '': the native coin
+    units         TEXT,                       -- in the smallest unit, of any size; NULL: not told
+    amount        TEXT    NOT NULL,           -- in the wallet's currency
     block         INTEGER,
     block_hash    TEXT,
-    amount        TEXT    NOT NULL,
     confirmations INTEGER NOT NULL DEFAULT 0,
-    status        TEXT    NOT NULL CHECK (status IN ('PENDING', 'CONFIRMING', 'CONFIRMED', 'CREDITED', 'HELD',
-                                                     'FAILED', 'DROPPED', 'REVERSAL_REQUIRED')),
+    status        TEXT    NOT NULL CHECK (status IN ('PENDING', 'CONFIRMING', 'CONFIRMED', 'CREDITED', 'HELD', 'FAILED',
+                                                     'AMOUNT_UNSUPPORTED', 'DROPPED', 'REVERSAL_REQUIRED')),
     reason        TEXT    NOT NULL DEFAULT '',
+    -- What the chain says of this transfer in that block was compared with this row.
+    verified      INTEGER NOT NULL DEFAULT 0 CHECK (verified IN (0, 1)),
+    -- Still looked at by `confirmations`: a reorganisation may take it away.
+    watched       INTEGER NOT NULL DEFAULT 1 CHECK (watched IN (0, 1)),
+    missing_ms    INTEGER,                    -- since then the chain does not know the transaction
+    version       INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
     created_ms    INTEGER NOT NULL,
+    confirmed_ms  INTEGER,
+    credited_ms   INTEGER,
     UNIQUE (chain, tx_hash, ordinal)
 ) STRICT;
 CREATE INDEX deposits_by_status ON deposits (status, id);
+CREATE INDEX deposits_watched ON deposits (chain, id) WHERE watched = 1;
+CREATE INDEX deposits_credited ON deposits (credited_ms) WHERE credited_ms IS NOT NULL;
+
+-- The chains of the paper adapter: in simulations only.
+CREATE TABLE paper_blocks (
+    chain  TEXT    NOT NULL REFERENCES chains (name),
+    height INTEGER NOT NULL,
+    hash   TEXT    NOT NULL,
+    PRIMARY KEY (chain, height)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE paper_transactions (
+    chain  TEXT    NOT NULL REFERENCES chains (name),
+    hash   TEXT    NOT NULL,
+    block  INTEGER,                           -- NULL: waits for a block
+    failed INTEGER NOT NULL DEFAULT 0 CHECK (failed IN (0, 1)),
+    PRIMARY KEY (chain, hash)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX paper_transactions_by_block ON paper_transactions (chain, block);
+
+CREATE TABLE paper_transfers (
+    chain   TEXT    NOT NULL,
+    tx_hash TEXT    NOT NULL,
+    ordinal INTEGER NOT NULL,
+    address TEXT    NOT NULL,
+    token   TEXT    NOT NULL DEFAULT '',
+    units   TEXT    NOT NULL,
+    PRIMARY KEY (chain, tx_hash, ordinal),
+    FOREIGN KEY (chain, tx_hash) REFERENCES paper_transactions (chain, hash) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 
 -- ---------------------------------------------------------------- margin
 

@@ -1,0 +1,82 @@
+import ExchangeKit
+import JobKit
+
+/// Follows deposits from PENDING to CONFIRMED, and watches that the chain does not take them back.
+public final class ConfirmationsEntry: JobEntry {
+    public static let info = EntryInfo(
+        id: "confirmations", description: "Counts the confirmations of deposits; finds reorganisations.",
+        idempotent: true, defaultSchedule: "every 30s")
+
+    public struct Settings: JobSettings {
+        public var database = ExchangeLocation.defaultDatabase
+        public var lockTimeout = ExchangeLocation.defaultLockTimeout
+        public var sql: [String: String] = [:]
+        var chains: [String: ChainSettings] = [:]
+        public var dropAfter = Span.hours(24)
+        public var batch = 500
+
+        public init() {}
+        enum CodingKeys: String, CodingKey {
+            case database, sql, chains, batch
+            case lockTimeout = "lock_timeout"
+            case dropAfter = "drop_after"
+        }
+        public static var fields: [SettingsField] {
+            ExchangeLocation.fields + [
+                chainsField,
+                SettingsField("drop_after", "A transaction that the chain has not known for so long is given up."),
+                SettingsField("batch", "Deposits in one transaction; cancellation is looked at between.", range: 1 ... 10_000),
+            ]
+        }
+        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+    }
+
+    public static func validate(_ settings: Settings) throws {
+        try settings.location.validate(.deposits)
+        try requireChains(settings.chains)
+    }
+
+    private let settings: Settings
+    private let plans: [ChainPlan]
+    private let clock = ExchangeClock.system
+
+    public init(settings: Settings) throws {
+        try Self.validate(settings)
+        self.settings = settings
+        plans = try ChainPlan.all(settings.chains)
+    }
+
+    public func run(_ context: RunContext) throws -> RunOutcome {
+        let began = clock.elapsed()
+        let exchange = try Exchange.open(settings.location, statements: .deposits)
+        defer { exchange.close() }
+        var work = ConfirmationRun(exchange, plans, settings, now: clock.now()) { try $0.open(exchange, mayRecord: true) }
+        defer { tell(context, work) }
+        try work.run { context.isCancelled }
+        if work.checked == 0, work.report.errors == 0 { return .nothingToDo("no deposit is under way") }
+        let text = "Checked \(counted(work.checked, "deposit")): \(work.updated) updated, \(work.confirmed) confirmed, "
+            + "\(counted(work.report.errors, "error")) (\(clock.elapsed() - began)ms)"
+        return work.troubles.outcome(chains: work.chains) ?? .succeeded(text)
+    }
+
+    private func tell(_ context: RunContext, _ work: ConfirmationRun) {
+        work.report.write(to: context.log)
+        context.items(work.checked)
+        context.metrics.counter("deposits_checked", Double(work.checked))
+        context.metrics.counter("deposits_confirmed", Double(work.confirmed))
+        context.metrics.counter("deposits_reversals", Double(work.reversals))
+        context.metrics.counter("deposits_errors", Double(work.report.errors))
+        for (chain, head) in work.heads { context.metrics.gauge("deposits_chain_head", Double(head), labels: ["chain": chain]) }
+    }
+}
+
+let chainsField = SettingsField(
+    "chains", "Chains by name: { ethereum = { url = \"…\" } }. What is not given follows from the name; see docs/JOBS.md.")
+
+/// - Throws: `JobFailure.badSettings` where there is no chain, or one that cannot work.
+func requireChains(_ chains: [String: ChainSettings]) throws {
+    guard !chains.isEmpty else {
+        throw JobFailure.badSettings("chains: there is none; write chains = { paper = {} }, or see docs/JOBS.md for real ones")
+    }
+    _ = try ChainPlan.all(chains)
+}

@@ -1,0 +1,137 @@
+import ExchangeKit
+import JobKit
+
+/// Credits confirmed deposits, each once.
+public final class CreditEntry: JobEntry {
+    public static let info = EntryInfo(
+        id: "credit", description: "Credits confirmed deposits to their wallets, each once.",
+        idempotent: true, defaultSchedule: "every 10s", payloadSchema: JSONSchema.text(of: Request.self))
+
+    /// What one can ask for by hand.
+    public struct Request: Codable, Sendable {
+        /// Ids of deposits that are FAILED, DROPPED, AMOUNT_UNSUPPORTED or HELD, to be looked at again.
+        public var retry: [String]?
+    }
+
+    public struct Settings: JobSettings {
+        public var database = ExchangeLocation.defaultDatabase
+        public var lockTimeout = ExchangeLocation.defaultLockTimeout
+        public var sql: [String: String] = [:]
+        var chains: [String: ChainSettings] = [:]
+        public var mode = MoneyMode.shadow
+        public var batch = 200
+        /// By currency.
+        public var maxAmount: [String: Amount] = [:]
+        public var maxPerRun: [String: Amount] = [:]
+        public var maxPerHour: [String: Amount] = [:]
+        public var maxCreditsPerRun = 1_000
+        public var maxCreditsPerHour = 10_000
+
+        public init() {}
+        enum CodingKeys: String, CodingKey {
+            case database, sql, chains, mode, batch
+            case lockTimeout = "lock_timeout"
+            case maxAmount = "max_amount"
+            case maxPerRun = "max_per_run"
+            case maxPerHour = "max_per_hour"
+            case maxCreditsPerRun = "max_credits_per_run"
+            case maxCreditsPerHour = "max_credits_per_hour"
+        }
+        public static var fields: [SettingsField] {
+            ExchangeLocation.fields + [
+                chainsField,
+                SettingsField("mode", "off, shadow (decides and logs, writes nothing) or live."),
+                SettingsField("batch", "Deposits whose blocks are asked for at once.", range: 1 ... 10_000),
+                SettingsField("max_amount", "A larger deposit stops the run; by currency, { BTC = \"10\" }."),
+                SettingsField("max_per_run", "More in one run stops it; by currency."),
+                SettingsField("max_per_hour", "More in one hour stops the run; by currency."),
+                SettingsField("max_credits_per_run", "More stop the run.", range: 1 ... 1_000_000),
+                SettingsField("max_credits_per_hour", "More stop the run.", range: 1 ... 1_000_000),
+            ]
+        }
+        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+    }
+
+    public static func validate(_ settings: Settings) throws {
+        try settings.location.validate(.deposits)
+        try requireChains(settings.chains)
+        let caps = [
+            ("max_amount", settings.maxAmount), ("max_per_run", settings.maxPerRun), ("max_per_hour", settings.maxPerHour),
+        ]
+        for (name, amounts) in caps {
+            for (currency, amount) in amounts.sorted(by: { $0.key < $1.key }) where !amount.isPositive {
+                throw JobFailure.badSettings("\(name).\(currency): \(amount) is not above 0")
+            }
+        }
+    }
+
+    private let settings: Settings
+    private let plans: [ChainPlan]
+    private let clock = ExchangeClock.system
+
+    public init(settings: Settings) throws {
+        try Self.validate(settings)
+        self.settings = settings
+        plans = try ChainPlan.all(settings.chains)
+    }
+
+    public func run(_ context: RunContext) throws -> RunOutcome {
+        if settings.mode == .off { return .nothingToDo("mode is off") }
+        let began = clock.elapsed()
+        let exchange = try Exchange.open(settings.location, statements: .deposits)
+        defer { exchange.close() }
+        let now = clock.now()
+        if !context.payload.isEmpty {
+            try retry(try context.payload.decode(Request.self).retry ?? [], exchange, now, context)
+        }
+        // In shadow not even the genesis is written down.
+        let mayRecord = settings.mode == .live
+        var work = try CreditRun(exchange, plans, settings, now: now) { try $0.open(exchange, mayRecord: mayRecord) }
+        defer { tell(context, work) }
+        try work.run { context.isCancelled }
+        return outcome(work, milliseconds: clock.elapsed() - began)
+    }
+
+    private func retry(_ ids: [String], _ exchange: Exchange, _ now: Int64, _ context: RunContext) throws {
+        for id in ids {
+            guard settings.mode == .live else {
+                context.log.info("deposit \(id): would be looked at again (shadow, nothing written)")
+                continue
+            }
+            let isRetried = try exchange.write {
+                guard try exchange.run("retry_deposit", ["id": .text(id)]) == 1 else { return false }
+                let detail = JSONObject([("run_id", .number(String(context.runID)))])
+                try exchange.note(actor: "deposits", action: "deposit.retry", subject: "deposit:\(id)", detail, at: now)
+                return true
+            }
+            if isRetried {
+                context.log.info("deposit \(id): will be looked at again")
+            } else {
+                context.log.warning("deposit \(id): is not there, or neither FAILED, DROPPED, AMOUNT_UNSUPPORTED nor HELD")
+            }
+        }
+    }
+
+    private func tell(_ context: RunContext, _ work: CreditRun) {
+        work.report.write(to: context.log)
+        if let halt = work.halt { context.log.critical("halted: " + halt) }
+        context.items(work.credited)
+        context.metrics.counter("deposits_credited", Double(work.credited))
+        context.metrics.counter("deposits_held", Double(work.held))
+        context.metrics.counter("deposits_failed", Double(work.failed))
+        context.metrics.counter("deposits_errors", Double(work.report.errors))
+    }
+
+    private func outcome(_ work: CreditRun, milliseconds: Int64) -> RunOutcome {
+        if work.found == 0, work.report.errors == 0 { return .nothingToDo("no deposit is confirmed and not credited") }
+        let shadow = settings.mode == .shadow ? " (shadow, nothing written)" : ""
+        var parts = ["\(work.credited) credited"]
+        for (count, what) in [(work.held, "held"), (work.failed, "failed"), (work.waiting, "waiting")] where count > 0 {
+            parts.append("\(count) \(what)")
+        }
+        let text = "Looked at \(counted(work.found, "deposit"))\(shadow): \(parts.joined(separator: ", ")), "
+            + "\(counted(work.report.errors, "error")) (\(milliseconds)ms)"
+        if let halt = work.halt { return .failed("Halted: \(halt). \(text)", code: 1) }
+        return work.troubles.outcome(chains: work.chains) ?? .succeeded(text)
+    }
+}

@@ -1,0 +1,93 @@
+import ExchangeKit
+import JobKit
+
+/// Finds deposits that a listener missed, and listeners that are not there.
+public final class ScanEntry: JobEntry {
+    public static let info = EntryInfo(
+        id: "scan", description: "Finds deposits that the listener missed; watches the listener.",
+        idempotent: true, defaultSchedule: "every 1m")
+
+    public struct Settings: JobSettings {
+        public var database = ExchangeLocation.defaultDatabase
+        public var lockTimeout = ExchangeLocation.defaultLockTimeout
+        public var sql: [String: String] = [:]
+        var chains: [String: ChainSettings] = [:]
+        public var maxBlocks = 2_000
+        public var monitorStale = Span.minutes(5)
+        /// Blocks.
+        public var monitorLag: Int64 = 100
+        public var restart: [String] = []
+        public var restartEvery = Span.minutes(10)
+        public var restartTimeout = Span.seconds(10)
+
+        public init() {}
+        enum CodingKeys: String, CodingKey {
+            case database, sql, chains, restart
+            case lockTimeout = "lock_timeout"
+            case maxBlocks = "max_blocks"
+            case monitorStale = "monitor_stale"
+            case monitorLag = "monitor_lag"
+            case restartEvery = "restart_every"
+            case restartTimeout = "restart_timeout"
+        }
+        public static var fields: [SettingsField] {
+            ExchangeLocation.fields + [
+                chainsField,
+                SettingsField("max_blocks", "Blocks of a chain in one run; more come with the next.", range: 1 ... 1_000_000),
+                SettingsField("monitor_stale", "A listener that has not been heard of for so long is not active."),
+                SettingsField("monitor_lag", "A listener that is so many blocks behind is warned of.", range: 1 ... 1_000_000),
+                SettingsField(
+                    "restart", "Program and arguments that bring a listener back, no shell; \"{chain}\": the chain's name."),
+                SettingsField("restart_every", "At most once in this time for each chain."),
+                SettingsField("restart_timeout", "The command is killed after this time."),
+            ]
+        }
+        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+    }
+
+    public static func validate(_ settings: Settings) throws {
+        try settings.location.validate(.deposits)
+        try requireChains(settings.chains)
+        if let first = settings.restart.first, first.isEmpty {
+            throw JobFailure.badSettings("restart: the program's name is empty; write [\"systemctl\", \"restart\", \"listener\"]")
+        }
+    }
+
+    private let settings: Settings
+    private let plans: [ChainPlan]
+    private let clock = ExchangeClock.system
+
+    public init(settings: Settings) throws {
+        try Self.validate(settings)
+        self.settings = settings
+        plans = try ChainPlan.all(settings.chains)
+    }
+
+    public func run(_ context: RunContext) throws -> RunOutcome {
+        let began = clock.elapsed()
+        let exchange = try Exchange.open(settings.location, statements: .deposits)
+        defer { exchange.close() }
+        var work = ScanRun(
+            exchange, plans, settings, now: clock.now(), open: { try $0.open(exchange, mayRecord: true) }, restart: { $0.run() })
+        defer { tell(context, work) }
+        try work.run { context.isCancelled }
+        if let outcome = work.troubles.outcome(chains: plans.count) { return outcome }
+        if work.blocks == 0, work.stale == 0, work.report.errors == 0 { return .nothingToDo("no new block") }
+        let listeners = work.stale == 0 ? "" : ", \(counted(work.stale, "listener")) not active"
+        return .succeeded(
+            "Scanned \(counted(work.blocks, "block")) of \(counted(plans.count, "chain")): \(work.found) found, "
+                + "\(work.known) known\(listeners), \(counted(work.report.errors, "error")) (\(clock.elapsed() - began)ms)")
+    }
+
+    private func tell(_ context: RunContext, _ work: ScanRun) {
+        work.report.write(to: context.log)
+        context.items(work.found)
+        context.metrics.counter("deposits_scanned_blocks", Double(work.blocks))
+        context.metrics.counter("deposits_found", Double(work.found))
+        context.metrics.counter("deposits_errors", Double(work.report.errors))
+        context.metrics.gauge("deposits_listeners_stale", Double(work.stale))
+        for (chain, left) in work.behind {
+            context.metrics.gauge("deposits_scan_behind_blocks", Double(left), labels: ["chain": chain])
+        }
+    }
+}

@@ -1,0 +1,7 @@
+-- Deposits to credit, the oldest first, as watched.
+SELECT d.id, d.wallet_id, w.currency, d.chain, d.tx_hash, d.ordinal, d.address, d.token, d.units, d.amount,
+       d.status, d.block, d.block_hash, d.confirmations, d.reason, d.verified, d.watched, d.missing_ms, d.version,
+       d.created_ms
+FROM deposits d JOIN wallets w ON w.id = d.wallet_id
+WHERE d.status = 'CONFIRMED'
+ORDER BY d.id
