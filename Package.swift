@@ -149,7 +149,7 @@ let package = Package(
         .testTarget(
             name: "ArenaTests",
             dependencies: [
-                "Arena", "Candles", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "OrderExpiry", "SQL",
+                "Arena", "Candles", "Deposits", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "OrderExpiry", "SQL",
             ],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),

@@ -12,7 +12,7 @@ struct LivePair {
 }
 
 extension ArenaTick {
-    /// One tick of an invented market, in one transaction: trades, prices, margin traders, orders.
+    /// One tick of an invented market, in one transaction: trades, prices, margin traders, orders, deposits.
     mutating func simulate() throws {
         let settings = plan.settings
         // On the hour, so that candles begin whole.
@@ -39,15 +39,20 @@ extension ArenaTick {
         var book = OrderCrowd(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks)
         for pair in pairs { try book.act(pair, &random) }
         let removed = try EngineDesk(exchange: exchange, driver: driver, simulation: settings.simulation).answer()
+        var senders = DepositCrowd(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks)
+        var coins = Self.generator(seed: row.seed, tick: row.ticks, stream: 2_000)
+        if isNew { try senders.settle(&coins) }
+        try senders.act(&coins)
         try exchange.run("forget_quotes", ["before": .int(driver.now - 90_000_000)])
         row.clock = to
         row.cause = driver.cause
         try save(row)
-        tell(pairs, crowd, book, removed: removed, from: from, to: to)
+        tell(pairs, crowd, book, removed: removed, senders, from: from, to: to)
     }
 
     private mutating func tell(
-        _ pairs: [LivePair], _ crowd: MarginCrowd, _ book: OrderCrowd, removed: Int, from: Int64, to: Int64
+        _ pairs: [LivePair], _ crowd: MarginCrowd, _ book: OrderCrowd, removed: Int, _ senders: DepositCrowd, from: Int64,
+        to: Int64
     ) {
         result.clock = to
         let prices = pairs.map { "\($0.symbol.text) \($0.price.readable($0.price >= Amount(1_000) ? 2 : 4))" }
@@ -55,6 +60,7 @@ extension ArenaTick {
         if removed > 0 { parts.append("\(counted(removed, "order")) removed") }
         if crowd.opened > 0 { parts.append("\(counted(crowd.opened, "position")) opened") }
         if crowd.closed > 0 { parts.append("\(crowd.closed) closed with profit") }
+        if senders.sent > 0 { parts.append("\(counted(senders.sent, "deposit")) sent") }
         result.summary = "Market \(utcText(to / 1_000 * 1_000)) (+\(minutes(to - from))): \(prices.joined(separator: ", ")); "
             + parts.joined(separator: ", ")
     }

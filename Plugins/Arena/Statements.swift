@@ -31,6 +31,12 @@ extension StatementSet {
             WHERE e.state = 'requested' AND e.answer IS NULL AND p.simulation = :simulation
             ORDER BY e.asked_ms, e.order_id LIMIT 500
             """#,
+        "chain_head": #"""
+            -- The newest block of a simulation's chain.
+            -- in:  :chain TEXT
+            -- out: height INTEGER or NULL
+            SELECT max(height) FROM paper_blocks WHERE chain = :chain
+            """#,
         "close_position": #"""
             -- Closes a position, if it is still what was read.
             -- in:  :position INTEGER, :version INTEGER, :price TEXT, :realised TEXT, :now INTEGER
@@ -68,6 +74,16 @@ extension StatementSet {
             -- in:  :before INTEGER
             DELETE FROM quotes WHERE ts_ms < :before AND pair_id IN (SELECT id FROM pairs WHERE simulation IS NOT NULL)
             """#,
+        "include_waiting": #"""
+            -- Puts all waiting transactions but one into a block.
+            -- in:  :chain TEXT, :height INTEGER, :except TEXT (the hash of one that pays too little)
+            UPDATE paper_transactions SET block = :height WHERE chain = :chain AND block IS NULL AND hash <> :except
+            """#,
+        "move_transactions": #"""
+            -- Moves the transactions of a block into another one, as a reorganisation does.
+            -- in:  :chain TEXT, :from INTEGER, :to INTEGER
+            UPDATE paper_transactions SET block = :to WHERE chain = :chain AND block = :from
+            """#,
         "newest_trade": #"""
             -- A pair's newest trade.
             -- in:  :pair INTEGER
@@ -93,6 +109,29 @@ extension StatementSet {
             -- out: id INTEGER, simulation TEXT or NULL
             SELECT id, simulation FROM pairs WHERE symbol = :symbol
             """#,
+        "put_block": #"""
+            -- A block on top of a simulation's chain, or in the place of one that a reorganisation takes away.
+            -- in:  :chain TEXT, :height INTEGER, :hash TEXT
+            INSERT INTO paper_blocks (chain, height, hash) VALUES (:chain, :height, :hash)
+            ON CONFLICT (chain, height) DO UPDATE SET hash = excluded.hash
+            """#,
+        "put_chain": #"""
+            -- A chain of a simulation.
+            -- in:  :chain TEXT, :confirmations INTEGER
+            INSERT INTO chains (name, confirmations) VALUES (:chain, :confirmations) ON CONFLICT (name) DO NOTHING
+            """#,
+        "put_deposit_address": #"""
+            -- An address at which somebody is paid.
+            -- in:  :chain TEXT, :address TEXT, :owner TEXT
+            INSERT INTO deposit_addresses (chain, address, owner) VALUES (:chain, :address, :owner)
+            ON CONFLICT (chain, address) DO NOTHING
+            """#,
+        "put_monitor": #"""
+            -- The heartbeat of a listener.
+            -- in:  :chain TEXT, :now INTEGER, :block INTEGER
+            INSERT INTO monitors (chain, heartbeat_ms, last_block) VALUES (:chain, :now, :block)
+            ON CONFLICT (chain) DO UPDATE SET heartbeat_ms = excluded.heartbeat_ms, last_block = excluded.last_block
+            """#,
         "put_order": #"""
             -- A new order.
             -- in:  :owner TEXT, :pair INTEGER, :side TEXT (buy, sell), :price TEXT, :amount TEXT, :locked TEXT,
@@ -107,12 +146,30 @@ extension StatementSet {
             -- in:  :pair INTEGER, :now INTEGER, :bid TEXT, :ask TEXT
             INSERT INTO quotes (pair_id, ts_ms, bid, ask) VALUES (:pair, :now, :bid, :ask)
             """#,
+        "put_seen_deposit": #"""
+            -- A deposit as a listener writes it when it sees the transaction.
+            -- in:  :wallet INTEGER, :chain TEXT, :hash TEXT, :ordinal INTEGER, :address TEXT, :token TEXT, :units TEXT, :amount TEXT,
+            --      :now INTEGER
+            INSERT INTO deposits (wallet_id, chain, tx_hash, ordinal, address, token, units, amount, status, created_ms)
+            VALUES (:wallet, :chain, :hash, :ordinal, :address, :token, :units, :amount, 'PENDING', :now)
+            """#,
         "put_trade": #"""
             -- A trade, once.
             -- in:  :pair INTEGER, :id INTEGER, :ts_ms INTEGER, :side TEXT (buy, sell), :price TEXT, :amount TEXT
             -- 1: new, 0: it is there already
             INSERT INTO trades (pair_id, id, ts_ms, side, price, amount) VALUES (:pair, :id, :ts_ms, :side, :price, :amount)
             ON CONFLICT (pair_id, id) DO NOTHING
+            """#,
+        "put_transaction": #"""
+            -- A transaction that waits for a block.
+            -- in:  :chain TEXT, :hash TEXT
+            INSERT INTO paper_transactions (chain, hash) VALUES (:chain, :hash)
+            """#,
+        "put_transfer": #"""
+            -- What a transaction moves.
+            -- in:  :chain TEXT, :hash TEXT, :ordinal INTEGER (0: the native coin), :address TEXT, :token TEXT, :units TEXT
+            INSERT INTO paper_transfers (chain, tx_hash, ordinal, address, token, units)
+            VALUES (:chain, :hash, :ordinal, :address, :token, :units)
             """#,
         "save_simulation": #"""
             -- Moves a simulation on, unless somebody else did.
