@@ -28,6 +28,7 @@ let package = Package(
         .executable(name: "jobhost", targets: ["JobHostMain"]),
         .executable(name: "jobhost-worker", targets: ["JobWorker"]),
         .library(name: "JobKit", targets: ["JobKit"]),
+        .library(name: "OutsideKit", targets: ["OutsideKit"]),
         .library(name: "Arena", type: .dynamic, targets: ["Arena"]),
         .library(name: "Candles", type: .dynamic, targets: ["Candles"]),
         .library(name: "Competitions", type: .dynamic, targets: ["Competitions"]),
@@ -99,6 +100,7 @@ let package = Package(
 
         // What plugins are written with.
         .target(name: "JobKit", dependencies: ["JobABI"], swiftSettings: strict),
+        .target(name: "OutsideKit", dependencies: ["JobCore", "JobKit"], swiftSettings: strict),
         .target(name: "ExchangeKit", dependencies: ["JobCore", "JobKit", "SQL"], exclude: ["sql"], swiftSettings: strict),
         plugin("Arena", ["ExchangeKit", "JobCore", "SQL"]),
         plugin("Candles", ["ExchangeKit", "SQL"]),
@@ -112,6 +114,7 @@ let package = Package(
             name: "ExchangeTestKit", dependencies: ["ExchangeKit", "JobKit", "SQL"], path: "Tests/ExchangeTestKit",
             swiftSettings: strict),
         .target(name: "JobTestKit", dependencies: ["JobCore"], path: "Tests/JobTestKit", swiftSettings: strict),
+        .target(name: "OutsideTestKit", path: "Tests/OutsideTestKit", swiftSettings: strict),
         .target(
             name: "StoreSuite", dependencies: ["JobCore", "JobStore", "SQL"], path: "Tests/StoreSuite",
             swiftSettings: strict),
@@ -143,6 +146,7 @@ let package = Package(
         tests("DepositsTests", ["Deposits", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
         tests("MarginCheckTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"]),
         tests("OrderExpiryTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "OrderExpiry", "SQL"]),
+        tests("OutsideKitTests", ["JobCore", "JobKit", "OutsideKit", "OutsideTestKit"]),
         // On the real binaries, which a test build makes too.
         tests("EndToEnd", ["CLinux", "SQL"]),
         // The test bundle holds several plugins, each with its `job_plugin_v1`; no test calls it.
