@@ -25,6 +25,13 @@ import Testing
                 .first == "jobs.toml:6:11: the environment variable 'TIMOUT' is not set (did you mean 'TIMEOUT'? a default is written ${TIMOUT:-value})")
     }
 
+    @Test func aValueThatCouldNotBePutInIsOneFault() {
+        let lines = "every = \"${EVERY}\"\ntimeout = \"${TIMEOUT}\"\nlabels = [\"${LABEL}\"]\npriority = \"${PRIORITY}\""
+        let found = findings(job(lines))
+        #expect(found.map { $0.prefix(while: { $0 != " " }) } == ["jobs.toml:6:9:", "jobs.toml:7:11:", "jobs.toml:8:11:", "jobs.toml:9:12:"])
+        #expect(found.allSatisfy { $0.contains("is not set") })
+    }
+
     @Test(arguments: ["${", "${}", "${A", "${1A}", "${A:x}", "${A-x}", "${A B}"])
     func brokenReferencesAreRefused(text: String) throws {
         let found = findings("[host]\nname = \"\(text)\"\n", environment: ["A": "a"])

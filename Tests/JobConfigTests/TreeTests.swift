@@ -4,6 +4,21 @@ import Testing
 @Suite struct TreeTests {
     private func table(_ text: String) throws -> ConfigTable { try parseTOML(Array(text.utf8), file: "f") }
 
+    @Test(arguments: [
+        ("a = \"x\nb = 1\n", "f:1:7"), ("a = 1\nb = \"x\r\nc = 1\n", "f:2:7"), ("a = 'x\n", "f:1:7"), ("a = \"x", "f:1:7"),
+        ("a = \"\"\"x\n\ny\n", "f:3:3"), ("a = '''x", "f:1:9"), ("a = \"é", "f:1:7"),
+    ])
+    func anUnclosedStringIsCalledThat(_ text: String, _ place: String) {
+        let error = #expect(throws: ConfigError.self) { try parseTOML(Array(text.utf8), file: "f") }
+        #expect(error?.message == "not valid TOML: a string is not closed", "\(text): \(error?.description ?? "")")
+        #expect(error?.position?.description == place, "\(text)")
+    }
+
+    @Test func aControlCharacterInAStringIsNoUnclosedOne() {
+        let error = #expect(throws: ConfigError.self) { try parseTOML(Array("a = \"x\u{1}y\"\n".utf8), file: "f") }
+        #expect(error?.message.contains("control characters") == true)
+    }
+
     @Test func everyKeyAndValueHasItsPlace() throws {
         let root = try table("a = 1\n[t]\n  b.c = \"é\" # x\n  d = [ 1,\n   2 ]\n[[list]]\nx = { y = 3.5 }\n")
         #expect(root.keyPosition("a")?.description == "f:1:1")

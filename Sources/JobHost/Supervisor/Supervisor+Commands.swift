@@ -15,7 +15,7 @@ extension Supervisor {
         case .cancel(let run): return try await cancel(run, by: actor)
         case .retry(let run):
             guard let ended = try await withStore({ try await $0.run(run) }) else {
-                throw CommandError(.notFound, "there is no run \(run)")
+                throw CommandError.unknownRun(run)
             }
             _ = try find(ended.job)
             let record = try await withStore { try await $0.retry(run, by: actor, now: self.clock.now().wall) }
@@ -113,8 +113,9 @@ extension Supervisor {
         if let priority = request.priority, !(-1_000...1_000).contains(priority) {
             throw CommandError(.invalid, "priority is \(priority); allowed is -1000 … 1000")
         }
-        if let key = request.key, key.isEmpty || key.utf8.count > 200 {
-            throw CommandError(.invalid, "a unique key has 1 … 200 bytes; this one has \(key.utf8.count)")
+        // JOB_MAX_KEY of job_abi.h.
+        if let key = request.key, key.isEmpty || key.utf8.count > 512 {
+            throw CommandError(.invalid, "a unique key has 1 … 512 bytes; this one has \(key.utf8.count)")
         }
         let due = request.at ?? (request.delay.map { now + max($0, .zero) } ?? now)
         return try await insert(request.job, trigger: .enqueued, by: actor, action: "enqueue") { run in
@@ -187,7 +188,7 @@ extension Supervisor {
             return .done
         }
         guard let record = try await withStore({ try await $0.run(run) }) else {
-            throw CommandError(.notFound, "there is no run \(run)")
+            throw CommandError.unknownRun(run)
         }
         throw CommandError(.conflict, "run \(run) of \(record.job) has already ended: \(record.state.rawValue)")
     }
@@ -245,7 +246,7 @@ extension Supervisor {
     private func breaker(_ job: String, _ action: BreakerAction, by actor: Actor) async throws -> CommandResult {
         _ = try find(job)
         let now = clock.now()
-        let reason = actor.reason.isEmpty ? "by \(actor.name)" : actor.reason
+        let reason = "by \(actor.name)" + (actor.reason.isEmpty ? "" : ": \(actor.reason)")
         if case .open(let until?) = action, until <= now.wall {
             throw CommandError(.invalid, "--until \(until.rfc3339) is in the past")
         }
@@ -267,7 +268,7 @@ extension Supervisor {
         case .disable: "breaker disable"
         case .reset: "breaker reset"
         }
-        audit(actor, name, job: job, detail: actor.reason)
+        audit(actor, name, job: job)
         log.notice("\(job): \(name) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
         return .done
     }

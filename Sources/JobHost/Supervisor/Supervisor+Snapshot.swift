@@ -60,7 +60,7 @@ extension Supervisor {
         snapshot.counters = counters[job.name] ?? [:]
         snapshot.libraryHash = job.plan.libraryHash
         snapshot.settings = job.plan.maskedSettings
-        snapshot.limits = limits(config)
+        snapshot.limits = limits(config) + memoryLimit(of: config.plugin)
         snapshot.metrics = pluginMetrics.lines(job: job.name)
         if let bad = job.badSettings { snapshot.problems.append("the entry refused its settings: \(bad)") }
         return snapshot
@@ -134,6 +134,12 @@ extension Supervisor {
             ("breaker", breaker), ("calendar", config.calendar ?? "none"),
             ("retention", "\(short(config.retention.age)), \(counted(config.retention.runs, "run"))"),
         ]
+    }
+
+    /// Of a worker of the plugin, which all of its jobs share.
+    private func memoryLimit(of plugin: String) -> [(name: String, value: String)] {
+        guard let limit = generation.plugins[plugin]?.config.memoryLimit else { return [] }
+        return [("memory_limit", "\(sizeText(limit)) each worker of \(plugin)")]
     }
 
     private func short(_ duration: Duration) -> String { durationText(duration) }

@@ -98,6 +98,11 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
     }
     public var description: String { message + (hint.map { " (\($0))" } ?? "") }
 
+    static func unknownRun(_ run: RunID) -> CommandError {
+        CommandError(
+            .notFound, "there is no run \(run)", hint: "retention may have removed it; jobhost runs lists those that are kept")
+    }
+
     /// With the nearest name, else with those that there are.
     static func unknownJob(_ name: String, among jobs: some Sequence<String>) -> CommandError {
         let jobs = jobs.sorted()

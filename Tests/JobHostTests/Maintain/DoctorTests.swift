@@ -30,6 +30,14 @@ struct DoctorTests {
         #expect(Doctor.worst(findings) == .ok)
     }
 
+    @Test("of one job: the machine, its plugin and itself")
+    func aboutOneJob() {
+        let names = ["disk", "config", "plugin deposits", "plugin deposit", "job credit", "job creditor"]
+        let findings = names.map { Doctor.Finding($0, .fail, "x") }
+        let found = Doctor.findings(findings, about: "credit", of: "deposits")
+        #expect(found.map(\.name) == ["disk", "config", "plugin deposits", "job credit"])
+    }
+
     @Test("state_dir", arguments: [
         (.writable(mode: 0o700), .ok), (.writable(mode: 0o770), .warn), (.writable(mode: 0o777), .fail),
         (.notWritable("Permission denied"), .fail), (.notAFolder, .fail), (.missing(canBeMade: true), .ok), (.missing(canBeMade: false), .fail),

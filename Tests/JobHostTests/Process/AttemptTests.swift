@@ -145,6 +145,21 @@ import Testing
         #expect(ending?.reason == reason)
     }
 
+    @Test(arguments: [
+        (256_000_000, "256MB"), (268_435_456, "256MiB"), (1_500_000_000, "1.5GB"), (0, "0B"), (999, "999B"),
+    ] as [(UInt64, String)])
+    func sizesReadAsTheConfigWritesThem(_ bytes: UInt64, _ text: String) {
+        #expect(brief(bytes: bytes) == text)
+        #expect(brief(bytes: 300_000_000, units: SizeUnits(of: 268_435_456)) == "286.1MiB")
+    }
+
+    @Test(arguments: [
+        (0, "0ms"), (268, "0.2ms"), (5_268, "5.2ms"), (9_000, "9ms"), (35_999, "35ms"), (1_250_000, "1.2s"), (90_000_000, "1m30s"),
+    ] as [(Int64, String)])
+    func durationsInSentencesAreShort(_ microseconds: Int64, _ text: String) {
+        #expect(brief(.microseconds(microseconds)) == text)
+    }
+
     @Test func theMemoryLimitIsTold() {
         let limit: UInt64 = 256_000_000
         var watched = Self.attempt(memory: limit)

@@ -37,6 +37,11 @@ import Testing
         #expect(text == "the file is cut short: its section table lies beyond its end at \(bytes.count - 1) bytes")
     }
 
+    @Test(arguments: ["hi\n", "#!", "\u{7F}EL", String(repeating: "text ", count: 40)])
+    func whatIsNoLibraryIsNotCalledCutShort(_ text: String) {
+        #expect(refusal(Array(text.utf8)) == "it is not an ELF file")
+    }
+
     @Test func noMutationOfTheHeadersEndsTheHost() throws {
         let bytes = try Self.library.get()
         var random = Seeded(7)

@@ -21,7 +21,7 @@ struct CLICommandTests {
             (["disable", "mint"], #"setEnabled(job: "mint", Optional(false))"#, "disabled mint"),
             (["pause"], "setPaused(job: nil, true)", "paused the whole host"),
             (["resume", "mint"], #"setPaused(job: Optional("mint"), false)"#, "resumed mint"),
-            (["breaker", "mint", "reset"], "reset", "breaker of mint: reset"),
+            (["breaker", "mint", "reset"], "reset", "breaker of mint: closed, with a clean memory"),
             (["breaker", "mint", "open", "--until", "in 2h"], "open(until:", "breaker of mint: open until 2026-05-04 12:00:00Z, in 2h"),
             (["backfill", "candles", "--from", "2026-05-01", "--to", "2026-05-02", "--dry-run"], "dryRun: true", "would put 14 runs of candles into its queue:"),
             (["enqueue", "mint", "--payload", "{\"a\":0.10}", "--delay", "30s", "--priority", "7"], "priority: Optional(7)", "enqueued run 44 of mint"),
@@ -77,6 +77,19 @@ struct CLICommandTests {
         #expect(spoken.code == 3)
         #expect(spoken.errors.contains("no answer on \(folder.path)/state/jobhost.sock"))
         #expect(spoken.errors.contains("Start it with: jobhost run --config \(config)"))
+    }
+
+    @Test func afterStateDirWasEditedTheOldSocketIsNamed() async throws {
+        let folder = try TestFolder()
+        let config = folder.path + "/jobs.toml"
+        try Files.write("[host]\nstate_dir = \"elsewhere\"\n", to: config)
+        let unknown = await speak(["status", "--config", config])
+        #expect(unknown.errors.hasPrefix("jobhost is not running here (no answer on \(folder.path)/elsewhere/jobhost.sock, the state_dir of \(config))\n"))
+        #expect(unknown.errors.contains("was state_dir edited since?"))
+        let old = folder.path + "/var/jobhost.sock"
+        let known = await speak(["status", "--config", config], files: [old])
+        #expect(known.code == 3)
+        #expect(known.errors.hasSuffix("\n  There is a socket of one: --socket \(old)\n"))
     }
 
     @Test func aBrokenConfigDoesNotHideTheHostThatRuns() async throws {
@@ -171,6 +184,28 @@ struct CLICommandTests {
         }
     }
 
+    /// A run may begin after one with a larger number: its log comes after that one's.
+    @Test func followingAJobGoesByTheOrderOfStarts() async throws {
+        try await withServer { host, socket, _ in
+            host.fakeStore.edit { $0.runs = [Samples.record(52, ago: 60)] }
+            for run in [52, 51, 53] as [Int64] {
+                host.runLogs.append(run: RunID(run), job: "candles", LogLine(at: sampleNow, level: .info, stream: .log, text: "of \(run)"))
+                host.runLogs.close(run: RunID(run))
+            }
+            host.close()
+            let clock = ManualCLIClock(naps: 4, onNap: { left in
+                host.fakeStore.edit { contents in
+                    if left == 3 { contents.runs.append(Samples.record(51, ago: 40, reason: "late")) }
+                    if left == 2 { contents.runs.append(Samples.record(53, ago: 20)) }
+                }
+            })
+            let spoken = await speak(["logs", "candles", "--follow", "--socket", socket], clock: clock)
+            #expect(spoken.out.split(separator: "\n").map { $0.suffix(5) } == ["of 52", "of 51", "of 53"])
+            let notes = spoken.errors.split(separator: "\n").prefix(4)
+            #expect(notes.elementsEqual(["— run 52 —", "— run 52 succeeded in 1.2s —", "— run 51 —", "— run 51 succeeded in 1.2s: late —"]))
+        }
+    }
+
     @Test func aJobsLogIsThatOfItsNewestStartedRun() async throws {
         try await withServer { host, socket, _ in
             // Claimed ahead of its fire time, and not started: it has no log.
@@ -203,6 +238,10 @@ struct CLICommandTests {
         let cron = await speak(["next", "--cron", "30 2 * * *", "--timezone", "America/New_York", "--from", "2025-03-08T12:00:00Z", "-n", "2", "--json"])
         #expect(cron.code == 0, "\(cron.errors)")
         #expect(try JSONValue(parsing: cron.out)["fires"] == .array(["2025-03-09T07:00:00Z", "2025-03-10T06:30:00Z"]))
+        let shown = await speak(["next", "--cron", "30 2 * * *", "--timezone", "America/New_York", "--from", "2025-03-08T12:00:00Z", "-n", "2"])
+        #expect(shown.out.split(separator: "\n").map { $0.prefix(45) } == [
+            "2025-03-09 07:00:00Z  2025-03-09 03:00:00 EDT", "2025-03-10 06:30:00Z  2025-03-10 02:30:00 EDT",
+        ])
         let folder = try TestFolder()
         let config = folder.path + "/jobs.toml"
         try Files.write("[plugins.p]\nlibrary = \"libP.so\"\n[jobs.tick]\nplugin = \"p\"\nentry = \"e\"\nevery = \"90s\"\n", to: config)

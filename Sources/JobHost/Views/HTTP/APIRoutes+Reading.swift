@@ -155,10 +155,7 @@ extension APIRoutes {
     }
 
     func record(_ id: RunID) async throws -> RunRecord {
-        guard let run = try await control.store.run(id) else {
-            throw API.Problem.notFound(
-                "there is no run \(id)", hint: "retention may have removed it; jobhost runs lists those that are kept")
-        }
+        guard let run = try await control.store.run(id) else { throw CommandError.unknownRun(id) }
         return run
     }
 }

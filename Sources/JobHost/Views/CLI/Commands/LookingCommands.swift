@@ -6,6 +6,9 @@ struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "What runs, what ran, what is wrong and what to do about it.",
         discussion: """
+            Problems come first, each with the command that helps. --watch keeps within
+            the terminal, the worst jobs first.
+
             Marks: ● ran well, ▶ running, · never ran, ○ off, ‖ paused, ✗ failed or
             breaker open, ! look below. RECENT, oldest first: ✓ succeeded, · nothing
             to do, ✗ failed, r retry, z snoozed, c cancelled, T timed out, ! crashed,
@@ -30,8 +33,9 @@ struct ShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "One job, or one run, in detail.",
         discussion: """
-            Of a job: schedule, limits, settings (secrets masked), breaker, counters.
-            Of a run: times, attempts, payload.
+            Of a job: schedule, limits, settings (secrets masked), breaker, counters, its
+            latest runs and the fires among them that did not run. Of a run: times,
+            progress while it runs, attempts, payload, what operators did with it.
 
             Example: jobhost show candles-1m
                      jobhost show 4711
@@ -58,7 +62,7 @@ struct NextCommand: AsyncParsableCommand {
         commandName: "next", abstract: "Coming fire times, of a job or of a cron expression.",
         discussion: """
             Works without a running host too; then a job's schedule is read from the
-            config.
+            config. In UTC and, where the schedule has a zone, as clocks there show it.
 
             Example: jobhost next candles-1m -n 3
                      jobhost next --cron "30 2 * * *" --timezone America/New_York
@@ -137,6 +141,9 @@ struct RunsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "runs", abstract: "Past, running and waiting runs, the newest first.",
         discussion: """
+            Among them, in the order of time, the fires that did not run: one line for
+            each stretch of one reason.
+
             Example: jobhost runs candles-1m --outcome failed --from "1d ago"
             """)
     @Argument(help: "Only of this job.") var job: String?

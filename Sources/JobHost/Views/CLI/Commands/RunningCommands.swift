@@ -153,6 +153,8 @@ struct BackfillCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backfill", abstract: "Runs for past fire times of a job.",
         discussion: """
+            A range that ends in the future is refused.
+
             Example: jobhost backfill candles-1m --from 2026-05-01 --to 2026-05-02
             """)
     @Argument(help: "A job's name.") var job: String
@@ -179,8 +181,9 @@ struct ExecCommand: AsyncParsableCommand {
             Neither ledger nor schedule nor breaker know of it. What it logs is
             printed as it comes; the exit code says how it ended: 0 succeeded or
             nothing to do, 1 failed, 10 retry, 11 snoozed, 12 cancelled, 13 timed
-            out, 14 crashed. With --json the outcome is printed as JSON and the log
-            goes to standard error.
+            out, 14 crashed. Ctrl-C asks the run to stop (12), a second one kills it.
+            With --json the outcome is printed as JSON and the log goes to standard
+            error.
 
             Example: jobhost exec candles-1m --set batch=10 --set 'tags=["a"]'
             """)

@@ -115,8 +115,15 @@ struct BreakerCommand: AsyncParsableCommand {
         let body = API.BreakerBody(action: action, until: until, reason: reason.reason)
         let (_, json) = try await session.client().post("/jobs/\(percentEncoded(job))/breaker", body, as: API.Done.self)
         session.print(json) { screen in
-            let end = until.map { " until \(TimeText.absolute($0)), \(TimeText.relative($0, now: screen.now))" } ?? ""
-            return [Styled("breaker of ") + Styled(job, .bold) + Styled(": \(self.action.rawValue)\(end)")]
+            let breaker = Styled("breaker of ") + Styled(job, .bold)
+            switch self.action {
+            case .open:
+                let end = until.map { " until \(TimeText.absolute($0)), \(TimeText.relative($0, now: screen.now))" } ?? " until somebody closes it"
+                return [breaker + Styled(": open\(end)"), Styled("go on: jobhost breaker \(job) close", .dim)]
+            case .disable: return [breaker + ": disabled, it never opens", Styled("as configured again: jobhost breaker \(job) reset", .dim)]
+            case .close: return [breaker + ": closed"]
+            case .reset: return [breaker + ": closed, with a clean memory"]
+            }
         }
     }
 }

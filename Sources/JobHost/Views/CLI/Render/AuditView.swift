@@ -18,11 +18,11 @@ struct AuditView {
                 .init(title("DETAIL"), yields: [.shrink(3, to: 10)]), .init(title("WHY"), yields: [.shrink(1, to: 20)]),
             ], indent: ofRun ? 2 : 0)
         for entry in entries {
-            // Some actions repeat their reason as what they are about.
-            let detail = entry.detail == entry.reason ? "" : entry.detail
+            // That it was about this run.
+            let detail = ofRun && entry.detail.split(separator: " ").count == 2 ? "" : entry.detail
             table.add([
                 Styled(TimeText.absolute(entry.at)), Styled(entry.actor), Styled(entry.via, .dim), Styled(entry.action, .bold),
-                Styled(ofRun ? "" : entry.job ?? ""), Styled(ofRun && detail.split(separator: " ").count == 2 ? "" : detail), Styled(entry.reason),
+                Styled(ofRun ? "" : entry.job ?? ""), Styled(detail), Styled(entry.reason),
             ])
         }
         return table.lines(width: screen.width)

@@ -1,0 +1,139 @@
+import JobCore
+import JobStore
+import Testing
+
+@testable import JobHost
+
+/// What somebody looks for who is called in the night.
+struct OperatorViewTests {
+    private let plain = Screen(width: 100, color: false, now: sampleNow)
+
+    private func shown(_ arguments: [String], columns: Int) async throws -> String {
+        try await withServer { _, socket, _ in
+            await speak(arguments + ["--no-color", "--socket", socket], columns: columns).out
+        }
+    }
+
+    @Test func rangesStandAmongTheRunsInTheOrderOfTime() async throws {
+        func range(_ first: Int64, _ last: Int64, _ count: Int64, _ reason: NoRunReason = .paused) -> LedgerRange {
+            LedgerRange(job: "candles", reason: reason, first: sampleNow - .seconds(first), last: sampleNow - .seconds(last), count: count)
+        }
+        try await withServer({ host in
+            host.fakeStore.edit { contents in
+                contents.runs = (1...4).map { Samples.record($0, ago: 100 - 20 * $0) }
+                contents.ranges = [range(5, 5, 1, .overlap), range(35, 30, 6), range(900, 500, 9, .window)]
+            }
+        }) { _, socket, _ in
+            func rows(_ arguments: String...) async -> [String] {
+                await speak(["runs", "candles", "--socket", socket] + arguments).out.split(separator: "\n").dropFirst()
+                    .map { $0.split(separator: " ").prefix(3).joined(separator: " ") }
+            }
+            #expect(await rows() == [
+                "– candles skipped", "4 candles succeeded", "– candles 6", "3 candles succeeded", "2 candles succeeded",
+                "1 candles succeeded", "– candles 9",
+            ])
+            // Page by page each of them once.
+            #expect(await rows("-n", "2") == [
+                "– candles skipped", "4 candles succeeded", "– candles 6", "3 candles succeeded", "older ones: --before",
+            ])
+            #expect(await rows("--before", "3") == ["2 candles succeeded", "1 candles succeeded", "– candles 9"])
+            #expect(await rows("--state", "missed") == ["– candles 9"])
+            #expect(await rows("--outcome", "succeeded").count == 4)
+        }
+    }
+
+    @Test func theAuditAsATable() async throws {
+        let text = try await shown(["audit"], columns: 120)
+        #expect(
+            text == #"""
+            WHEN                  WHO           VIA  WHAT     JOB              DETAIL            WHY
+            2026-05-04 09:59:00Z  root (uid 0)  cli  disable  mint                               wrong numbers
+            2026-05-04 09:55:00Z  ops (uid 7)   cli  retry    deposits-credit  run 35 as run 39  the chain is back
+
+            """#)
+        let since = try await shown(["audit", "--since", "2m ago"], columns: 60)
+        #expect(since.split(separator: "\n").count == 2)
+        #expect(since.split(separator: "\n").allSatisfy { $0.count <= 60 })
+        #expect(try await shown(["audit", "mint", "--since", "now"], columns: 80) == "Nobody has done anything with mint since then.\n")
+    }
+
+    @Test func aRunningRunSaysHowLongAndHowFar() async throws {
+        try await withServer({ host in
+            host.fakeStore.edit { contents in
+                var run = Samples.record(42, job: "margin-check", state: .running, outcome: nil)
+                run.startedAt = nil
+                contents.runs.append(run)
+            }
+        }) { _, socket, _ in
+            let shown = await speak(["show", "42", "--socket", socket]).out
+            #expect(shown.hasPrefix("run 42 of margin-check  running\n"))
+            for line in [
+                "started          2026-05-04 09:59:58Z  2s ago", "running for      2s", "progress         30 of 120 (25%) accounts",
+                "worker           pid 900",
+            ] { #expect(shown.contains("\n\(line)\n"), "\(shown)") }
+            let listed = try JSONValue(parsing: await speak(["runs", "margin-check", "--json", "--socket", socket]).out)
+            #expect(listed["runs"]?.arrayValue?.first?["started_at"] == "2026-05-04T09:59:58Z")
+        }
+    }
+
+    @Test func whatOperatorsDidWithARunIsShown() async throws {
+        try await withServer({ host in
+            host.fakeStore.edit { contents in
+                var retry = Samples.record(45, job: "deposits-credit")
+                retry.retryOf = RunID(39)
+                contents.runs.append(retry)
+                for (run, reason) in [("39", "the chain is back"), ("390", "another")] {
+                    contents.audit.append(
+                        AuditRow(
+                            at: sampleNow, actor: Actor(name: "ops (uid 7)", via: "cli", reason: reason), action: "retry",
+                            job: "deposits-credit", detail: "run \(run) as run 45"))
+                }
+            }
+        }) { _, socket, _ in
+            let shown = await speak(["show", "39", "--socket", socket]).out
+            #expect(shown.contains("\nretried as       run 45\n"), "\(shown)")
+            #expect(
+                shown.contains("\nby operators\n  2026-05-04 10:00:00Z  ops (uid 7)  cli  retry  run 39 as run 45  the chain is back\n\n"),
+                "\(shown)")
+            #expect(await speak(["show", "45", "--socket", socket]).out.contains("\ntrigger          retry of run 39\n"))
+        }
+    }
+
+    @Test func aRunWhoseWorkerDoesNotStartIsNotSaidToRun() {
+        var job = Samples.running
+        job.running[0].startedAt = nil
+        func lines() -> [String] {
+            StatusView(screen: plain).lines(API.Status(Samples.snapshot([job]))).map { $0.text(color: false) }
+        }
+        #expect(lines().contains { $0.hasPrefix("▶  margin-check") && $0.contains("starting") })
+        job.running[0].problem = "out of descriptors"
+        #expect(lines().contains { $0.hasPrefix("!  margin-check") && $0.contains("cannot start") })
+        #expect(lines().contains("!  margin-check  run 42 cannot start: out of descriptors. See: jobhost doctor margin-check"))
+    }
+
+    @Test(arguments: [
+        ("open", 84, "open, next try in 1m 24s: it failed"), ("open", -1, "open, half-open at the next run: it failed"),
+        ("forced_open", 84, "forced open, until 2026-05-04 10:01:24Z, in 1m 24s: it failed"),
+        ("forced_open", -60, "forced open until 2026-05-04 09:59:00Z, which has passed: half-open at the next run: it failed"),
+        ("forced_open", nil, "forced open, until somebody closes it: it failed"), ("closed", nil, "closed, 5 failures: it failed"),
+    ] as [(String, Int64?, String)])
+    func breakersSayUntilWhen(_ state: String, _ until: Int64?, _ text: String) {
+        var job = Samples.broken
+        job.breaker.state = state
+        job.breaker.reason = "it failed"
+        job.breaker.until = until.map { sampleNow + .seconds($0) }
+        let view = JobView(screen: Screen(width: nil, color: false, now: sampleNow))
+        let lines = view.lines(API.Job(job), latest: API.Runs(runs: [], ranges: [], nextBefore: nil)).map { $0.text(color: false) }
+        #expect(lines.contains { $0.hasPrefix("breaker ") && $0.hasSuffix("  \(text)") }, "\(lines)")
+    }
+
+    @Test func changedKeysOfTheHostAreNamedInThePlan() {
+        var report = ReloadReport(generation: 4, at: sampleNow, accepted: true, milliseconds: 7)
+        report.host = [.init(key: "host.max_workers", isApplied: true), .init(key: "host.log_level", isApplied: false)]
+        let lines = ReportView(screen: plain, kind: .plan).lines(API.Report(report)).map { $0.text(color: false) }
+        #expect(lines == [
+            "a reload would:  7ms", "  ~ change key  host.max_workers  takes effect with the reload",
+            "  ~ change key  host.log_level    takes effect at the next start of the host",
+        ])
+    }
+}
