@@ -35,6 +35,7 @@ let package = Package(
         .library(name: "Deposits", type: .dynamic, targets: ["Deposits"]),
         .library(name: "MarginCheck", type: .dynamic, targets: ["MarginCheck"]),
         .library(name: "OrderExpiry", type: .dynamic, targets: ["OrderExpiry"]),
+        .library(name: "Tickers", type: .dynamic, targets: ["Tickers"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -108,6 +109,7 @@ let package = Package(
         plugin("Deposits", ["CLinux", "ExchangeKit", "SQL"]),
         plugin("MarginCheck", ["ExchangeKit", "SQL"]),
         plugin("OrderExpiry", ["ExchangeKit", "SQL"]),
+        plugin("Tickers", ["ExchangeKit", "SQL"]),
 
         // Tests.
         .target(
@@ -147,6 +149,7 @@ let package = Package(
         tests("MarginCheckTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"]),
         tests("OrderExpiryTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "OrderExpiry", "SQL"]),
         tests("OutsideKitTests", ["JobCore", "JobKit", "OutsideKit", "OutsideTestKit"]),
+        tests("TickersTests", ["ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL", "Tickers"]),
         // On the real binaries, which a test build makes too.
         tests("EndToEnd", ["CLinux", "SQL"]),
         // The test bundle holds several plugins, each with its `job_plugin_v1`; no test calls it.
@@ -154,6 +157,7 @@ let package = Package(
             name: "ArenaTests",
             dependencies: [
                 "Arena", "Candles", "Deposits", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "OrderExpiry", "SQL",
+                "Tickers",
             ],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),

@@ -64,15 +64,6 @@ struct Candle: Hashable {
     }
 }
 
-/// The order of trades: by time, those of the same millisecond by id.
-struct TradeKey: Hashable, Comparable {
-    var instant: Int64
-    var id: Int64
-    static func < (a: TradeKey, b: TradeKey) -> Bool {
-        a.instant != b.instant ? a.instant < b.instant : a.id < b.id
-    }
-}
-
 /// A pair's bucket.
 struct CandleKey: Hashable {
     var pair: Int64

@@ -133,6 +133,8 @@ extension StatementSet {
             CREATE INDEX quotes_by_time ON quotes (ts_ms);
             CREATE INDEX quotes_by_pair_and_time ON quotes (pair_id, ts_ms);
 
+            -- The last 24 hours of a pair; without a trade in them, its last price and zeros. A reader may
+            -- show it until valid_until_ms (in real time).
             CREATE TABLE tickers (
                 pair_id        INTEGER PRIMARY KEY REFERENCES pairs (id),
                 last           TEXT    NOT NULL,
@@ -141,11 +143,43 @@ extension StatementSet {
                 low            TEXT    NOT NULL,
                 change         TEXT    NOT NULL,
                 change_percent TEXT    NOT NULL,
-                volume         TEXT    NOT NULL,
+                volume         TEXT    NOT NULL,       -- in the base currency
                 quote_volume   TEXT    NOT NULL,
                 trades         INTEGER NOT NULL,
                 valid_until_ms INTEGER NOT NULL
             ) STRICT;
+
+            -- What a ticker is made of: the trades of [from_ms, until_ms) as far as they were read, and who
+            -- among them came first. last_*: the newest before until_ms, in the window or not. newest_ms:
+            -- of all that were read; where it is not before until_ms, trades wait for their time.
+            CREATE TABLE ticker_windows (
+                pair_id      INTEGER PRIMARY KEY REFERENCES pairs (id),
+                from_ms      INTEGER NOT NULL,
+                until_ms     INTEGER NOT NULL,
+                trades       INTEGER NOT NULL,
+                volume       TEXT    NOT NULL,
+                quote_volume TEXT    NOT NULL,
+                first_ms     INTEGER,
+                first_id     INTEGER,
+                first_price  TEXT,
+                last_ms      INTEGER,
+                last_id      INTEGER,
+                last_price   TEXT,
+                newest_ms    INTEGER,
+                built_seq    INTEGER NOT NULL,         -- made from all trades up to this one …
+                built_ms     INTEGER NOT NULL          -- … then, in real time
+            ) STRICT;
+
+            -- Who may still become the highest (lowest) of a window: trades that no later one is as high
+            -- (low) as. The oldest of them is it.
+            CREATE TABLE ticker_extremes (
+                pair_id INTEGER NOT NULL REFERENCES pairs (id),
+                kind    TEXT    NOT NULL CHECK (kind IN ('high', 'low')),
+                ts_ms   INTEGER NOT NULL,
+                id      INTEGER NOT NULL,
+                price   TEXT    NOT NULL,
+                PRIMARY KEY (pair_id, kind, ts_ms, id)
+            ) STRICT, WITHOUT ROWID;
 
             -- ---------------------------------------------------------------- money
 
