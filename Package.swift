@@ -106,7 +106,7 @@ let package = Package(
         plugin("Arena", ["ExchangeKit", "JobCore", "SQL"]),
         plugin("Candles", ["ExchangeKit", "SQL"]),
         plugin("Competitions", ["ExchangeKit", "SQL"]),
-        plugin("Deposits", ["CLinux", "ExchangeKit", "SQL"]),
+        plugin("Deposits", ["CLinux", "ExchangeKit", "OutsideKit", "SQL"]),
         plugin("MarginCheck", ["ExchangeKit", "SQL"]),
         plugin("OrderExpiry", ["ExchangeKit", "SQL"]),
         plugin("Tickers", ["ExchangeKit", "SQL"]),
@@ -145,7 +145,13 @@ let package = Package(
         tests("ExchangeKitTests", ["ExchangeKit", "JobCore", "JobKit", "SQL"]),
         tests("CandlesTests", ["Candles", "ExchangeKit", "JobCore", "JobKit", "SQL"]),
         tests("CompetitionsTests", ["Competitions", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
-        tests("DepositsTests", ["Deposits", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
+        // With a chain in Python (scripts/evm).
+        .testTarget(
+            name: "DepositsTests",
+            dependencies: [
+                "Deposits", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "OutsideKit", "OutsideTestKit", "SQL",
+            ],
+            exclude: ["Ethereum/evm"], swiftSettings: strict),
         tests("MarginCheckTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"]),
         tests("OrderExpiryTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "OrderExpiry", "SQL"]),
         tests("OutsideKitTests", ["JobCore", "JobKit", "OutsideKit", "OutsideTestKit"]),

@@ -47,7 +47,8 @@ struct DepositCrowd {
 
     /// One block, and the payments that will be in the next one.
     mutating func act(_ random: inout SeededGenerator) throws {
-        guard let head = try exchange.first("chain_head", ["chain": .text(chain)], { try $0.int64OrNil(0) }) ?? nil else { return }
+        let newest = try exchange.first("chain_head", ["chain": .text(chain)]) { try $0.int64OrNil(0) }
+        guard let head = newest ?? nil else { return }
         height = head + 1
         try mine(height)
         if Int.random(in: 0 ..< 20, using: &random) == 0 {

@@ -21,8 +21,9 @@ import Testing
         let stage = try Stage()
         let exchange = Exchange(connection: stage.exchange.connection, place: "memory", statements: .deposits)
         let chains = try settings()
-        let plans = try ChainPlan.all(chains)
-        let open: (ChainPlan) throws -> any Chain = { try $0.open(exchange, mayRecord: true) }
+        let set = try ChainSet(chains)
+        let plans = set.plans
+        let open: (ChainPlan) throws -> any Chain = { try set.open($0, exchange, mayRecord: true) }
         var (found, confirmed, credited, moved) = (0, 0, 0, 0)
         for index in Int64(0) ..< 60 {
             let now = noon + index * 3_000

@@ -324,9 +324,8 @@ import Testing
         settings.chains = platform.chains
         settings.batch = 2
         let exchange = platform.exchange
-        var run = ConfirmationRun(exchange, try ChainPlan.all(platform.chains), settings, now: noon) {
-            try $0.open(exchange, mayRecord: true)
-        }
+        let set = try ChainSet(platform.chains)
+        var run = ConfirmationRun(exchange, set.plans, settings, now: noon) { try set.open($0, exchange, mayRecord: true) }
         var asked = 0
         #expect(throws: CancellationNotice.self) {
             try run.run {

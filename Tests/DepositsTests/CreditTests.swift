@@ -93,9 +93,8 @@ import Testing
         var settings = CreditEntry.Settings()
         settings.mode = .live
         settings.chains = platform.chains
-        var run = try CreditRun(exchange, try ChainPlan.all(platform.chains), settings, now: noon) {
-            try $0.open(exchange, mayRecord: true)
-        }
+        let set = try ChainSet(platform.chains)
+        var run = try CreditRun(exchange, set.plans, settings, now: noon) { try set.open($0, exchange, mayRecord: true) }
         try run.run { false }
         return run
     }

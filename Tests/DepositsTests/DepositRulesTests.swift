@@ -13,7 +13,8 @@ import Testing
         Deposit(
             id: "7", wallet: 1, currency: "ETH", chain: "paper", transaction: "0x1", ordinal: 0, address: "", token: "",
             units: nil, amount: .one, status: status, block: block, blockHash: hash,
-            confirmations: block == nil ? 0 : 1, reason: "", verified: block != nil, watched: true, missing: missing, version: 1, created: 0)
+            confirmations: block == nil ? 0 : 1, reason: "", verified: block != nil, watched: true, missing: missing,
+            version: 1, created: 0)
     }
 
     private func included(

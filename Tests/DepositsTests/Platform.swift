@@ -117,15 +117,13 @@ final class Platform {
 
     @discardableResult
     func confirm(
-        at now: Int64 = noon, _ chain: (any Chain)? = nil, _ change: (inout ConfirmationsEntry.Settings) -> Void = { _ in }
+        at now: Int64 = noon, _ change: (inout ConfirmationsEntry.Settings) -> Void = { _ in }
     ) throws -> ConfirmationRun {
         var settings = ConfirmationsEntry.Settings()
         settings.chains = chains
         change(&settings)
-        let exchange = exchange
-        var run = ConfirmationRun(exchange, try ChainPlan.all(settings.chains), settings, now: now) {
-            try chain ?? $0.open(exchange, mayRecord: true)
-        }
+        let (exchange, set) = (exchange, try ChainSet(settings.chains))
+        var run = ConfirmationRun(exchange, set.plans, settings, now: now) { try set.open($0, exchange, mayRecord: true) }
         try run.run { false }
         return run
     }
@@ -138,10 +136,8 @@ final class Platform {
         settings.chains = chains
         settings.mode = .live
         change(&settings)
-        let exchange = exchange
-        var run = try CreditRun(exchange, try ChainPlan.all(settings.chains), settings, now: now) {
-            try $0.open(exchange, mayRecord: true)
-        }
+        let (exchange, set) = (exchange, try ChainSet(settings.chains))
+        var run = try CreditRun(exchange, set.plans, settings, now: now) { try set.open($0, exchange, mayRecord: true) }
         try run.run { false }
         return run
     }
@@ -154,10 +150,9 @@ final class Platform {
         var settings = ScanEntry.Settings()
         settings.chains = chains
         change(&settings)
-        let exchange = exchange
+        let (exchange, set) = (exchange, try ChainSet(settings.chains))
         var run = ScanRun(
-            exchange, try ChainPlan.all(settings.chains), settings, now: now,
-            open: { try $0.open(exchange, mayRecord: true) }, restart: restart)
+            exchange, set.plans, settings, now: now, open: { try set.open($0, exchange, mayRecord: true) }, restart: restart)
         try run.run { false }
         return run
     }

@@ -81,7 +81,8 @@ import Testing
 @Suite struct DepositEntryTests {
     @Test(arguments: [
         (#"{}"#, "chains: there is none; write chains = { paper = {} }"),
-        (#"{"chains": {"dogecoin": {}}}"#, #"chains.dogecoin: there is no adapter for this chain; name one: adapter = "paper""#),
+        (#"{"chains": {"dogecoin": {}}}"#,
+         #"chains.dogecoin: there is no adapter for this chain; name one: adapter = "paper", "ethereum""#),
         (#"{"chains": {"x": {"adapter": "paper"}}}"#, #"chains.x.currency: write the currency of the chain's own coin, "ETH""#),
         (#"{"chains": {"paper": {"adapter": "papr"}}}"#, #"chains.paper.adapter: "papr" is not allowed"#),
         (#"{"chains": {"paper": {"confirmation": 1}}}"#,
@@ -91,6 +92,12 @@ import Testing
          "chains.paper.tokens: each needs a contract and a currency"),
         (#"{"chains": {"paper": {"tokens": [{"contract": "0xA", "currency": "A"}, {"contract": "0xa", "currency": "B"}]}}}"#,
          "chains.paper.tokens: 0xa is there twice"),
+        (#"{"chains": {"ethereum": {}}}"#, "chains.ethereum.url: write the address of the node"),
+        (#"{"chains": {"ethereum": {"url": "http://u:p@h"}}}"#, "chains.ethereum.url: user and password do not belong"),
+        (#"{"chains": {"ethereum": {"url": "http://node.example", "token": "t"}}}"#,
+         "chains.ethereum.url: credentials would cross the network as plain text"),
+        (#"{"chains": {"sepolia": {"adapter": "ethereum", "url": "http://127.0.0.1", "currency": "ETH"}}}"#,
+         "chains.sepolia.chain_id: write the id of the chain"),
         (#"{"chains": {"paper": {"range": 0}}}"#, "chains.paper.range: 0 is out of range (1 to 10000)"),
         (#"{"chains": {"paper": {}}, "max_amount": {"ETH": "0"}}"#, "max_amount.ETH: 0 is not above 0"),
         (#"{"chains": {"paper": {}}, "mode": "dry"}"#, #"mode: "dry" is not allowed (one of "off", "shadow", "live")"#),

@@ -1,10 +1,13 @@
 import ExchangeKit
 import JobKit
+import OutsideKit
 
 /// How a chain is reached.
 enum ChainAdapter: String, CaseIterable, Codable, Sendable {
     /// Embedded in the exchange's database; simulations only.
     case paper
+    /// Ethereum's JSON-RPC, which BSC, Polygon and others speak too.
+    case ethereum
 }
 
 /// When a deposit counts as confirmed.
@@ -55,13 +58,27 @@ struct ChainSettings: Hashable, Codable, Sendable {
     var startBlock: Int64?
     /// Blocks in one question.
     var range = 100
+    /// The node's address: "https://host/path".
+    var url = ""
+    /// For HTTP's basic authentication.
+    var user = ""
+    var password = ""
+    /// For bearer authentication.
+    var token = ""
+    /// nil: by the name.
+    var chainID: Int64?
+    var genesis: String?
+    /// Questions in one request.
+    var batch = 50
+    var calls = CallSettings()
 
     init() {}
 
     enum CodingKeys: String, CodingKey {
-        case adapter, confirmations, watch, currency, decimals, tokens, range
+        case adapter, confirmations, watch, currency, decimals, tokens, range, url, user, password, token, genesis, batch, calls
         case confirmOn = "confirm_on"
         case startBlock = "start_block"
+        case chainID = "chain_id"
     }
 
     init(from decoder: any Decoder) throws {
@@ -76,101 +93,13 @@ struct ChainSettings: Hashable, Codable, Sendable {
         tokens = try keys.decodeIfPresent([TokenSettings].self, forKey: .tokens) ?? defaults.tokens
         startBlock = try keys.decodeIfPresent(Int64.self, forKey: .startBlock)
         range = try keys.decodeIfPresent(Int.self, forKey: .range) ?? defaults.range
-    }
-}
-
-/// A chain's settings with what follows from its name.
-struct ChainPlan: Hashable, Sendable {
-    var name: String
-    var adapter: ChainAdapter
-    /// nil: the table `chains` says it, and `defaultConfirmations` where it does not.
-    var confirmations: Int64?
-    var defaultConfirmations: Int64
-    var confirmOn: ConfirmOn
-    var watch: Int64?
-    var currency: String
-    var decimals: Int
-    /// By contract in the chain's one form.
-    var tokens: [String: TokenSettings]
-    var startBlock: Int64?
-    var range: Int64
-
-    /// What is known of a chain by its name.
-    private struct Known {
-        var adapter: ChainAdapter?
-        var confirmations: Int64
-        var currency: String
-        var decimals: Int
-    }
-    private static let known: [String: Known] = [
-        "paper": Known(adapter: .paper, confirmations: 12, currency: "ETH", decimals: 18),
-        "bitcoin": Known(adapter: nil, confirmations: 6, currency: "BTC", decimals: 8),
-        "ethereum": Known(adapter: nil, confirmations: 12, currency: "ETH", decimals: 18),
-        "bsc": Known(adapter: nil, confirmations: 15, currency: "BNB", decimals: 18),
-        "polygon": Known(adapter: nil, confirmations: 128, currency: "POL", decimals: 18),
-        "solana": Known(adapter: nil, confirmations: 32, currency: "SOL", decimals: 9),
-    ]
-
-    /// - Throws: `JobFailure.badSettings` with the place and what is allowed.
-    init(name: String, _ settings: ChainSettings) throws {
-        let known = Self.known[name]
-        func refuse(_ key: String, _ text: String) -> JobFailure { .badSettings("chains.\(name).\(key): \(text)") }
-        guard let adapter = settings.adapter ?? known?.adapter else {
-            let all = ChainAdapter.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-            throw JobFailure.badSettings("chains.\(name): there is no adapter for this chain; name one: adapter = \(all)")
-        }
-        self.name = name
-        self.adapter = adapter
-        confirmations = settings.confirmations.map(Int64.init)
-        defaultConfirmations = known?.confirmations ?? 12
-        confirmOn = settings.confirmOn
-        watch = settings.watch.map(Int64.init)
-        decimals = settings.decimals ?? known?.decimals ?? 18
-        startBlock = settings.startBlock
-        range = Int64(settings.range)
-        guard let currency = settings.currency ?? known?.currency, !currency.isEmpty else {
-            throw refuse("currency", "write the currency of the chain's own coin, \"ETH\"")
-        }
-        self.currency = currency
-        tokens = [:]
-        for (key, value, allowed) in [
-            ("confirmations", confirmations, 1 ... 100_000), ("watch", watch, 1 ... 10_000_000), ("range", range, 1 ... 10_000),
-            ("start_block", startBlock, 0 ... 1_000_000_000_000), ("decimals", Int64(decimals), 0 ... 77),
-        ] as [(String, Int64?, ClosedRange<Int64>)] {
-            guard let value, !allowed.contains(value) else { continue }
-            throw refuse(key, "\(value) is out of range (\(allowed.lowerBound) to \(allowed.upperBound))")
-        }
-        for token in settings.tokens {
-            let contract = token.contract.lowercased()
-            guard !contract.isEmpty, !token.currency.isEmpty else {
-                let example = "{ contract = \"0x…\", currency = \"USDT\", decimals = 6 }"
-                throw refuse("tokens", "each needs a contract and a currency: \(example)")
-            }
-            guard (0 ... 77).contains(token.decimals) else {
-                throw refuse("tokens", "\(token.contract): decimals \(token.decimals) is out of range (0 to 77)")
-            }
-            guard tokens.updateValue(token, forKey: contract) == nil else {
-                throw refuse("tokens", "\(token.contract) is there twice")
-            }
-        }
-    }
-
-    /// Currency and decimals of what a transfer moves; nil: a token that is not on the list.
-    func asset(_ token: String) -> (currency: String, decimals: Int)? {
-        if token.isEmpty { return (currency, decimals) }
-        return tokens[token.lowercased()].map { ($0.currency, $0.decimals) }
-    }
-
-    /// All of `chains`, in the order of their names.
-    static func all(_ chains: [String: ChainSettings]) throws -> [ChainPlan] {
-        try chains.sorted { $0.key < $1.key }.map { try ChainPlan(name: $0.key, $0.value) }
-    }
-
-    /// - Parameter mayRecord: the run may write down what it learns of the chain itself.
-    func open(_ exchange: Exchange, mayRecord: Bool) throws -> any Chain {
-        let genesis = GenesisRecord(name: name, exchange: exchange, mayRecord: mayRecord)
-        switch adapter {
-        case .paper: return PaperChain(genesis: genesis)
-        }
+        url = try keys.decodeIfPresent(String.self, forKey: .url) ?? defaults.url
+        user = try keys.decodeIfPresent(String.self, forKey: .user) ?? defaults.user
+        password = try keys.decodeIfPresent(String.self, forKey: .password) ?? defaults.password
+        token = try keys.decodeIfPresent(String.self, forKey: .token) ?? defaults.token
+        chainID = try keys.decodeIfPresent(Int64.self, forKey: .chainID)
+        genesis = try keys.decodeIfPresent(String.self, forKey: .genesis)
+        batch = try keys.decodeIfPresent(Int.self, forKey: .batch) ?? defaults.batch
+        calls = try keys.decodeIfPresent(CallSettings.self, forKey: .calls) ?? defaults.calls
     }
 }

@@ -5,7 +5,7 @@ import JobKit
 public final class ConfirmationsEntry: JobEntry {
     public static let info = EntryInfo(
         id: "confirmations", description: "Counts the confirmations of deposits; finds reorganisations.",
-        idempotent: true, defaultSchedule: "every 30s")
+        idempotent: true, defaultSchedule: "every 30s", stateVersion: 1)
 
     public struct Settings: JobSettings {
         public var database = ExchangeLocation.defaultDatabase
@@ -37,22 +37,24 @@ public final class ConfirmationsEntry: JobEntry {
     }
 
     private let settings: Settings
-    private let plans: [ChainPlan]
+    private let chains: ChainSet
     private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
         self.settings = settings
-        plans = try ChainPlan.all(settings.chains)
+        chains = try ChainSet(settings.chains)
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
         let began = clock.elapsed()
         let exchange = try Exchange.open(settings.location, statements: .deposits)
         defer { exchange.close() }
-        var work = ConfirmationRun(exchange, plans, settings, now: clock.now()) { try $0.open(exchange, mayRecord: true) }
+        var work = ConfirmationRun(exchange, chains.plans, settings, now: clock.now()) { [chains] in
+            try chains.open($0, exchange, mayRecord: true)
+        }
         defer { tell(context, work) }
-        try work.run { context.isCancelled }
+        try chains.outside.run(context) { try work.run { context.isCancelled } }
         if work.checked == 0, work.report.errors == 0 { return .nothingToDo("no deposit is under way") }
         let text = "Checked \(counted(work.checked, "deposit")): \(work.updated) updated, \(work.confirmed) confirmed, "
             + "\(counted(work.report.errors, "error")) (\(clock.elapsed() - began)ms)"

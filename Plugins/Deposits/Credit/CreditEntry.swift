@@ -5,7 +5,7 @@ import JobKit
 public final class CreditEntry: JobEntry {
     public static let info = EntryInfo(
         id: "credit", description: "Credits confirmed deposits to their wallets, each once.",
-        idempotent: true, defaultSchedule: "every 10s", payloadSchema: JSONSchema.text(of: Request.self))
+        idempotent: true, defaultSchedule: "every 10s", stateVersion: 1, payloadSchema: JSONSchema.text(of: Request.self))
 
     /// What one can ask for by hand.
     public struct Request: Codable, Sendable {
@@ -66,13 +66,13 @@ public final class CreditEntry: JobEntry {
     }
 
     private let settings: Settings
-    private let plans: [ChainPlan]
+    private let chains: ChainSet
     private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
         self.settings = settings
-        plans = try ChainPlan.all(settings.chains)
+        chains = try ChainSet(settings.chains)
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
@@ -86,9 +86,11 @@ public final class CreditEntry: JobEntry {
         }
         // In shadow not even the genesis is written down.
         let mayRecord = settings.mode == .live
-        var work = try CreditRun(exchange, plans, settings, now: now) { try $0.open(exchange, mayRecord: mayRecord) }
+        var work = try CreditRun(exchange, chains.plans, settings, now: now) { [chains] in
+            try chains.open($0, exchange, mayRecord: mayRecord)
+        }
         defer { tell(context, work) }
-        try work.run { context.isCancelled }
+        try chains.outside.run(context) { try work.run { context.isCancelled } }
         return outcome(work, milliseconds: clock.elapsed() - began)
     }
 

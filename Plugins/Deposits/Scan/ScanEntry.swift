@@ -5,7 +5,7 @@ import JobKit
 public final class ScanEntry: JobEntry {
     public static let info = EntryInfo(
         id: "scan", description: "Finds deposits that the listener missed; watches the listener.",
-        idempotent: true, defaultSchedule: "every 1m")
+        idempotent: true, defaultSchedule: "every 1m", stateVersion: 1)
 
     public struct Settings: JobSettings {
         public var database = ExchangeLocation.defaultDatabase
@@ -54,13 +54,13 @@ public final class ScanEntry: JobEntry {
     }
 
     private let settings: Settings
-    private let plans: [ChainPlan]
+    private let chains: ChainSet
     private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
         self.settings = settings
-        plans = try ChainPlan.all(settings.chains)
+        chains = try ChainSet(settings.chains)
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
@@ -68,14 +68,15 @@ public final class ScanEntry: JobEntry {
         let exchange = try Exchange.open(settings.location, statements: .deposits)
         defer { exchange.close() }
         var work = ScanRun(
-            exchange, plans, settings, now: clock.now(), open: { try $0.open(exchange, mayRecord: true) }, restart: { $0.run() })
+            exchange, chains.plans, settings, now: clock.now(),
+            open: { [chains] in try chains.open($0, exchange, mayRecord: true) }, restart: { $0.run() })
         defer { tell(context, work) }
-        try work.run { context.isCancelled }
-        if let outcome = work.troubles.outcome(chains: plans.count) { return outcome }
+        try chains.outside.run(context) { try work.run { context.isCancelled } }
+        if let outcome = work.troubles.outcome(chains: chains.plans.count) { return outcome }
         if work.blocks == 0, work.stale == 0, work.report.errors == 0 { return .nothingToDo("no new block") }
         let listeners = work.stale == 0 ? "" : ", \(counted(work.stale, "listener")) not active"
         return .succeeded(
-            "Scanned \(counted(work.blocks, "block")) of \(counted(plans.count, "chain")): \(work.found) found, "
+            "Scanned \(counted(work.blocks, "block")) of \(counted(chains.plans.count, "chain")): \(work.found) found, "
                 + "\(work.known) known\(listeners), \(counted(work.report.errors, "error")) (\(clock.elapsed() - began)ms)")
     }
 

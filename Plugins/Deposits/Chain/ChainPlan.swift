@@ -1,0 +1,143 @@
+import ExchangeKit
+import Foundation
+import JobKit
+import OutsideKit
+
+/// A chain's settings with what follows from its name.
+struct ChainPlan: Sendable {
+    var name: String
+    var adapter: ChainAdapter
+    /// nil: the table `chains` says it, and `defaultConfirmations` where it does not.
+    var confirmations: Int64?
+    var defaultConfirmations: Int64
+    var confirmOn: ConfirmOn
+    var watch: Int64?
+    var currency: String
+    var decimals: Int
+    /// By contract in the chain's one form.
+    var tokens: [String: TokenSettings]
+    var startBlock: Int64?
+    var range: Int64
+    var url: String
+    /// Sent with every question.
+    var headers: [(name: String, value: String)]
+    /// Of Ethereum's relatives.
+    var chainID: Int64?
+    /// Hash of the first block; nil: whatever it is when the chain is first looked at.
+    var genesis: String?
+    var batch: Int
+    var calls: CallSettings
+
+    /// What is known of a chain by its name.
+    private struct Known {
+        var adapter: ChainAdapter?
+        var confirmations: Int64
+        var currency: String
+        var decimals: Int
+        var chainID: Int64?
+        var genesis: String?
+    }
+    private static let known: [String: Known] = [
+        "paper": Known(adapter: .paper, confirmations: 12, currency: "ETH", decimals: 18),
+        "bitcoin": Known(adapter: nil, confirmations: 6, currency: "BTC", decimals: 8),
+        "solana": Known(adapter: nil, confirmations: 32, currency: "SOL", decimals: 9),
+        "ethereum": Known(
+            adapter: .ethereum, confirmations: 12, currency: "ETH", decimals: 18, chainID: 1,
+            genesis: "0xd4e56740f876aef8c010b86a40d5f56745a118d0906a34e69aec8c0db1cb8fa3"),
+        "bsc": Known(
+            adapter: .ethereum, confirmations: 15, currency: "BNB", decimals: 18, chainID: 56,
+            genesis: "0x0d21840abff46b96c84b2ac9e10e4f5cdaeb5693cb665db62a2f3b02d2d57b5b"),
+        "polygon": Known(
+            adapter: .ethereum, confirmations: 128, currency: "POL", decimals: 18, chainID: 137,
+            genesis: "0xa9c28ce2141b56c474f1dc504bee9b01eb1bd7d1a507580d5519d4437a97de1b"),
+    ]
+
+    /// - Throws: `JobFailure.badSettings` with the place and what is allowed.
+    init(name: String, _ settings: ChainSettings) throws {
+        let known = Self.known[name]
+        guard let adapter = settings.adapter ?? known?.adapter else {
+            let all = ChainAdapter.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+            throw JobFailure.badSettings("chains.\(name): there is no adapter for this chain; name one: adapter = \(all)")
+        }
+        self.name = name
+        self.adapter = adapter
+        confirmations = settings.confirmations.map(Int64.init)
+        defaultConfirmations = known?.confirmations ?? 12
+        confirmOn = settings.confirmOn
+        watch = settings.watch.map(Int64.init)
+        decimals = settings.decimals ?? known?.decimals ?? 18
+        startBlock = settings.startBlock
+        range = Int64(settings.range)
+        currency = settings.currency ?? known?.currency ?? ""
+        tokens = [:]
+        url = settings.url
+        headers = []
+        // An adapter of one's own choice: another network than the one of that name.
+        let isKnown = settings.adapter == nil || settings.adapter == known?.adapter
+        chainID = settings.chainID ?? (isKnown ? known?.chainID : nil)
+        genesis = (settings.genesis ?? (isKnown && settings.chainID == nil ? known?.genesis : nil))?.lowercased()
+        batch = settings.batch
+        calls = settings.calls
+        try checkRanges()
+        try addTokens(settings.tokens)
+        if adapter != .paper { try connect(settings) }
+    }
+
+    private func refuse(_ key: String, _ text: String) -> JobFailure { .badSettings("chains.\(name).\(key): \(text)") }
+
+    private func checkRanges() throws {
+        guard !currency.isEmpty else { throw refuse("currency", "write the currency of the chain's own coin, \"ETH\"") }
+        let numbers: [(String, Int64?, ClosedRange<Int64>)] = [
+            ("confirmations", confirmations, 1 ... 100_000), ("watch", watch, 1 ... 10_000_000), ("range", range, 1 ... 10_000),
+            ("start_block", startBlock, 0 ... 1_000_000_000_000), ("decimals", Int64(decimals), 0 ... 77),
+            ("batch", Int64(batch), 1 ... 1_000), ("chain_id", chainID, 1 ... Int64.max),
+        ]
+        for (key, value, allowed) in numbers {
+            guard let value, !allowed.contains(value) else { continue }
+            throw refuse(key, "\(value) is out of range (\(allowed.lowerBound) to \(allowed.upperBound))")
+        }
+    }
+
+    private mutating func addTokens(_ list: [TokenSettings]) throws {
+        for token in list {
+            let contract = token.contract.lowercased()
+            guard !contract.isEmpty, !token.currency.isEmpty else {
+                let example = "{ contract = \"0x…\", currency = \"USDT\", decimals = 6 }"
+                throw refuse("tokens", "each needs a contract and a currency: \(example)")
+            }
+            guard (0 ... 77).contains(token.decimals) else {
+                throw refuse("tokens", "\(token.contract): decimals \(token.decimals) is out of range (0 to 77)")
+            }
+            guard tokens.updateValue(token, forKey: contract) == nil else {
+                throw refuse("tokens", "\(token.contract) is there twice")
+            }
+        }
+    }
+
+    private mutating func connect(_ settings: ChainSettings) throws {
+        guard !url.isEmpty else { throw refuse("url", "write the address of the node, \"https://host/path\"") }
+        try HTTPClient.origin(of: url, key: "chains.\(name).url")
+        if adapter == .ethereum, chainID == nil { throw refuse("chain_id", "write the id of the chain; Ethereum's is 1") }
+        try calls.validate("chains.\(name).calls")
+        if !settings.user.isEmpty || !settings.password.isEmpty {
+            let pair = Data("\(settings.user):\(settings.password)".utf8)
+            headers = [("Authorization", "Basic " + pair.base64EncodedString())]
+        } else if !settings.token.isEmpty {
+            headers = [("Authorization", "Bearer " + settings.token)]
+        }
+        if !headers.isEmpty, !HTTPClient.isProtected(url) {
+            throw refuse("url", "credentials would cross the network as plain text; write https")
+        }
+    }
+
+    /// Currency and decimals of what a transfer moves; nil: a token that is not on the list.
+    func asset(_ token: String) -> (currency: String, decimals: Int)? {
+        if token.isEmpty { return (currency, decimals) }
+        return tokens[token.lowercased()].map { ($0.currency, $0.decimals) }
+    }
+
+    /// All of `chains`, in the order of their names.
+    static func all(_ chains: [String: ChainSettings]) throws -> [ChainPlan] {
+        try chains.sorted { $0.key < $1.key }.map { try ChainPlan(name: $0.key, $0.value) }
+    }
+}
