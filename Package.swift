@@ -34,6 +34,7 @@ let package = Package(
         .library(name: "Competitions", type: .dynamic, targets: ["Competitions"]),
         .library(name: "Deposits", type: .dynamic, targets: ["Deposits"]),
         .library(name: "MarginCheck", type: .dynamic, targets: ["MarginCheck"]),
+        .library(name: "MintQueue", type: .dynamic, targets: ["MintQueue"]),
         .library(name: "OrderExpiry", type: .dynamic, targets: ["OrderExpiry"]),
         .library(name: "Tickers", type: .dynamic, targets: ["Tickers"]),
     ],
@@ -108,6 +109,7 @@ let package = Package(
         plugin("Competitions", ["ExchangeKit", "SQL"]),
         plugin("Deposits", ["CLinux", "ExchangeKit", "OutsideKit", "SQL"]),
         plugin("MarginCheck", ["ExchangeKit", "SQL"]),
+        plugin("MintQueue", ["ExchangeKit", "OutsideKit", "SQL"]),
         plugin("OrderExpiry", ["ExchangeKit", "SQL"]),
         plugin("Tickers", ["ExchangeKit", "SQL"]),
 
@@ -153,6 +155,9 @@ let package = Package(
             ],
             exclude: ["Ethereum/evm"], swiftSettings: strict),
         tests("MarginCheckTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"]),
+        tests(
+            "MintQueueTests",
+            ["ExchangeKit", "ExchangeTestKit", "JobKit", "MintQueue", "OutsideKit", "OutsideTestKit", "SQL"]),
         tests("OrderExpiryTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "OrderExpiry", "SQL"]),
         tests("OutsideKitTests", ["JobCore", "JobKit", "OutsideKit", "OutsideTestKit"]),
         tests("TickersTests", ["ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL", "Tickers"]),
@@ -162,8 +167,8 @@ let package = Package(
         .testTarget(
             name: "ArenaTests",
             dependencies: [
-                "Arena", "Candles", "Deposits", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "OrderExpiry", "SQL",
-                "Tickers",
+                "Arena", "Candles", "Competitions", "Deposits", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "MintQueue",
+                "OrderExpiry", "SQL", "Tickers",
             ],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),

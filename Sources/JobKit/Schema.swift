@@ -36,6 +36,12 @@ public struct SettingsField: Sendable {
 /// like ("type", "format", "pattern", …).
 public protocol SchemaDescribed {
     static var schema: JSONObject { get }
+    /// A value that decodes. Without one a required property of this type ends what can be
+    /// told of the type that has it.
+    static var example: JSON { get }
+}
+extension SchemaDescribed {
+    public static var example: JSON { .null }
 }
 
 /// JSON Schemas derived from Swift types.
@@ -206,8 +212,12 @@ private struct RecordingKeys<Key: CodingKey>: KeyedDecodingContainerProtocol {
         let child = SchemaNode.of(type, value: value(key), depth: decoder.depth + 1)
         record(key, child, required: true)
         if let value = value(key) { return try value.decode(type) }
-        if let first = Self.firstChoice(child) { return try first.decode(type) }
+        if let first = Self.firstChoice(child) ?? Self.example(of: type) { return try first.decode(type) }
         return try T(from: SchemaDecoder(node: SchemaNode(), value: nil, depth: decoder.depth + 1))
+    }
+    private static func example<T>(of type: T.Type) -> JSON? {
+        guard let example = (type as? any SchemaDescribed.Type)?.example, example != .null else { return nil }
+        return example
     }
     private static func firstChoice(_ node: SchemaNode) -> JSON? {
         if case .choice(let values) = node.kind { values.first } else { nil }

@@ -73,4 +73,5 @@ public struct Span: Hashable, Comparable, Codable, Sendable, CustomStringConvert
         try container.encode(description)
     }
     public static var schema: JSONObject { JSONObject([("type", "string"), ("format", "duration")]) }
+    public static var example: JSON { "1s" }
 }

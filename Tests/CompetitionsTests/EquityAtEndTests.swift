@@ -107,7 +107,10 @@ import Testing
         // The ledger was brought in during the contest for one, after it for the other.
         for (name, seconds) in [("a", Int64(-50)), ("b", 50)] {
             try hall.test.connection.run(
-                "UPDATE ledger_causes SET created_ms = ? WHERE cause IN (SELECT cause FROM ledger_entries WHERE wallet_id = (SELECT wallet_id FROM accounts WHERE name = ?))",
+                """
+                UPDATE ledger_causes SET created_ms = ? WHERE cause IN
+                    (SELECT cause FROM ledger_entries WHERE wallet_id = (SELECT wallet_id FROM accounts WHERE name = ?))
+                """,
                 [.int(instant(seconds)), .text(name)])
         }
         try hall.run()

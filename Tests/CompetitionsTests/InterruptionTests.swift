@@ -84,6 +84,34 @@ import Testing
         }
     }
 
+    @Test func whatAnotherRunPaysIsNotPaidAgainAndNotCounted() throws {
+        var paidByOther = 0
+        var counted = 0
+        try besideAWriterAtEveryStatement(
+            { let hall = try halls(.competition); counted = 0; paidByOther = 0; return (hall, hall.test) },
+            write: { other in
+                // As another run pays a its 90, once that is decided and while nobody has.
+                paidByOther = try other.run(
+                    "UPDATE participants SET settled_ms = 1 WHERE competition_id = 1 AND account_id = 1 AND payout = '90' AND settled_ms IS NULL")
+                guard paidByOther == 1 else { return }
+                try other.run("INSERT INTO ledger_causes VALUES ('prize:1:1', 'prize', 1)")
+                for (owner, before, after, amount) in [("user:a", "900", "990", "90"), ("competition:1", "200", "110", "-90")] {
+                    try other.run(
+                        """
+                        INSERT INTO ledger_entries (cause, wallet_id, bucket, amount)
+                        SELECT 'prize:1:1', id, 'available', ? FROM wallets WHERE owner = ?
+                        """, [.text(amount), .text(owner)])
+                    try other.run("UPDATE wallets SET available = ? WHERE owner = ? AND available = ?", [.text(after), .text(owner), .text(before)])
+                }
+            },
+            run: { (hall: Hall) in counted = try hall.runAlone().prizes }
+        ) { (hall, place) throws in
+            #expect(counted + paidByOther == 2, "\(place)")
+            #expect(try hall.purses("a", "b") == ["990 0", "954 0"], "\(place)")
+            #expect(try hall.test.differences() == [], "\(place)")
+        }
+    }
+
     @Test func twoRunsAtOnceDoItOnce() throws {
         let hall = try halls(.competition)
         let location = hall.test.location

@@ -47,4 +47,5 @@ extension Amount: SchemaDescribed {
     public static var schema: JSONObject {
         JSONObject([("type", .array(["string", "number"])), ("format", "decimal")])
     }
+    public static var example: JSON { "1" }
 }

@@ -464,6 +464,18 @@ CREATE TABLE mint_requests (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mint_requests_by_time ON mint_requests (updated_ms);
 
+-- Orders that were placed again: '<client id of the first>-<n>', each once for ever.
+CREATE TABLE replacements (
+    exchange   TEXT    NOT NULL,
+    client_id  TEXT    NOT NULL,
+    original   TEXT    NOT NULL,           -- client id of the first
+    trade_id   TEXT    NOT NULL,
+    quantity   TEXT    NOT NULL,
+    created_ms INTEGER NOT NULL,
+    PRIMARY KEY (exchange, client_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replacements_by_time ON replacements (created_ms);
+
 -- ---------------------------------------------------------------- simulation
 
 CREATE TABLE simulations (
@@ -479,4 +491,23 @@ CREATE TABLE simulations (
     file_offset INTEGER NOT NULL DEFAULT 0,  -- … up to this byte …
     file_line   INTEGER NOT NULL DEFAULT 0,  -- … and line
     finished    INTEGER NOT NULL DEFAULT 0 CHECK (finished IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+-- What the paper minter and the paper gateway have heard: the memory of peers that are not there.
+CREATE TABLE paper_mints (
+    key       TEXT PRIMARY KEY,
+    asset_id  TEXT NOT NULL,
+    size      TEXT NOT NULL,
+    status    TEXT NOT NULL CHECK (status IN ('minted', 'failed')),
+    reference TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE paper_placements (
+    client_id TEXT PRIMARY KEY,
+    symbol    TEXT NOT NULL,
+    side      TEXT NOT NULL,
+    price     TEXT NOT NULL,
+    quantity  TEXT NOT NULL,
+    executed  TEXT NOT NULL,
+    status    TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

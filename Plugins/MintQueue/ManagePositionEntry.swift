@@ -1,0 +1,99 @@
+import ExchangeKit
+import JobKit
+import OutsideKit
+
+public struct PositionSettings: JobSettings {
+    public var database = ExchangeLocation.defaultDatabase
+    public var lockTimeout = ExchangeLocation.defaultLockTimeout
+    public var sql: [String: String] = [:]
+    public var mode = MoneyMode.shadow
+    public var exchange = "main"
+    public var gateway = PeerKind.http
+    public var url = ""
+    public var token = ""
+    public var calls = CallSettings()
+    public var maxAge = Span.hours(1)
+    /// In the pair's quote currency; 0: no cap.
+    public var maxNotional = Amount.zero
+    public var maxOrdersPerRun = 20
+    public var maxOrdersPerHour = 200
+    var paper = PaperLuck()
+
+    public init() {}
+    enum CodingKeys: String, CodingKey {
+        case database, sql, mode, exchange, gateway, url, token, calls, paper
+        case lockTimeout = "lock_timeout"
+        case maxAge = "max_age"
+        case maxNotional = "max_notional"
+        case maxOrdersPerRun = "max_orders_per_run"
+        case maxOrdersPerHour = "max_orders_per_hour"
+    }
+
+    public static var fields: [SettingsField] {
+        ExchangeLocation.fields + [
+            SettingsField("mode", "off (runs wait in the queue), shadow (decides and logs, writes nothing) or live."),
+            SettingsField("exchange", "Whose orders these are: exchange_orders.exchange."),
+            SettingsField("gateway", "http, or paper: invented, in simulations only."),
+            SettingsField("url", "The gateway's address, up to the path before /orders."),
+            SettingsField("token", "Bearer token: \"file:\" and a path, or \"env:\" and the name of a variable; empty: none."),
+            SettingsField("max_age", "Orders of an older trade are not placed again."),
+            SettingsField("max_notional", "An order worth more is not placed again; in the quote currency, 0: no cap."),
+            SettingsField("max_orders_per_run", "More stop the run.", range: 1 ... 1_000),
+            SettingsField("max_orders_per_hour", "More stop the run.", range: 1 ... 1_000_000),
+            SettingsField("paper.lost_percent", "With gateway = \"paper\": answers that are lost.", range: 0 ... 100),
+            SettingsField("paper.refused_percent", "… and orders that are refused.", range: 0 ... 100),
+        ] + CallSettings.fields()
+    }
+
+    var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+
+    func validate() throws {
+        try location.validate(.mintQueue)
+        try PeerSettings.validate(gateway, url: url, token: token, key: "gateway")
+        try calls.validate()
+        if maxNotional.isNegative { throw JobFailure.badSettings("max_notional: \(maxNotional) is below 0") }
+        if exchange.isEmpty { throw JobFailure.badSettings("exchange: the name is empty") }
+    }
+}
+
+/// Places a trade's failed orders again, the remainder only, three times at most.
+public final class ManagePositionEntry: JobEntry {
+    public static let info = EntryInfo(
+        id: "manage-position", description: "Places a trade's failed orders again, what remains of them; run when enqueued.",
+        idempotent: true, stateVersion: 1, payloadSchema: JSONSchema.text(of: PositionPayload.self))
+    public static func validate(_ settings: PositionSettings) throws { try settings.validate() }
+
+    private let settings: PositionSettings
+    private let http: HTTPClient?
+    private let peer: Peer
+    private let outside: Outside
+    private let clock = ExchangeClock.system
+
+    public init(settings: PositionSettings) throws {
+        try settings.validate()
+        self.settings = settings
+        http = settings.gateway == .http
+            ? try PeerSettings.client(url: settings.url, token: settings.token, connections: settings.calls.inFlight) : nil
+        peer = Peer("order gateway", settings.calls.policy)
+        outside = Outside([peer])
+    }
+
+    public func run(_ context: RunContext) throws -> RunOutcome {
+        let payload = try context.payload.decode(PositionPayload.self)
+        let now = clock.now()
+        if settings.mode == .off { return .snooze(until: (now + 60_000) * 1_000, "mode is off") }
+        let exchange = try PeerSettings.open(settings.location, settings.gateway)
+        defer { exchange.close() }
+        let gateway: any OrderGateway = http.map { HTTPOrderGateway(http: $0, peer: peer) }
+            ?? PaperOrderGateway(exchange: exchange, luck: settings.paper)
+        var work = PositionRun(exchange, gateway, settings, actor: context.job, payload: payload, now: now)
+        let outcome = Result { try outside.run(context) { try work.run(isCancelled: { context.isCancelled }) } }
+        for line in work.lines { context.log.debug(line) }
+        for line in work.problems { context.log.error(line) }
+        if let halt = work.halt { context.log.critical("halted: " + halt) }
+        context.items(work.placed)
+        context.metrics.counter("orders_replaced", Double(work.placed))
+        context.metrics.counter("orders_replaced_errors", Double(work.problems.count))
+        return try outcome.get()
+    }
+}

@@ -1,0 +1,145 @@
+import ExchangeKit
+import JobKit
+import OutsideKit
+
+/// Who is outside: a real peer over HTTP, or an invented one in a simulation.
+public enum PeerKind: String, CaseIterable, Codable, Sendable {
+    case http, paper
+}
+
+public struct MintSettings: JobSettings {
+    public var database = ExchangeLocation.defaultDatabase
+    public var lockTimeout = ExchangeLocation.defaultLockTimeout
+    public var sql: [String: String] = [:]
+    public var mode = MoneyMode.shadow
+    public var minter = PeerKind.http
+    public var url = ""
+    public var token = ""
+    public var lookup = true
+    public var calls = CallSettings()
+    /// 0: no cap.
+    public var maxSize = Amount.zero
+    public var maxMintsPerHour = 1_000
+    public var maxSends = 5
+    public var pendingEvery = Span.seconds(5)
+    public var pendingLimit = Span.hours(1)
+    var paper = PaperLuck()
+
+    public init() {}
+    enum CodingKeys: String, CodingKey {
+        case database, sql, mode, minter, url, token, lookup, calls, paper
+        case lockTimeout = "lock_timeout"
+        case maxSize = "max_size"
+        case maxMintsPerHour = "max_mints_per_hour"
+        case maxSends = "max_sends"
+        case pendingEvery = "pending_every"
+        case pendingLimit = "pending_limit"
+    }
+
+    public static var fields: [SettingsField] {
+        ExchangeLocation.fields + [
+            SettingsField("mode", "off (runs wait in the queue), shadow (decides and logs, writes nothing) or live."),
+            SettingsField("minter", "http, or paper: invented, in simulations only."),
+            SettingsField("url", "The minter's address, up to the path before /mints."),
+            SettingsField("token", "Bearer token: \"file:\" and a path, or \"env:\" and the name of a variable; empty: none."),
+            SettingsField("lookup", "The minter answers GET /mints/{key}. Without it an unknown result is never sent again."),
+            SettingsField("max_size", "A larger mint is not sent; 0: no cap."),
+            SettingsField("max_mints_per_hour", "More wait, with an alert.", range: 1 ... 1_000_000),
+            SettingsField("max_sends", "A mint that never arrives is sent this often at most.", range: 1 ... 100),
+            SettingsField("pending_every", "How often a mint that the minter has accepted is asked for."),
+            SettingsField("pending_limit", "A mint pending for longer is a dead letter."),
+            SettingsField("paper.lost_percent", "With minter = \"paper\": answers that are lost.", range: 0 ... 100),
+            SettingsField("paper.refused_percent", "… and mints that are refused.", range: 0 ... 100),
+        ] + CallSettings.fields()
+    }
+
+    var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+
+    func validate() throws {
+        try location.validate(.mintQueue)
+        try PeerSettings.validate(minter, url: url, token: token, key: "minter")
+        try calls.validate()
+        if maxSize.isNegative { throw JobFailure.badSettings("max_size: \(maxSize) is below 0") }
+    }
+}
+
+/// What both entries check of their peer.
+enum PeerSettings {
+    static func validate(_ kind: PeerKind, url: String, token: String, key: String) throws {
+        guard kind == .http else { return }
+        if url.isEmpty { throw JobFailure.badSettings("url: \(key) = \"http\" needs its address, \"https://…\"") }
+        try HTTPClient.origin(of: url, key: "url")
+        if !token.isEmpty, !HTTPClient.isProtected(url) {
+            throw JobFailure.badSettings("url: a token does not go over plain http to another machine; write https")
+        }
+    }
+
+    static func client(url: String, token: String, connections: Int) throws -> HTTPClient {
+        // What the config has as "file:…" is here already: the host reads it.
+        let secret = token.isEmpty ? nil : token.hasPrefix("env:") ? try Secret(from: token, key: "token") : Secret(token)
+        return try HTTPClient(
+            base: url, headers: secret.map { [("Authorization", "Bearer " + $0.reveal)] } ?? [],
+            secrets: secret.map { [$0] } ?? [], connections: connections)
+    }
+
+    /// A real database for a real peer, a simulation for an invented one.
+    static func open(_ location: ExchangeLocation, _ kind: PeerKind) throws -> Exchange {
+        let exchange = try Exchange.open(location, statements: .mintQueue)
+        guard kind == .paper, try exchange.purpose() != .simulation else { return exchange }
+        exchange.close()
+        throw JobFailure.permanent("\(exchange.place) was not created as a simulation: nothing is minted or placed on paper there")
+    }
+}
+
+/// Mints after a sale, once.
+public final class MintEntry: JobEntry {
+    public static let info = EntryInfo(
+        id: "mint", description: "Mints after a sale, once for its cause; run when enqueued.",
+        idempotent: true, stateVersion: 1, payloadSchema: JSONSchema.text(of: MintPayload.self))
+    public static func validate(_ settings: MintSettings) throws { try settings.validate() }
+
+    private let settings: MintSettings
+    private let http: HTTPClient?
+    private let peer: Peer
+    private let outside: Outside
+    private let clock = ExchangeClock.system
+
+    public init(settings: MintSettings) throws {
+        try settings.validate()
+        self.settings = settings
+        http = settings.minter == .http
+            ? try PeerSettings.client(url: settings.url, token: settings.token, connections: settings.calls.inFlight) : nil
+        peer = Peer("minter", settings.calls.policy)
+        outside = Outside([peer])
+    }
+
+    public func run(_ context: RunContext) throws -> RunOutcome {
+        let payload = try context.payload.decode(MintPayload.self)
+        guard payload.size.isPositive else { return .failed("payload: size \(payload.size) is not above 0") }
+        let began = clock.elapsed()
+        let now = clock.now()
+        // Consumed here it would be lost; so it waits.
+        if settings.mode == .off { return .snooze(until: (now + 60_000) * 1_000, "mode is off") }
+        let exchange = try PeerSettings.open(settings.location, settings.minter)
+        defer { exchange.close() }
+        let order = MintOrder(
+            key: context.idempotencyKey, asset: payload.assetId.text, size: payload.size, createdAt: payload.createdAt.milliseconds)
+        var work = MintRun(exchange, minter(exchange), settings, actor: context.job, order: order, now: now)
+        let outcome = Result { try outside.run(context) { try work.run(isCancelled: { context.isCancelled }) } }
+        for line in work.lines { context.log.debug(line) }
+        if let halt = work.halt { context.log.critical("halted: " + halt) }
+        context.metrics.histogram("mint_seconds", Double(clock.elapsed() - began) / 1_000)
+        if case .succeeded? = try? outcome.get() {
+            context.items(1)
+            context.metrics.counter("mints", labels: ["result": "minted"])
+        } else {
+            context.metrics.counter("mints", labels: ["result": "not_minted"])
+        }
+        return try outcome.get()
+    }
+
+    private func minter(_ exchange: Exchange) -> any Minter {
+        guard let http else { return PaperMinter(exchange: exchange, luck: settings.paper) }
+        return HTTPMinter(http: http, peer: peer, looksUp: settings.lookup)
+    }
+}

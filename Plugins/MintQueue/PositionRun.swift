@@ -1,0 +1,211 @@
+import ExchangeKit
+import JobKit
+import OutsideKit
+import SQL
+
+/// One trade's orders: places again what failed, as far as it may.
+struct PositionRun {
+    let exchange: Exchange
+    let gateway: any OrderGateway
+    let settings: PositionSettings
+    let actor: String
+    let payload: PositionPayload
+    let now: Int64
+
+    private(set) var lines: [String] = []
+    private(set) var placed = 0
+    private(set) var left = 0
+    /// For a human.
+    private(set) var problems: [String] = []
+    /// To be looked at again: no answer yet, or refused just now.
+    private(set) var open: [String] = []
+    private(set) var halt: String?
+
+    init(
+        _ exchange: Exchange, _ gateway: any OrderGateway, _ settings: PositionSettings, actor: String,
+        payload: PositionPayload, now: Int64
+    ) {
+        self.exchange = exchange
+        self.gateway = gateway
+        self.settings = settings
+        self.actor = actor
+        self.payload = payload
+        self.now = now
+    }
+
+    /// - Throws: `JobFailure.transient` when the gateway gives no answer at all; `CancellationNotice`.
+    mutating func run(isCancelled: () -> Bool) throws -> RunOutcome {
+        for id in payload.originalOrders where halt == nil {
+            if isCancelled() { throw CancellationNotice() }
+            do {
+                try manage(id.text)
+            } catch let error as AmountError {
+                problems.append("order \(id.text): \(error)")
+            }
+        }
+        return outcome()
+    }
+
+    private func outcome() -> RunOutcome {
+        let shadow = settings.mode == .live ? "" : " (shadow, nothing written)"
+        let text = "Managed \(counted(payload.originalOrders.count, "order")) of trade \(payload.tradeId.text)\(shadow): "
+            + "\(placed) placed again, \(left) left as they are"
+        if let halt { return .failed("Halted: \(halt). \(text)", code: 1) }
+        if !problems.isEmpty { return .failed("\(problems.joined(separator: "; ")). \(text)", code: 2) }
+        if !open.isEmpty { return .retry("\(open.joined(separator: "; ")). \(text)") }
+        return placed == 0 ? .nothingToDo("\(text)") : .succeeded(text)
+    }
+
+    private mutating func manage(_ original: String) throws {
+        var asked = false
+        for _ in 0 ..< 4 {
+            let chain = try load(original)
+            guard let last = chain.last else {
+                problems.append("order \(original) is not on record: nothing is known to place")
+                return
+            }
+            switch try Replacement.decide(chain, age: now - payload.createdAt.milliseconds, maxAge: settings.maxAge.milliseconds) {
+            case .leave(let reason):
+                left += 1
+                lines.append("order \(last.clientID) \(reason)")
+                return
+            case .giveUp(let reason):
+                problems.append("order \(original) \(reason)")
+                return
+            case .ask:
+                guard !asked else {
+                    open.append("order \(last.clientID) is not settled")
+                    return
+                }
+                asked = true
+                guard settings.mode == .live else {
+                    lines.append("would ask what became of order \(last.clientID)")
+                    return
+                }
+                guard try ask(last) else { return }
+            case .place(let clientID, let quantity):
+                guard try withinCaps(last, quantity) else { return }
+                guard settings.mode == .live else {
+                    placed += 1
+                    lines.append("would place \(quantity) of order \(original) again as \(clientID)")
+                    return
+                }
+                guard let order = try take(clientID, of: original, last, quantity) else { continue }
+                try place(order)
+                return
+            }
+        }
+        open.append("order \(original) is being changed by others")
+    }
+
+    // MARK: On record
+
+    /// The original and what was placed in its stead.
+    private func load(_ original: String) throws -> [PlacedOrder] {
+        var chain: [PlacedOrder] = []
+        for number in 0 ... Replacement.most {
+            let id = number == 0 ? original : "\(original)-\(number)"
+            guard let order = try order(id) else { break }
+            chain.append(order)
+        }
+        return chain
+    }
+
+    private func order(_ clientID: String) throws -> PlacedOrder? {
+        try exchange.first("order", ["exchange": .text(settings.exchange), "client": .text(clientID)]) { row in
+            PlacedOrder(
+                clientID: try row.text(0), pair: try row.int64(1), symbol: try row.text(2), side: try row.text(3),
+                price: try row.amount(4), quantity: try row.amount(5), executed: try row.amount(6), status: try row.text(7),
+                isPlaced: try row.bool(8), version: try row.int64(9))
+        }
+    }
+
+    /// Takes the client order id, once for ever, before anything leaves; nil: somebody was faster.
+    private func take(_ clientID: String, of original: String, _ last: PlacedOrder, _ quantity: Amount) throws -> PlacedOrder? {
+        try exchange.write {
+            let taken = try exchange.run("put_replacement", [
+                "exchange": .text(settings.exchange), "client": .text(clientID), "original": .text(original),
+                "trade": .text(payload.tradeId.text), "quantity": .amount(quantity), "now": .int(now),
+            ])
+            guard taken == 1 else { return nil }
+            let added = try exchange.run("put_order", [
+                "exchange": .text(settings.exchange), "client": .text(clientID), "pair": .int(last.pair),
+                "side": .text(last.side), "price": .amount(last.price), "quantity": .amount(quantity),
+            ])
+            guard added == 1 else { return nil }
+            let detail = JSONObject([
+                ("client_id", .string(clientID)), ("original", .string(original)), ("trade_id", .string(payload.tradeId.text)),
+                ("symbol", .string(last.symbol)), ("side", .string(last.side)), ("price", .string(last.price.description)),
+                ("quantity", .string(quantity.description)),
+            ])
+            try exchange.emit("OrderReplaced", key: "replacement:\(settings.exchange):\(clientID)", detail, at: now)
+            try exchange.note(actor: actor, action: "order.replace", subject: "order:\(clientID)", detail, at: now)
+            return try order(clientID)
+        }
+    }
+
+    /// false: somebody was faster. Executed quantity never falls, an end is an end.
+    private func record(_ order: PlacedOrder, _ answer: GatewayAnswer) throws -> Bool {
+        let executed = max(order.executed, answer.executed)
+        return try exchange.write {
+            try exchange.run("move_order", [
+                "exchange": .text(settings.exchange), "client": .text(order.clientID), "version": .int(order.version),
+                "status": .text(answer.status), "executed": .amount(executed),
+                "reference": answer.reference.isEmpty ? .null : .text(answer.reference), "now": .int(now),
+            ]) == 1
+        }
+    }
+
+    // MARK: The gateway
+
+    private mutating func place(_ order: PlacedOrder) throws {
+        do {
+            guard let answer = try gateway.place(order) else {
+                open.append("order \(order.clientID) was sent and nothing heard: it is asked for, not placed again")
+                return
+            }
+            _ = try record(order, answer)
+            if answer.status == "rejected" || answer.status == "expired" {
+                open.append("order \(order.clientID) was refused")
+            } else {
+                placed += 1
+                lines.append("order \(order.clientID) of \(order.quantity) \(order.symbol) is \(answer.status)")
+            }
+        } catch let error as CallError {
+            // It has not left: refused on record, so that the next number may be tried.
+            _ = try record(order, GatewayAnswer(status: "rejected", executed: .zero, reference: ""))
+            throw error.jobFailure
+        }
+    }
+
+    /// true: there is an answer, decide anew.
+    private mutating func ask(_ order: PlacedOrder) throws -> Bool {
+        do {
+            guard let answer = try gateway.look(order.clientID) else {
+                open.append("the exchange knows nothing of order \(order.clientID): it is not placed again")
+                return false
+            }
+            _ = try record(order, answer)
+            lines.append("order \(order.clientID) is \(answer.status), \(answer.executed) executed")
+            return true
+        } catch let error as CallError {
+            throw error.jobFailure
+        }
+    }
+
+    // MARK: Caps
+
+    private mutating func withinCaps(_ order: PlacedOrder, _ quantity: Amount) throws -> Bool {
+        let notional = try order.price.times(quantity, .up)
+        let hour = try exchange.first("replacements_since", ["since": .int(now - 3_600_000)]) { try $0.int64(0) } ?? 0
+        if settings.maxNotional.isPositive, notional > settings.maxNotional {
+            halt = "placing order \(order.clientID) again is worth \(notional.readable()), "
+                + "above max_notional (\(settings.maxNotional.readable()))"
+        } else if placed >= settings.maxOrdersPerRun {
+            halt = "max_orders_per_run (\(settings.maxOrdersPerRun)) is reached"
+        } else if hour >= Int64(settings.maxOrdersPerHour) {
+            halt = "max_orders_per_hour (\(settings.maxOrdersPerHour)) is reached"
+        }
+        return halt == nil
+    }
+}
