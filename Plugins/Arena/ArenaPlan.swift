@@ -94,4 +94,6 @@ struct TickResult {
     var summary: String?
     var idle = ""
     var notes: [String] = []
+    var contests = 0
+    var enqueued: [SaleCrowd.Enqueued] = []
 }

@@ -20,6 +20,8 @@ extension ArenaTick {
         var (row, isNew) = try claim(startingAt: min(origin, driver.now))
         if alreadyDone(row) {
             result.idle = "this tick was made by the attempt before"
+            // Its outcome was lost, and with it what it enqueued.
+            result.enqueued = try SaleCrowd(settings, seed: row.seed, driver: driver).enqueued(tick: row.ticks - 1)
             return
         }
         guard case .step(let step) = plan.speed else { return }
@@ -43,6 +45,16 @@ extension ArenaTick {
         var coins = Self.generator(seed: row.seed, tick: row.ticks, stream: 2_000)
         if isNew { try senders.settle(&coins) }
         try senders.act(&coins)
+        var dice = Self.generator(seed: row.seed, tick: row.ticks, stream: 3_000)
+        if let quote = pairs.first?.symbol.quote {
+            var contests = ContestCrowd(
+                exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks, currency: quote)
+            try contests.act(&dice)
+            result.contests = contests.begun
+        }
+        let sales = SaleCrowd(settings, seed: row.seed, driver: driver)
+        if let pair = pairs.randomElement(using: &dice) { try sales.placeFailedOrder(exchange, tick: row.ticks, pair: pair, &dice) }
+        result.enqueued = try sales.enqueued(tick: row.ticks)
         try exchange.run("forget_quotes", ["before": .int(driver.now - 90_000_000)])
         row.clock = to
         row.cause = driver.cause
@@ -61,6 +73,8 @@ extension ArenaTick {
         if crowd.opened > 0 { parts.append("\(counted(crowd.opened, "position")) opened") }
         if crowd.closed > 0 { parts.append("\(crowd.closed) closed with profit") }
         if senders.sent > 0 { parts.append("\(counted(senders.sent, "deposit")) sent") }
+        if result.contests > 0 { parts.append("\(counted(result.contests, "contest")) begun") }
+        if !result.enqueued.isEmpty { parts.append("\(result.enqueued.count) enqueued") }
         result.summary = "Market \(utcText(to / 1_000 * 1_000)) (+\(minutes(to - from))): \(prices.joined(separator: ", ")); "
             + parts.joined(separator: ", ")
     }

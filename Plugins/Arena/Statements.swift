@@ -46,10 +46,30 @@ extension StatementSet {
                 version = version + 1
             WHERE id = :position AND status = 'open' AND version = :version
             """#,
+        "contest_accounts": #"""
+            -- The accounts of a simulation, with what they hold.
+            -- in:  :prefix TEXT (of their names)
+            -- out: id INTEGER, balance TEXT
+            SELECT a.id, w.available FROM accounts a JOIN wallets w ON w.id = a.wallet_id
+            WHERE a.status = 'active' AND substr(a.name, 1, length(:prefix)) = :prefix ORDER BY a.id
+            """#,
+        "contest_by_name": #"""
+            -- The newest contest of a name.
+            -- in:  :name TEXT
+            -- out: id INTEGER
+            SELECT id FROM competitions WHERE name = :name ORDER BY id DESC LIMIT 1
+            """#,
         "create_account": #"""
             -- A new account.
             -- in:  :name TEXT, :currency TEXT, :wallet INTEGER
             INSERT INTO accounts (name, currency, wallet_id) VALUES (:name, :currency, :wallet)
+            """#,
+        "create_contest": #"""
+            -- A new contest.
+            -- in:  :name TEXT, :kind TEXT (competition, challenge), :currency TEXT, :prizes TEXT (JSON), :fee TEXT (percent),
+            --      :minimum INTEGER, :now INTEGER, :ends INTEGER
+            INSERT INTO competitions (kind, name, currency, prizes, platform_fee, min_entrants, status, starts_ms, ends_ms)
+            VALUES (:kind, :name, :currency, :prizes, :fee, :minimum, 'running', :now, :ends)
             """#,
         "create_pair": #"""
             -- A new pair of a simulation.
@@ -69,10 +89,19 @@ extension StatementSet {
             UPDATE orders SET status = :status, filled = :filled, locked = '0', version = version + 1
             WHERE id = :id AND version = :version AND status = 'open'
             """#,
+        "enter_contest": #"""
+            -- A new entrant, who has paid.
+            -- in:  :competition INTEGER, :account INTEGER, :wallet INTEGER, :paid TEXT, :equity TEXT, :now INTEGER
+            INSERT INTO participants (competition_id, account_id, wallet_id, paid, start_equity, start_ms)
+            VALUES (:competition, :account, :wallet, :paid, :equity, :now)
+            """#,
         "forget_quotes": #"""
-            -- Prices of simulated pairs that nobody looks back to any more.
+            -- Prices of simulated pairs that nobody looks back to any more: no day's best price, no contest
+            -- that is to be settled on the prices of its end.
             -- in:  :before INTEGER
-            DELETE FROM quotes WHERE ts_ms < :before AND pair_id IN (SELECT id FROM pairs WHERE simulation IS NOT NULL)
+            DELETE FROM quotes
+            WHERE ts_ms < :before AND pair_id IN (SELECT id FROM pairs WHERE simulation IS NOT NULL)
+              AND ts_ms < coalesce((SELECT min(ends_ms) - 3600000 FROM competitions WHERE status NOT IN ('ended', 'refunded')), :before)
             """#,
         "include_waiting": #"""
             -- Puts all waiting transactions but one into a block.
@@ -89,6 +118,13 @@ extension StatementSet {
             -- in:  :pair INTEGER
             -- out: id INTEGER, price TEXT
             SELECT id, price FROM trades WHERE pair_id = :pair ORDER BY id DESC LIMIT 1
+            """#,
+        "open_contests": #"""
+            -- How many contests of a simulation are not settled.
+            -- in:  :prefix TEXT (of their names)
+            -- out: count INTEGER
+            SELECT count(*) FROM competitions
+            WHERE status NOT IN ('ended', 'refunded') AND substr(name, 1, length(:prefix)) = :prefix
             """#,
         "open_orders": #"""
             -- Orders of a pair that nobody has filled, oldest first.
@@ -125,6 +161,13 @@ extension StatementSet {
             -- in:  :chain TEXT, :address TEXT, :owner TEXT
             INSERT INTO deposit_addresses (chain, address, owner) VALUES (:chain, :address, :owner)
             ON CONFLICT (chain, address) DO NOTHING
+            """#,
+        "put_failed_order": #"""
+            -- An order that an exchange has given up.
+            -- in:  :exchange TEXT, :client TEXT, :pair INTEGER, :side TEXT, :price TEXT, :quantity TEXT, :executed TEXT, :now INTEGER
+            INSERT INTO exchange_orders (exchange, client_id, pair_id, side, price, quantity, executed, status, placed_ms, last_synced_ms)
+            VALUES (:exchange, :client, :pair, :side, :price, :quantity, :executed, 'expired', :now, :now)
+            ON CONFLICT (exchange, client_id) DO NOTHING
             """#,
         "put_monitor": #"""
             -- The heartbeat of a listener.

@@ -27,6 +27,8 @@ public final class TickEntry: JobEntry {
         public var tradesPerMinute = 6
         public var volatilityBps = 4
         public var accounts = 90
+        public var mintJob = ""
+        public var positionJob = ""
         // Historical.
         public var file = ""
         public var pair = ""
@@ -38,6 +40,8 @@ public final class TickEntry: JobEntry {
             case lockTimeout = "lock_timeout"
             case tradesPerMinute = "trades_per_minute"
             case volatilityBps = "volatility_bps"
+            case mintJob = "mint_job"
+            case positionJob = "position_job"
         }
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
@@ -51,6 +55,8 @@ public final class TickEntry: JobEntry {
                 SettingsField("trades_per_minute", "Trades of a pair in a minute of market time, on average.", range: 1 ... 1_000),
                 SettingsField("volatility_bps", "How much a price moves in a minute, in 1/100 %.", range: 1 ... 500),
                 SettingsField("accounts", "Margin accounts; four of them are reckless.", range: 0 ... 10_000),
+                SettingsField("mint_job", "The job into which sales are enqueued; empty: none are."),
+                SettingsField("position_job", "The job into which trades with failed orders are enqueued; empty: none are."),
                 SettingsField("file", "Trades to replay: a CSV file with the header id,ts_ms,side,price,amount."),
                 SettingsField("pair", "The pair to replay them into, \"XRP/ETH\"."),
                 SettingsField("end", "Where a replay ends, exclusive; empty: with the file."),
@@ -92,6 +98,7 @@ public final class TickEntry: JobEntry {
             context.progress(done: done, total: total, text)
         }
         for line in result.notes { context.log.info(line) }
+        for item in result.enqueued { try context.enqueue(job: item.job, json: JSON.object(item.payload).utf8, key: item.key) }
         context.items(result.trades)
         context.metrics.counter("arena_trades", Double(result.trades))
         context.metrics.gauge("arena_market_clock_seconds", Double(result.clock / 1_000))

@@ -4,9 +4,20 @@ import Testing
 
 /// `docs/CONFIG.md` says what the reader does.
 @Suite struct DocumentationTests {
-    private func documentation() throws -> String {
+    private func documentation(_ name: String = "CONFIG") throws -> String {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        return String(decoding: try Machine.system.readFile("/" + root + "/docs/CONFIG.md", 1 << 20), as: UTF8.self)
+        return String(decoding: try Machine.system.readFile("/" + root + "/docs/\(name).md", 1 << 20), as: UTF8.self)
+    }
+
+    /// The worked examples of docs/MIGRATING.md are configs.
+    @Test func everyConfigForThoseWhoComeFromElsewhereIsOne() throws {
+        let blocks = try documentation("MIGRATING").split(separator: "```").filter { $0.hasPrefix("toml\n") }
+        #expect(blocks.count == 2)
+        for block in blocks {
+            let text = String(block.dropFirst(5))
+            let library = text.split(separator: "library  = \"").last?.prefix { $0 != "\"" } ?? ""
+            #expect(findings(text, files: ["/etc/host/\(library)": ""]) == [], "\(text)")
+        }
     }
 
     @Test func everyKeyHasItsRowUnderItsSection() throws {

@@ -51,6 +51,39 @@ struct DocumentTests {
         }
     }
 
+    /// docs/MIGRATING.md tells people what to type instead: each of it is a command.
+    @Test func everyCommandForThoseWhoComeFromElsewhereIsOne() throws {
+        let folders = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4)
+        let text = try Files.read(folders.joined(separator: "/") + "/docs/MIGRATING.md")
+        // Every second piece between backquotes is code.
+        let code = text.split(separator: "`", omittingEmptySubsequences: false).enumerated().filter { $0.offset % 2 == 1 }.map(\.element)
+        let commands = code.flatMap { $0.split(separator: " && ") }.filter { $0.hasPrefix("jobhost ") }
+        #expect(commands.count > 60)
+        for command in commands {
+            #expect(throws: Never.self, "\(command)") { try JobHostCommand.parseAsRoot(Self.words(command.dropFirst(8))) }
+        }
+    }
+
+    /// As a shell splits: blanks apart, quotes together.
+    private static func words(_ line: Substring) -> [String] {
+        var words: [String] = []
+        var word: String?
+        var quote: Character?
+        for character in line {
+            switch character {
+            case quote: quote = nil
+            case "'" where quote == nil, "\"" where quote == nil:
+                quote = character
+                word = word ?? ""
+            case " " where quote == nil:
+                if let word { words.append(word) }
+                word = nil
+            default: word = (word ?? "") + String(character)
+            }
+        }
+        return words + (word.map { [$0] } ?? [])
+    }
+
     @Test func everyExitCodeIsDocumented() throws {
         let text = try #require(section("## Exit codes"))
         for code in JobHost.ExitCode.allCases { #expect(text.contains("| \(code.rawValue) | \(code.meaning) |")) }
