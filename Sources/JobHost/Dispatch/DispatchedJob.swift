@@ -85,6 +85,12 @@ struct DispatchedJob {
         }
     }
 
+    /// Held claims whose instant has come, in the order of their making.
+    func heldRuns(dueBy now: Instant) -> [ActiveRun] {
+        let due = held.compactMap { active[$0] }.filter { $0.heldUntil ?? .distantFuture <= now }
+        return due.count > 1 ? due.sorted { $0.claim.id < $1.claim.id } : due
+    }
+
     mutating func hold(_ run: ActiveRun) {
         active[run.claim.id] = run
         held.insert(run.claim.id)

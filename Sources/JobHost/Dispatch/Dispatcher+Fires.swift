@@ -100,47 +100,45 @@ extension Dispatcher {
     /// workers; those overdue were chosen by the catch-up policy and wait their turn like any
     /// waiting run.
     private mutating func claimDue(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        let job = jobs[i]
-        let accounting = job.schedule.account(upTo: now.wall, now: now.wall)
+        let accounting = jobs[i].schedule.account(upTo: now.wall, now: now.wall)
         var ranges = accounting.ranges
         var claims: [FireClaim] = []
         var admitted = 0
-        var places = job.plan.config.overlap == .allow ? Int.max : job.concurrency - job.occupied
-        var slots = pools[job.plan.pool]?.freeAhead ?? 0
+        var places = jobs[i].plan.config.overlap == .allow ? Int.max : jobs[i].concurrency - jobs[i].occupied
+        var slots = pools[jobs[i].plan.pool]?.freeAhead ?? 0
         for due in accounting.fires {
             let isOnTime = due.trigger == .schedule
-            guard !isOnTime || job.admits(fires: admitted) else {
+            guard !isOnTime || jobs[i].admits(fires: admitted) else {
                 append(due.fire, .overlap, to: &ranges)
                 continue
             }
             let starts = isOnTime && places > 0 && slots > 0
             if isOnTime { (admitted, places) = (admitted + 1, places - 1) }
             if starts { slots -= 1 }
-            claims.append(claim(job, due.fire, due.trigger, waits: !starts, now))
+            claims.append(claim(i, due.fire, due.trigger, waits: !starts, now))
         }
         submit(i, claims, cursor: accounting.cursor, ranges: ranges, &out)
     }
 
     /// The next fire only: later ones are decided when it has started.
     private mutating func claimAhead(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        let job = jobs[i]
-        let accounting = job.schedule.account(upTo: now.wall + settings.preclaimLead, now: now.wall)
+        let accounting = jobs[i].schedule.account(upTo: now.wall + settings.preclaimLead, now: now.wall)
         guard let first = accounting.fires.first else {
             move(i, to: accounting.cursor, ranges: accounting.ranges, &out)
             return
         }
         let ranges = accounting.ranges.filter { $0.last < first.fire }
-        submit(i, [claim(job, first.fire, first.trigger, waits: false, now)], cursor: first.fire, ranges: ranges, &out)
+        submit(i, [claim(i, first.fire, first.trigger, waits: false, now)], cursor: first.fire, ranges: ranges, &out)
     }
 
     private func claim(
-        _ job: DispatchedJob, _ fire: Instant, _ trigger: Trigger, waits: Bool, _ now: Now
+        _ i: Int, _ fire: Instant, _ trigger: Trigger, waits: Bool, _ now: Now
     ) -> FireClaim {
         FireClaim(
-            job: job.name, fireTime: fire, trigger: trigger, priority: job.plan.config.priority,
-            maxAttempts: job.plan.config.retry.maxAttempts, generation: generation,
+            job: jobs[i].name, fireTime: fire, trigger: trigger, priority: jobs[i].plan.config.priority,
+            maxAttempts: jobs[i].plan.config.retry.maxAttempts, generation: generation,
             leaseUntil: max(fire, now.wall) + settings.lease, expectedCursor: nil, newCursor: fire,
-            scheduleText: job.ruleText, waits: waits)
+            scheduleText: jobs[i].ruleText, waits: waits)
     }
 
     /// Chains the claims: each expects the cursor where the one before left it; the first

@@ -8,10 +8,7 @@ extension Dispatcher {
     /// since they were made.
     mutating func startHeld(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
         guard jobs[i].hasHeld, !isAtRest else { return }
-        let due = jobs[i].held.filter { jobs[i].active[$0]?.heldUntil ?? .distantFuture <= now.wall }
-        for run in due.sorted() {
-            if let active = jobs[i].active[run] { startClaimed(i, active, now, &out) }
-        }
+        for active in jobs[i].heldRuns(dueBy: now.wall) { startClaimed(i, active, now, &out) }
     }
 
     private mutating func startClaimed(_ i: Int, _ active: ActiveRun, _ now: Now, _ out: inout DispatchActions) {

@@ -62,6 +62,8 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private var armedWall: Int64?
     private var nextID: UInt64 = 16
     private var name = "loop"
+    /// A place to read into, for handlers; what is in it is theirs until they return.
+    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
     private static let wakeID: UInt64 = 1
     private static let monotonicID: UInt64 = 2
     private static let wallID: UInt64 = 3
@@ -83,6 +85,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
     deinit {
         for fd in [epoll, wake, monotonicTimer, wallTimer] { close(fd) }
+        scratch.deallocate()
     }
 
     // MARK: Life

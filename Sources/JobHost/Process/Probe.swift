@@ -24,7 +24,7 @@ final class Probe {
     func run(spawner: Spawner, reaper: Reaper, completion: @escaping (ProbeResult) -> Void) {
         self.completion = completion
         let handlers = WorkerProcess.Handlers(
-            frame: { [self] in received($0) },
+            frames: { [self] in for frame in $0 { received(frame) } },
             line: { _, _ in },
             broken: { [self] in decide(.refused("its worker broke the wire: \($0)")) },
             exited: { [self] in exited($0) }

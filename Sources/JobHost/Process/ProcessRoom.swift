@@ -27,13 +27,17 @@ public final class ProcessRoom: WorkerRoom {
     }
     private var steps: [Step] = []
     private var isPerforming = false
+    /// What a worker sent at once is heard to the end before anything is performed.
+    var isHearing = false
     private var forceTimer: (due: MonotonicInstant, token: EventLoop.TimerToken)?
     private var memoryTimer: EventLoop.TimerToken?
     private var stopping: (limit: MonotonicInstant, timer: EventLoop.TimerToken)?
     private var stopped: [() -> Void] = []
 
-    struct LiveRun {
-        var request: AttemptRequest
+    // Objects, since they are looked at with every frame: a look copies nothing.
+
+    final class LiveRun {
+        let request: AttemptRequest
         var attempt: Attempt
         /// nil: queued.
         var worker: WorkerID?
@@ -41,18 +45,28 @@ public final class ProcessRoom: WorkerRoom {
         var timer: (due: MonotonicInstant, token: EventLoop.TimerToken)?
         var enqueues: [EnqueueRequest] = []
         var enqueueBytes = 0
+        init(request: AttemptRequest, attempt: Attempt) {
+            self.request = request
+            self.attempt = attempt
+        }
     }
 
-    struct Member {
-        var process: WorkerProcess
-        var spec: PoolSpec
+    final class Member {
+        let process: WorkerProcess
+        let spec: PoolSpec
         var instances: [InstanceKey: UInt32] = [:]
         var executing: RunID?
+        init(process: WorkerProcess, spec: PoolSpec) {
+            self.process = process
+            self.spec = spec
+        }
     }
     struct InstanceKey: Hashable {
         var job: String
         var entry: String
         var settings: Bytes
+        /// A job rarely has more than one: its name finds it, the rest is compared.
+        func hash(into hasher: inout Hasher) { hasher.combine(job) }
     }
 
     /// `workerBinary` and `stateDir` are absolute. `claimsOrphan` tells whether a child of this
@@ -174,8 +188,8 @@ public final class ProcessRoom: WorkerRoom {
 
     /// Performs the actions, and whatever comes of them, in order.
     func run(_ actions: [Workforce.Action]) {
-        steps += actions.map(Step.perform)
-        guard !isPerforming else { return }
+        for action in actions { steps.append(.perform(action)) }
+        guard !isPerforming, !isHearing else { return }
         isPerforming = true
         var index = 0
         while index < steps.count {

@@ -11,7 +11,7 @@ extension ProcessRoom {
     func spawn(_ id: WorkerID, pool key: String) {
         guard let spec = force.pools[key]?.spec else { return }
         let handlers = WorkerProcess.Handlers(
-            frame: { [weak self] in self?.received($0, from: id) },
+            frames: { [weak self] in self?.hear(id, $0) },
             line: { [weak self] in self?.printed($0, $1, by: id) },
             broken: { [weak self] in self?.broke($0, id) },
             exited: { [weak self] in self?.exited($0, id) }
@@ -39,30 +39,30 @@ extension ProcessRoom {
 
     /// Settings that the worker does not know yet, then the runs: one write.
     func send(_ batch: [RunID], to id: WorkerID) {
-        guard let process = members[id]?.process else { return }
+        guard let member = members[id] else { return }
         let sentAt = now.wall
         for run in batch {
-            guard let request = runs[run]?.request else { continue }
-            runs[run]?.worker = id
-            runs[run]?.sentAt = sentAt
+            guard let live = runs[run] else { continue }
+            live.worker = id
+            live.sentAt = sentAt
             do {
-                let instance = try instance(for: request, on: id)
-                try process.append(.run(request.frame(instance: instance)))
+                let instance = try instance(for: live.request, on: member)
+                try member.process.append(.run(live.request.frame(instance: instance)))
             } catch {
                 end(run, Attempt.Ending(outcome: .failed, reason: "it cannot be sent to a worker: \(error)"), workerLives: true)
             }
         }
-        process.flush()
+        member.process.flush()
     }
 
-    private func instance(for request: AttemptRequest, on id: WorkerID) throws(WireError) -> UInt32 {
+    private func instance(for request: AttemptRequest, on member: Member) throws(WireError) -> UInt32 {
         let key = InstanceKey(job: request.job, entry: request.entry, settings: request.settings)
-        if let known = members[id]?.instances[key] { return known }
-        let number = UInt32(clamping: (members[id]?.instances.count ?? 0) + 1)
-        try members[id]?.process.append(.settings(SettingsFrame(
+        if let known = member.instances[key] { return known }
+        let number = UInt32(clamping: member.instances.count + 1)
+        try member.process.append(.settings(SettingsFrame(
             instance: number, job: request.job, entry: request.entry, settings: request.settings
         )))
-        members[id]?.instances[key] = number
+        member.instances[key] = number
         return number
     }
 
@@ -70,26 +70,25 @@ extension ProcessRoom {
 
     /// Feeds an attempt and performs what it asks. The caller lets `run` follow.
     func apply(_ event: Attempt.Event, to id: RunID, workerLives: Bool = true) {
-        guard let actions = runs[id]?.attempt.handle(event, now: now) else { return }
-        for action in actions {
+        guard let live = runs[id] else { return }
+        for action in live.attempt.handle(event, now: now) {
             switch action {
             case .setCancelFlag:
-                if let worker = runs[id]?.worker { write(.cancel(run: id), to: worker) }
+                if let worker = live.worker { write(.cancel(run: id), to: worker) }
             case .kill:
-                if let worker = runs[id]?.worker { kill(worker) }
+                if let worker = live.worker { kill(worker) }
             case .finish(let ending): end(id, ending, workerLives: workerLives)
             case .returnUnattempted:
                 forget(id)
                 report(.returned(run: id))
             }
         }
-        rearm(id)
+        if !live.attempt.ended { rearm(id, live) }
     }
 
     /// One timer for each attempt. A deadline that moves away (progress) leaves it: it finds out
     /// when it fires.
-    private func rearm(_ id: RunID) {
-        guard let live = runs[id] else { return }
+    private func rearm(_ id: RunID, _ live: LiveRun) {
         guard let due = live.attempt.deadline, due < live.timer?.due ?? .distantFuture else { return }
         if let timer = live.timer { loop.cancel(timer.token) }
         let token = loop.timer(at: due) { [weak self] in
@@ -97,7 +96,7 @@ extension ProcessRoom {
             self?.apply(.tick, to: id)
             self?.run([])
         }
-        runs[id]?.timer = (due, token)
+        live.timer = (due, token)
     }
 
     private func forget(_ id: RunID) {
@@ -131,7 +130,7 @@ extension ProcessRoom {
         if ending.commitsEnqueues { end.enqueues = live.enqueues }
         report(.ended(end))
         guard workerLives, let worker = live.worker else { return }
-        if members[worker]?.executing == id { members[worker]?.executing = nil }
+        if member?.executing == id { member?.executing = nil }
         run(force.finished(worker, id, now: now.monotonic))
     }
 
@@ -151,7 +150,19 @@ extension ProcessRoom {
 
     // MARK: Hearing
 
-    func received(_ frame: WorkerFrame, from id: WorkerID) {
+    /// Everything that has come of a worker at once.
+    private func hear(_ id: WorkerID, _ frames: [WorkerFrame]) {
+        isHearing = true
+        for frame in frames {
+            // One of them made no sense: the worker is going, the rest means nothing.
+            guard members[id]?.process.isBroken == false else { break }
+            received(frame, from: id)
+        }
+        isHearing = false
+        run([])
+    }
+
+    private func received(_ frame: WorkerFrame, from id: WorkerID) {
         switch frame {
         case .ready:
             run(force.ready(id, now: now.monotonic))
@@ -177,7 +188,6 @@ extension ProcessRoom {
             report(.metric(run: run, job: live.request.job, sample))
         case .enqueue(let run, let request): enqueue(request, run, id)
         }
-        run([])
     }
 
     /// nil: not (or no longer) this worker's run: a straggler of a run that has ended.
@@ -191,7 +201,7 @@ extension ProcessRoom {
             members[id]?.process.reject("it started run \(run), which it was not to start now")
             return
         }
-        members[id]?.executing = run
+        member.executing = run
         member.process.forgetWords()
         force.started(id, run, now: now.monotonic)
         apply(.started, to: run)

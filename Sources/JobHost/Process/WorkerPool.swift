@@ -100,6 +100,7 @@ struct WorkerPool {
 
     var hasOpenWork: Bool { !queue.isEmpty }
     var hasDemand: Bool { hasOpenWork || warmTarget > 0 }
+    var mayNeedWorkers: Bool { hasDemand || spec.minWorkers > 0 }
     var oldestWaiting: MonotonicInstant? { queue.first?.since }
     var freeWorkers: [Worker] { workers.values.filter(\.isFree) }
     var goingCount: Int { workers.values.count { $0.isGoing } }

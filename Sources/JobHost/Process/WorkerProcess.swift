@@ -8,7 +8,8 @@ final class WorkerProcess {
     enum Stream: String, Sendable { case stdout, stderr }
 
     struct Handlers {
-        var frame: (WorkerFrame) -> Void
+        /// What came at once, in order.
+        var frames: ([WorkerFrame]) -> Void
         /// One line of output, without its end.
         var line: (Stream, [UInt8]) -> Void
         /// It talks nonsense, or does not read: to be killed.
@@ -19,6 +20,7 @@ final class WorkerProcess {
 
     /// Bytes that may wait for a worker which does not read.
     static let longestBacklog = 32 << 20
+    /// The size of the loop's scratch.
     static let readSize = 64 << 10
     /// From the end of its socket to the kill, for a child that does not end.
     static let silentLimit: Duration = .seconds(1)
@@ -33,7 +35,7 @@ final class WorkerProcess {
     private var outputs: [Stream: Channel] = [:]
     private var splitters: [Stream: LineSplitter] = [.stdout: LineSplitter(), .stderr: LineSplitter()]
     private var decoder = FrameDecoder<WorkerFrame>()
-    private var isBroken = false
+    private(set) var isBroken = false
     private var hasExited = false
 
     private var encoder = FrameEncoder()
@@ -141,23 +143,26 @@ final class WorkerProcess {
         let now = loop.now().monotonic
         let allowed = wire.throttle.allowance(now)
         if allowed == 0 { return pauseWire() }
-        var buffer = [UInt8](repeating: 0, count: min(allowed, Self.readSize))
-        let count = recv(wire.fd, &buffer, buffer.count, 0)
+        let count = recv(wire.fd, loop.scratch.baseAddress, min(allowed, Self.readSize), 0)
         if count < 0 {
             if errno != EAGAIN && errno != EINTR { closeWire() }
             return
         }
         if count == 0 { return closeWire() }
         wire.throttle.spend(count)
-        decode(buffer[..<count])
+        decode(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
     }
 
-    private func decode(_ bytes: ArraySlice<UInt8>) {
+    private func decode(_ bytes: UnsafeRawBufferPointer) {
         guard !isBroken else { return }
-        bytes.withUnsafeBytes { decoder.append($0) }
+        decoder.append(bytes)
+        var frames: [WorkerFrame] = []
+        var problem: WireError?
         do {
-            while !isBroken, let frame = try decoder.next() { handlers.frame(frame) }
-        } catch { breakOff("\(error)") }
+            while let frame = try decoder.next() { frames.append(frame) }
+        } catch { problem = error }
+        if !frames.isEmpty { handlers.frames(frames) }
+        if let problem { breakOff("\(problem)") }
     }
 
     private func breakOff(_ problem: String) {
@@ -212,15 +217,13 @@ final class WorkerProcess {
 
     private func takeOutput(_ stream: Stream, limit: Int) -> Taken {
         guard let channel = outputs[stream] else { return .ended }
-        var buffer = [UInt8](repeating: 0, count: limit)
-        let count = read(channel.fd, &buffer, limit)
+        let count = read(channel.fd, loop.scratch.baseAddress, min(limit, Self.readSize))
         if count < 0 { return errno == EAGAIN || errno == EINTR ? .none : .ended }
         if count == 0 { return .ended }
         outputs[stream]?.throttle.spend(count)
-        remember(buffer[..<count])
-        buffer.withUnsafeBytes { bytes in
-            splitters[stream]?.split(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { emit(stream, $0) }
-        }
+        let bytes = UnsafeRawBufferPointer(rebasing: loop.scratch[..<count])
+        remember(bytes)
+        splitters[stream]?.split(bytes) { emit(stream, $0) }
         return .some
     }
 
@@ -257,7 +260,7 @@ final class WorkerProcess {
         close(channel.fd)
     }
 
-    private func remember(_ bytes: ArraySlice<UInt8>) {
+    private func remember(_ bytes: UnsafeRawBufferPointer) {
         tail += bytes.suffix(2_048)
         if tail.count > 8_192 { tail.removeFirst(tail.count - 2_048) }
     }
@@ -288,11 +291,10 @@ final class WorkerProcess {
 
     /// What it had sent before it ended: its result may be there.
     private func drainWire() {
-        var buffer = [UInt8](repeating: 0, count: Self.readSize)
         for _ in 0..<64 where wire.fd >= 0 {
-            let count = recv(wire.fd, &buffer, buffer.count, 0)
+            let count = recv(wire.fd, loop.scratch.baseAddress, Self.readSize, 0)
             if count <= 0 { return }
-            decode(buffer[..<count])
+            decode(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
         }
     }
 

@@ -160,6 +160,8 @@ struct Workforce {
     }
 
     private mutating func settle(_ now: MonotonicInstant, _ actions: inout [Action]) {
+        // The end of a run, with nobody waiting: the usual case, thousands of times a second.
+        guard pools.values.contains(where: \.mayNeedWorkers) else { return }
         makeWayForStarved(now, &actions)
         for key in pools.keys.sorted() where pools[key]?.hasDemand == true {
             let mayGrow = workerCount < maxWorkers && (pools[key]?.spawnDeficit(now) ?? 0) > 0

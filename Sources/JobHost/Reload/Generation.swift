@@ -32,20 +32,22 @@ public struct LoadedPlugin: Sendable {
     }
 }
 
-public struct ResolvedJob: Sendable {
+/// One job with everything that its config leaves to others filled in. An object: it is looked at
+/// with every fire, and never changes.
+public final class ResolvedJob: Sendable {
     /// `config.schedule` is never nil here: the entry's default has been filled in.
-    public var config: JobConfig
-    public var entry: EntryDescriptor
-    public var pool: String
-    public var libraryHash: String
+    public let config: JobConfig
+    public let entry: EntryDescriptor
+    public let pool: String
+    public let libraryHash: String
     /// JSON object, canonical.
-    public var settings: [UInt8]
+    public let settings: [UInt8]
     /// The same with secrets masked, for people.
-    public var maskedSettings: String
-    public var schedule: ScheduleSpec
-    public var zone: Zone
-    public var calendar: BusinessCalendar?
-    public var calendarZone: Zone
+    public let maskedSettings: String
+    public let schedule: ScheduleSpec
+    public let zone: Zone
+    public let calendar: BusinessCalendar?
+    public let calendarZone: Zone
     public init(
         config: JobConfig, entry: EntryDescriptor, pool: String, libraryHash: String, settings: [UInt8],
         maskedSettings: String, schedule: ScheduleSpec, zone: Zone, calendar: BusinessCalendar?, calendarZone: Zone

@@ -117,9 +117,7 @@ struct SimulatedWorld {
         var next = SimulatedHost.generation([], idempotent: true, workers: workers, number: generation)
         for (name, config) in configs {
             let made = SimulatedHost.generation([config], idempotent: idempotent[name]!, workers: workers, number: generation)
-            var job = made.jobs[name]!
-            job.pool = PoolPlan.key(of: config)
-            next.jobs[name] = job
+            next.jobs[name] = made.jobs[name]!
         }
         let library = LibraryCopy(sha256: "h", path: "/nowhere/p.so")
         next.pools = Set(next.jobs.values.map(\.pool)).sorted().map {
