@@ -1,8 +1,9 @@
 import JobCore
 import JobStore
 
-/// One job as the dispatcher sees it: its rule, its limits, and what of it is under way.
-struct DispatchedJob {
+/// One job as the dispatcher sees it: its rule, its limits, and what of it is under way. An
+/// object of its dispatcher alone (which cannot be copied), so that looking at it copies nothing.
+final class DispatchedJob {
     var plan: ResolvedJob
     var schedule: JobSchedule
     /// nil: `breaker = false`.
@@ -91,12 +92,12 @@ struct DispatchedJob {
         return due.count > 1 ? due.sorted { $0.claim.id < $1.claim.id } : due
     }
 
-    mutating func hold(_ run: ActiveRun) {
+    func hold(_ run: ActiveRun) {
         active[run.claim.id] = run
         held.insert(run.claim.id)
     }
 
-    mutating func submit(_ run: ActiveRun) {
+    func submit(_ run: ActiveRun) {
         held.remove(run.claim.id)
         // A fire that waited was under way already.
         if waitingFires.remove(run.claim.id) == nil { schedule.runStarted() }
@@ -105,12 +106,12 @@ struct DispatchedJob {
 
     /// A fire waits in the store. To the rule its run is under way from now on, so that a fixed
     /// delay does not add another while this one waits for a worker.
-    mutating func await(fire run: RunID) {
+    func await(fire run: RunID) {
         if waitingFires.insert(run).inserted { schedule.runStarted() }
     }
 
     /// Of the fires that were believed to wait only `runs` do.
-    mutating func keepWaiting(_ runs: Set<RunID>) {
+    func keepWaiting(_ runs: Set<RunID>) {
         for _ in waitingFires.subtracting(runs) { schedule.runReturned() }
         waitingFires.formIntersection(runs)
     }
@@ -124,18 +125,18 @@ struct DispatchedJob {
     }
 
     /// Takes over a schedule that knows nothing of the job's runs.
-    mutating func adopt(_ schedule: JobSchedule) {
+    func adopt(_ schedule: JobSchedule) {
         self.schedule = schedule
         for _ in 0..<submitted + waitingFires.count { self.schedule.runStarted() }
     }
 
-    mutating func change(_ run: RunID, _ body: (inout ActiveRun) -> Void) {
+    func change(_ run: RunID, _ body: (inout ActiveRun) -> Void) {
         guard var value = active[run] else { return }
         body(&value)
         active[run] = value
     }
 
-    mutating func forget(_ run: RunID) -> ActiveRun? {
+    func forget(_ run: RunID) -> ActiveRun? {
         held.remove(run)
         return active.removeValue(forKey: run)
     }
@@ -176,7 +177,7 @@ struct DispatchedJob {
     /// The earliest instant at which a waiting run may be claimable; nil: none is known.
     var waitingDue: Instant? { waitingTimes.first }
 
-    mutating func noteWaiting(_ due: Instant) {
+    func noteWaiting(_ due: Instant) {
         let place = waitingTimes.firstIndex { $0 >= due } ?? waitingTimes.count
         if place < waitingTimes.count, waitingTimes[place] == due { return }
         waitingTimes.insert(due, at: place)
@@ -184,9 +185,9 @@ struct DispatchedJob {
     }
 
     /// The store is asked about everything that is due now.
-    mutating func forgetWaiting(upTo now: Instant) { waitingTimes.removeAll { $0 <= now } }
+    func forgetWaiting(upTo now: Instant) { waitingTimes.removeAll { $0 <= now } }
 
-    mutating func remember(_ run: RunRecord) {
+    func remember(_ run: RunRecord) {
         lastRun = run
         if let outcome = run.outcome { recentOutcomes.append(outcome) }
         if recentOutcomes.count > 20 { recentOutcomes.removeFirst() }

@@ -10,7 +10,7 @@ import JobStore
 /// instant → checked again → *submitted* to the process room → *running* → ended. A waiting run
 /// (enqueued, retried, caught up, queued behind an overlap) goes: claimed when there is room →
 /// submitted → running → ended.
-struct Dispatcher {
+struct Dispatcher: ~Copyable {
     struct Settings {
         /// How far ahead a fire is claimed, so that no commit stands between instant and start.
         var preclaimLead = Duration.seconds(2)
@@ -275,7 +275,7 @@ struct Dispatcher {
         _ plan: ResolvedJob, _ row: JobStateRow?, _ state: StateBlob?, _ waitingFires: Set<RunID>, _ now: Now
     ) {
         let row = row ?? JobStateRow()
-        var job = DispatchedJob(
+        let job = DispatchedJob(
             plan: plan, schedule: newSchedule(plan, row, now.wall),
             breaker: plan.config.breaker.map { policy in
                 row.breaker.flatMap { Breaker(encoded: $0.data, policy: policy) } ?? Breaker(policy: policy)

@@ -272,7 +272,7 @@ extension ProcessRoom {
 
     private func exited(_ status: ChildExit, _ id: WorkerID) {
         guard let member = members[id] else { return }
-        for request in force.worker(id)?.runs ?? [] {
+        for request in force.worker(id)?.runs.all ?? [] {
             apply(.exited(status, lastWords: member.process.lastWords), to: request.run, workerLives: false)
         }
         members[id] = nil

@@ -13,7 +13,7 @@ struct RunQueue {
     /// What one job has in the pool.
     private struct Line {
         /// Waiting, oldest first.
-        var waiting: ArraySlice<(request: Request, sequence: UInt64)> = []
+        var waiting = FIFO<(request: Request, sequence: UInt64)>()
         /// Runs that are with workers.
         var assigned = 0
         /// Larger: served later.
@@ -51,7 +51,7 @@ struct RunQueue {
     var first: Request? { ages.first.flatMap { lines[$0.item].waiting.first?.request } }
     /// All that wait, oldest first.
     var runs: [RunID] {
-        lines.flatMap(\.waiting).sorted { ($0.request.since, $0.sequence) < ($1.request.since, $1.sequence) }
+        lines.flatMap(\.waiting.all).sorted { ($0.request.since, $0.sequence) < ($1.request.since, $1.sequence) }
             .map(\.request.run)
     }
     /// Runs of a job that are with workers.
@@ -71,8 +71,7 @@ struct RunQueue {
     mutating func putBack(_ request: Request) {
         let line = line(of: request.job)
         nextSequence += 1
-        let place = lines[line].waiting.firstIndex { $0.request.since > request.since } ?? lines[line].waiting.endIndex
-        lines[line].waiting.insert((request, nextSequence), at: place)
+        lines[line].waiting.insert((request, nextSequence)) { $0.request.since > request.since }
         count += 1
         rank(line)
     }
@@ -103,11 +102,10 @@ struct RunQueue {
     /// Takes a waiting run out.
     mutating func remove(_ run: RunID) -> Request? {
         for line in lines.indices {
-            guard let place = lines[line].waiting.firstIndex(where: { $0.request.run == run }) else { continue }
+            guard let found = lines[line].waiting.remove(where: { $0.request.run == run }) else { continue }
             count -= 1
-            let request = lines[line].waiting.remove(at: place).request
             rank(line)
-            return request
+            return found.request
         }
         return nil
     }

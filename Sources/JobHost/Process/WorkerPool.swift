@@ -52,9 +52,8 @@ struct WorkerPool {
         var phase: Phase = .starting
         /// Of an earlier spec: takes nothing new and is not counted against `maxWorkers`.
         var isOld = false
-        /// Assigned, in order; the first one is executing or about to. A slice: taking the first
-        /// of hundreds moves none of them.
-        var runs: ArraySlice<Request> = []
+        /// Assigned, in order; the first one is executing or about to.
+        var runs = FIFO<Request>()
         var executing: RunID?
         var executingSince = MonotonicInstant(microseconds: 0)
         var recalled: Set<RunID> = []
@@ -68,10 +67,7 @@ struct WorkerPool {
         var isFree: Bool { phase == .ready && !isOld && runs.isEmpty }
         var isGoing: Bool { phase == .leaving || phase == .killed }
 
-        mutating func take(_ run: RunID) -> Request? {
-            if runs.first?.run == run { return runs.removeFirst() }
-            return runs.firstIndex { $0.run == run }.map { runs.remove(at: $0) }
-        }
+        mutating func take(_ run: RunID) -> Request? { runs.remove { $0.run == run } }
 
         mutating func noteFree(_ now: MonotonicInstant) {
             freeSince = now
@@ -271,7 +267,7 @@ struct WorkerPool {
     mutating func exited(_ id: WorkerID, _ sentence: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard let worker = workers[id] else { return }
         if worker.phase == .starting { failedToStart(id, sentence, now, &actions) }
-        for request in worker.runs { queue.release(job: request.job) }
+        for request in worker.runs.all { queue.release(job: request.job) }
         workers[id] = nil
         actions.removeAll { $0 == .kill(id) }
         guard worker.phase == .ready || (worker.phase == .killed && worker.executing != nil) else { return }
@@ -365,11 +361,11 @@ struct WorkerPool {
             case .leaving:
                 // The attempt's own grace ends in the kill.
                 workers[id]?.leaveBy = .distantFuture
-                actions += worker.runs.map { .cancelRun($0.run) }
+                actions += worker.runs.all.map { .cancelRun($0.run) }
             case .ready where worker.runs.isEmpty:
                 dismiss(id, by: now + Self.leaveLimit, &actions)
             case .ready:
-                let behind = worker.runs.map(\.run).filter { $0 != worker.executing && !worker.recalled.contains($0) }
+                let behind = worker.runs.all.map(\.run).filter { $0 != worker.executing && !worker.recalled.contains($0) }
                 workers[id]?.recalled.formUnion(behind)
                 actions += behind.map { .recall(id, $0) }
             case .killed: break

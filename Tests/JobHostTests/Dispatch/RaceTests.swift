@@ -201,12 +201,12 @@ import Testing
         host.answersLate = true
         host.advance(to: at("00:00:09"))
         host.perform(host.dispatcher.drain(now: host.now))
-        #expect(!host.dispatcher.isDrained)
+        #expect(host.isDrained == false)
         host.answer()
         host.advance(to: at("00:00:12"))
         #expect(host.started.isEmpty)
         #expect(host.runs("a").map(\.state) == [.available])
-        #expect(host.dispatcher.isDrained)
+        #expect(host.isDrained == true)
     }
 
     // MARK: Edits

@@ -7,7 +7,7 @@ import JobStore
 /// A dispatcher with a store and workers that live in a few dictionaries: claims are answered
 /// by the rules of `Store`, time moves when the test says so. Nothing else than the pure
 /// dispatcher decides anything.
-struct SimulatedHost {
+struct SimulatedHost: ~Copyable {
     struct Row: Equatable {
         var job: String
         var trigger: Trigger
@@ -44,6 +44,8 @@ struct SimulatedHost {
     private var nextFence: Int64 = 0
     private var wakeAt: Instant?
     private var jobMaxAttempts: [RunID: Int] = [:]
+
+    var isDrained: Bool { dispatcher.isDrained }
 
     init(at start: String, settings: Dispatcher.Settings = Dispatcher.Settings()) {
         let wall = Instant(rfc3339: start)!

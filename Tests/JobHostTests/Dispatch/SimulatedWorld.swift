@@ -6,7 +6,7 @@ import JobStore
 
 /// A host with a store that answers late or not at all, workers that end in every way, operators,
 /// reloads, a clock that is set, and its own death. Everything follows from the scenario.
-struct SimulatedWorld {
+struct SimulatedWorld: ~Copyable {
     enum Fault: CaseIterable {
         case slowStore, storeAway, badEnds, returns, operators, breakers, reloads, deaths, smallSteps, jumps, enqueues
     }
@@ -136,7 +136,7 @@ struct SimulatedWorld {
         for (name, config) in configs {
             store.beginLife(name, config.schedule!, asked: asked, now: now.wall)
         }
-        note("a life begins: \(configs.values.map(describe).sorted().joined(separator: "; "))")
+        note("a life begins: \(configs.values.map { describe($0) }.sorted().joined(separator: "; "))")
         perform(dispatcher.apply(nextGeneration(), rows: store.states, states: [:], now: now))
     }
 
@@ -189,7 +189,7 @@ struct SimulatedWorld {
                 store.begin(name, spec, asked: asked, now: now.wall)
             }
         }
-        note("reload \(generation): \(configs.values.map(describe).sorted().joined(separator: "; "))")
+        note("reload \(generation): \(configs.values.map { describe($0) }.sorted().joined(separator: "; "))")
         // The shell reads the rows just before.
         perform(dispatcher.apply(nextGeneration(), rows: store.states, states: [:], now: now))
     }

@@ -102,7 +102,7 @@ import Testing
             for (key, pool) in force.pools where pool.countedWorkers > max(pool.spec.maxWorkers, 3) { fail("too many workers in \(key)") }
             for (key, pool) in force.pools {
                 var assigned: [String: Int] = [:]
-                for run in pool.workers.values.flatMap(\.runs) { assigned[run.job, default: 0] += 1 }
+                for run in pool.workers.values.flatMap(\.runs.all) { assigned[run.job, default: 0] += 1 }
                 for job in ["\(key)0", "\(key)1"] where pool.queue.assigned(of: job) != assigned[job, default: 0] {
                     fail("\(key) believes \(pool.queue.assigned(of: job)) runs of \(job) to be with workers, \(assigned[job, default: 0]) are")
                 }
