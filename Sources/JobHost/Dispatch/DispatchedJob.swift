@@ -88,8 +88,12 @@ final class DispatchedJob {
 
     /// Held claims whose instant has come, in the order of their making.
     func heldRuns(dueBy now: Instant) -> [ActiveRun] {
-        let due = held.compactMap { active[$0] }.filter { $0.heldUntil ?? .distantFuture <= now }
-        return due.count > 1 ? due.sorted { $0.claim.id < $1.claim.id } : due
+        var due: [ActiveRun] = []
+        for run in held {
+            if let run = active[run], let until = run.heldUntil, until <= now { due.append(run) }
+        }
+        if due.count > 1 { due.sort { $0.claim.id < $1.claim.id } }
+        return due
     }
 
     func hold(_ run: ActiveRun) {

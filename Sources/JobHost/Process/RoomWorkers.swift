@@ -131,7 +131,8 @@ extension ProcessRoom {
         report(.ended(end))
         guard workerLives, let worker = live.worker else { return }
         if member?.executing == id { member?.executing = nil }
-        run(force.finished(worker, id, now: now.monotonic))
+        let took = times.startedAt.map { times.finishedAt - $0 }
+        run(force.finished(worker, id, took: took, now: now.monotonic))
     }
 
     /// What the plugin could not say itself goes into its log, where people look first.

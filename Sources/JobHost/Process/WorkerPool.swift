@@ -125,7 +125,12 @@ struct WorkerPool {
 
     // MARK: Demand
 
-    mutating func submit(_ request: Request) { queue.append(request) }
+    /// false: the pool is no longer configured.
+    mutating func submit(_ request: Request) -> Bool {
+        guard !isClosing else { return false }
+        queue.append(request)
+        return true
+    }
 
     /// false: not in the queue.
     mutating func removeQueued(_ run: RunID) -> Bool { queue.remove(run) != nil }
@@ -239,11 +244,15 @@ struct WorkerPool {
         workers[id]?.recalled.remove(run)
     }
 
-    mutating func finished(_ id: WorkerID, _ run: RunID, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+    /// `took`: what the worker says the run took; nil: as it looked from here, which is longer
+    /// when there is much to hear.
+    mutating func finished(
+        _ id: WorkerID, _ run: RunID, took: Duration?, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
         guard let request = workers[id]?.take(run) else { return }
         queue.release(job: request.job)
         if let since = workers[id]?.executingSince, workers[id]?.executing == run {
-            recent[request.job, default: RecentRuns()].add(now - since)
+            recent[request.job, default: RecentRuns()].add(took ?? now - since)
             workers[id]?.executing = nil
         }
         workers[id]?.runsDone += 1

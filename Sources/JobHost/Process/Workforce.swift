@@ -52,11 +52,9 @@ struct Workforce {
     mutating func submit(_ requests: [(run: RunID, job: String, pool: String)], now: MonotonicInstant) -> [Action] {
         act(now) { actions, force in
             for request in requests {
-                if force.isStopping || force.pools[request.pool]?.isClosing ?? true {
-                    actions.append(Action(pool: request.pool, what: .giveBack(request.run)))
-                } else {
-                    force.pools[request.pool]?.submit(.init(run: request.run, job: request.job, since: now))
-                }
+                let isTaken = !force.isStopping
+                    && force.pools[request.pool]?.submit(.init(run: request.run, job: request.job, since: now)) == true
+                if !isTaken { actions.append(Action(pool: request.pool, what: .giveBack(request.run))) }
             }
         }
     }
@@ -98,8 +96,8 @@ struct Workforce {
     mutating func started(_ id: WorkerID, _ run: RunID, now: MonotonicInstant) {
         if let key = poolOf[id] { pools[key]?.started(id, run, now) }
     }
-    mutating func finished(_ id: WorkerID, _ run: RunID, now: MonotonicInstant) -> [Action] {
-        act(now) { actions, force in force.on(force.poolOf[id], &actions) { $0.finished(id, run, now, &$1) } }
+    mutating func finished(_ id: WorkerID, _ run: RunID, took: Duration? = nil, now: MonotonicInstant) -> [Action] {
+        act(now) { actions, force in force.on(force.poolOf[id], &actions) { $0.finished(id, run, took: took, now, &$1) } }
     }
     /// `requeued`: the run had been taken back and waits again; else it goes back to whoever asked.
     mutating func returned(_ id: WorkerID, _ run: RunID, now: MonotonicInstant) -> (requeued: Bool, actions: [Action]) {
