@@ -52,6 +52,26 @@ import Testing
         #expect(challenges.text.hasPrefix("Finalized 0 challenges: 0 prizes paid, 1 refunded with 2 refunds, 0 errors ("))
     }
 
+    @Test func aPlatformsOwnPricesTakeThePlaceOfOurs() throws {
+        let hall = try Hall(.disk)
+        try hall.contest(of: ["a", "b"])
+        try hall.position("a", "BTC/USD", size: "10", from: "100")
+        // Theirs: one price for both sides, under the pair's symbol.
+        try hall.test.connection.execute(
+            """
+            CREATE TABLE marks (symbol TEXT, marked_at INTEGER, mark TEXT);
+            INSERT INTO marks VALUES ('BTC/USD', \(instant(-9)), '104'), ('BTC/USD', \(instant(0)), '105'), ('BTC/USD', \(instant(1)), '999');
+            """)
+        let sql = "SELECT m.id, m.symbol, m.base, m.quote, k.marked_at, k.mark, k.mark FROM pairs m JOIN marks k ON k.symbol = m.symbol "
+            + "WHERE k.marked_at = (SELECT max(marked_at) FROM marks WHERE symbol = m.symbol AND marked_at <= :at)"
+        let test = TestRun(settings: #"{"mode": "live", "database": "\#(hall.test.database)", "sql": {"prices_at": "\#(sql)"}}"#)
+        #expect(test.run(EndEntry.self) == .succeeded, "\(test.text)")
+        #expect(try hall.equity("a") == "10050")
+        let wrong = TestRun(settings: #"{"mode": "live", "database": "\#(hall.test.database)", "sql": {"due_contests": "SELECT id FROM cups"}}"#)
+        #expect(wrong.run(EndEntry.self) == .badSettings)
+        #expect(wrong.text.hasPrefix("sql.due_contests: "), "\(wrong.text)")
+    }
+
     @Test func aHaltIsCriticalAndAFailure() throws {
         let hall = try Hall(.disk)
         try hall.contest(of: ["a", "b"])
