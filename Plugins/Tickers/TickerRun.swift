@@ -212,7 +212,7 @@ struct TickerRun {
         try tables.put(known, pair)
         guard let ticker = try ticker(known.window, pair) else { return }
         try tables.put(ticker, pair, validUntil: validUntil)
-        report.updated += 1
+        report.updatedPairs.insert(pair)
         report.tell("\(symbol(pair)): last \(ticker.last), \(ticker.trades) trades, volume \(ticker.volume)")
     }
 

@@ -52,7 +52,7 @@ public final class TickersEntry: JobEntry {
 
     public func run(_ context: RunContext) throws -> RunOutcome {
         let began = clock.elapsed()
-        let exchange = try Exchange.open(settings.location, statements: .tickers)
+        let exchange = try Exchange.open(settings.location, statements: .tickers, durability: .derived)
         defer { exchange.close() }
         var work = TickerRun(exchange, settings, now: clock.now())
         do {
@@ -88,8 +88,9 @@ public final class TickersEntry: JobEntry {
 /// What a run did.
 struct TickerReport {
     var activePairs = 0
-    /// Tickers whose numbers were written.
-    var updated = 0
+    /// Pairs whose tickers were written; one may be written twice, when its clock moves meanwhile.
+    var updatedPairs: Set<Int64> = []
+    var updated: Int { updatedPairs.count }
     /// Trades that came into windows, and that left them.
     var came: Int64 = 0
     var went: Int64 = 0

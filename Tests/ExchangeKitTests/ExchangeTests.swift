@@ -26,6 +26,16 @@ import Testing
         }
     }
 
+    /// SQLite's words: FULL (2) waits for the disk at every commit, NORMAL (1) does not.
+    @Test(arguments: [(Exchange.Durability.everything, Int64(2)), (.derived, 1)])
+    func whatAPowerCutMayTake(_ durability: Exchange.Durability, _ synchronous: Int64) throws {
+        try withFolder { folder in
+            try Exchange.openSimulation(location(folder), statements: StatementSet([:]), at: 0).exchange.close()
+            let exchange = try Exchange.open(location(folder), statements: StatementSet([:]), durability: durability)
+            #expect(try exchange.connection.first("PRAGMA synchronous") { try $0.int64(0) } == synchronous)
+        }
+    }
+
     @Test func aDatabaseOfSomethingElseIsRefused() throws {
         try withFolder { folder in
             let connection = try SQLiteConnection(path: folder.appending(path: "x.db").path)

@@ -130,6 +130,30 @@ import Testing
         #expect(try market.ticker(1)?.hasSuffix("trades 0") == true)
     }
 
+    /// A simulated market makes a tick while a run is under way: its trades are read, but lie
+    /// behind the clock that the run began with.
+    @Test func aClockThatMovesDuringARunIsFollowedByTheNextOne() throws {
+        let market = try Market(.disk)
+        try market.trade(1, at: at(0), "5", "1")
+        try market.setClock(at(10))
+        try market.run(at(0))
+        let own = try Exchange.open(market.test.location, statements: .tickers)
+        defer { own.close() }
+        try market.trade(2, at: at(5), "6", "1")
+        var isTicked = false
+        own.connection.faultPoint = { point in
+            guard case .before(let sql) = point, sql.contains("FROM trades WHERE seq"), !isTicked else { return }
+            isTicked = true
+            _ = try? market.trade(3, at: at(15), "7", "1")
+            _ = try? market.setClock(at(20))
+        }
+        let report = try market.run(at(5), on: own)
+        #expect((isTicked, report.updated) == (true, 1))
+        #expect(try market.ticker() == market.expected(now: at(10)))
+        try market.run(at(10))
+        #expect(try market.ticker() == market.expected(now: at(20)))
+    }
+
     @Test func aClockThatIsSetBackIsCountedAnew() throws {
         let market = try Market()
         for (id, seconds) in [(1, 0), (2, 3_600), (3, day + 1_800)] as [(Int64, Int64)] {

@@ -18,14 +18,25 @@ public final class Exchange {
         self.overridden = overridden
     }
 
+    /// What a power cut may take.
+    public enum Durability: Sendable {
+        /// Nothing that was reported done: money, orders.
+        case everything
+        /// The newest writes, together and never a part of one: what is made from other tables
+        /// and would simply be made again. Spares the wait for the disk.
+        case derived
+    }
+
     /// Opens a database whose schema is there and is the one this code knows.
     /// - Throws: `JobFailure.transient` while it is not there, locked or full;
     ///   `.permanent` when it is something else; `.badSettings` when the settings cannot work.
-    public static func open(_ location: ExchangeLocation, statements: StatementSet) throws -> Exchange {
+    public static func open(
+        _ location: ExchangeLocation, statements: StatementSet, durability: Durability = .everything
+    ) throws -> Exchange {
         let path = try location.path()
         let chosen = try location.replacing(statements)
         do {
-            let connection = try connect(path, location, create: false)
+            let connection = try connect(path, location, create: false, durability)
             let exchange = Exchange(
                 connection: connection, place: path, statements: chosen, overridden: Set(location.sql.keys))
             try exchange.checkSchema()
@@ -35,12 +46,14 @@ public final class Exchange {
         }
     }
 
-    static func connect(_ path: String, _ location: ExchangeLocation, create: Bool) throws -> SQLiteConnection {
+    static func connect(
+        _ path: String, _ location: ExchangeLocation, create: Bool, _ durability: Durability = .everything
+    ) throws -> SQLiteConnection {
         var options = SQLiteOptions()
         options.create = create
         options.busyTimeoutMilliseconds = Int32(clamping: location.lockTimeout.milliseconds)
-        // FULL: what was reported done survives a power cut. Money.
-        options.pragmas = [("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON")]
+        let synchronous = durability == .everything ? "FULL" : "NORMAL"
+        options.pragmas = [("journal_mode", "WAL"), ("synchronous", synchronous), ("foreign_keys", "ON")]
         return try SQLiteConnection(path: path, options: options)
     }
 
