@@ -82,7 +82,7 @@ import Testing
     @Test(arguments: [
         (#"{}"#, "chains: there is none; write chains = { paper = {} }"),
         (#"{"chains": {"dogecoin": {}}}"#,
-         #"chains.dogecoin: there is no adapter for this chain; name one: adapter = "paper", "ethereum""#),
+         #"chains.dogecoin: there is no adapter for this chain; name one: adapter = "paper", "ethereum", "bitcoin", "solana""#),
         (#"{"chains": {"x": {"adapter": "paper"}}}"#, #"chains.x.currency: write the currency of the chain's own coin, "ETH""#),
         (#"{"chains": {"paper": {"adapter": "papr"}}}"#, #"chains.paper.adapter: "papr" is not allowed"#),
         (#"{"chains": {"paper": {"confirmation": 1}}}"#,
@@ -98,6 +98,8 @@ import Testing
          "chains.ethereum.url: credentials would cross the network as plain text"),
         (#"{"chains": {"sepolia": {"adapter": "ethereum", "url": "http://127.0.0.1", "currency": "ETH"}}}"#,
          "chains.sepolia.chain_id: write the id of the chain"),
+        (#"{"chains": {"bitcoin": {"url": "http://127.0.0.1", "confirm_on": "safe"}}}"#,
+         #"chains.bitcoin.confirm_on: bitcoin does not know "safe""#),
         (#"{"chains": {"paper": {"range": 0}}}"#, "chains.paper.range: 0 is out of range (1 to 10000)"),
         (#"{"chains": {"paper": {}}, "max_amount": {"ETH": "0"}}"#, "max_amount.ETH: 0 is not above 0"),
         (#"{"chains": {"paper": {}}, "mode": "dry"}"#, #"mode: "dry" is not allowed (one of "off", "shadow", "live")"#),

@@ -8,6 +8,7 @@ final class ChainNode {
     let chain: String
     let peer: Peer
     private let rpc: JSONRPC
+    private let adapter: ChainAdapter
     /// Questions in one request.
     private let batch: Int
 
@@ -21,6 +22,7 @@ final class ChainNode {
 
     init(_ plan: ChainPlan) throws {
         chain = plan.name
+        adapter = plan.adapter
         batch = plan.batch
         let http = try HTTPClient(
             base: plan.url, key: "chains.\(plan.name).url", headers: plan.headers, largest: 32 << 20, connections: 2)
@@ -60,7 +62,8 @@ final class ChainNode {
                 } catch let nonsense as Nonsense {
                     throw CallError(.unavailable, "\(what): the answer is not understood: \(nonsense.text)")
                 } catch let fault as JSONRPC.Fault {
-                    throw CallError(JSONRPC.kind(fault), "\(what): \(fault)", code: fault.code)
+                    let kind = adapter.isTransient(fault.code) ? .unavailable : JSONRPC.kind(fault)
+                    throw CallError(kind, "\(what): \(fault)", code: fault.code)
                 }
             }
         } catch let error as CallError {
@@ -93,6 +96,8 @@ final class ChainSet {
         return switch plan.adapter {
         case .paper: PaperChain(genesis: genesis)
         case .ethereum: EthereumChain(plan, node, genesis)
+        case .bitcoin: BitcoinChain(plan, node, genesis)
+        case .solana: SolanaChain(plan, node, genesis)
         }
     }
 }

@@ -30,7 +30,7 @@ struct ChainPlan: Sendable {
 
     /// What is known of a chain by its name.
     private struct Known {
-        var adapter: ChainAdapter?
+        var adapter: ChainAdapter
         var confirmations: Int64
         var currency: String
         var decimals: Int
@@ -39,8 +39,12 @@ struct ChainPlan: Sendable {
     }
     private static let known: [String: Known] = [
         "paper": Known(adapter: .paper, confirmations: 12, currency: "ETH", decimals: 18),
-        "bitcoin": Known(adapter: nil, confirmations: 6, currency: "BTC", decimals: 8),
-        "solana": Known(adapter: nil, confirmations: 32, currency: "SOL", decimals: 9),
+        "bitcoin": Known(
+            adapter: .bitcoin, confirmations: 6, currency: "BTC", decimals: 8,
+            genesis: "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"),
+        "solana": Known(
+            adapter: .solana, confirmations: 32, currency: "SOL", decimals: 9,
+            genesis: "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"),
         "ethereum": Known(
             adapter: .ethereum, confirmations: 12, currency: "ETH", decimals: 18, chainID: 1,
             genesis: "0xd4e56740f876aef8c010b86a40d5f56745a118d0906a34e69aec8c0db1cb8fa3"),
@@ -75,7 +79,8 @@ struct ChainPlan: Sendable {
         // An adapter of one's own choice: another network than the one of that name.
         let isKnown = settings.adapter == nil || settings.adapter == known?.adapter
         chainID = settings.chainID ?? (isKnown ? known?.chainID : nil)
-        genesis = (settings.genesis ?? (isKnown && settings.chainID == nil ? known?.genesis : nil))?.lowercased()
+        genesis = (settings.genesis ?? (isKnown && settings.chainID == nil ? known?.genesis : nil))
+        if adapter != .solana { genesis = genesis?.lowercased() }
         batch = settings.batch
         calls = settings.calls
         try checkRanges()
@@ -100,7 +105,7 @@ struct ChainPlan: Sendable {
 
     private mutating func addTokens(_ list: [TokenSettings]) throws {
         for token in list {
-            let contract = token.contract.lowercased()
+            let contract = canonical(token.contract)
             guard !contract.isEmpty, !token.currency.isEmpty else {
                 let example = "{ contract = \"0x…\", currency = \"USDT\", decimals = 6 }"
                 throw refuse("tokens", "each needs a contract and a currency: \(example)")
@@ -118,6 +123,10 @@ struct ChainPlan: Sendable {
         guard !url.isEmpty else { throw refuse("url", "write the address of the node, \"https://host/path\"") }
         try HTTPClient.origin(of: url, key: "chains.\(name).url")
         if adapter == .ethereum, chainID == nil { throw refuse("chain_id", "write the id of the chain; Ethereum's is 1") }
+        if adapter == .bitcoin, !tokens.isEmpty { throw refuse("tokens", "Bitcoin has none") }
+        if adapter == .bitcoin && confirmOn != .depth || adapter == .solana && confirmOn == .safe {
+            throw refuse("confirm_on", "\(adapter.rawValue) does not know \"\(confirmOn.rawValue)\"")
+        }
         try calls.validate("chains.\(name).calls")
         if !settings.user.isEmpty || !settings.password.isEmpty {
             let pair = Data("\(settings.user):\(settings.password)".utf8)
@@ -130,10 +139,13 @@ struct ChainPlan: Sendable {
         }
     }
 
+    /// The one form of a contract: in base 58 case counts.
+    private func canonical(_ contract: String) -> String { adapter == .solana ? contract : contract.lowercased() }
+
     /// Currency and decimals of what a transfer moves; nil: a token that is not on the list.
     func asset(_ token: String) -> (currency: String, decimals: Int)? {
         if token.isEmpty { return (currency, decimals) }
-        return tokens[token.lowercased()].map { ($0.currency, $0.decimals) }
+        return tokens[canonical(token)].map { ($0.currency, $0.decimals) }
     }
 
     /// All of `chains`, in the order of their names.

@@ -8,6 +8,15 @@ enum ChainAdapter: String, CaseIterable, Codable, Sendable {
     case paper
     /// Ethereum's JSON-RPC, which BSC, Polygon and others speak too.
     case ethereum
+    /// Bitcoin Core's JSON-RPC, with a wallet.
+    case bitcoin
+    case solana
+
+    /// A fault of the node means that it cannot answer now, whatever its code says otherwise.
+    func isTransient(_ code: Int) -> Bool {
+        // Bitcoin Core: not connected, downloading, warming up. Solana's are of JSON-RPC's own range.
+        self == .bitcoin && [-9, -10, -28].contains(code)
+    }
 }
 
 /// When a deposit counts as confirmed.

@@ -17,6 +17,15 @@ struct TokenUnits: Hashable, Sendable, CustomStringConvertible {
         self.init(digits: digits.isEmpty ? "0" : String(digits))
     }
 
+    /// A number of whole coins. nil: it is below zero, or finer than the smallest unit.
+    init?(_ amount: Amount, decimals: Int) {
+        let text = amount.text(minimumDecimals: decimals)
+        let parts = text.split(separator: ".")
+        let fraction = parts.count == 2 ? parts[1] : ""
+        guard fraction.utf8.count == decimals else { return nil }
+        self.init(decimal: String(parts[0]) + fraction)
+    }
+
     init(_ value: UInt64) { self.init(digits: String(value)) }
 
     /// From hexadecimal digits, at most 64, with or without "0x"; leading zeros allowed.
