@@ -36,6 +36,7 @@ let package = Package(
         .library(name: "MarginCheck", type: .dynamic, targets: ["MarginCheck"]),
         .library(name: "MintQueue", type: .dynamic, targets: ["MintQueue"]),
         .library(name: "OrderExpiry", type: .dynamic, targets: ["OrderExpiry"]),
+        .library(name: "Reconciler", type: .dynamic, targets: ["Reconciler"]),
         .library(name: "Tickers", type: .dynamic, targets: ["Tickers"]),
     ],
     dependencies: [
@@ -111,6 +112,7 @@ let package = Package(
         plugin("MarginCheck", ["ExchangeKit", "SQL"]),
         plugin("MintQueue", ["ExchangeKit", "OutsideKit", "SQL"]),
         plugin("OrderExpiry", ["ExchangeKit", "SQL"]),
+        plugin("Reconciler", ["ExchangeKit", "JobCore", "OutsideKit", "SQL"]),
         plugin("Tickers", ["ExchangeKit", "SQL"]),
 
         // Tests.
@@ -164,6 +166,13 @@ let package = Package(
         // On the real binaries, which a test build makes too.
         tests("EndToEnd", ["CLinux", "SQL"]),
         // The test bundle holds several plugins, each with its `job_plugin_v1`; no test calls it.
+        .testTarget(
+            name: "ReconcilerTests",
+            dependencies: [
+                "Arena", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "OutsideKit", "OutsideTestKit", "Reconciler", "SQL",
+            ],
+            swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),
         .testTarget(
             name: "ArenaTests",
             dependencies: [

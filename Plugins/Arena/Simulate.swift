@@ -55,6 +55,9 @@ extension ArenaTick {
         let sales = SaleCrowd(settings, seed: row.seed, driver: driver)
         if let pair = pairs.randomElement(using: &dice) { try sales.placeFailedOrder(exchange, tick: row.ticks, pair: pair, &dice) }
         result.enqueued = try sales.enqueued(tick: row.ticks)
+        var abroad = Self.generator(seed: row.seed, tick: row.ticks, stream: 4_000)
+        var desk = ExchangeDesk(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks)
+        for pair in pairs { try desk.act(pair, &abroad) }
         try exchange.run("forget_quotes", ["before": .int(driver.now - 90_000_000)])
         row.clock = to
         row.cause = driver.cause

@@ -95,6 +95,15 @@ extension StatementSet {
             INSERT INTO participants (competition_id, account_id, wallet_id, paid, start_equity, start_ms)
             VALUES (:competition, :account, :wallet, :paid, :equity, :now)
             """#,
+        "fill_exchange_order": #"""
+            -- The application has heard that an order was filled.
+            -- in:  :id INTEGER, :version INTEGER, :price TEXT, :quantity TEXT, :quote TEXT, :now INTEGER
+            -- 1: done, 0: somebody was faster
+            UPDATE exchange_orders
+            SET status = 'filled', executed = :quantity, average_price = :price, settled = :quantity, settled_quote = :quote,
+                locked = '0', last_synced_ms = :now, version = version + 1
+            WHERE id = :id AND version = :version AND status = 'new'
+            """#,
         "forget_quotes": #"""
             -- Prices of simulated pairs that nobody looks back to any more: no day's best price, no contest
             -- that is to be settled on the prices of its end.
@@ -107,6 +116,21 @@ extension StatementSet {
             -- Puts all waiting transactions but one into a block.
             -- in:  :chain TEXT, :height INTEGER, :except TEXT (the hash of one that pays too little)
             UPDATE paper_transactions SET block = :height WHERE chain = :chain AND block IS NULL AND hash <> :except
+            """#,
+        "live_paper_orders": #"""
+            -- Orders of a simulation that live at the other exchange.
+            -- in:  :pair INTEGER
+            -- out: id INTEGER, client_id TEXT, owner TEXT, side TEXT (buy, sell), price TEXT, quantity TEXT,
+            --      version INTEGER, is_ours_new INTEGER (0, 1: the application has heard of no change yet)
+            SELECT o.id, o.client_id, o.owner, o.side, o.price, o.quantity, o.version, o.status = 'new' AND o.settled = '0'
+            FROM paper_orders p JOIN exchange_orders o ON o.exchange = 'paper' AND o.client_id = p.client_id
+            WHERE p.status IN ('new', 'partial') AND o.pair_id = :pair ORDER BY o.id
+            """#,
+        "move_paper_order": #"""
+            -- What becomes of an order at the other exchange.
+            -- in:  :client_id TEXT, :status TEXT, :executed TEXT, :executed_quote TEXT
+            UPDATE paper_orders SET status = :status, executed = :executed, executed_quote = :executed_quote
+            WHERE client_id = :client_id
             """#,
         "move_transactions": #"""
             -- Moves the transactions of a block into another one, as a reorganisation does.
@@ -162,6 +186,15 @@ extension StatementSet {
             INSERT INTO deposit_addresses (chain, address, owner) VALUES (:chain, :address, :owner)
             ON CONFLICT (chain, address) DO NOTHING
             """#,
+        "put_exchange_order": #"""
+            -- A new order at the other exchange, whose money is locked.
+            -- in:  :client_id TEXT, :owner TEXT, :pair INTEGER, :side TEXT (buy, sell), :price TEXT, :quantity TEXT,
+            --      :locked TEXT, :now INTEGER
+            -- out: id INTEGER
+            INSERT INTO exchange_orders (exchange, client_id, exchange_id, owner, pair_id, side, price, quantity, locked, status, placed_ms)
+            VALUES ('paper', :client_id, 'P-' || :client_id, :owner, :pair, :side, :price, :quantity, :locked, 'new', :now)
+            RETURNING id
+            """#,
         "put_failed_order": #"""
             -- An order that an exchange has given up.
             -- in:  :exchange TEXT, :client TEXT, :pair INTEGER, :side TEXT, :price TEXT, :quantity TEXT, :executed TEXT, :now INTEGER
@@ -183,6 +216,11 @@ extension StatementSet {
             INSERT INTO orders (owner, pair_id, side, price, amount, locked, status, created_ms, expires_ms)
             VALUES (:owner, :pair, :side, :price, :amount, :locked, 'open', :now, :expires_ms)
             RETURNING id
+            """#,
+        "put_paper_order": #"""
+            -- The same order, as the other exchange has it.
+            -- in:  :client_id TEXT
+            INSERT INTO paper_orders (exchange_id, client_id, status) VALUES ('P-' || :client_id, :client_id, 'new')
             """#,
         "put_quote": #"""
             -- A price.

@@ -457,25 +457,58 @@ extension StatementSet {
 
             -- ---------------------------------------------------------------- exchange and minter
 
+            -- Orders that were placed elsewhere. executed and average_price are what the exchange has said;
+            -- settled and settled_quote are what the ledger has moved for it, locked is what it still holds.
             CREATE TABLE exchange_orders (
                 id             INTEGER PRIMARY KEY,
-                exchange       TEXT    NOT NULL,
+                exchange       TEXT    NOT NULL,       -- 'binance', 'paper'
                 client_id      TEXT    NOT NULL,
                 exchange_id    TEXT,
+                owner          TEXT,                   -- of the wallets; NULL: nothing is settled here
                 pair_id        INTEGER NOT NULL REFERENCES pairs (id),
                 side           TEXT    NOT NULL CHECK (side IN ('buy', 'sell')),
                 price          TEXT    NOT NULL,
                 quantity       TEXT    NOT NULL,
                 executed       TEXT    NOT NULL DEFAULT '0',
                 average_price  TEXT,
-                status         TEXT    NOT NULL,
-                version        INTEGER NOT NULL DEFAULT 1,
-                placed_ms      INTEGER,
+                settled        TEXT    NOT NULL DEFAULT '0', -- of the base
+                settled_quote  TEXT    NOT NULL DEFAULT '0',
+                locked         TEXT    NOT NULL DEFAULT '0', -- quote of a buy, base of a sell
+                status         TEXT    NOT NULL,       -- pending, new, partial; filled, cancelled, rejected, expired: final
+                version        INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
+                placed_ms      INTEGER,                -- NULL: not sent yet
                 last_synced_ms INTEGER,
-                next_sync_ms   INTEGER NOT NULL DEFAULT 0,
                 UNIQUE (exchange, client_id)
             ) STRICT;
-            CREATE INDEX exchange_orders_due ON exchange_orders (next_sync_ms);
+            CREATE INDEX exchange_orders_due ON exchange_orders (exchange, coalesce(last_synced_ms, 0), id)
+                WHERE status IN ('pending', 'new', 'partial');
+
+            -- Orders (of exchange_orders or of a platform's own table) whose state could not be learned.
+            CREATE TABLE exchange_order_syncs (
+                order_id     TEXT    PRIMARY KEY,
+                failures     INTEGER NOT NULL,         -- in a row
+                not_found    INTEGER NOT NULL,         -- in a row: "no such order"
+                next_sync_ms INTEGER NOT NULL,
+                reason       TEXT    NOT NULL
+            ) STRICT, WITHOUT ROWID;
+
+            -- What was changed by reconciliation.
+            CREATE TABLE reconciliations (
+                seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+                order_id   TEXT    NOT NULL,
+                change     TEXT    NOT NULL,           -- 'new 0 -> partial 0.5'
+                created_ms INTEGER NOT NULL
+            ) STRICT;
+            CREATE INDEX reconciliations_by_time ON reconciliations (created_ms);
+
+            -- A simulation's other exchange, as it would answer.
+            CREATE TABLE paper_orders (
+                exchange_id    TEXT    PRIMARY KEY,
+                client_id      TEXT    NOT NULL UNIQUE,
+                status         TEXT    NOT NULL,       -- in our words
+                executed       TEXT    NOT NULL DEFAULT '0',
+                executed_quote TEXT    NOT NULL DEFAULT '0'
+            ) STRICT, WITHOUT ROWID;
 
             -- One for each cause, for ever. requested → sent → minted | failed | unknown → minted | failed
             CREATE TABLE mint_requests (

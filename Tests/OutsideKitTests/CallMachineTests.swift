@@ -109,6 +109,12 @@ import Testing
         #expect(error.kind == .throttled(until: at(5_000).wall))
         #expect(call.next(&gate, now: at(5_000)) == .attempt(2))
         #expect(gate.breaker.failures == 0)
+        // Nobody waits for more than half a minute.
+        gate.pause(until: at(35_001).wall, now: at(5_000).wall)
+        var patient = machine()
+        guard case .giveUp = patient.next(&gate, now: at(5_000)) else { Issue.record("it waits"); return }
+        var later = machine()
+        #expect(later.next(&gate, now: at(5_001)) == .wait(.seconds(30)))
     }
 
     @Test func `A pause without a time is a minute; none is longer than three days`() {

@@ -130,7 +130,7 @@ import Testing
             try peer.call("x") { _ in
                 called += 1
                 test.isCancelled = true
-                throw CallError(.throttled(until: SystemTime().now().wall + .seconds(600)), "slow down")
+                throw CallError(.throttled(until: SystemTime().now().wall + .seconds(25)), "slow down")
             }
             return .succeeded()
         }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import JobCore
 
 /// The host's own copies of libraries: `<state_dir>/plugins/<sha256>/<name>.so`, mode 0444,
 /// never changed once there. Callable from any thread; `accept` reads the whole file.

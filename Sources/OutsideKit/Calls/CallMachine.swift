@@ -17,6 +17,9 @@ struct CallMachine: Sendable {
         case over
     }
 
+    /// A peer that wants to be left alone for longer is not waited for, however long the run may take.
+    static let patience = Duration.seconds(30)
+
     private let name: String
     private let retry: RetryPolicy
     private let seed: UInt64
@@ -49,7 +52,8 @@ struct CallMachine: Sendable {
         if let notBefore, now.monotonic < notBefore { return .wait(notBefore - now.monotonic) }
         if let later = gate.take(now: now.wall) {
             let delay = later - now.wall
-            guard now.monotonic + delay < deadline else {
+            let isPatient = gate.pausedUntil == nil || delay <= Self.patience
+            guard isPatient, now.monotonic + delay < deadline else {
                 let paused = gate.pausedUntil.map { CallError(.throttled(until: $0), "\(name): it asked to be left alone") }
                 return giveUp(&gate, now, failure ?? paused ?? noTime())
             }

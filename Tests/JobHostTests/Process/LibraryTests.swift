@@ -1,4 +1,5 @@
 import Glibc
+import JobCore
 import Testing
 
 @testable import JobHost

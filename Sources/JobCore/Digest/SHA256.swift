@@ -1,5 +1,5 @@
-/// SHA-256 (FIPS 180-4), streaming. Names library copies and settings; not used where a secret
-/// would have to be protected.
+/// SHA-256 (FIPS 180-4), streaming. Names library copies and settings, signs requests (`hmac`).
+/// Nothing here compares secrets: what others sign is not checked by us.
 public struct SHA256: Sendable {
     private var state: [UInt32] = [
         0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
@@ -34,19 +34,38 @@ public struct SHA256: Sendable {
         pending += rest.dropFirst(blocks * 64)
     }
 
+    /// HMAC-SHA-256 (RFC 2104), 64 lowercase hexadecimal digits.
+    public static func hmac(key: [UInt8], _ message: [UInt8]) -> String {
+        var key = key
+        if key.count > 64 {
+            var hash = SHA256()
+            hash.update(key)
+            key = hash.digest()
+        }
+        key += [UInt8](repeating: 0, count: 64 - key.count)
+        var inner = SHA256()
+        inner.update(key.map { $0 ^ 0x36 })
+        inner.update(message)
+        var outer = SHA256()
+        outer.update(key.map { $0 ^ 0x5C })
+        outer.update(inner.digest())
+        return outer.hexDigest()
+    }
+
     /// Ends the message: 64 lowercase hexadecimal digits.
     public mutating func hexDigest() -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: digest().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
+    /// Ends the message: 32 bytes.
+    public mutating func digest() -> [UInt8] {
         let bits = byteCount &* 8
         var padding: [UInt8] = [0x80]
         padding += [UInt8](repeating: 0, count: (119 - Int(byteCount % 64)) % 64)
         padding += (0..<8).map { UInt8(truncatingIfNeeded: bits >> (56 - 8 * UInt64($0))) }
         update(padding)
-        let digits = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        for word in state {
-            for shift in stride(from: UInt32(28), through: 0, by: -4) { text.append(digits[Int((word >> shift) & 15)]) }
-        }
-        return String(decoding: text, as: UTF8.self)
+        return state.flatMap { word in stride(from: UInt32(24), through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) } }
     }
 
     private static func compress(_ data: UnsafeRawBufferPointer, blocks: Int, into state: inout [UInt32]) {

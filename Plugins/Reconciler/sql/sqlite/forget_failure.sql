@@ -1,0 +1,3 @@
+-- The order's state is known again.
+-- in:  :id TEXT
+DELETE FROM exchange_order_syncs WHERE order_id = :id

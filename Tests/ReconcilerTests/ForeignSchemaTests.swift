@@ -1,0 +1,61 @@
+import ExchangeKit
+import ExchangeTestKit
+import Foundation
+import JobKit
+import SQL
+import Testing
+
+@testable import Reconciler
+
+/// A platform's own table: ids as text, its own words, decimals with zeros, an ISO timestamp.
+@Suite struct ForeignSchemaTests {
+    private static let table = """
+        CREATE TABLE their_orders (id TEXT PRIMARY KEY, symbol TEXT, external_order_id TEXT, status TEXT, executed_qty TEXT,
+                                   avg_price TEXT, last_synced_at TEXT);
+        INSERT INTO their_orders VALUES
+            ('a-1', 'ETHUSD', '1001', 'new', '0.000', NULL, NULL),
+            ('a-2', 'ETHUSD', '1002', 'partial', '0.500', '100.00', '2020-01-01T00:00:00Z'),
+            ('a-3', 'ETHUSD', '1003', 'filled', '2.000', '100.00', '2020-01-01T00:00:00Z'),
+            ('a-4', 'ETHUSD', NULL, 'new', '0.000', NULL, NULL);
+        """
+    private static let statements = [
+        "due_orders": """
+            SELECT o.id, o.symbol, o.external_order_id, NULL, o.status, o.executed_qty, NULL, o.avg_price, '', coalesce(s.failures, 0),
+                   coalesce(s.not_found, 0), NULL, NULL, NULL, NULL, NULL, NULL, NULL
+            FROM their_orders o LEFT JOIN exchange_order_syncs s ON s.order_id = o.id
+            WHERE :exchange = 'paper' AND o.status IN ('pending', 'new', 'partial') AND o.external_order_id IS NOT NULL
+              AND coalesce(unixepoch(o.last_synced_at), 0) * 1000 <= :synced_before AND coalesce(s.next_sync_ms, 0) <= :now
+            ORDER BY o.last_synced_at IS NOT NULL, o.last_synced_at, o.id LIMIT :limit
+            """,
+        "update_order": """
+            UPDATE their_orders SET status = :status, executed_qty = :executed, avg_price = :average_price,
+                last_synced_at = strftime('%Y-%m-%dT%H:%M:%SZ', :now / 1000, 'unixepoch')
+            WHERE id = :id AND status = :old_status AND executed_qty = :old_executed
+            """,
+        "mark_synced": """
+            UPDATE their_orders SET last_synced_at = strftime('%Y-%m-%dT%H:%M:%SZ', :now / 1000, 'unixepoch')
+            WHERE id = :id AND status = :old_status AND executed_qty = :old_executed
+            """,
+    ]
+
+    @Test func `Replaced statements reconcile a platform's own table`() throws {
+        let test = try TestExchange(.disk)
+        try test.connection.execute(Self.table)
+        for (id, status, executed) in [("1001", "cancelled", "1"), ("1002", "partial", "0.5")] {
+            try test.connection.run(
+                "INSERT INTO paper_orders VALUES (?, ?, ?, ?, ?)",
+                [.text(id), .text("c" + id), .text(status), .text(executed), .text("100")])
+        }
+        try test.connection.run("UPDATE paper_orders SET executed_quote = '50' WHERE exchange_id = '1002'")
+        let sql = try JSON(encoding: Self.statements).text
+        let run = TestRun(settings: #"{"database": "\#(test.database)", "mode": "live", "sql": \#(sql)}"#)
+        #expect(run.run(ReconcilerEntry.self) == .succeeded)
+        #expect(run.text.hasPrefix("Checked 2 orders: 1 updated, 1 cancelled, 0 errors"))
+        #expect(try test.texts("SELECT status, executed_qty, avg_price FROM their_orders ORDER BY id")
+            == ["cancelled 1 100", "partial 0.500 100.00", "filled 2.000 100.00", "new 0.000 -"])
+        #expect(try test.number("SELECT count(*) FROM their_orders WHERE last_synced_at > '2026'") == 2)
+        #expect(try test.events() == ["OrderReconciled"])
+        #expect(try test.texts("SELECT subject FROM activity_log") == ["exchange-order:a-1"])
+        #expect(run.run(ReconcilerEntry.self) == .nothingToDo)
+    }
+}
