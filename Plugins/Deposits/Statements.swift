@@ -5,7 +5,7 @@ extension StatementSet {
     static let deposits = StatementSet([
         "address_owner": #"""
             -- Whose address that is.
-            -- in:  :chain TEXT, :address TEXT (as the chain's adapter writes it; 0x… in lower case)
+            -- in:  :chain TEXT, :address TEXT (as the chain writes it; 0x… in lower case)
             -- out: owner TEXT
             SELECT owner FROM deposit_addresses WHERE chain = :chain AND address = :address
             """#,

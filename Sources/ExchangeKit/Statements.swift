@@ -267,11 +267,11 @@ extension StatementSet {
                 last_block   INTEGER NOT NULL
             ) STRICT, WITHOUT ROWID;
 
-            -- Who is paid by what arrives at an address. Addresses whose letter case says nothing (0x…)
-            -- are in lower case.
+            -- Who is paid by what arrives at an address. Addresses compare without case; where it counts
+            -- (base 58), no two differ in nothing else.
             CREATE TABLE deposit_addresses (
                 chain   TEXT NOT NULL REFERENCES chains (name),
-                address TEXT NOT NULL,
+                address TEXT NOT NULL COLLATE NOCASE,
                 owner   TEXT NOT NULL,                    -- of the wallets: 'user:7'
                 PRIMARY KEY (chain, address)
             ) STRICT, WITHOUT ROWID;
@@ -282,7 +282,7 @@ extension StatementSet {
                 id            INTEGER PRIMARY KEY,
                 wallet_id     INTEGER NOT NULL REFERENCES wallets (id),
                 chain         TEXT    NOT NULL REFERENCES chains (name),
-                tx_hash       TEXT    NOT NULL,
+                tx_hash       TEXT    NOT NULL COLLATE NOCASE,
                 ordinal       INTEGER NOT NULL DEFAULT 0, -- 0: the native coin
                 address       TEXT    NOT NULL DEFAULT '', -- paid to; '': not told
                 token         TEXT    NOT NULL DEFAULT '', -- contract; '': the native coin

@@ -191,6 +191,10 @@ private final class BitcoinWallet: Sendable {
         let failure = #expect(throws: JobFailure.self) { try chain.transfers(in: 1 ... 2) { _ in true } }
         #expect(failure?.text.contains("the node has no block 2") == true)
         #expect(try chain.blockHashes([1, 2]) == [1: "1a"])
+        // The list has all that came since; only the range is asked for.
+        wallet.mine(2)
+        for block in Int64(1) ... 3 { wallet.receive(output("t\(block)", "1.00000000", block: block)) }
+        #expect(try chain.transfers(in: 2 ... 2) { _ in true }.map(\.transaction) == ["t2"])
     }
 
     @Test func bech32IsFoundWithoutCaseAndBase58WithIt() throws {

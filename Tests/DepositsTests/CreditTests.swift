@@ -69,6 +69,15 @@ import Testing
         #expect(try platform.available() == "0")
     }
 
+    @Test func aBlockThatTheApplicationNamesIsNotEnough() throws {
+        let platform = try Platform()
+        try platform.pay("0x1", "1", block: 100)
+        try platform.deposit("0x1", "1000000", status: "CONFIRMED")
+        try platform.sql("UPDATE deposits SET block = 100, block_hash = '100a'")
+        #expect(try platform.credit().waiting == 1)
+        #expect(try platform.available() == "0")
+    }
+
     @Test func aChainThatDoesNotAnswerLeavesItsDepositsToTheNextRun() throws {
         let platform = try Platform()
         try platform.confirmed()
@@ -187,21 +196,39 @@ import Testing
         #expect(try platform.available() == "1.5")
     }
 
-    /// Even a deposit that is confirmed anew by hand, or a second row for the same transfer.
+    /// Even for a deposit that is confirmed anew by hand.
     @Test func moneyMovesOnceForATransfer() throws {
         let platform = try Platform()
         try platform.confirmed("0x1")
         try platform.credit()
         try platform.sql("UPDATE deposits SET status = 'CONFIRMED'")
-        try platform.pay("0xabc", "1", block: 101)
-        for hash in ["0xabc", "0xABC"] { try platform.deposit(hash, "0.000000000000000001") }
-        try platform.confirm()
-        try platform.credit()
-        #expect(try platform.statuses() == ["CREDITED", "CREDITED", "CREDITED"])
-        #expect(try platform.available() == "1.500000000000000001")
-        #expect(try platform.reason("1") == "this transfer had been credited before; no money moved")
-        #expect(try platform.reason("3") == "this transfer had been credited before; no money moved")
+        let run = try platform.credit()
+        #expect(run.credited == 0)
+        #expect(run.report.texts(.warning) == [
+            "deposit 1 (1.5 ETH, paper 0x1): this transfer had been credited before; no money moved"
+        ])
+        #expect(try platform.statuses() == ["CREDITED"])
+        #expect(try platform.available() == "1.5")
+        #expect(try platform.reason() == "this transfer had been credited before; no money moved")
         #expect(try platform.test.differences() == [])
+    }
+
+    @Test func cancellationIsLookedAtBetweenDeposits() throws {
+        let platform = try Platform()
+        for hash in ["0x1", "0x2", "0x3"] { try platform.confirmed(hash) }
+        var settings = CreditEntry.Settings()
+        settings.mode = .live
+        settings.chains = platform.chains
+        let (exchange, set) = (platform.exchange, try ChainSet(platform.chains))
+        var run = try CreditRun(exchange, set.plans, settings, now: noon) { try set.open($0, exchange, mayRecord: true) }
+        var asked = 0
+        #expect(throws: CancellationNotice.self) {
+            try run.run {
+                asked += 1
+                return asked > 1
+            }
+        }
+        #expect(try platform.statuses() == ["CREDITED", "CONFIRMED", "CONFIRMED"])
     }
 
     // MARK: Modes and caps
@@ -310,7 +337,10 @@ import Testing
                 SELECT 'deposit:paper:0x1:0', id, 'available', CASE id WHEN 1 THEN '1.5' ELSE '-1.5' END FROM wallets
                 """, [])
             try other.run("UPDATE wallets SET available = CASE id WHEN 1 THEN '1.5' ELSE '-1.5' END", [])
-        }, run: { try $0.alone { _ = try $0.credit() } }, check: check)
+        }, run: { platform in
+            let errors = try platform.alone { try $0.credit().report.errors }
+            #expect(errors == 0)
+        }, check: check)
         #expect(moments > 8)
     }
 

@@ -106,6 +106,21 @@ import Testing
         #expect(try platform.test.count("deposits") == 0)
     }
 
+    /// As other programs write them: hashes and addresses in capitals.
+    @Test func whatTheListenerWroteInOtherLettersIsKnown() throws {
+        let platform = try Platform()
+        try platform.sql("UPDATE deposit_addresses SET address = upper(address)")
+        try platform.pay("0xabc", block: 100)
+        try platform.deposit("0xABC")
+        let run = try platform.scan()
+        #expect((run.found, run.known) == (0, 1))
+        try platform.mine(2)
+        try platform.confirm()
+        try platform.credit()
+        #expect(try platform.statuses() == ["CREDITED"])
+        #expect(try platform.test.texts("SELECT cause FROM ledger_causes") == ["deposit:paper:0xabc:0"])
+    }
+
     @Test func aDroppedDepositComesBackAndACreditedOneStays() throws {
         let platform = try Platform(confirmations: 1)
         try platform.mine()

@@ -58,6 +58,15 @@ import Testing
         #expect(try chain(node).sightings(["0xaa"]) == [:])
     }
 
+    @Test func aReceiptOfAnotherBlockThanTheTransactionIsNotJudged() throws {
+        let node = try ScriptedNode { method, _ in
+            method == "eth_getTransactionReceipt"
+                ? .make([("blockHash", "0xaaaa"), ("blockNumber", "0x1"), ("status", "0x1"), ("logs", .array([]))])
+                : .make([("blockHash", "0xbbbb"), ("to", .null), ("value", "0x1")])
+        }
+        #expect(try chain(node).sightings(["0xaa"]) == [:])
+    }
+
     @Test func aBlockOfAnotherHeightIsNonsense() throws {
         let node = try ScriptedNode { _, _ in .make([("number", "0x9"), ("hash", "0xb10c")]) }
         let failure = #expect(throws: JobFailure.self) { try chain(node).blockHashes([8]) }
