@@ -58,7 +58,7 @@ extension ReconcilerEntry {
             ExchangeLocation.fields + CallSettings.fields() + [
                 SettingsField("mode", "off, shadow (decides and logs, writes nothing) or live."),
                 SettingsField("exchange", "Who is asked: paper (a simulation's own) or binance (spot)."),
-                SettingsField("url", "Binance's address.", format: "uri"),
+                SettingsField("url", "Binance's address."),
                 SettingsField("api_key", "Binance's key: \"file:\" and a path or \"env:\" and a variable's name."),
                 SettingsField("api_secret", "Its secret: \"file:\" and a path or \"env:\" and a variable's name."),
                 SettingsField("recv_window", "For how long Binance accepts a request after its stamp."),
