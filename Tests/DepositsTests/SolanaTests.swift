@@ -150,7 +150,9 @@ private final class SolanaNode: Sendable {
         ])
         transaction.tokens = [
             .init(account: 1, mint: Self.mint, owner: "payer", before: "9000000", after: "7500000"),
-            .init(account: 2, mint: Self.mint, owner: Self.owner, before: nil, after: "1500000"),
+            .init(account: 2, mint: Self.mint, owner: Self.owner, before: "1000000", after: "2500000"),
+            // Made by this transaction, for somebody else.
+            .init(account: 0, mint: Self.mint, owner: "somebody", before: nil, after: "7"),
             .init(account: 3, mint: "fake", owner: Self.owner, before: "0", after: "99"),
         ]
         return transaction
