@@ -37,6 +37,41 @@ import Testing
         }
     }
 
+    @Test("A library that prints in its constructor serves; one that forks there leaves nothing behind its probe, nor behind the host")
+    func noisyConstructor() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(good)
+            let host = try await test.start()
+            try await test.plugin(
+                "noisy", constructor("for (int i = 0; i < 20000; i++) printf(\"hello %d\\n\", i); fprintf(stderr, \"\\xff\\xfe\\n\");"))
+            // Loaded only when its child has spoken: a probe is killed as soon as it has its answer.
+            try await test.plugin(
+                "forks",
+                constructor(
+                    """
+                    int ends[2]; char byte;
+                    if (pipe(ends) < 0) abort();
+                    if (fork() == 0) { setsid(); tell("child"); if (write(ends[1], "", 1) < 0) abort(); for (;;) pause(); }
+                    if (read(ends[0], &byte, 1) < 0) abort();
+                    """))
+            try test.config(
+                good + Toml.plugin("noisy") + Toml.job("noisy", of: "noisy", Toml.once) + Toml.plugin("forks")
+                    + Toml.job("forks", of: "forks", Toml.once))
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 0, "\(reload.output) \(reload.errors)")
+            let said = try await beacon.hears("child").index
+            #expect(Proc.ended(try await beacon.pid("child")))
+            #expect(try await test.jobhost("trigger", "noisy", "--wait").code == 0)
+            #expect(try await test.jobhost("trigger", "forks", "--wait").code == 0)
+            let companion = try await beacon.pid("child", from: said + 1)
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            #expect(Proc.ended(companion))
+        }
+    }
+
     @Test("A library overwritten in place under a running run: it finishes on the old code; damaged ones are refused, the whole one serves")
     func overwritten() async throws {
         try await TestHost.with { test in
