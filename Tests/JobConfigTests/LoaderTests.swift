@@ -183,12 +183,18 @@ import Testing
     }
 
     @Test(arguments: [
-        ("127.0.0.1:9480", true), ("[::1]:9480", true), ("localhost:0", true), ("0.0.0.0:65535", true),
+        ("127.0.0.1:9480", true), ("[::1]:9480", true), ("localhost:0", true), ("0.0.0.0:65535", false), ("example.org:80", false),
         ("9480", false), (":9480", false), ("localhost:", false), ("localhost:65536", false), ("::1:9480", false),
         ("http://x:1", false), ("a b:1", false), ("[]:1", false), ("x:+1", false),
     ])
     func anAddressToListenOnIsHostAndPort(text: String, isGood: Bool) {
         #expect(findings("[http]\nlisten = \"\(text)\"\n").isEmpty == isGood)
+    }
+
+    @Test func anAddressThatOthersCouldReachIsRefusedAtItsPlace() {
+        #expect(
+            findings("[http]\nlisten = \"0.0.0.0:80\"\n")
+                == [#"jobs.toml:2:10: 'listen' = "0.0.0.0:80" is refused: the API has no access control over TCP yet, so it answers on this machine only (use "127.0.0.1:80")"#])
     }
 
     @Test func onlyMustNameJobsOrLabels() throws {

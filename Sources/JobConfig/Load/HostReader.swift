@@ -66,24 +66,16 @@ struct HostReader {
     func http(_ table: ConfigTable?) -> HTTPSettings {
         let section = SectionReader(table ?? ConfigTable(), title: "[http]", keys: HTTPKeys.all, faults: run.faults)
         guard let value = section.value(HTTPKeys.listen) else { return HTTPSettings() }
-        guard case .string(let text) = value.content, HostReader.isAddress(text) else {
+        guard case .string(let text) = value.content else {
             section.refuse(HTTPKeys.listen, value, hint: "as in \"127.0.0.1:9480\" or \"[::1]:9480\"")
             return HTTPSettings()
         }
-        return HTTPSettings(listen: text)
-    }
-
-    /// host:port; an IPv6 address stands in brackets.
-    static func isAddress(_ text: String) -> Bool {
-        guard let colon = text.lastIndex(of: ":"), text.utf8.count <= 300 else { return false }
-        let port = text[text.index(after: colon)...]
-        guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }), UInt16(port) != nil else { return false }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-            return !host.isEmpty && host.utf8.allSatisfy { Character(UnicodeScalar($0)).isHexDigit || $0 == 0x3A || $0 == 0x2E }
+        do {
+            _ = try LoopbackAddress(text)
+        } catch {
+            run.faults.add(value.position, "'listen' = \(error.message)", hint: error.hint)
         }
-        return !host.isEmpty && host.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != 0x3A && $0 != 0x2F }
+        return HTTPSettings(listen: text)
     }
 
     /// A typing error in `only` would mean a host that does nothing, silently.

@@ -48,9 +48,6 @@ public actor GenerationBuilder {
             return .refused(timed(report, since: start))
         }
         report.errors = Self.needsRestart(config, previous?.config)
-        if let listen = config.http.listen {
-            do { _ = try LoopbackAddress(listen) } catch { report.errors.append("\(error)") }
-        }
         guard report.errors.isEmpty else { return .refused(timed(report, since: start)) }
 
         let verdicts = await judge(config, environment, previous, accepted)

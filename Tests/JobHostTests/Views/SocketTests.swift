@@ -46,7 +46,7 @@ struct SocketTests {
 
     @Test(arguments: ["0.0.0.0:9480", "192.168.1.4:80", "example.org:80", ":9480", "127.0.0.1", "127.0.0.1:99999", "127.0.0:1", "[::]:80", ""])
     func onlyLoopbackMayBeListenedOn(_ text: String) {
-        #expect(throws: APIServerError.self) { try LoopbackAddress(text) }
+        #expect(throws: LoopbackAddress.Refusal.self) { try LoopbackAddress(text) }
     }
 
     @Test func loopbackHasItsNames() throws {

@@ -1,6 +1,7 @@
 import Glibc
 import Hummingbird
 import HummingbirdCore
+import JobConfig
 import Logging
 import NIOCore
 
@@ -107,37 +108,6 @@ extension APIServer {
         case let code?: APIServerError("the API cannot listen on \(name): \(String(cString: strerror(code)))")
         case nil: APIServerError("the API cannot listen on \(name): \(error)")
         }
-    }
-}
-
-/// `host:port` of the machine itself. There are no tokens yet, so nothing else may be listened on.
-struct LoopbackAddress: Equatable {
-    var host: String
-    var port: Int
-
-    init(_ text: String) throws(APIServerError) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            throw APIServerError("[http] listen = \"\(text)\" is not host:port", hint: "such as \"127.0.0.1:9480\"")
-        }
-        let host = String(text[..<colon])
-        self.port = Int(port)
-        switch host {
-        case "localhost": self.host = "127.0.0.1"
-        case "[::1]": self.host = "::1"
-        default:
-            guard Self.isLoopback(host) else {
-                throw APIServerError(
-                    "[http] listen = \"\(text)\" is refused: the API has no access control over TCP yet, so it answers on this machine only",
-                    hint: "use \"127.0.0.1:\(port)\"")
-            }
-            self.host = host
-        }
-    }
-
-    /// 127.0.0.0/8, as four numbers.
-    private static func isLoopback(_ host: String) -> Bool {
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
 }
 
