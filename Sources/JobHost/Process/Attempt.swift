@@ -63,6 +63,8 @@ public struct Attempt: Sendable {
         public var snoozeUntil: Instant?
         public var retryNotBefore: Instant?
         public var badSettings = false
+        /// Cancelled only because of a stop or a reload: nobody wanted the run itself away.
+        public var gaveWay = false
         /// Already chosen between "on success" and "always".
         public var state: StateBlob?
         public init(outcome: Outcome, reason: String, result: RunResult? = nil, cpu: Duration = .zero) {
@@ -214,6 +216,8 @@ public struct Attempt: Sendable {
 
     private mutating func finish(_ ending: Ending) -> [Action] {
         ended = true
+        var ending = ending
+        ending.gaveWay = ending.outcome == .cancelled && cause == .cancel(.drain)
         return [.finish(ending)]
     }
 

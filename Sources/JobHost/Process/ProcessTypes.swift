@@ -124,6 +124,8 @@ public struct AttemptEnd: Sendable {
     public var retryNotBefore: Instant?
     /// The entry refused its settings: the job is disabled until the next reload.
     public var badSettings: Bool
+    /// Cancelled by a stop or a reload, which nobody asked of this run: to be judged as lost.
+    public var gaveWay: Bool
     /// To be stored with this outcome (the room has already chosen between "on success" and "always").
     public var state: StateBlob?
     /// Committed with the outcome; empty unless it succeeded (or found nothing to do).
@@ -143,6 +145,7 @@ public struct AttemptEnd: Sendable {
         self.snoozeUntil = nil
         self.retryNotBefore = nil
         self.badSettings = false
+        self.gaveWay = false
         self.state = nil
         self.enqueues = []
     }

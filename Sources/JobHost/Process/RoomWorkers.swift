@@ -126,6 +126,7 @@ extension ProcessRoom {
         end.snoozeUntil = ending.snoozeUntil
         end.retryNotBefore = ending.retryNotBefore
         end.badSettings = ending.badSettings
+        end.gaveWay = ending.gaveWay
         end.state = ending.state
         if ending.commitsEnqueues { end.enqueues = live.enqueues }
         report(.ended(end))

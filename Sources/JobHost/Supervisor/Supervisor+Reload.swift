@@ -96,7 +96,7 @@ extension Supervisor {
     /// Makes a generation the serving one.
     func apply(_ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob]) {
         generation = next
-        poolProblems = [:]
+        poolHealth = PoolHealth()
         dispatcher.settings.schedules = next.config.host.schedule
         dispatcher.settings.consumes = next.config.host.consume
         room.setMaxWorkers(next.config.host.maxWorkers)

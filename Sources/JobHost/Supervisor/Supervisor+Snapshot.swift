@@ -29,7 +29,7 @@ extension Supervisor {
         var problems: [String] = []
         if let storeProblem { problems.append("the store does not answer: \(storeProblem); nothing new starts") }
         if dispatcher.clock.isHolding { problems.append("the wall clock jumped; firing is held for a minute") }
-        for (pool, text) in poolProblems.sorted(by: { $0.key < $1.key }) { problems.append("pool \(pool): \(text)") }
+        problems += poolHealth.sentences
         for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) where !plugin.problem.isEmpty {
             problems.append("plugin \(plugin.config.name): \(plugin.problem)")
         }
@@ -81,7 +81,7 @@ extension Supervisor {
             run.startedAt = since
             run.pid = pid
         } else {
-            run.problem = poolProblems[active.pool] ?? ""
+            run.problem = poolHealth.message(of: active.pool) ?? ""
         }
         run.done = active.done
         run.total = active.total

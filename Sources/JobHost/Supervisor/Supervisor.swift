@@ -44,7 +44,7 @@ public actor Supervisor: HostControl {
     var lastReload: ReloadReport?
 
     // Health and bookkeeping
-    var poolProblems: [String: String] = [:]
+    var poolHealth = PoolHealth()
     /// Who cancelled runs that have not ended yet, and why.
     var cancellations: [RunID: String] = [:]
     var notifier: Notify
@@ -227,23 +227,20 @@ public actor Supervisor: HostControl {
             if let words = cancellations.removeValue(forKey: end.run) {
                 end.reason = end.reason.replacing(CancelReason.operatorAsked.rawValue, with: words, maxReplacements: 1)
             }
-            // Nobody wanted this run away: it gave way to a stop or a reload, and by the rules
-            // of a lost attempt it is tried again where that does no harm.
-            if end.outcome == .cancelled, end.reason.hasPrefix(CancelReason.drain.rawValue) { end.outcome = .lost }
+            // By the rules of a lost attempt it is tried again where that does no harm.
+            if end.gaveWay { end.outcome = .lost }
             dispatch(.ended(end))
         case .returned(let run):
             cancellations[run] = nil
             dispatch(.returned(run: run))
         case .hostFault(let pool, let message):
             if let message {
-                if poolProblems[pool] != message { log.error("pool \(pool): \(message)") }
-            } else if poolProblems[pool] != nil {
-                log.notice("pool \(pool): recovered")
+                if let line = poolHealth.failed(pool, message) { log.error("\(line)") }
+            } else if let line = poolHealth.recovered(pool) {
+                log.notice("\(line)")
             }
-            poolProblems[pool] = message
         case .poolRefused(let pool, let message):
-            log.error("pool \(pool): \(message)")
-            poolProblems[pool] = message
+            if let line = poolHealth.failed(pool, message) { log.error("\(line)") }
         case .workersChanged: saveWorkers()
         }
     }

@@ -47,6 +47,18 @@ import Testing
         #expect(ending?.reason == "no result within 30s; killed 5s later")
     }
 
+    @Test("A run ended by a stop or a reload gave way, whatever it said; one ended by an operator, or by itself, did not", arguments: [
+        (CancelReason.drain, killed, true), (.drain, result(.cancelled, "stopping"), true), (.drain, result(.succeeded), false),
+        (.operatorAsked, killed, false), (.operatorAsked, result(.cancelled, CancelReason.drain.rawValue), false),
+        (nil, result(.cancelled, CancelReason.drain.rawValue), false),
+    ] as [(CancelReason?, Attempt.Event, Bool)])
+    func givingWay(reason: CancelReason?, end: Attempt.Event, gaveWay: Bool) {
+        var attempt = Self.attempt()
+        _ = attempt.handle(.started, now: Self.at(0))
+        if let reason { _ = attempt.handle(.cancel(reason, grace: .seconds(1)), now: Self.at(1)) }
+        #expect(Self.ending(attempt.handle(end, now: Self.at(2)))?.gaveWay == gaveWay)
+    }
+
     @Test func withoutALimitNothingIsDue() {
         var attempt = Self.attempt(timeout: nil)
         _ = attempt.handle(.started, now: Self.at(0))
