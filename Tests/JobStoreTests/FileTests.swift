@@ -29,8 +29,8 @@ import Testing
             await (try file.open()).close()
             let db = try file.otherProgram()
             #expect(try db.first("PRAGMA application_id") { try $0.int64(0) } == 0x6A6F6268)
-            #expect(try db.first("PRAGMA user_version") { try $0.int64(0) } == 1)
-            #expect(try db.rows("SELECT version FROM schema_migrations") { try $0.int64(0) } == [1])
+            #expect(try db.first("PRAGMA user_version") { try $0.int64(0) } == 2)
+            #expect(try db.rows("SELECT version FROM schema_migrations") { try $0.int64(0) } == [1, 2])
             #expect(try db.first("PRAGMA journal_mode") { try $0.text(0) } == "wal")
         }
     }
@@ -50,10 +50,10 @@ import Testing
     @Test func aNewerFormatIsRefused() async throws {
         try await TemporaryStore.use { file in
             await (try file.open()).close()
-            try file.otherProgram().execute("PRAGMA user_version = 2")
+            try file.otherProgram().execute("PRAGMA user_version = 3")
             let error = try #require(await refusal(file))
             #expect(error.kind == .incompatible)
-            #expect(error.message == "\(file.path) has format 2 and this program knows formats up to 1: it was written by a newer version")
+            #expect(error.message == "\(file.path) has format 3 and this program knows formats up to 2: it was written by a newer version")
         }
     }
 
@@ -73,6 +73,24 @@ import Testing
         }
         #expect(error?.kind == .unavailable)
         #expect(error?.message.contains("/nonexistent/var/jobhost.db") == true)
+    }
+
+    @Test func aFileOfTheFirstVersionKeepsItsPausesAndSwitches() throws {
+        let db = try SQLiteConnection(path: ":memory:")
+        try Migrations.apply([Migrations.all[0]], to: db)
+        try db.execute("""
+            INSERT INTO controls (job, enabled, paused, reason, since) VALUES
+                ('off', 0, 0, 'broken', 1), ('paused', NULL, 1, 'deploy', 2), ('both', 0, 1, 'newest', 3)
+            """)
+        try Migrations.apply(to: db)
+        let controls = try Ledger(connection: db).jobStates().mapValues(\.control)
+        func at(_ instant: Int64) -> Instant { Instant(microseconds: instant) }
+        #expect(controls["off"] == ControlRow(enabled: false, reason: "broken", since: at(1)))
+        #expect(controls["paused"] == ControlRow(paused: true, pauseReason: "deploy", pausedSince: at(2)))
+        #expect(
+            controls["both"]
+                == ControlRow(
+                    enabled: false, reason: "newest", since: at(3), paused: true, pauseReason: "newest", pausedSince: at(3)))
     }
 
     @Test func aFailingMigrationLeavesTheVersionBefore() throws {

@@ -91,11 +91,13 @@ extension StoreSuite {
     }
 
     func controlsAreKept() async throws {
-        let paused = ControlRow(enabled: false, paused: true, reason: "exchange is down", since: Self.at(5))
+        let paused = ControlRow(
+            enabled: false, reason: "mint is broken", since: Self.at(4), paused: true, pauseReason: "exchange is down",
+            pausedSince: Self.at(5))
         try await store.saveControl(job: "mint", paused, by: Self.operations, action: "pause", now: Self.at(5))
         try equal(try await store.jobStates()["mint"]?.control, paused)
         try equal(try await store.hostControl(), ControlRow())
-        let host = ControlRow(paused: true, reason: "deploy", since: Self.at(6))
+        let host = ControlRow(paused: true, pauseReason: "deploy", pausedSince: Self.at(6))
         try await store.saveHostControl(host, by: Self.operations, action: "pause", now: Self.at(6))
         try equal(try await store.hostControl(), host)
         try equal(Set(try await store.jobStates().keys), ["mint"])

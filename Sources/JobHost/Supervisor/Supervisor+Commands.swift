@@ -209,28 +209,26 @@ extension Supervisor {
     private func setPaused(_ job: String?, _ paused: Bool, by actor: Actor) async throws -> CommandResult {
         let action = paused ? "pause" : "resume"
         guard let job else {
-            var control = dispatcher.hostControl
-            if control.paused != paused || !actor.reason.isEmpty {
-                control.reason = actor.reason
-                control.since = clock.now().wall
-            }
-            control.paused = paused
-            let row = control
+            let row = self.paused(dispatcher.hostControl, paused, by: actor)
             try await withStore { try await $0.saveHostControl(row, by: actor, action: action, now: self.clock.now().wall) }
             perform(dispatcher.setHostControl(row, now: clock.now()))
             log.notice("\(action)d by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
             return .done
         }
         let i = try find(job)
-        var control = dispatcher.jobs[i].control
+        try await save(self.paused(dispatcher.jobs[i].control, paused, by: actor), job: job, action: action, by: actor)
+        return .done
+    }
+
+    private func paused(_ control: ControlRow, _ paused: Bool, by actor: Actor) -> ControlRow {
+        var control = control
         // Said again without a reason: the first one stands.
         if control.paused != paused || !actor.reason.isEmpty {
-            control.reason = actor.reason
-            control.since = clock.now().wall
+            control.pauseReason = paused ? actor.reason : ""
+            control.pausedSince = paused ? clock.now().wall : nil
         }
         control.paused = paused
-        try await save(control, job: job, action: action, by: actor)
-        return .done
+        return control
     }
 
     /// Durable first, then in force.

@@ -41,12 +41,13 @@ extension Ledger {
 
     /// The row of the host itself; no job has an empty name.
     static let hostControlKey = ""
-    private static let controlColumns = "enabled, paused, reason, since"
+    private static let controlColumns = "enabled, reason, since, paused, pause_reason, paused_since"
 
     private static func control(_ row: SQLiteStatement, from column: Int) throws -> ControlRow {
         ControlRow(
-            enabled: try row.int64OrNil(column).map { $0 != 0 }, paused: try row.bool(column + 1),
-            reason: try row.text(column + 2), since: try row.instantOrNil(column + 3))
+            enabled: try row.int64OrNil(column).map { $0 != 0 }, reason: try row.text(column + 1),
+            since: try row.instantOrNil(column + 2), paused: try row.bool(column + 3),
+            pauseReason: try row.text(column + 4), pausedSince: try row.instantOrNil(column + 5))
     }
 
     func hostControl() throws -> ControlRow {
@@ -57,12 +58,12 @@ extension Ledger {
 
     func saveControl(job: String, _ control: ControlRow, by actor: Actor, action: String, now: Instant) throws {
         try connection.run("""
-            INSERT INTO controls (job, enabled, paused, reason, since) VALUES (?, ?, ?, ?, ?)
-            ON CONFLICT (job) DO UPDATE SET enabled = excluded.enabled, paused = excluded.paused,
-                reason = excluded.reason, since = excluded.since
+            INSERT INTO controls (job, \(Self.controlColumns)) VALUES (?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (job) DO UPDATE SET enabled = excluded.enabled, reason = excluded.reason, since = excluded.since,
+                paused = excluded.paused, pause_reason = excluded.pause_reason, paused_since = excluded.paused_since
             """, [
-                .text(job), control.enabled.map { .bool($0) } ?? .null, .bool(control.paused), .text(control.reason),
-                .int(control.since.stored),
+                .text(job), control.enabled.map { .bool($0) } ?? .null, .text(control.reason), .int(control.since.stored),
+                .bool(control.paused), .text(control.pauseReason), .int(control.pausedSince.stored),
             ])
         let enabled = control.enabled.map { $0 ? "yes" : "no" } ?? "as configured"
         try writeAudit(AuditRow(

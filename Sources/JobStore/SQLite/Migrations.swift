@@ -13,7 +13,8 @@ enum Migrations {
     static let applicationID: Int64 = 0x6A6F_6268
 
     static let all = [
-        Migration(version: 1, name: "runs, ledger, per-job rows, inbox", script: v1)
+        Migration(version: 1, name: "runs, ledger, per-job rows, inbox", script: v1),
+        Migration(version: 2, name: "a pause has a reason of its own", script: v2),
     ]
 
     // Instants are microseconds since 1970-01-01T00:00:00Z unless the column says `_ms`.
@@ -191,6 +192,14 @@ enum Migrations {
             refused       TEXT
         ) STRICT;
         CREATE INDEX enqueue_inbox_new ON enqueue_inbox (id) WHERE refused IS NULL;
+        """
+
+    /// What was one reason for both was that of the newest decision: of a pause, where there is one.
+    private static let v2 = """
+        ALTER TABLE controls ADD COLUMN pause_reason TEXT NOT NULL DEFAULT '';
+        ALTER TABLE controls ADD COLUMN paused_since INTEGER;
+        UPDATE controls SET pause_reason = reason, paused_since = since WHERE paused <> 0;
+        UPDATE controls SET reason = '', since = NULL WHERE enabled IS NULL;
         """
 }
 

@@ -224,7 +224,9 @@ struct RenderTests {
               },
               "control": {
                 "enabled": null,
+                "pause_reason": "",
                 "paused": false,
+                "paused_since": null,
                 "reason": "",
                 "since": null
               },
@@ -452,7 +454,7 @@ struct RenderTests {
 
     @Test func pausesAndRefusedReloadsAreInTheHeader() {
         var snapshot = Samples.snapshot([Samples.healthy])
-        snapshot.control = ControlRow(paused: true, reason: "exchange maintenance", since: sampleNow - .seconds(300))
+        snapshot.control = ControlRow(paused: true, pauseReason: "exchange maintenance", pausedSince: sampleNow - .seconds(300))
         snapshot.problems = ["the store does not answer since 40s; running work continues"]
         var report = Samples.report
         report.accepted = false

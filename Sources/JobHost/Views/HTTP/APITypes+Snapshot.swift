@@ -33,7 +33,9 @@ func maskingPassword(_ url: String) -> String {
 
 extension API.Control {
     init(_ row: ControlRow) {
-        self.init(enabled: row.enabled, paused: row.paused, reason: row.reason, since: row.since)
+        self.init(
+            enabled: row.enabled, reason: row.reason, since: row.since, paused: row.paused, pauseReason: row.pauseReason,
+            pausedSince: row.pausedSince)
     }
 }
 

@@ -36,9 +36,12 @@ public enum API {
     public struct Control: Codable, Sendable {
         /// `null`: as the config says.
         public var enabled: Bool?
-        public var paused: Bool
+        /// Why `enabled` is what it is, and since when.
         public var reason: String
         public var since: Instant?
+        public var paused: Bool
+        public var pauseReason: String
+        public var pausedSince: Instant?
     }
 
     public struct Job: Codable, Sendable {

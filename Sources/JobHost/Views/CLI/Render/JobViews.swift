@@ -17,7 +17,7 @@ struct JobView {
             fields.add("next", at: job.nextFire)
         }
         fields.add("enabled", enabled(job))
-        fields.add("paused", job.control.paused ? Styled("yes" + because(job.control.reason), .warn) : "")
+        fields.add("paused", job.control.paused ? Styled("yes" + because(job.control.pauseReason), .warn) : "")
         fields.add("breaker", breaker(job.breaker))
         fields.add("last", last(job))
         fields.add("recent", job.recentOutcomes.reduce(Styled("")) { $0 + $1.mark })

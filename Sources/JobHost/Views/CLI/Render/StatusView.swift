@@ -65,8 +65,8 @@ struct StatusView {
         ]
         if let width = screen.width { lines = lines.map { $0.truncated(to: width) } }
         if host.control.paused {
-            let why = host.control.reason.isEmpty ? "" : ": \(host.control.reason)"
-            lines += note("‖", .warn, "paused\(since_(host.control.since))\(why). Go on: \(command("resume"))")
+            let why = host.control.pauseReason.isEmpty ? "" : ": \(host.control.pauseReason)"
+            lines += note("‖", .warn, "paused\(since_(host.control.pausedSince))\(why). Go on: \(command("resume"))")
         }
         // The refused reload has its own line below, which says when it was.
         let isRefused = host.lastReload?.accepted == false
@@ -181,8 +181,8 @@ struct StatusView {
             say(.warn, "off: \(job.disabledReason). Switch it on: \(command("enable \(job.name)"))")
         }
         if job.control.paused {
-            let why = job.control.reason.isEmpty ? "" : ": \(job.control.reason)"
-            say(.warn, "paused\(since_(job.control.since))\(why). Go on: \(command("resume \(job.name)"))")
+            let why = job.control.pauseReason.isEmpty ? "" : ": \(job.control.pauseReason)"
+            say(.warn, "paused\(since_(job.control.pausedSince))\(why). Go on: \(command("resume \(job.name)"))")
         }
         if job.breaker.state == "open" || job.breaker.state == "forced_open" {
             let why = job.breaker.reason.isEmpty ? "" : ": \(job.breaker.reason)"
