@@ -28,6 +28,7 @@ public final class SQLiteConnection: SQLConnection {
     private var database: OpaquePointer?
     private var cache: StatementCache
     private let patience: Patience
+    private let log = LogSize()
 
     /// Once a process, before its first connection.
     private static let configured: Int32 = csqlite_skip_memory_accounting()
@@ -87,16 +88,20 @@ public final class SQLiteConnection: SQLConnection {
         return sqlite3_last_insert_rowid(database)
     }
 
-    /// Rows touched on this connection since it was opened.
-    public var totalChanges: Int64 {
-        guard let database else { return 0 }
-        return sqlite3_total_changes64(database)
-    }
-
     /// Rows touched by the newest completed INSERT, UPDATE or DELETE on this connection.
     public var changes: Int {
         guard let database else { return 0 }
         return Int(sqlite3_changes64(database))
+    }
+
+    /// Pages in the write-ahead log after the newest commit on this connection; 0 until
+    /// `countLogPages` and a commit.
+    public var logPages: Int { log.pages }
+
+    /// Counts `logPages` from now on. Takes the place of SQLite's automatic checkpoints on this
+    /// connection: whoever counts has to make them.
+    public func countLogPages() {
+        if let database { log.count(on: database) }
     }
 
     public func prepare(_ sql: String) throws(SQLError) -> SQLiteStatement {
@@ -209,6 +214,20 @@ private final class Patience {
         sqlite3_sleep(step)
         waited += step
         return true
+    }
+}
+
+/// What SQLite says of the write-ahead log at each commit.
+private final class LogSize {
+    private(set) var pages = 0
+
+    /// `self` must live as long as `database`: the connection owns both.
+    func count(on database: OpaquePointer) {
+        sqlite3_wal_hook(database, { context, _, _, pages in
+            guard let context else { return SQLITE_OK }
+            Unmanaged<LogSize>.fromOpaque(context).takeUnretainedValue().pages = Int(pages)
+            return SQLITE_OK
+        }, Unmanaged.passUnretained(self).toOpaque())
     }
 }
 

@@ -50,7 +50,11 @@ public final class SQLiteStore: Sendable {
             var checkpoint = CheckpointPace()
             while let group = writes.takeAll() {
                 GroupCommit.run(group, on: file)
-                if checkpoint.isDue(rows: file.rowsChanged) { _ = listings.put(.checkpoint) }
+                switch checkpoint.turn(pages: file.logPages) {
+                case .none: break
+                case .beside: _ = listings.put(.checkpoint)
+                case .here: file.checkpoint()
+                }
             }
             file.close()
         }
@@ -108,18 +112,28 @@ public final class SQLiteStore: Sendable {
     }
 }
 
-/// When to copy the log into the file: by rows written since the last time.
-private struct CheckpointPace {
-    private var done: Int64 = 0
-    /// About the 1,000 pages at which SQLite would do it by itself.
-    private static let rows: Int64 = 4_000
+/// When to copy the log into the file, and who: by the pages in it, so that it stays bounded.
+///
+/// As a rule the listing thread copies, so that no claim waits for it. But what is written
+/// meanwhile is not part of that copy, and a log of which not all is copied does not begin anew:
+/// under a load without a pause it would grow for ever. So from `brake` on the writer copies,
+/// by then little, and nobody writes meanwhile. Only a reader that stays in its snapshot holds
+/// it up, for as long as it stays. Pure.
+struct CheckpointPace {
+    enum Turn { case none, beside, here }
+    /// Pages between two copies; SQLite's own default.
+    static let step = 1_000
+    static let brake = 4_000
+    /// To which a log that grew further is cut when it begins anew, bytes: a brake's worth.
+    static let keptBytes = brake * 4_096
+    private var done = 0
 
-    mutating func isDue(rows: Int64) -> Bool {
-        // A connection opened anew counts from 0.
-        if rows < done { done = 0 }
-        guard rows - done >= Self.rows else { return false }
-        done = rows
-        return true
+    mutating func turn(pages: Int) -> Turn {
+        // It has begun anew.
+        if pages < done { done = 0 }
+        guard pages - done >= Self.step else { return .none }
+        done = pages
+        return pages >= Self.brake ? .here : .beside
     }
 }
 

@@ -80,8 +80,14 @@ final class StoreFile {
         }
     }
 
-    /// Rows written over the open connection since it was opened.
-    var rowsChanged: Int64 { ledger?.connection.totalChanges ?? 0 }
+    /// Pages in the write-ahead log after the newest commit over the open connection.
+    var logPages: Int { ledger?.connection.logPages ?? 0 }
+
+    /// Copies as much of the log into the file as no reader still needs; waits for nobody. What
+    /// fails here is tried again when the log has grown further.
+    func checkpoint() {
+        _ = try? ledger?.connection.run("PRAGMA wal_checkpoint(PASSIVE)")
+    }
 
     /// A connection after whose failure nothing is certain about it.
     func close() {
@@ -128,13 +134,12 @@ final class StoreFile {
             PRAGMA foreign_keys = ON;
             PRAGMA temp_store = MEMORY;
             PRAGMA cache_size = -16000;
-            PRAGMA journal_size_limit = 67108864;
+            PRAGMA wal_autocheckpoint = 0;
+            PRAGMA journal_size_limit = \(CheckpointPace.keptBytes);
             """)
-        // Checkpoints are made by a reading thread, so that no claim waits for one; the
-        // writer's own is the brake for when that falls behind.
-        try connection.execute("PRAGMA wal_autocheckpoint = \(role == .writer ? 20_000 : 0)")
         switch role {
         case .writer:
+            connection.countLogPages()
             if let pages = options.maxPages { try connection.run("PRAGMA max_page_count = \(pages)") }
             try Migrations.apply(to: connection)
         case .reader:
