@@ -32,6 +32,9 @@ public protocol Store: Sendable {
     func complete(_ completions: [Completion], now: Instant) async throws -> [Bool]
     /// Renews the leases of all running attempts of `owner`.
     func renewLeases(owner: Owner, until: Instant) async throws
+    /// Fires that wait (trigger `schedule` or `catch_up`) and were never attempted, due up to
+    /// `horizon`: what an earlier life of the host had queued.
+    func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire]
     /// Runs in `running` that belong to `owner` from an earlier life of this host (`owner.epoch`
     /// differs): for the start-up rescue.
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord]
@@ -182,6 +185,18 @@ public struct ClaimedRun: Hashable, Sendable {
         self.priority = priority
         self.idempotencyKey = idempotencyKey
         self.payload = payload
+    }
+}
+
+/// A fire that became a run and waits for its first attempt.
+public struct WaitingFire: Hashable, Sendable {
+    public var run: RunID
+    public var job: String
+    public var trigger: Trigger
+    public init(run: RunID, job: String, trigger: Trigger) {
+        self.run = run
+        self.job = job
+        self.trigger = trigger
     }
 }
 
@@ -453,18 +468,27 @@ public struct BreakerRow: Hashable, Sendable {
     }
 }
 
-/// What operators decided, over the config.
+/// What operators decided, over the config. The switch and the pause stand beside each other:
+/// each has its reason, which the other does not touch.
 public struct ControlRow: Hashable, Codable, Sendable {
     /// nil: as the config says.
     public var enabled: Bool?
-    public var paused = false
+    /// Why `enabled` is what it is, and since when.
     public var reason = ""
     public var since: Instant?
-    public init(enabled: Bool? = nil, paused: Bool = false, reason: String = "", since: Instant? = nil) {
+    public var paused = false
+    public var pauseReason = ""
+    public var pausedSince: Instant?
+    public init(
+        enabled: Bool? = nil, reason: String = "", since: Instant? = nil, paused: Bool = false, pauseReason: String = "",
+        pausedSince: Instant? = nil
+    ) {
         self.enabled = enabled
-        self.paused = paused
         self.reason = reason
         self.since = since
+        self.paused = paused
+        self.pauseReason = pauseReason
+        self.pausedSince = pausedSince
     }
 }
 

@@ -84,6 +84,21 @@ import Testing
         }
     }
 
+    @Test("A job's row deleted behind the host's back: the job appears anew and goes on")
+    func rowDeleted() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("slow", PluginSource.succeeds)
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            let host = try await test.start()
+            try await host.logs("✓ tick")
+            try test.ledger.execute("DELETE FROM job_states WHERE job = 'tick'")
+            // What had been claimed ahead still runs; then two more.
+            for _ in 0..<4 { try await host.logs("✓ tick", from: host.errors.all.count) }
+            #expect(try test.ledger.number("SELECT count(*) FROM job_states WHERE job = 'tick' AND cursor IS NOT NULL") == 1)
+        }
+    }
+
     @Test("Disk full: the same, by itself as soon as there is room", .enabled(if: Mount.isPossible))
     func full() async throws {
         try await TestHost.with { test in

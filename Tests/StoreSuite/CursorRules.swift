@@ -11,6 +11,7 @@ extension StoreSuite {
         Rule("fifty hosts that claim one fire get it once", { try await $0.fiftyClaimersOneRun() }),
         Rule("two live rows of one due time cannot be", { try await $0.liveFireIsUnique() }),
         Rule("a fire that waits is available and unowned until it is claimed", { try await $0.waitingFire() }),
+        Rule("a later life finds the fires that wait unattempted, and no other run", { try await $0.waitingFiresAreFound() }),
         Rule("consecutive fires of one reason are one range", { try await $0.rangesGrow() }),
         Rule("a run between two ranges of one reason keeps them apart", { try await $0.runsSeparateRanges() }),
         Rule("a week down at one second is one row", { try await $0.aWeekIsOneRow() }),
@@ -98,6 +99,19 @@ extension StoreSuite {
         try equal(claims.map(\.id), [run.id])
         try equal(claims.first?.attempt, 1)
         try equal(claims.first?.idempotencyKey, run.idempotencyKey)
+    }
+
+    func waitingFiresAreFound() async throws {
+        let waits = try await claimed(Self.claim("a", fire: 1, from: nil, waits: true))
+        let released = try await claimed(Self.claim("b", fire: 3, from: nil))
+        try await store.releaseClaims([released.id], owner: Self.owner, now: Self.at(1))
+        _ = try await claimed(Self.claim("c", fire: 1, from: nil))
+        try await enqueued(Self.request("a"))
+        try equal(try await store.waitingFires(upTo: Self.at(2)), [WaitingFire(run: waits.id, job: "a", trigger: .schedule)])
+        try equal(Set(try await store.waitingFires(upTo: Self.at(3)).map(\.run)), [waits.id, released.id])
+        _ = try await waiting("a", now: 2)
+        try await store.releaseClaims([waits.id], owner: Self.owner, now: Self.at(2))
+        try equal(try await store.waitingFires(upTo: Self.at(2)).map(\.run), [waits.id])
     }
 
     func rangesGrow() async throws {

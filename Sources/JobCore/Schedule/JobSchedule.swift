@@ -186,7 +186,13 @@ public struct JobSchedule: Sendable {
         calendarZone = calendar?.1 ?? .utc
         self.jitter = jitter
         guard spec != self.spec || zone != self.zone else { return }
-        if now > cursor, now > switchedAt ?? cursor {
+        if let ahead = former.firstIndex(where: { $0.upTo > now }) {
+            // The present rule was to come into force later than now, since the clock was set
+            // back: it never did, and the one before it holds until now.
+            former[ahead].upTo = now
+            former.removeSubrange((ahead + 1)...)
+            former.removeAll { $0.upTo <= cursor }
+        } else if now > cursor, now > switchedAt ?? cursor {
             let old = delay == nil ? schedule : Schedule(once: relativeFire)
             former.append(DueTimes.Piece(schedule: old, upTo: now))
         }

@@ -220,21 +220,22 @@ struct Dispatcher: ~Copyable {
     // MARK: Generations and controls
 
     /// Switches to a generation. `rows` are the store's rows of jobs that appear for the first
-    /// time in this life of the host; `states` their state blobs; `waitingFires` their runs with
-    /// trigger `schedule` and no attempt yet that are due and wait in the store (an earlier life queued them).
+    /// time in this life of the host; `states` their state blobs; `waitingFires` what of their
+    /// fires an earlier life of the host had queued.
     mutating func apply(
         _ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob],
-        waitingFires: [String: Set<RunID>] = [:], now: Now
+        waitingFires: [WaitingFire] = [], now: Now
     ) -> DispatchActions {
         var out = DispatchActions()
         generation = next.number
+        let fires = Dictionary(grouping: waitingFires, by: \.job)
         let chosen = next.jobs.filter { isChosen($0.value.config, only: next.config.host.only) }
         for i in jobs.indices where chosen[jobs[i].name] == nil { remove(i, now, &out) }
         for (name, plan) in chosen.sorted(by: { $0.key < $1.key }) {
             if let i = index[name] {
                 update(i, plan, now, &out)
             } else {
-                add(plan, rows[name], states[name], waitingFires[name] ?? [], now)
+                add(plan, rows[name], states[name], fires[name] ?? [], now)
             }
         }
         configure(next.pools)
@@ -272,7 +273,7 @@ struct Dispatcher: ~Copyable {
     }
 
     private mutating func add(
-        _ plan: ResolvedJob, _ row: JobStateRow?, _ state: StateBlob?, _ waitingFires: Set<RunID>, _ now: Now
+        _ plan: ResolvedJob, _ row: JobStateRow?, _ state: StateBlob?, _ waitingFires: [WaitingFire], _ now: Now
     ) {
         let row = row ?? JobStateRow()
         let job = DispatchedJob(
@@ -285,7 +286,7 @@ struct Dispatcher: ~Copyable {
         if !job.schedule.isSettled { job.editedAt = now.wall }
         // So far ahead only a clock that was wrong in an earlier life of the host leads.
         job.mayRewind = job.schedule.cursor > now.wall + ClockWatch.tolerance
-        for run in waitingFires { job.await(fire: run) }
+        for fire in waitingFires where fire.trigger == .schedule || job.isRelative { job.await(fire: fire.run) }
         // The first look at the store's waiting runs.
         job.noteWaiting(now.wall)
         index[job.name] = jobs.count

@@ -190,7 +190,9 @@ extension Supervisor {
         // Before anything can start: a life may be shorter than a period.
         beatIfDue()
         let rows = try await store.jobStates()
-        apply(generation, rows: rows, states: await stateBlobs(of: generation))
+        let states = await stateBlobs(of: generation)
+        let waiting = try await store.waitingFires(upTo: clock.now().wall + JobSchedule.preclaimReach)
+        apply(generation, rows: rows, states: states, waitingFires: waiting)
         await saveAccepted(generation)
         startHousekeeping()
         Task { await restoreHistory() }
@@ -228,8 +230,8 @@ extension Supervisor {
         var releases: [RunID] = []
         for run in orphans {
             // A fire claimed ahead whose instant the host did not live to see was never started.
-            let wasNeverDue = heartbeat.previous.map { run.fireTime > $0 + Heartbeat.slack } ?? (run.fireTime > now)
-            if run.startedAt == nil && wasNeverDue && run.createdAt <= now {
+            // Without that proof it counts as lost, which no entry is executed twice by.
+            if run.startedAt == nil && heartbeat.provesUnseen(fire: run.fireTime) && run.createdAt <= now {
                 releases.append(run.id)
                 continue
             }

@@ -94,14 +94,16 @@ extension Supervisor {
     }
 
     /// Makes a generation the serving one.
-    func apply(_ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob]) {
+    func apply(
+        _ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob], waitingFires: [WaitingFire] = []
+    ) {
         generation = next
         poolHealth = PoolHealth()
         dispatcher.settings.schedules = next.config.host.schedule
         dispatcher.settings.consumes = next.config.host.consume
         room.setMaxWorkers(next.config.host.maxWorkers)
         room.configure(pools: next.pools, drain: next.config.host.grace)
-        perform(dispatcher.apply(next, rows: rows, states: states, now: clock.now()))
+        perform(dispatcher.apply(next, rows: rows, states: states, waitingFires: waitingFires, now: clock.now()))
     }
 
     /// Copies of libraries that neither this generation nor the one before uses go. Within a

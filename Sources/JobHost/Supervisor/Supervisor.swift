@@ -58,7 +58,7 @@ public actor Supervisor: HostControl {
     /// Looks whether the control socket is still there, and makes it anew if not.
     var guardSocket: (@Sendable () async -> Void)?
     let heartbeat: Heartbeat
-    private var lastBeat = (at: MonotonicInstant(microseconds: .min), wall: Instant(microseconds: .min))
+    private var beatPace = BeatPace()
     var pluginMetrics = PluginMetrics()
     var stoppingSince = MonotonicInstant.distantFuture
     var areChildrenEnding = false
@@ -140,14 +140,9 @@ public actor Supervisor: HostControl {
         }
     }
 
-    /// Nothing starts later than a period after a beat, however late the loop is: what was
-    /// started is never taken for a fire that this life did not see.
+    /// What was started is never taken for a fire that this life did not see.
     func beatIfDue() {
-        let now = clock.now()
-        guard now.monotonic - lastBeat.at >= Heartbeat.period else { return }
-        // Not back with the clock: fires up to there may have started.
-        lastBeat = (now.monotonic, max(now.wall, lastBeat.wall))
-        heartbeat.beat(lastBeat.wall)
+        if let instant = beatPace.beat(clock.now()) { heartbeat.beat(instant) }
     }
 
     // MARK: The store's part
@@ -180,12 +175,14 @@ public actor Supervisor: HostControl {
         }
     }
 
-    /// Somebody else moved these cursors: read where they are.
+    /// Somebody else moved these cursors: read where they are. A job without a row appears anew.
+    /// What fails here comes again: the next transaction finds the cursor elsewhere once more.
     private func refresh(_ jobs: [String]) async {
-        guard !jobs.isEmpty, let rows = try? await store.jobStates() else { return }
-        for job in Set(jobs) {
-            if let row = rows[job] { dispatch(.refreshed(job: job, row)) }
-        }
+        guard !jobs.isEmpty else { return }
+        do {
+            let rows = try await store.jobStates()
+            for job in Set(jobs).sorted() { dispatch(.refreshed(job: job, rows[job] ?? JobStateRow())) }
+        } catch { storeFailed(error) }
     }
 
     private func claimWaiting(_ limits: [String: Int]) {

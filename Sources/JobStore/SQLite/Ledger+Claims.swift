@@ -122,7 +122,7 @@ extension Ledger {
     func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) throws -> [ClaimedRun] {
         try promoteDue(now: now)
         var found: [(rank: Int64, run: ClaimedRun)] = []
-        for job in try jobsThatWait() {
+        for job in try jobsThatWait(among: limits) {
             guard let limit = limits[job], limit > 0 else { continue }
             try found.append(contentsOf: readyRuns(of: job, limit: limit, now: now))
         }
@@ -160,17 +160,19 @@ extension Ledger {
             """, [.int(now.stored)])
     }
 
-    /// The jobs with available runs: one step in the index for each, however many runs wait.
-    private func jobsThatWait() throws -> [String] {
+    /// Jobs of `limits` that may have available runs. Found by one step in the index for each job
+    /// that has some, however many runs wait; or all of `limits`, where these are no more.
+    private func jobsThatWait(among limits: [String: Int]) throws -> [String] {
         let next = try connection.prepare(
             "SELECT job FROM runs WHERE \(StateSQL.ready) AND job > ? ORDER BY job LIMIT 1")
         var jobs: [String] = []
-        while true {
+        while jobs.count < limits.count {
             try next.bind(jobs.last ?? "", at: 1)
             defer { next.reset() }
             guard try next.step() else { return jobs }
             jobs.append(try next.text(0))
         }
+        return limits.keys.sorted()
     }
 
     private func readyRuns(of job: String, limit: Int, now: Instant) throws -> [(rank: Int64, run: ClaimedRun)] {
@@ -223,6 +225,17 @@ extension Ledger {
         try connection.run(
             "UPDATE runs SET lease_until = ? WHERE \(StateSQL.running) AND owner = ? AND epoch = ?",
             [.int(until.stored), .text(owner.host), .text(owner.epoch)])
+    }
+
+    func waitingFires(upTo horizon: Instant) throws -> [WaitingFire] {
+        // One index each: a condition of both would read the whole table.
+        try [StateSQL.ready, StateSQL.later].flatMap { condition in
+            try connection.rows("""
+                SELECT id, job, trigger FROM runs
+                WHERE \(condition) AND available_at <= ? AND attempt = 0 AND trigger IN ('schedule', 'catch_up')
+                """, [.int(horizon.stored)]
+            ) { WaitingFire(run: RunID(try $0.int64(0)), job: try $0.text(1), trigger: try $0.word(2)) }
+        }
     }
 
     func orphans(host: String, currentEpoch: String) throws -> [RunRecord] {

@@ -42,6 +42,9 @@ extension SQLiteStore: Store {
     public func renewLeases(owner: Owner, until: Instant) async throws {
         try await write { try $0.renewLeases(owner: owner, until: until) }
     }
+    public func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] {
+        try await ask { try $0.waitingFires(upTo: horizon) }
+    }
     public func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] {
         try await ask { try $0.orphans(host: host, currentEpoch: currentEpoch) }
     }

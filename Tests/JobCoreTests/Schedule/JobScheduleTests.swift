@@ -306,6 +306,23 @@ import Testing
         #expect(job.nextFire() == next)
     }
 
+    @Test("An edit that lies ahead, since the clock was set back, gives way to the next one at once")
+    func anEditAfterTheClockWasSetBack() {
+        var job = Self.make(Self.everyMinute)
+        func edit(_ spec: ScheduleSpec, at now: Instant) {
+            job.replace(spec: spec, zone: .utc, catchUp: CatchUp(), calendar: nil, jitter: .zero, now: now)
+        }
+        edit(.every(.seconds(7), phase: .zero), at: Self.noon + .seconds(3600))
+        edit(Self.hourly, at: Self.noon + .seconds(150))
+        // The rule of minutes holds up to there, then that of hours; the one of seven seconds never did.
+        let accounting = job.account(upTo: Self.noon + .seconds(150), now: Self.noon + .seconds(150))
+        #expect(accounting.cursor == Self.noon + .seconds(150))
+        #expect(accounting.fires.count + accounting.ranges.count == 2)
+        job.advance(to: accounting.cursor)
+        #expect(job.isSettled)
+        #expect(job.nextFire() == Self.noon + .seconds(3600))
+    }
+
     @Test func anEditDuringDowntimeIsAccountedByTheStoredRule() {
         let now = at("2025-06-02T12:30Z")
         let job = Self.make(

@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import JobStore
 import Testing
 
 @testable import JobHost
@@ -71,6 +72,19 @@ import Testing
         host.end(.succeeded)
         #expect(host.fires("a") == ["00:00:01", "00:00:02"])
         #expect((host.ranges["a"] ?? []).reduce(0) { $0 + $1.count } == 2)
+    }
+
+    @Test("overlap = queue: a fire that an earlier life queued goes first, and one more waits, as without the restart")
+    func overlapQueueOverARestart() {
+        var settings = Dispatcher.Settings()
+        settings.consumes = false
+        var host = SimulatedHost(at: "2026-01-01T00:00:00.500Z", settings: settings)
+        let fire = WaitingFire(run: RunID(77), job: "a", trigger: .schedule)
+        host.apply([SimulatedHost.job("a", every(1)) { $0.overlap = .queue }], waitingFires: [fire])
+        host.advance(to: "2026-01-01T00:00:04.500Z")
+        #expect(host.started.isEmpty)
+        #expect(host.runs("a", .available).map(\.fireTime) == [Instant(rfc3339: "2026-01-01T00:00:01Z")!])
+        #expect((host.ranges["a"] ?? []).reduce(0) { $0 + $1.count } == 3)
     }
 
     @Test("overlap = allow: concurrency does not hold a fire back")

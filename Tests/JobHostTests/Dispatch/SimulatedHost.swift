@@ -57,12 +57,12 @@ struct SimulatedHost: ~Copyable {
 
     mutating func apply(
         _ jobs: [JobConfig], idempotent: Bool = true, workers: Int = 4, generation: Int64 = 1,
-        rows: [String: JobStateRow] = [:]
+        rows: [String: JobStateRow] = [:], waitingFires: [WaitingFire] = []
     ) {
         for (job, row) in rows { cursors[job] = row.cursor }
         perform(dispatcher.apply(
             Self.generation(jobs, idempotent: idempotent, workers: workers, number: generation),
-            rows: rows, states: [:], now: now))
+            rows: rows, states: [:], waitingFires: waitingFires, now: now))
     }
 
     /// Delivers the answers that are late, and what follows from them at once.

@@ -99,9 +99,10 @@ struct SimulatedStore {
     /// A config with another rule for this job has come into force.
     mutating func begin(_ job: String, _ spec: ScheduleSpec, asked: Int, now: Instant) {
         if let last = eras[job]?.last, last.spec == spec { return }
-        // Not before an earlier edit, where the clock was set back in between.
-        let earlier = max(states[job]?.cursor ?? now, eras[job]?.last?.after ?? now)
-        eras[job, default: []].append(Era(after: max(now, earlier), spec: spec, edited: now, since: asked))
+        let start = max(now, states[job]?.cursor ?? now)
+        // An earlier edit that lies ahead, where the clock was set back in between, never comes into force.
+        eras[job, default: []].removeAll { $0.after > start }
+        eras[job, default: []].append(Era(after: start, spec: spec, edited: now, since: asked))
     }
 
     /// A host that starts knows the rule that stands in the store, and the one of its config.
@@ -178,6 +179,13 @@ struct SimulatedStore {
             claimed.append(take(id, epoch: epoch))
         }
         return claimed
+    }
+
+    func waitingFires(upTo horizon: Instant) -> [WaitingFire] {
+        live.sorted().compactMap { id in
+            guard let row = rows[id], row.isFire, row.attempt == 0, waits(row, horizon) else { return nil }
+            return WaitingFire(run: id, job: row.job, trigger: row.trigger)
+        }
     }
 
     func waits(_ row: Row, _ now: Instant) -> Bool {

@@ -137,7 +137,8 @@ struct SimulatedWorld: ~Copyable {
             store.beginLife(name, config.schedule!, asked: asked, now: now.wall)
         }
         note("a life begins: \(configs.values.map { describe($0) }.sorted().joined(separator: "; "))")
-        perform(dispatcher.apply(nextGeneration(), rows: store.states, states: [:], now: now))
+        let waiting = store.waitingFires(upTo: now.wall + JobSchedule.preclaimReach)
+        perform(dispatcher.apply(nextGeneration(), rows: store.states, states: [:], waitingFires: waiting, now: now))
     }
 
     private mutating func rescue() {
@@ -271,7 +272,7 @@ struct SimulatedWorld: ~Copyable {
         case .waiting(let limits):
             answers.append(.event(.waitingClaimed(limits: limits, store.claimWaiting(limits, epoch: epoch, now: now.wall))))
         case .refresh(let jobs):
-            for job in jobs { if let row = store.states[job] { answers.append(.event(.refreshed(job: job, row))) } }
+            for job in jobs { answers.append(.event(.refreshed(job: job, store.states[job] ?? JobStateRow()))) }
         }
     }
 
