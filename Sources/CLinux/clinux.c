@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -281,6 +282,12 @@ int32_t cl_open(const char *path, int32_t flags, uint32_t mode) {
 }
 
 // MARK: memory
+
+bool cl_attribute_is(const char *path, const char *name, const char *value) {
+    char found[64];
+    ssize_t size = getxattr(path, name, found, sizeof found);
+    return size >= 0 && (size_t)size == strlen(value) && memcmp(found, value, (size_t)size) == 0;
+}
 
 bool cl_contains(const void *bytes, size_t count, const void *part, size_t part_count) {
     return count > 0 && part_count > 0 && memmem(bytes, count, part, part_count) != NULL;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -71,6 +72,21 @@ int clw_become_user(const char *name) {
         return -1;
     }
     return 0;
+}
+
+int clw_join_group(const char *path) {
+    char file[PATH_MAX];
+    if (snprintf(file, sizeof file, "%s/cgroup.procs", path) >= (int)sizeof file) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int procs = open(file, O_WRONLY | O_CLOEXEC);
+    if (procs < 0) return -1;
+    ssize_t written = write(procs, "0", 1);
+    int problem = errno;
+    close(procs);
+    errno = problem;
+    return written == 1 ? 0 : -1;
 }
 
 /* The parent of a process that lives, or -1. */

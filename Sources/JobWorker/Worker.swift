@@ -4,9 +4,9 @@ import JobCore
 
 /// One process, one plugin, one run at a time.
 ///
-/// `jobhost-worker --fd N [--user NAME]`: descriptor N (default 3) is a stream socket to the
-/// supervisor, stdout and stderr become the run's log; the process becomes that user before
-/// anything of the plugin is loaded. Two threads: the main one belongs to the plugin;
+/// `jobhost-worker --fd N [--cgroup PATH] [--user NAME]`: descriptor N (default 3) is a stream
+/// socket to the supervisor, stdout and stderr become the run's log; the process moves into that
+/// control group and becomes that user before anything of the plugin is loaded. Two threads: the main one belongs to the plugin;
 /// the reader always listens to the supervisor, so that a cancellation arrives and the
 /// supervisor's death is noticed whatever the plugin does.
 @main
@@ -18,8 +18,14 @@ enum Worker {
             quit(.shutdown)
         }
         guard let arguments = arguments(), clw_is_stream_socket(arguments.socket) == 1 else {
-            say("usage: jobhost-worker --fd N [--user NAME]\nStarted by jobhost; N is a socket to it.\n", to: STDERR_FILENO)
+            say(
+                "usage: jobhost-worker --fd N [--cgroup PATH] [--user NAME]\nStarted by jobhost; N is a socket to it.\n",
+                to: STDERR_FILENO)
             quit(.usage)
+        }
+        // While it still may. The supervisor can kill it without, too.
+        if let group = arguments.group, clw_join_group(group) != 0 {
+            say("cannot join the control group \(group): \(String(cString: strerror(errno)))\n", to: STDERR_FILENO)
         }
         if let user = arguments.user, clw_become_user(user) != 0 {
             say("cannot become user '\(user)': \(String(cString: strerror(errno)))\n", to: STDERR_FILENO)
@@ -43,8 +49,9 @@ enum Worker {
         }
     }
 
-    private static func arguments() -> (socket: Int32, user: String?)? {
+    private static func arguments() -> (socket: Int32, group: String?, user: String?)? {
         var socket: Int32 = 3
+        var group: String?
         var user: String?
         var rest = CommandLine.arguments.dropFirst()
         while let name = rest.popFirst() {
@@ -53,11 +60,12 @@ enum Worker {
             case "--fd":
                 guard let number = Int32(value) else { return nil }
                 socket = number
+            case "--cgroup": group = value
             case "--user": user = value
             default: return nil
             }
         }
-        return (socket, user)
+        return (socket, group, user)
     }
 
     private static func say(_ text: String, to descriptor: Int32) {

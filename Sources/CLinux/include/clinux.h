@@ -111,6 +111,9 @@ int32_t cl_nonblocking(int32_t fd);
 /// open(2) without variadics; O_CLOEXEC is added.
 int32_t cl_open(const char *path, int32_t flags, uint32_t mode);
 
+/// Whether an extended attribute of a file has exactly this value.
+bool cl_attribute_is(const char *path, const char *name, const char *value);
+
 // MARK: memory
 
 /// memmem(3): whether the bytes contain the others. An empty side: false.

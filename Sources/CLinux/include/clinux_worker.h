@@ -12,6 +12,8 @@ int clw_no_new_privs(void);
 /// Becomes that user, with its groups, for good. Needs to be root, unless it is that user
 /// already. ENOENT: there is no such user.
 int clw_become_user(const char *name);
+/// Moves this process into the control group whose folder that is.
+int clw_join_group(const char *path);
 /// Duplicates `fd` to the lowest free number >= `minimum`, close-on-exec.
 int clw_dup_above(int fd, int minimum);
 /// Whether `fd` is a stream socket: 1 or 0.

@@ -72,16 +72,17 @@ public final class ProcessRoom: WorkerRoom {
     /// `workerBinary` and `stateDir` are absolute. `claimsOrphan` tells whether a child of this
     /// process that the room did not start is to be killed: in the host all are; a test, whose
     /// process has other children, says which.
-    public init(
+    init(
         loop: EventLoop, clock: any TimeSource = SystemClock(), workerBinary: String, stateDir: String,
-        maxWorkers: Int, runLogs: RunLogs, claimsOrphan: @escaping @Sendable (Int32) -> Bool = { _ in true }
+        maxWorkers: Int, runLogs: RunLogs, groups: ControlGroups? = nil, claimsOrphan: @escaping @Sendable (Int32) -> Bool = { _ in true }
     ) throws(HostFault) {
         self.loop = loop
         self.clock = clock
         self.runLogs = runLogs
-        spawner = Spawner(binary: workerBinary, folder: stateDir)
+        spawner = Spawner(binary: workerBinary, folder: stateDir, groups: groups)
         reaper = try Reaper(loop: loop, claimsOrphan: claimsOrphan)
         force = Workforce(maxWorkers: maxWorkers)
+        for group in groups?.leftovers() ?? [] { reaper.empty(group) }
         reaper.onEmpty = { [weak self] in self?.finishIfStopped() }
     }
 

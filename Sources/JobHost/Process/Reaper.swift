@@ -10,6 +10,7 @@ final class Reaper {
     private struct Child {
         var pidfd: Int32
         var token: EventLoop.WatchToken
+        var group: ControlGroup?
         var onExit: (ChildExit) -> Void
     }
 
@@ -19,7 +20,9 @@ final class Reaper {
     private var children: [Int32: Child] = [:]
     /// Killed below a worker; ours to reap when they come to us.
     private var killedBelow: Set<Int32> = []
-    /// Called when no child is left.
+    /// Groups of workers that have ended, with the looks that were taken at them.
+    private var emptying: [ControlGroup: Int] = [:]
+    /// Called when no child is left, nor a group of one.
     var onEmpty: (() -> Void)?
 
     /// Every room of the process, so that none takes another's workers for orphans.
@@ -32,23 +35,25 @@ final class Reaper {
         _ = try checked(cl_default_sigchld(), "reset SIGCHLD")
     }
 
-    var isEmpty: Bool { children.isEmpty }
+    var isEmpty: Bool { children.isEmpty && emptying.isEmpty }
 
     /// Takes over a child and its pidfd. `onExit` is called once, when it has been reaped.
-    func adopt(pid: Int32, pidfd: Int32, onExit: @escaping (ChildExit) -> Void) throws(HostFault) {
+    func adopt(pid: Int32, pidfd: Int32, group: ControlGroup? = nil, onExit: @escaping (ChildExit) -> Void) throws(HostFault) {
         Self.spawned.withLock { _ = $0.insert(pid) }
         do {
             let token = try loop.watch(fd: pidfd, events: .readable) { [weak self] _ in self?.reap(pid) }
-            children[pid] = Child(pidfd: pidfd, token: token, onExit: onExit)
+            children[pid] = Child(pidfd: pidfd, token: token, group: group, onExit: onExit)
         } catch {
             forget(pid)
             throw error
         }
     }
 
-    /// Kills the whole tree below and including a child.
+    /// Kills the whole tree below and including a child: its control group at one blow, and by
+    /// the walk what is not in it.
     func killTree(_ pid: Int32) {
         guard let child = children[pid] else { return }
+        child.group?.kill()
         killedBelow.formUnion(TreeKiller.kill(pid: pid, pidfd: child.pidfd))
     }
 
@@ -63,7 +68,29 @@ final class Reaper {
         forget(pid)
         child.onExit(result < 0 ? ChildExit(.unknown) : ChildExit(raw))
         sweep()
-        if children.isEmpty { onEmpty?() }
+        if let group = child.group { empty(group) }
+        if isEmpty { onEmpty?() }
+    }
+
+    /// Kills what has outlived the worker of a group, and removes it.
+    func empty(_ group: ControlGroup) {
+        group.kill()
+        guard !group.remove() else { return }
+        let isFirst = emptying.isEmpty
+        emptying[group] = 0
+        if isFirst { emptyLater() }
+    }
+
+    /// What was killed takes a moment to end. A process that cannot end (it hangs in the kernel)
+    /// keeps its group; the next life of the host tries again.
+    private func emptyLater() {
+        loop.timer(after: .milliseconds(10)) { [weak self] in
+            guard let self else { return }
+            for (group, looks) in emptying {
+                emptying[group] = group.remove() || looks >= 100 ? nil : looks + 1
+            }
+            if !emptying.isEmpty { emptyLater() } else if isEmpty { onEmpty?() }
+        }
     }
 
     private func forget(_ pid: Int32) { Self.spawned.withLock { _ = $0.remove(pid) } }

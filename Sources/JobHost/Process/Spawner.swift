@@ -11,16 +11,21 @@ struct SpawnedWorker {
     var socket: Int32
     var out: Int32
     var err: Int32
+    /// It joins it before it loads anything; nil: it has none.
+    var group: ControlGroup?
 }
 
 /// Starts workers. Their command line is
-/// `jobhost-worker --fd 3 [--user NAME]`: the wire is on descriptor 3; with `--user` the
-/// worker becomes that user itself, before it loads anything.
+/// `jobhost-worker --fd 3 [--cgroup PATH] [--user NAME]`: the wire is on descriptor 3; the
+/// worker moves into the control group and becomes the user itself, before it loads anything.
+/// (It could be moved from here; but that may take 15 ms of the kernel, which the loop has not.)
 struct Spawner {
     /// Absolute path of jobhost-worker.
     var binary: String
     /// The working folder of every worker.
     var folder: String
+    /// nil: workers have no control groups of their own.
+    var groups: ControlGroups?
 
     /// Out of processes, descriptors or memory, or no such binary: a host fault.
     func spawn(environment: [String: String], user: String?) throws(HostFault) -> SpawnedWorker {
@@ -32,6 +37,8 @@ struct Spawner {
             close(channel.err_there)
         }
         var arguments = [binary, "--fd", "3"]
+        let group = groups?.make()
+        if let group { arguments += ["--cgroup", group.path] }
         if let user { arguments += ["--user", user] }
         // A key or value with a NUL would be cut there; the config refuses those.
         let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
@@ -53,11 +60,12 @@ struct Spawner {
         }
         if result < 0 {
             for fd in [channel.socket_here, channel.out_here, channel.err_here] { close(fd) }
+            _ = group?.remove()
             throw HostFault("start \(binary)", code: -result)
         }
         return SpawnedWorker(
             pid: pid, startTime: ProcFS.stat(pid)?.startTime ?? 0, pidfd: pidfd, socket: channel.socket_here,
-            out: channel.out_here, err: channel.err_here
+            out: channel.out_here, err: channel.err_here, group: group
         )
     }
 }

@@ -72,13 +72,14 @@ final class WorkerProcess {
             outputs[stream] = Channel(fd: fd, throttle: Throttle(bytesPerSecond: 8 << 20, burst: 1 << 20, now: now.monotonic))
         }
         do {
-            try reaper.adopt(pid: pid, pidfd: child.pidfd) { [self] in exited($0) }
+            try reaper.adopt(pid: pid, pidfd: child.pidfd, group: child.group) { [self] in exited($0) }
         } catch {
             TreeKiller.kill(pid: pid, pidfd: child.pidfd)
             var ignored = cl_exit()
             var death = pollfd(fd: child.pidfd, events: Int16(POLLIN), revents: 0)
             while cl_reap_pidfd(child.pidfd, &ignored) == 0 { _ = poll(&death, 1, -1) }
             close(child.pidfd)
+            if let group = child.group { reaper.empty(group) }
             closeAll()
             throw error
         }

@@ -85,6 +85,7 @@ enum Boot {
         try await killSurvivors(store, owner, log)
 
         let parts = try HostParts(config: config, clock: clock, environment: environment)
+        if let group = parts.groupFolder { log.notice("each worker has a control group of its own below \(group)") }
         let accepted = try await store.acceptedLibraries()
         // Generations are numbered over the host's lives, so that a run's number names one config.
         let last = try await store.reloads(limit: 1).first?.generation ?? 0

@@ -10,6 +10,8 @@ struct HostParts: Sendable {
     let runLogs: RunLogs
     let builder: GenerationBuilder
     let libraries: LibraryStore
+    /// The host's control group, if it was delegated to it.
+    let groupFolder: String?
 
     var room: any WorkerRoom { handle.room }
 
@@ -26,17 +28,19 @@ struct HostParts: Sendable {
         let loop = try EventLoop(clock: clock)
         let runLogs = try RunLogs(stateDir: folder, clock: clock)
         let libraries = LibraryStore(stateDir: folder)
+        let groups = ControlGroups.ofThisProcess(stateDir: folder)
         let room = try ProcessRoom(
             loop: loop, clock: clock, workerBinary: Self.workerBinary(),
             // Relative paths in settings are relative to the config's folder, like all others in it.
             stateDir: Self.folder(of: config.file),
-            maxWorkers: config.host.maxWorkers, runLogs: runLogs)
+            maxWorkers: config.host.maxWorkers, runLogs: runLogs, groups: groups)
         try loop.start()
         let handle = RoomHandle(loop: loop, room: room)
         let zones = SystemZones(environment: environment)
         self.loop = loop
         self.runLogs = runLogs
         self.libraries = libraries
+        groupFolder = groups?.folder
         self.handle = handle
         builder = GenerationBuilder(tools: BuildTools(
             loadConfig: { (file, environment) throws(ConfigErrors) in

@@ -25,7 +25,7 @@ actor Stage {
         func contains(_ pid: Int32) -> Bool { pids.withLock { $0.contains(pid) } }
     }
 
-    init(maxWorkers: Int = 8, worker: String? = nil) async throws {
+    init(maxWorkers: Int = 8, worker: String? = nil, groupFolder: String? = nil) async throws {
         let loop = try EventLoop()
         // Before the last property is set: from there on this runs on the loop.
         try loop.start()
@@ -33,13 +33,14 @@ actor Stage {
         logs = try RunLogs(stateDir: folder.path)
         library = try LibraryStore(stateDir: folder.path).accept(original: TroublePlugin.build(in: folder.path))
         let binary = try worker ?? Self.workerBinary()
-        try open(maxWorkers, binary)
+        try open(maxWorkers, binary, groupFolder)
     }
 
-    private func open(_ maxWorkers: Int, _ binary: String) throws {
+    private func open(_ maxWorkers: Int, _ binary: String, _ groupFolder: String?) throws {
         let claimed = claimed
         let room = try ProcessRoom(
             loop: loop, workerBinary: binary, stateDir: folder.path, maxWorkers: maxWorkers, runLogs: logs,
+            groups: groupFolder.map { ControlGroups(folder: $0, stateDir: folder.path) },
             claimsOrphan: { claimed.contains($0) }
         )
         room.handler = { [weak self] event in self?.assumeIsolated { $0.heard(event) } }
@@ -167,8 +168,8 @@ actor Stage {
 }
 
 /// Runs `body` with a stage and closes it, also when `body` throws.
-func onStage(maxWorkers: Int = 8, _ body: (Stage) async throws -> Void) async throws {
-    let stage = try await Stage(maxWorkers: maxWorkers)
+func onStage(maxWorkers: Int = 8, groupFolder: String? = nil, _ body: (Stage) async throws -> Void) async throws {
+    let stage = try await Stage(maxWorkers: maxWorkers, groupFolder: groupFolder)
     do {
         try await body(stage)
     } catch {
