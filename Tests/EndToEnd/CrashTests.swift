@@ -65,11 +65,61 @@ import Testing
             try await test.plugin(
                 "cpp", "#include <stdexcept>\n" + PluginSource.entry("throw std::runtime_error(\"the account vanished\");"), cpp: true)
             try test.config(Toml.plugin("cpp") + Toml.job("cpp", of: "cpp", Toml.once))
-            _ = try await test.start()
+            let host = try await test.start()
             let run = try await test.jobhost("trigger", "cpp", "--wait")
             #expect(run.code == 14, "\(run.output) \(run.errors)")
             #expect((run.output + run.errors).contains("SIGABRT"), "\(run.output) \(run.errors)")
+            try await host.logs("✗ cpp", "std::runtime_error", "the account vanished")
             #expect(try await test.jobhost("logs", "cpp").output.contains("the account vanished"))
+        }
+    }
+
+    @Test("A panic in Rust is a crash with what it said", .enabled(if: TestHost.isThere("rustc")))
+    func rustPanic() async throws {
+        try await TestHost.with { test in
+            let example = Proc.text(of: TestHost.sources + "/Examples/hello-rust/hello.rs") ?? ""
+            let greeting = "println!(\"Hello from Rust, attempt {}\", c.attempt);"
+            try #require(example.contains(greeting))
+            let evil = "if c.attempt > 0 { panic!(\"the account vanished\"); }"
+            try await test.rustPlugin("rust", example.split(separator: greeting).joined(separator: evil))
+            try test.config(Toml.plugin("rust") + Toml.job("rust", of: "rust", Toml.once, entry: "greet"))
+            let host = try await test.start()
+            let run = try await test.jobhost("trigger", "rust", "--wait")
+            #expect(run.code == 14, "\(run.output) \(run.errors)")
+            try await host.logs("✗ rust", "SIGABRT", "the account vanished")
+        }
+    }
+
+    @Test("What Swift stops at is a crash with what it said; the next run is well", .enabled(if: TestHost.isThere("swiftc")))
+    func swiftTraps() async throws {
+        try await TestHost.with { test in
+            try await test.swiftPlugin(
+                "swift",
+                PluginSource.entry(
+                    "return asked(context, \"well\") ? JOB_SUCCEEDED : explode(context->payload.data[1]);",
+                    globals: "extern int32_t explode(int32_t how);"),
+                swift: """
+                    @_cdecl("explode") public func explode(_ how: Int32) -> Int32 {
+                        let accounts: [Int32] = []
+                        switch UInt8(truncatingIfNeeded: how) {
+                        case UInt8(ascii: "f"): fatalError("the book is out of balance")
+                        case UInt8(ascii: "o"): return Int32.max - 10 + how
+                        case UInt8(ascii: "i"): return accounts[Int(how)]
+                        default: return accounts.first!
+                        }
+                    }
+                    """)
+            try test.config(Toml.plugin("swift") + Toml.job("swift", of: "swift", Toml.once))
+            let host = try await test.start()
+            for (way, words) in [
+                ("fatal", "the book is out of balance"), ("overflow", "SIG"), ("index", "Index out of range"), ("nil", "found nil"),
+            ] {
+                let from = host.errors.all.count
+                let run = try await test.jobhost("trigger", "swift", "--payload", "\"\(way)\"", "--wait")
+                #expect(run.code == 14, "\(way): \(run.output) \(run.errors)")
+                try await host.logs("✗ swift", "crashed", "SIG", words, from: from)
+            }
+            #expect(try await test.jobhost("trigger", "swift", "--payload", "\"well\"", "--wait").code == 0)
         }
     }
 

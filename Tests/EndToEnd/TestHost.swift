@@ -88,15 +88,45 @@ final class TestHost: Sendable {
         let file = folder + "/\(name)." + (cpp ? "cpp" : "c")
         try write(source, to: "\(name)." + (cpp ? "cpp" : "c"))
         let target = library(name)
-        let compiler = try Child(
-            cpp ? "/usr/bin/g++" : "/usr/bin/cc",
+        try await compile(
+            cpp ? "g++" : "cc",
             [cpp ? "-std=c++17" : "-std=c11", "-O1", "-fPIC", "-shared", "-pthread", "-DFOLDER=\"\(folder)\""]
-                + ["-I", Self.header, "-o", target + ".new", file],
-            environment: ["PATH": "/usr/bin:/bin"], folder: folder)
-        guard await compiler.exitCode() == 0 else {
-            throw Failure("the compiler: " + compiler.errors.all.joined(separator: "\n"))
-        }
+                + ["-I", Self.header, "-o", target + ".new", file])
         rename(target + ".new", target)
+    }
+
+    /// Compiles a plugin in Rust and renames it into place.
+    func rustPlugin(_ name: String, _ source: String) async throws {
+        try write(source, to: "\(name).rs")
+        try await compile(
+            "rustc", ["--edition", "2021", "--crate-type", "cdylib", "-C", "panic=abort", "-o", library(name) + ".new", "\(name).rs"])
+        rename(library(name) + ".new", library(name))
+    }
+
+    /// Compiles a plugin in C that calls functions in Swift (`@_cdecl`), with a runtime of its own.
+    func swiftPlugin(_ name: String, _ source: String, swift: String) async throws {
+        try write(source, to: "\(name).c")
+        try write(swift, to: "\(name).swift")
+        try await compile("cc", ["-std=c11", "-fPIC", "-c", "-DFOLDER=\"\(folder)\"", "-I", Self.header, "-o", "\(name).o", "\(name).c"])
+        try await compile(
+            "swiftc",
+            ["-emit-library", "-parse-as-library", "-static-stdlib", "-module-name", "Plugin", "-module-cache-path", "modules"]
+                + ["-o", library(name) + ".new", "\(name).swift", "\(name).o"])
+        rename(library(name) + ".new", library(name))
+    }
+
+    private func compile(_ compiler: String, _ arguments: [String]) async throws {
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+        let home = getenv("HOME").map { String(cString: $0) } ?? "/tmp"
+        let child = try Child("/usr/bin/env", [compiler] + arguments, environment: ["PATH": path, "HOME": home], folder: folder)
+        guard await child.exitCode() == 0 else {
+            throw Failure("\(compiler): " + child.errors.all.joined(separator: "\n"))
+        }
+    }
+
+    /// Whether a program is to be found on the path.
+    static func isThere(_ program: String) -> Bool {
+        (getenv("PATH").map { String(cString: $0) } ?? "").split(separator: ":").contains { access("\($0)/\(program)", X_OK) == 0 }
     }
 
     /// Where a plugin's library lies.
@@ -128,19 +158,19 @@ final class TestHost: Sendable {
     }
 
     /// Starts the host and returns when it serves.
-    func start(_ more: [String: String] = [:]) async throws -> Child {
-        let child = try launch(more)
+    func start(_ more: [String: String] = [:], through wrapper: [String] = []) async throws -> Child {
+        let child = try launch(more, through: wrapper)
         guard await child.errors.next(where: { $0.contains("serving ") }) != nil else {
             throw Failure("the host did not start:\n" + child.errors.all.joined(separator: "\n"))
         }
         return child
     }
 
-    /// Starts the host and does not wait.
-    func launch(_ more: [String: String] = [:]) throws -> Child {
+    /// Starts the host and does not wait. `wrapper`: a command that executes the one behind it.
+    func launch(_ more: [String: String] = [:], through wrapper: [String] = []) throws -> Child {
+        let command = wrapper + [Self.binaries + "/jobhost", "run", "--config", "jobs.toml"]
         let child = try Child(
-            Self.binaries + "/jobhost", ["run", "--config", "jobs.toml"],
-            environment: Self.environment(more), folder: folder)
+            command[0], Array(command.dropFirst()), environment: Self.environment(more), folder: folder)
         hosts.withLock { $0.append(child) }
         return child
     }

@@ -13,6 +13,12 @@ enum Confession {
         }
     }
 
+    /// What was wrong stands on the line after it: Rust ends the place with a colon, C++ names
+    /// the exception's type first.
+    static func goesOn(after line: [UInt8]) -> Bool {
+        line.last == UInt8(ascii: ":") || line.starts(with: Array("terminate called after throwing".utf8))
+    }
+
     /// The first such line of a text, cut to a bearable length.
     static func first(in text: String) -> String? {
         text.split(whereSeparator: \.isNewline).first { isIn(Array($0.utf8)) }.map { String($0.prefix(longest)) }

@@ -45,6 +45,8 @@ final class WorkerProcess {
     private var tail: [UInt8] = []
     /// The line with which a runtime says why it aborts; a long backtrace may follow it.
     private var fatalLine: [UInt8]?
+    /// The next line belongs to it.
+    private var fatalGoesOn = false
 
     /// A descriptor with its watch and its rate.
     private struct Channel {
@@ -229,8 +231,18 @@ final class WorkerProcess {
     }
 
     private func emit(_ stream: Stream, _ line: [UInt8]) {
-        if stream == .stderr, fatalLine == nil, Confession.isIn(line) { fatalLine = line }
+        if stream == .stderr { listenForConfession(line) }
         handlers.line(stream, line)
+    }
+
+    private func listenForConfession(_ line: [UInt8]) {
+        if fatalGoesOn, let begun = fatalLine {
+            fatalLine = begun + [UInt8(ascii: " ")] + line.drop { $0 == UInt8(ascii: " ") }
+            fatalGoesOn = false
+        } else if fatalLine == nil, Confession.isIn(line) {
+            fatalLine = line
+            fatalGoesOn = Confession.goesOn(after: line)
+        }
     }
 
     /// Takes what the worker has printed up to now, at most what its pipes hold, so that it
@@ -276,6 +288,7 @@ final class WorkerProcess {
     func forgetWords() {
         tail = []
         fatalLine = nil
+        fatalGoesOn = false
     }
 
     // MARK: The end
