@@ -79,7 +79,9 @@ extension Supervisor {
                 let now = clock.now().wall
                 depths = try await store.queueDepths(now: now)
                 counters = try await store.counters()
-                storeAnswered()
+                // Reading goes on where another program holds the file against writing: only a
+                // write shows that the store is back.
+                if storeProblem != nil { renewLeases() }
             } catch { storeFailed(error) }
         }
     }
@@ -88,6 +90,7 @@ extension Supervisor {
         Task {
             do {
                 try await store.renewLeases(owner: owner, until: clock.now().wall + dispatcher.settings.lease)
+                storeAnswered()
             } catch { storeFailed(error) }
         }
     }

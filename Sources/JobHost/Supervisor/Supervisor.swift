@@ -189,7 +189,8 @@ public actor Supervisor: HostControl {
         Task {
             do {
                 let runs = try await store.claimWaiting(limits: limits, owner: owner, now: clock.now().wall)
-                storeAnswered()
+                // Where nothing waits, nothing was written.
+                if !runs.isEmpty { storeAnswered() }
                 dispatch(.waitingClaimed(limits: limits, runs))
             } catch {
                 storeFailed(error)
