@@ -55,6 +55,87 @@ import Testing
         }
     }
 
+    @Test("A probe that times out, is cancelled, or is removed with its job gives its permit back: the next one comes")
+    func permits() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("shaky", PluginSource.entry(
+                """
+                if (there(FOLDER "/down")) { context->fail(context, 1, JOB_STR("down")); return JOB_FAILED; }
+                if (!there(FOLDER "/hang")) return JOB_SUCCEEDED;
+                struct pollfd stop = {.fd = context->cancel_fd(context), .events = POLLIN};
+                char word[64];
+                snprintf(word, sizeof word, "probe %lld", (long long)context->run_id);
+                tell(word);
+                while (!context->is_cancelled(context)) poll(&stop, 1, 1000);
+                return JOB_CANCELLED;
+                """, flags: "JOB_ENTRY_IDEMPOTENT | JOB_ENTRY_CANCELLABLE"))
+            try await test.plugin("good", PluginSource.succeeds)
+            let rest = Toml.plugin("good") + Toml.job("good", of: "good")
+            func config(timeout: String) -> String {
+                rest + Toml.plugin("shaky")
+                    + Toml.job("shaky", of: "shaky", "every = \"100ms\"\ntimeout = \"\(timeout)\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 2, open_for = \"300ms\", successes = 1 }")
+            }
+            try test.write("", to: "down")
+            try test.config(config(timeout: "300ms"))
+            let host = try await test.start()
+            try await host.logs("shaky", "breaker opened until")
+            try test.write("", to: "hang")
+            unlink(test.folder + "/down")
+
+            var said = try await beacon.hears("probe").index
+            try await host.logs("✗ shaky", "timed_out")
+            said = try await beacon.hears("probe", from: said + 1).index
+
+            try test.config(config(timeout: "10m"))
+            #expect(try await test.jobhost("reload").code == 0)
+            // The one under way may still have the short limit, and end by it.
+            while true {
+                let (index, rest) = try await beacon.hears("probe", from: said)
+                said = index + 1
+                if try await test.jobhost("cancel", String(rest.split(separator: " ")[0])).code == 0,
+                    try test.ledger.number("SELECT count(*) FROM runs WHERE outcome = 'cancelled'") >= 1 { break }
+            }
+            _ = try await beacon.hears("probe", from: said)
+
+            try test.config(rest, grace: "200ms")
+            #expect(try await test.jobhost("reload").code == 0)
+            try await host.logs("shaky", "lost")
+            unlink(test.folder + "/hang")
+            try test.config(config(timeout: "10m"))
+            #expect(try await test.jobhost("reload").code == 0)
+            try await host.logs("shaky", "breaker closed")
+            try await host.logs("✓ shaky")
+        }
+    }
+
+    @Test("A failure that began before the breaker was closed by hand does not open it again")
+    func lateResult() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("shaky", PluginSource.entry(
+                """
+                if (asked(context, "slow")) { tell("started"); wait_gate(); }
+                if (asked(context, "well")) return JOB_SUCCEEDED;
+                context->fail(context, 1, JOB_STR("down"));
+                return JOB_FAILED;
+                """))
+            try test.config(
+                Toml.plugin("shaky")
+                    + Toml.job("shaky", of: "shaky", "schedule = \"none\"\nconcurrency = 2\nretry = { max_attempts = 1 }\nbreaker = { failures = 1, open_for = \"1h\" }"))
+            let host = try await test.start()
+            try await test.jobhost("trigger", "shaky", "--payload", "\"slow\"")
+            _ = try await beacon.hears("started")
+            try await test.jobhost("trigger", "shaky")
+            try await host.logs("shaky", "breaker opened until")
+            #expect(try await test.jobhost("breaker", "shaky", "close").code == 0)
+            try gate.open()
+            try await host.logs("✗ shaky run 1")
+            #expect(try await test.jobhost("trigger", "shaky", "--payload", "\"well\"", "--wait").code == 0)
+            #expect(host.errors.all.count { $0.contains("breaker opened until") } == 1)
+        }
+    }
+
     @Test("Forced open survives reload and restart; what was enqueued meanwhile waits, and runs after the close")
     func forced() async throws {
         try await TestHost.with { test in

@@ -45,6 +45,29 @@ import Testing
         }
     }
 
+    @Test("A run that hangs for ten minutes does not make its sibling in the same plugin late")
+    func sibling() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("both", PluginSource.entry(
+                "if (asked(context, \"hang\")) { tell(\"hanging\"); for (;;) pause(); } return JOB_SUCCEEDED;", flags: "0"))
+            try test.config(
+                Toml.plugin("both") + Toml.job("hung", of: "both", Toml.once + "\ntimeout = \"10m\"")
+                    + Toml.job("tick", of: "both", "every = \"500ms\""))
+            let host = try await test.start()
+            var at = try await host.logs("✓ tick")
+            try await test.jobhost("trigger", "hung", "--payload", "\"hang\"")
+            _ = try await beacon.hears("hanging")
+            let hung = try test.ledger.number("SELECT max(id) FROM runs WHERE finished_at IS NOT NULL")
+            for _ in 0..<8 { at = try await host.logs("✓ tick", from: at + 1) }
+            let late = try test.ledger.texts("SELECT (started_at - fire_time) / 1000 FROM runs WHERE job = 'tick' AND started_at IS NOT NULL AND id > \(hung)")
+            #expect(late.count >= 5)
+            // Far less than its period, on a machine that may be busy.
+            #expect(late.allSatisfy { (Int($0) ?? .max) < 250 }, "ms late: \(late)")
+            #expect(try test.ledger.texts("SELECT reason FROM ledger_ranges WHERE job = 'tick' AND reason = 'overlap'") == [])
+        }
+    }
+
     @Test("A crash is recorded with its signal and the last words, and disturbs nothing else")
     func crashes() async throws {
         try await TestHost.with { test in

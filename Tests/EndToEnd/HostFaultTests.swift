@@ -1,0 +1,83 @@
+import Glibc
+import Testing
+
+/// The real binaries: the system refuses what the host needs for starting a worker. That is the
+/// host's fault: said, tried again, charged to no job.
+@Suite("Host faults, end to end", .timeLimit(.minutes(2))) struct HostFaultTests {
+    /// One failure would open the breaker, one attempt is all there is.
+    private let config = Toml.plugin("good")
+        + Toml.job("good", of: "good", "schedule = \"none\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 1, open_for = \"1h\" }")
+
+    private func limit(_ resource: String, of host: Child, to value: Int, through wrapper: [String] = []) async throws {
+        let command = wrapper + ["/usr/bin/prlimit", "--pid", "\(host.pid)", "--\(resource)=\(value):"]
+        let tool = try Child(command[0], Array(command.dropFirst()), environment: [:], folder: "/")
+        guard await tool.exitCode() == 0 else { throw TestHost.Failure("prlimit: \(tool.errors.all)") }
+    }
+
+    /// What was enqueued before ran once, when the cause was gone, and nobody was blamed.
+    private func recovered(_ test: TestHost, _ host: Child) async throws {
+        try await host.logs("✓ good")
+        try await host.logs("pool good: recovered, after it failed")
+        while try test.ledger.number("SELECT count(*) FROM runs WHERE finished_at IS NOT NULL") == 0 { try Task.checkCancellation() }
+        #expect(try test.ledger.texts("SELECT outcome || ' ' || attempt FROM runs") == ["succeeded 1"])
+        #expect(try test.ledger.number("SELECT count(*) FROM attempts") == 0)
+        let job = try await test.jobhost("show", "good", "--json")
+        #expect(job.output.contains("\"closed\""), "\(job.output)")
+        #expect(try await test.jobhost("status").output.contains("pool good") == false)
+    }
+
+    @Test("Out of descriptors: a host fault, tried again until there are some", .enabled(if: access("/usr/bin/prlimit", X_OK) == 0))
+    func descriptors() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            let host = try await test.start()
+            try await limit("nofile", of: host, to: 16)
+            // Nobody can call the host now; the other door is a row.
+            try test.ledger.execute("INSERT INTO enqueue_inbox (job) VALUES ('good')")
+            try await host.logs("pool good: cannot", "Too many open files (EMFILE)")
+            #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE outcome IS NOT NULL") == 0)
+            try await limit("nofile", of: host, to: 1_024)
+            try await recovered(test, host)
+        }
+    }
+
+    @Test("No program to start workers with: status says so until it is back")
+    func noWorkerProgram() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            let worker = test.folder + "/worker"
+            symlink(TestHost.binaries + "/jobhost-worker", worker)
+            let host = try await test.start(["JOBHOST_WORKER": worker])
+            unlink(worker)
+            try await test.jobhost("enqueue", "good")
+            try await host.logs("pool good: cannot start \(worker)", "ENOENT")
+            let status = try await test.jobhost("status")
+            #expect(status.output.contains("pool good: cannot start"), "\(status.output)")
+            symlink(TestHost.binaries + "/jobhost-worker", worker)
+            try await recovered(test, host)
+        }
+    }
+
+    @Test(
+        "Out of processes: a host fault, in status, tried again until there is room",
+        .enabled(if: getuid() == 0 && access("/usr/bin/prlimit", X_OK) == 0 && access("/usr/bin/setpriv", X_OK) == 0))
+    func processes() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            // The limit does not hold for root. A user that nothing else runs as.
+            let asUser = ["/usr/bin/setpriv", "--reuid", "64901", "--regid", "64901", "--clear-groups"]
+            chown(test.folder, 64_901, 64_901)
+            let host = try await test.start(through: asUser)
+            try await limit("nproc", of: host, to: 1, through: asUser)
+            try await test.jobhost("enqueue", "good")
+            try await host.logs("pool good: cannot start", "EAGAIN")
+            let status = try await test.jobhost("status")
+            #expect(status.output.contains("pool good: cannot start"), "\(status.output)")
+            try await limit("nproc", of: host, to: 1_000, through: asUser)
+            try await recovered(test, host)
+        }
+    }
+}
