@@ -104,7 +104,7 @@ private final class BitcoinWallet: Sendable {
         chain.user = "ops"
         chain.password = "secret"
         chain.startBlock = 0
-        chain.calls.retry.maxAttempts = 1
+        chain.attempts = 1
         platform.chains = ["bitcoin": chain]
         try platform.sql("INSERT INTO chains (name, confirmations) VALUES ('bitcoin', 6)")
         try platform.sql("INSERT INTO deposit_addresses VALUES ('bitcoin', ?, 'user:alice')", [.text(Self.address)])

@@ -127,7 +127,7 @@ private final class SolanaNode: Sendable {
         var chain = ChainSettings()
         chain.url = node.url
         chain.startBlock = 0
-        chain.calls.retry.maxAttempts = 1
+        chain.attempts = 1
         chain.tokens = [TokenSettings(contract: Self.mint, currency: "USDC", decimals: 6)]
         platform.chains = ["solana": chain]
         try platform.sql("INSERT INTO chains (name, confirmations) VALUES ('solana', 32)")

@@ -100,6 +100,10 @@ import Testing
          "chains.sepolia.chain_id: write the id of the chain"),
         (#"{"chains": {"bitcoin": {"url": "http://127.0.0.1", "confirm_on": "safe"}}}"#,
          #"chains.bitcoin.confirm_on: bitcoin does not know "safe""#),
+        (#"{"chains": {"ethereum": {"url": "https://node.example", "attempts": 0}}}"#,
+         "chains.ethereum.attempts: 0 is out of range (1 to 100)"),
+        (#"{"chains": {"ethereum": {"url": "https://node.example", "time_limit": "0s"}}}"#,
+         "chains.ethereum.time_limit: 0s leaves no time for an answer"),
         (#"{"chains": {"paper": {"range": 0}}}"#, "chains.paper.range: 0 is out of range (1 to 10000)"),
         (#"{"chains": {"paper": {}}, "max_amount": {"ETH": "0"}}"#, "max_amount.ETH: 0 is not above 0"),
         (#"{"chains": {"paper": {}}, "mode": "dry"}"#, #"mode: "dry" is not allowed (one of "off", "shadow", "live")"#),
@@ -108,6 +112,11 @@ import Testing
     func badSettingsAreASentence(_ settings: String, _ sentence: String) throws {
         let said = try #require(TestRun(settings: settings).validate(CreditEntry.self))
         #expect(said.hasPrefix(sentence), "\(said)")
+    }
+
+    /// The host checks by this schema: nothing in a chain's table may be required.
+    @Test func noKeyOfAChainIsRequired() {
+        #expect(!JSONSchema.text(ofSettings: CreditEntry.Settings.self).contains("required"))
     }
 
     @Test func theScheduleOfEachEntryIsItsDefault() {

@@ -82,7 +82,10 @@ struct ChainPlan: Sendable {
         genesis = (settings.genesis ?? (isKnown && settings.chainID == nil ? known?.genesis : nil))
         if adapter != .solana { genesis = genesis?.lowercased() }
         batch = settings.batch
-        calls = settings.calls
+        calls = CallSettings()
+        calls.retry.maxAttempts = settings.attempts
+        calls.timeLimit = settings.timeLimit
+        calls.rate.calls = settings.requestsPerMinute
         try checkRanges()
         try addTokens(settings.tokens)
         if adapter != .paper { try connect(settings) }
@@ -96,6 +99,8 @@ struct ChainPlan: Sendable {
             ("confirmations", confirmations, 1 ... 100_000), ("watch", watch, 1 ... 10_000_000), ("range", range, 1 ... 10_000),
             ("start_block", startBlock, 0 ... 1_000_000_000_000), ("decimals", Int64(decimals), 0 ... 77),
             ("batch", Int64(batch), 1 ... 1_000), ("chain_id", chainID, 1 ... Int64.max),
+            ("attempts", Int64(calls.retry.maxAttempts), 1 ... 100),
+            ("requests_per_minute", Int64(calls.rate.calls), 0 ... 1_000_000),
         ]
         for (key, value, allowed) in numbers {
             guard let value, !allowed.contains(value) else { continue }
@@ -127,7 +132,7 @@ struct ChainPlan: Sendable {
         if adapter == .bitcoin && confirmOn != .depth || adapter == .solana && confirmOn == .safe {
             throw refuse("confirm_on", "\(adapter.rawValue) does not know \"\(confirmOn.rawValue)\"")
         }
-        try calls.validate("chains.\(name).calls")
+        if calls.timeLimit == .zero { throw refuse("time_limit", "0s leaves no time for an answer") }
         if !settings.user.isEmpty || !settings.password.isEmpty {
             let pair = Data("\(settings.user):\(settings.password)".utf8)
             headers = [("Authorization", "Basic " + pair.base64EncodedString())]

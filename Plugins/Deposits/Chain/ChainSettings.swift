@@ -1,6 +1,5 @@
 import ExchangeKit
 import JobKit
-import OutsideKit
 
 /// How a chain is reached.
 enum ChainAdapter: String, CaseIterable, Codable, Sendable {
@@ -79,15 +78,21 @@ struct ChainSettings: Hashable, Codable, Sendable {
     var genesis: String?
     /// Questions in one request.
     var batch = 50
-    var calls = CallSettings()
+    /// Of one question, the first included.
+    var attempts = 4
+    var timeLimit = Span.seconds(10)
+    /// 0: no limit.
+    var requestsPerMinute = 0
 
     init() {}
 
     enum CodingKeys: String, CodingKey {
-        case adapter, confirmations, watch, currency, decimals, tokens, range, url, user, password, token, genesis, batch, calls
+        case adapter, confirmations, watch, currency, decimals, tokens, range, url, user, password, token, genesis, batch, attempts
         case confirmOn = "confirm_on"
         case startBlock = "start_block"
         case chainID = "chain_id"
+        case timeLimit = "time_limit"
+        case requestsPerMinute = "requests_per_minute"
     }
 
     init(from decoder: any Decoder) throws {
@@ -109,6 +114,8 @@ struct ChainSettings: Hashable, Codable, Sendable {
         chainID = try keys.decodeIfPresent(Int64.self, forKey: .chainID)
         genesis = try keys.decodeIfPresent(String.self, forKey: .genesis)
         batch = try keys.decodeIfPresent(Int.self, forKey: .batch) ?? defaults.batch
-        calls = try keys.decodeIfPresent(CallSettings.self, forKey: .calls) ?? defaults.calls
+        attempts = try keys.decodeIfPresent(Int.self, forKey: .attempts) ?? defaults.attempts
+        timeLimit = try keys.decodeIfPresent(Span.self, forKey: .timeLimit) ?? defaults.timeLimit
+        requestsPerMinute = try keys.decodeIfPresent(Int.self, forKey: .requestsPerMinute) ?? defaults.requestsPerMinute
     }
 }

@@ -78,7 +78,7 @@ import Testing
         var settings = ChainSettings()
         settings.url = node.url
         settings.tokens = [TokenSettings(contract: Self.token, currency: "USDT", decimals: 6)]
-        settings.calls.retry.maxAttempts = 1
+        settings.attempts = 1
         let set = try ChainSet(["ethereum": settings])
         return try set.open(set.plans[0], Platform().exchange, mayRecord: false)
     }

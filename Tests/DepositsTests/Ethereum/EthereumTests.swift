@@ -23,9 +23,8 @@ import Testing
         chain.chainID = EVMNode.chainID
         chain.confirmations = 3
         chain.startBlock = 0
-        chain.calls.retry.maxAttempts = 2
-        chain.calls.retry.initial = .milliseconds(1)
-        chain.calls.timeLimit = .seconds(5)
+        chain.attempts = 2
+        chain.timeLimit = .seconds(5)
         chain.tokens = [TokenSettings(contract: token, currency: "USDT", decimals: 6)]
         platform.chains = ["ethereum": chain]
         try platform.sql("INSERT INTO chains (name, confirmations) VALUES ('ethereum', 12)")
@@ -157,7 +156,7 @@ import Testing
         try node.pay("1", to: Self.address, nonce: 0)
         try node.mine(3)
         try platform.scan()
-        platform.chains["ethereum"]?.calls.timeLimit = .milliseconds(300)
+        platform.chains["ethereum"]?.timeLimit = .milliseconds(300)
         try node.misbehave(["hang", "hang"])
         let run = try platform.confirm()
         #expect(run.report.texts(.error).first?.contains("no answer within 300ms") == true, "\(run.report.lines)")
