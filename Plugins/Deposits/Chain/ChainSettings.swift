@@ -87,7 +87,8 @@ struct ChainSettings: Hashable, Codable, Sendable {
     init() {}
 
     enum CodingKeys: String, CodingKey {
-        case adapter, confirmations, watch, currency, decimals, tokens, range, url, user, password, token, genesis, batch, attempts
+        case adapter, confirmations, watch, currency, decimals, tokens, range, url, user, password, token, genesis, batch
+        case attempts
         case confirmOn = "confirm_on"
         case startBlock = "start_block"
         case chainID = "chain_id"
