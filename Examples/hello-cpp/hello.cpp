@@ -45,12 +45,30 @@ int32_t run(void *instance, const job_context *context) {
 
 void destroy(void *instance) { delete static_cast<Greeter *>(instance); }
 
-const job_entry greet = {
-    sizeof(job_entry), JOB_ENTRY_IDEMPOTENT, 0, 0, JOB_STR_INIT("greet"), JOB_STR_INIT("Says hello."),
-    {}, {}, JOB_STR_INIT("{\"type\":\"object\"}"), nullptr, nullptr, create, run, destroy};
+// By name, not by position: the structs grow at their ends.
+const job_entry greet = [] {
+    job_entry entry{};
+    entry.struct_size = sizeof entry;
+    entry.flags = JOB_ENTRY_IDEMPOTENT;
+    entry.id = JOB_STR("greet");
+    entry.description = JOB_STR("Says hello.");
+    entry.payload_schema = JOB_STR("{\"type\":\"object\"}");
+    entry.create = create;
+    entry.run = run;
+    entry.destroy = destroy;
+    return entry;
+}();
 
-const job_plugin plugin = {sizeof(job_plugin), 1, JOB_STR_INIT("hello-cpp"), JOB_STR_INIT("1.0.0"),
-                           JOB_STR_INIT("An example in C++."), [](uint32_t) { return &greet; }};
+const job_plugin plugin = [] {
+    job_plugin plugin{};
+    plugin.struct_size = sizeof plugin;
+    plugin.entry_count = 1;
+    plugin.id = JOB_STR("hello-cpp");
+    plugin.version = JOB_STR("1.0.0");
+    plugin.description = JOB_STR("An example in C++.");
+    plugin.entry = [](uint32_t) { return &greet; };
+    return plugin;
+}();
 
 } // namespace
 

@@ -20,6 +20,10 @@ AT(job_error, struct_size, 0);
 AT(job_error, host_data, 8);
 AT(job_error, set, 16);
 
+AT(job_findings, struct_size, 0);
+AT(job_findings, host_data, 8);
+AT(job_findings, add, 16);
+
 AT(job_context, struct_size, 0);
 AT(job_context, attempt, 4);
 AT(job_context, run_id, 8);
@@ -59,6 +63,7 @@ AT(job_entry, validate, 104);
 AT(job_entry, create, 112);
 AT(job_entry, run, 120);
 AT(job_entry, destroy, 128);
+AT(job_entry, doctor, 136);
 
 AT(job_plugin, struct_size, 0);
 AT(job_plugin, entry_count, 4);

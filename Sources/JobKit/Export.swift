@@ -61,6 +61,10 @@ public enum JobPlugin {
             guard let instance else { return }
             Unmanaged<RunningEntry>.fromOpaque(instance).release()
         }
+        entry.pointee.doctor = { instance, context, findings in
+            guard let instance, let context, let findings else { return JOB_FAILED }
+            return Unmanaged<RunningEntry>.fromOpaque(instance).takeUnretainedValue().doctor(context, findings)
+        }
         return entry
     }
 
@@ -120,6 +124,7 @@ private final class Gate<E: JobEntry>: EntryGate {
 
 private class RunningEntry {
     func run(_ context: UnsafePointer<job_context>) -> Int32 { JOB_FAILED }
+    func doctor(_ context: UnsafePointer<job_context>, _ findings: UnsafePointer<job_findings>) -> Int32 { JOB_FAILED }
 }
 
 private final class Running<E: JobEntry>: RunningEntry {
@@ -133,6 +138,16 @@ private final class Running<E: JobEntry>: RunningEntry {
             let known = failure as? JobFailure
             describe(failure).withJobStr { raw.pointee.fail(raw, known?.code ?? 0, $0) }
             if let notBefore = known?.notBefore { raw.pointee.retry_not_before(raw, notBefore) }
+            return code(of: failure)
+        }
+    }
+
+    override func doctor(_ raw: UnsafePointer<job_context>, _ findings: UnsafePointer<job_findings>) -> Int32 {
+        do {
+            try entry.doctor(DoctorContext(raw, findings))
+            return JOB_SUCCEEDED
+        } catch let failure {
+            describe(failure).withJobStr { raw.pointee.fail(raw, (failure as? JobFailure)?.code ?? 0, $0) }
             return code(of: failure)
         }
     }

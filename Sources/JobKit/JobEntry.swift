@@ -20,10 +20,16 @@ public protocol JobEntry: AnyObject {
     /// Does the work. `JobFailure.transient` counts as retry, `.badSettings` disables the job,
     /// `CancellationNotice` counts as cancelled, every other error as failed.
     func run(_ context: RunContext) throws -> RunOutcome
+
+    /// For `jobhost doctor JOB`: looks at what one would look at by hand when the job does not do
+    /// what it should, and tells it to `check`. Has no effects, and may be asked at any time, beside
+    /// runs in other workers. An error that is thrown is a finding too.
+    func doctor(_ check: DoctorContext) throws
 }
 
 extension JobEntry {
     public static func validate(_ settings: Settings) throws {}
+    public func doctor(_ check: DoctorContext) throws {}
 }
 
 /// Settings of an entry: a struct whose properties have defaults. Missing keys take them,

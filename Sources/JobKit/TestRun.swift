@@ -30,6 +30,17 @@ public final class TestRun {
         public var value: Double
     }
 
+    public struct Finding: Hashable, Sendable {
+        public var level: DoctorContext.Level
+        public var subject: String
+        public var text: String
+        public init(_ level: DoctorContext.Level, _ subject: String, _ text: String) {
+            self.level = level
+            self.subject = subject
+            self.text = text
+        }
+    }
+
     // What the run is given.
     public var settings: String
     public var payload: String
@@ -47,6 +58,8 @@ public final class TestRun {
 
     // What it said. Collected over all runs of this object.
     public private(set) var log: [LogLine] = []
+    /// Of `doctor`.
+    public private(set) var findings: [Finding] = []
     public private(set) var enqueued: [Enqueued] = []
     public private(set) var samples: [Sample] = []
     public private(set) var progress: [(done: UInt64, total: UInt64, text: String)] = []
@@ -67,6 +80,29 @@ public final class TestRun {
     /// Creates an instance, runs it once, destroys it. A refusal by `create` is its code,
     /// with the reason in `text`.
     public func run<E: JobEntry>(_ entry: E.Type) -> Code {
+        onInstance(of: entry) { plugin, instance in withContext { plugin.run(instance, $0) } }
+    }
+
+    /// Creates an instance, lets its doctor look once, destroys it: what it found. A doctor that
+    /// gives up leaves the reason in `text` and its code as the answer.
+    public func doctor<E: JobEntry>(_ entry: E.Type) -> Code {
+        onInstance(of: entry) { plugin, instance in
+            withContext { context in
+                var findings = job_findings()
+                findings.struct_size = UInt32(MemoryLayout<job_findings>.size)
+                findings.host_data = me
+                findings.add = { findings, level, subject, text in
+                    TestRun.of(findings?.pointee.host_data)?.findings.append(
+                        Finding(DoctorContext.Level(rawValue: level) ?? .error, String(subject), String(text)))
+                }
+                return plugin.doctor(instance, context, &findings)
+            }
+        }
+    }
+
+    private func onInstance<E: JobEntry>(
+        of entry: E.Type, _ body: (job_entry, UnsafeMutableRawPointer?) -> Int32
+    ) -> Code {
         let plugin = JobPlugin.descriptor(of: entry)
         var instance: UnsafeMutableRawPointer?
         let created = withHost { host in
@@ -76,8 +112,7 @@ public final class TestRun {
         }
         guard created == JOB_SUCCEEDED else { return Code(rawValue: created) ?? .failed }
         defer { plugin.pointee.destroy(instance) }
-        let code = withContext { plugin.pointee.run(instance, $0) }
-        return Code(rawValue: code) ?? .failed
+        return Code(rawValue: body(plugin.pointee, instance)) ?? .failed
     }
 
     /// Asks the entry about the settings; nil: accepted.

@@ -48,6 +48,7 @@ final class Executor {
             output.send(.validated(requestID: requestID, error: validate(entry, settings)))
         case .settings(let frame): remember(frame)
         case .run(let frame): run(frame)
+        case .diagnose(let frame): output.send(.diagnosed(diagnose(frame)))
         case .giveBack(let run): output.sendSoon(.returned(run: run))
         case .shutdown: shutDown()
         }
@@ -135,26 +136,58 @@ final class Executor {
         _ frame: RunFrame, _ instance: Instance, _ entry: LoadedLibrary.Entry
     ) -> RunResult? {
         guard !instance.isCreated else { return nil }
-        var pointer: UnsafeMutableRawPointer?
-        if let create = entry.raw.pointee.create {
-            var reason = ""
-            let code = instance.settings.withJobStr { settings in
-                collectingError(into: &reason) { create(entry.raw, session.host, settings, $0, &pointer) }
-            }
-            guard code == JOB_SUCCEEDED else {
-                let result: ResultCode =
-                    switch code {
-                    case JOB_BAD_SETTINGS: .badSettings
-                    case JOB_RETRY: .retry
-                    default: .failed
-                    }
-                let text = reason.isEmpty ? "create returned \(code) without a reason" : reason
-                return RunResult(run: frame.run, code: result, text: text)
-            }
+        switch create(entry, instance.settings) {
+        case .refused(let code, let reason): return RunResult(run: frame.run, code: code, text: reason)
+        case .made(let pointer):
+            instances[frame.instance]?.isCreated = true
+            instances[frame.instance]?.pointer = pointer
+            return nil
         }
-        instances[frame.instance]?.isCreated = true
-        instances[frame.instance]?.pointer = pointer
-        return nil
+    }
+
+    private enum Creation {
+        case made(UnsafeMutableRawPointer?)
+        case refused(ResultCode, String)
+    }
+
+    private func create(_ entry: LoadedLibrary.Entry, _ settings: Bytes) -> Creation {
+        var pointer: UnsafeMutableRawPointer?
+        guard let create = entry.raw.pointee.create else { return .made(nil) }
+        var reason = ""
+        let code = settings.withJobStr { settings in
+            collectingError(into: &reason) { create(entry.raw, session.host, settings, $0, &pointer) }
+        }
+        if code == JOB_SUCCEEDED { return .made(pointer) }
+        let result: ResultCode =
+            switch code {
+            case JOB_BAD_SETTINGS: .badSettings
+            case JOB_RETRY: .retry
+            default: .failed
+            }
+        return .refused(result, reason.isEmpty ? "create returned \(code) without a reason" : reason)
+    }
+
+    // MARK: the doctor
+
+    /// On an instance of its own: those of runs have been used.
+    private func diagnose(_ frame: DiagnoseFrame) -> DiagnosisEnd {
+        defer {
+            inbox.runEnded()
+            clw_flush_output()
+        }
+        guard let entry = plugin.entries[frame.entry] else { return .failed(unknownEntry(frame.entry)) }
+        guard let doctor = entry.doctor else { return .absent }
+        switch create(entry, frame.settings) {
+        case .refused(_, let reason): return .failed(reason)
+        case .made(let instance):
+            let desk = FindingsDesk(output)
+            let answer = session.diagnose(frame) { context in
+                desk.withTable { doctor(instance, context, $0) }
+            }
+            if let destroy = entry.raw.pointee.destroy { destroy(instance) }
+            if answer.code == JOB_SUCCEEDED { return .complete(dropped: desk.dropped) }
+            return .failed(answer.text.isEmpty ? "doctor returned \(answer.code) without a reason" : answer.text)
+        }
     }
 }
 

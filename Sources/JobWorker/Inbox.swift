@@ -11,6 +11,7 @@ final class Inbox: Sendable {
         case validate(requestID: UInt32, entry: String, settings: Bytes)
         case settings(SettingsFrame)
         case run(RunFrame)
+        case diagnose(DiagnoseFrame)
         /// A run that is not to be started any more.
         case giveBack(RunID)
         case shutdown
@@ -97,6 +98,12 @@ final class Inbox: Sendable {
                 state.orders.removeSubrange(..<state.head)
                 state.head = 0
             }
+            if case .diagnose = order {
+                state.current = RunID.none
+                lowerCancelFlag()
+                // Asked all the same: it says that there was no time.
+                if state.cancelledInQueue.remove(.none) != nil { raiseCancelFlag() }
+            }
             guard case .run(let frame) = order else { return order }
             if state.cancelledInQueue.remove(frame.run) != nil || state.isShuttingDown {
                 return .giveBack(frame.run)
@@ -116,7 +123,11 @@ final class Inbox: Sendable {
 
 extension Inbox.Order {
     fileprivate func isRun(_ id: RunID) -> Bool {
-        if case .run(let frame) = self { frame.run == id } else { false }
+        switch self {
+        case .run(let frame): frame.run == id
+        case .diagnose: id == .none
+        default: false
+        }
     }
 }
 
@@ -190,6 +201,7 @@ enum Reader {
                 inbox.put(.validate(requestID: requestID, entry: entry, settings: settings))
             case .settings(let frame): inbox.put(.settings(frame))
             case .run(let frame): inbox.put(.run(frame))
+            case .diagnose(let frame): inbox.put(.diagnose(frame))
             case .cancel(let run): inbox.cancel(run)
             case .shutdown: inbox.put(.shutdown)
             }

@@ -8,7 +8,18 @@ struct LoadedLibrary {
     struct Entry {
         let raw: UnsafePointer<job_entry>
         let descriptor: EntryDescriptor
+
+        /// nil: it has none, or was compiled before there was one.
+        var doctor: (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<job_context>?, UnsafePointer<job_findings>?) -> Int32)? {
+            guard let offset = MemoryLayout<job_entry>.offset(of: \.doctor),
+                Int(raw.pointee.struct_size) >= offset + MemoryLayout<UnsafeRawPointer>.size
+            else { return nil }
+            return raw.pointee.doctor
+        }
     }
+    /// Of revision 1: everything before `doctor`.
+    private static let leastEntrySize = MemoryLayout<job_entry>.offset(of: \.doctor) ?? MemoryLayout<job_entry>.size
+
     let descriptor: PluginDescriptor
     let entries: [String: Entry]
 
@@ -87,10 +98,10 @@ struct LoadedLibrary {
         _ raw: UnsafePointer<job_entry>, _ index: UInt32
     ) throws(Refusal) -> EntryDescriptor {
         let size = Int(raw.pointee.struct_size)
-        guard size >= MemoryLayout<job_entry>.size else {
+        guard size >= leastEntrySize else {
             throw Refusal(
                 .badDescriptor,
-                "entry \(index): struct_size is \(size), at least \(MemoryLayout<job_entry>.size) was expected: set it to sizeof(job_entry)")
+                "entry \(index): struct_size is \(size), at least \(leastEntrySize) was expected: set it to sizeof(job_entry)")
         }
         let id = try identifier(raw.pointee.id, "entry \(index): id")
         guard raw.pointee.run != nil else { throw Refusal(.badDescriptor, "entry '\(id)': run is NULL") }

@@ -38,19 +38,19 @@ final class RunSession: Sendable {
 
     /// The limit counts from here: the `started` frame has just been written.
     func begin(_ frame: RunFrame) {
-        let limited = frame.timeout > .zero
-        deadline.store(
-            limited ? (Clocks.monotonic() + frame.timeout).microseconds : .max, ordering: .releasing)
+        begin(timeout: frame.timeout)
         state.withLock {
             $0 = State()
             $0.run = frame.run
         }
     }
 
-    func withContext(_ frame: RunFrame, job: String, _ body: (UnsafePointer<job_context>) -> Int32) -> Int32 {
+    func withContext(
+        _ frame: RunFrame, job: String, trigger: String? = nil, _ body: (UnsafePointer<job_context>) -> Int32
+    ) -> Int32 {
         let texts = [
-            Bytes(frame.idempotencyKey.utf8), Bytes(frame.trigger.rawValue.utf8), Bytes(job.utf8), frame.payload,
-            frame.state,
+            Bytes(frame.idempotencyKey.utf8), Bytes((trigger ?? frame.trigger.rawValue).utf8), Bytes(job.utf8),
+            frame.payload, frame.state,
         ]
         return withJobStrs(texts) { lent in
             var context = ContextTable.template
@@ -78,6 +78,28 @@ final class RunSession: Sendable {
             context.host_data = UnsafeMutableRawPointer(link)
             return withUnsafePointer(to: context, body)
         }
+    }
+
+    /// Asks `doctor` by a context without a run: what a run could bring about is refused or dropped.
+    /// - Returns: what it returned, and the text it gave to `fail`.
+    func diagnose(
+        _ frame: DiagnoseFrame, _ doctor: (UnsafePointer<job_context>) -> Int32
+    ) -> (code: Int32, text: String) {
+        begin(timeout: frame.timeout)
+        state.withLock { $0 = State() }
+        let noRun = RunFrame(
+            run: .none, instance: 0, attempt: 1, trigger: .manual, fireTime: Clocks.wall(), timeout: frame.timeout,
+            fence: 0, idempotencyKey: "")
+        let code = withContext(noRun, job: frame.job, trigger: "doctor", doctor)
+        return state.withLock { state in
+            defer { state = State() }
+            return (code, state.text)
+        }
+    }
+
+    private func begin(timeout: Duration) {
+        deadline.store(
+            timeout > .zero ? (Clocks.monotonic() + timeout).microseconds : .max, ordering: .releasing)
     }
 
     func end(code: Int32) -> RunResult {
@@ -159,14 +181,15 @@ final class RunSession: Sendable {
         guard bytes.size <= UInt64(wireMaxStateBytes) else { return JOB_E_TOO_LARGE }
         guard let copied = bytes.bytes.map(Bytes.init) else { return JOB_E_INVALID }
         let blob = StateBlob(version: version, bytes: copied)
-        state.withLock { state in
+        return state.withLock { state in
+            guard state.run != nil else { return JOB_E_INVALID }
             if when == JOB_STATE_ALWAYS {
                 state.stateAlways = blob
             } else {
                 state.stateOnSuccess = blob
             }
+            return JOB_OK
         }
-        return JOB_OK
     }
 
     func items(_ count: UInt64) {
@@ -183,6 +206,7 @@ final class RunSession: Sendable {
         guard let name = Text.exact(job), !name.isEmpty, let key = Text.exact(key), at >= 0,
             let bytes = payload.bytes, bytes.isEmpty || JSONText.kind(of: bytes) != nil
         else { return JOB_E_INVALID }
+        guard current != nil else { return JOB_E_INVALID }
         let admitted = state.withLock { state -> RunID? in
             guard let run = state.run, state.enqueues < Int(JOB_MAX_ENQUEUES),
                 state.enqueuedBytes + bytes.count <= Int(JOB_MAX_ENQUEUE_BYTES)

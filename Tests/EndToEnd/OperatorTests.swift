@@ -151,6 +151,44 @@ import Testing
         }
     }
 
+    @Test("doctor of a job asks its plugin: findings, a crash and a hang are findings, and the exit code tells")
+    func pluginDoctor() async throws {
+        try await TestHost.with { test in
+            func doctor(_ body: String) -> String {
+                PluginSource.entry(
+                    "return JOB_SUCCEEDED;",
+                    globals: """
+                        static int32_t doctor(void *instance, const job_context *context, const job_findings *findings) {
+                            (void)instance; (void)context;
+                            \(body)
+                            return JOB_SUCCEEDED;
+                        }
+                        """, members: ".doctor = doctor,")
+            }
+            let tells = #"findings->add(findings, JOB_FINDING_WARNING, JOB_STR("trades"), JOB_STR("none since 02:00; is the feed up?"));"#
+            try await test.plugin("p", doctor(tells))
+            try test.config(config("j"))
+            let warned = try await test.jobhost("doctor", "j")
+            #expect(warned.code == 0, "\(warned.output)")
+            #expect(warned.output.contains("j trades") && warned.output.contains("none since 02:00; is the feed up?"), "\(warned.output)")
+            #expect(try await !test.jobhost("doctor").output.contains("j trades"))
+
+            try await test.plugin("p", doctor(tells + #"fprintf(stderr, "about to fall\n"); *(volatile int *)8 = 1;"#))
+            let crashed = try await test.jobhost("doctor", "j")
+            #expect(crashed.code == 1)
+            #expect(crashed.output.contains("none since 02:00"), "\(crashed.output)")
+            let fall = "its plugin's checks did not end well: exited by signal 11 (SIGSEGV) while it looked at the job; it printed: about to fall"
+            #expect(crashed.output.contains(fall), "\(crashed.output)")
+            let json = try await test.jobhost("doctor", "j", "--json")
+            #expect(json.code == 1 && json.output.contains("\"j trades\"") && json.output.contains(fall), "\(json.output)")
+
+            try await test.plugin("p", doctor("for (;;) pause();"))
+            let hanging = try await test.jobhost("doctor", "j", "--timeout", "100ms")
+            #expect(hanging.code == 1)
+            #expect(hanging.output.contains("not done within 100ms"), "\(hanging.output)")
+        }
+    }
+
     @Test("Fires that did not run stand among the runs, with count and reason")
     func ranges() async throws {
         try await TestHost.with { test in

@@ -5,12 +5,14 @@ import Testing
 /// numbers. (`layout.c` checks the offset of every member, JobWorkerTests that the header
 /// compiles alone as C and C++.)
 @Suite struct LayoutTests {
-    @Test func `Structs have the size of revision 1`() {
+    @Test func `Structs have the size they grew to`() {
         #expect(MemoryLayout<job_str>.size == 16)
         #expect(MemoryLayout<job_plugin>.size == 64)
-        #expect(MemoryLayout<job_entry>.size == 136)
+        // 136 before `doctor`.
+        #expect(MemoryLayout<job_entry>.size == 144)
         #expect(MemoryLayout<job_host>.size == 40)
         #expect(MemoryLayout<job_error>.size == 24)
+        #expect(MemoryLayout<job_findings>.size == 24)
         #expect(MemoryLayout<job_context>.size == 224)
         #expect(MemoryLayout<job_metrics>.size == 32)
     }
@@ -20,6 +22,7 @@ import Testing
         #expect(MemoryLayout<job_entry>.offset(of: \.struct_size) == 0)
         #expect(MemoryLayout<job_host>.offset(of: \.struct_size) == 0)
         #expect(MemoryLayout<job_error>.offset(of: \.struct_size) == 0)
+        #expect(MemoryLayout<job_findings>.offset(of: \.struct_size) == 0)
         #expect(MemoryLayout<job_context>.offset(of: \.struct_size) == 0)
         #expect(MemoryLayout<job_metrics>.offset(of: \.struct_size) == 0)
     }
@@ -31,6 +34,7 @@ import Testing
             ] == [0, 1, 2, 3, 4, 5, 6])
         #expect([JOB_OK, JOB_E_INVALID, JOB_E_TOO_LARGE, JOB_E_LIMIT] == [0, -1, -2, -3])
         #expect([JOB_LOG_DEBUG, JOB_LOG_INFO, JOB_LOG_WARNING, JOB_LOG_ERROR, JOB_LOG_CRITICAL] == [1, 2, 3, 4, 5])
+        #expect([JOB_FINDING_OK, JOB_FINDING_WARNING, JOB_FINDING_ERROR] == [1, 2, 3])
         #expect([JOB_STATE_ON_SUCCESS, JOB_STATE_ALWAYS] == [0, 1])
         #expect([JOB_ENTRY_IDEMPOTENT, JOB_ENTRY_CANCELLABLE] == [1, 2])
         #expect(JOB_ABI_VERSION == 1)

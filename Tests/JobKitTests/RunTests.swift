@@ -62,6 +62,14 @@ private final class Scripted: JobEntry {
         return .succeeded()
     }
 
+    func doctor(_ check: DoctorContext) throws {
+        check.ok("plan", plan.does)
+        try check.look(at: "peer") { throw JobFailure.transient("it is down") }
+        if plan.does == "throw-cancellation" { try check.look(at: "peer") { try check.checkCancellation() } }
+        if plan.does == "throw-permanent" { throw JobFailure.permanent("no such account", code: 7) }
+        check.warning("job", check.job)
+    }
+
     private func talk(_ context: RunContext) {
         context.log.debug("d")
         context.log.warning("w", fields: ["n": 1, "pair": "X/Y", "ok": true, "rate": 0.25, "text": .string("a\"b")])
@@ -171,6 +179,23 @@ private final class Scripted: JobEntry {
         test.remainingMilliseconds = 1_500
         #expect(test.run(Scripted.self) == .succeeded)
         #expect(test.text == "12 test 3 true 1700000000000000 8 k 1.5 seconds -1")
+    }
+
+    @Test func `A doctor's findings are kept, and what it looks at stands alone`() {
+        let test = test("succeeded")
+        #expect(test.doctor(Scripted.self) == .succeeded)
+        #expect(test.findings == [.init(.ok, "plan", "succeeded"), .init(.error, "peer", "it is down"), .init(.warning, "job", "test")])
+    }
+
+    @Test(arguments: [
+        ("throw-permanent", TestRun.Code.failed, "no such account"), ("throw-cancellation", .cancelled, "cancelled"),
+        ("create-transient", .retry, "database is down"),
+    ])
+    func `A doctor that gives up says why`(does: String, code: TestRun.Code, text: String) {
+        let test = test(does)
+        test.isCancelled = true
+        #expect(test.doctor(Scripted.self) == code)
+        #expect(test.text == text)
     }
 
     @Test func `The exported descriptor says what the types say`() throws {

@@ -36,7 +36,13 @@ struct DeathTests {
             """
             #include "job_abi.h"
             static int32_t run(void *, const job_context *) { throw 1; }
-            static const job_entry go = {sizeof(job_entry), 0, 0, 0, JOB_STR_INIT("go"), {}, {}, {}, {}, nullptr, nullptr, nullptr, run, nullptr};
+            static const job_entry go = [] {
+                job_entry entry{};
+                entry.struct_size = sizeof entry;
+                entry.id = JOB_STR("go");
+                entry.run = run;
+                return entry;
+            }();
             static const job_plugin plugin = {sizeof(job_plugin), 1, JOB_STR_INIT("p"), {}, {}, [](uint32_t) { return &go; }};
             const job_plugin *job_plugin_v1(void) { return &plugin; }
             """)

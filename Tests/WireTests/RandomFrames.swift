@@ -32,7 +32,7 @@ struct SeededGenerator: RandomNumberGenerator {
 
 extension HostFrame {
     static func random(_ r: inout SeededGenerator) -> HostFrame {
-        switch Int.random(in: 0 ..< 6, using: &r) {
+        switch Int.random(in: 0 ..< 7, using: &r) {
         case 0:
             .load(
                 LoadRequest(
@@ -48,6 +48,10 @@ extension HostFrame {
                     timeout: .microseconds(r.integer(Int64.self)), fence: r.integer(), idempotencyKey: r.text(),
                     payload: r.bytes(2_000), stateVersion: r.integer(), state: r.bytes(2_000)))
         case 4: .cancel(run: RunID(r.integer()))
+        case 5:
+            .diagnose(
+                DiagnoseFrame(
+                    job: r.text(), entry: r.text(), settings: r.bytes(), timeout: .microseconds(r.integer(Int64.self))))
         default: .shutdown
         }
     }
@@ -56,7 +60,7 @@ extension HostFrame {
 extension WorkerFrame {
     static func random(_ r: inout SeededGenerator) -> WorkerFrame {
         let run = RunID(r.integer())
-        switch Int.random(in: 0 ..< 10, using: &r) {
+        switch Int.random(in: 0 ..< 12, using: &r) {
         case 0: return .ready(.random(&r))
         case 1:
             let code = RefusalCode(rawValue: UInt8.random(in: 1 ... 5, using: &r)) ?? .limits
@@ -77,6 +81,12 @@ extension WorkerFrame {
             return .enqueue(
                 run: run, EnqueueRequest(job: r.text(), payload: r.bytes(2_000), key: r.text(), at: r.optional { $0.instant() }))
         case 8: return .result(.random(run, &r))
+        case 9:
+            let levels: [PluginFinding.Level] = [.ok, .warning, .error]
+            return .finding(PluginFinding(levels.randomElement(using: &r) ?? .ok, r.text(), r.text()))
+        case 10:
+            let ends: [DiagnosisEnd] = [.complete(dropped: r.integer()), .absent, .failed(r.text())]
+            return .diagnosed(ends.randomElement(using: &r) ?? .absent)
         default: return .returned(run: run)
         }
     }

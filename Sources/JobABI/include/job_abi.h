@@ -11,6 +11,7 @@
  *       entry->validate(...)          any number of times, before or between runs
  *       entry->create(...)            once per job and settings, before its first run
  *         entry->run(...)             one run at a time, again and again
+ *         entry->doctor(...)          in a worker of its own that runs nothing
  *       entry->destroy(...)           when the worker retires in order
  *
  *   Workers come and go: several may serve one plugin at the same time, each with its
@@ -21,7 +22,7 @@
  *   The host calls every function of the plugin on the process's main thread, one call
  *   at a time: authors write plain sequential code. A plugin may start threads of its
  *   own; it joins them, or parks them, before run() returns. Functions the plugin calls
- *   (members of job_host, job_context, job_error and extensions) may be called from any
+ *   (members of job_host, job_context, job_error, job_findings and extensions) may be called from any
  *   thread, from the beginning of the plugin's function they were handed to until that
  *   function returns, and not from signal handlers.
  *
@@ -42,6 +43,8 @@
  *   Every struct begins with struct_size, set by its owner to sizeof of what it was
  *   compiled with. Later revisions append members, never remove or reorder any.
  *   Before reading a member that this revision does not have, ask JOB_HAS(pointer, member).
+ *   Set members by name, not by position (in C++17 on a struct of zeros): what compiles today
+ *   then compiles with a later revision of this header, too.
  *   job_str alone is frozen and has no struct_size. An incompatible contract would be
  *   job_plugin_v2; one library may export both.
  */
@@ -121,6 +124,11 @@ typedef struct job_str {
 #define JOB_LOG_ERROR    4
 #define JOB_LOG_CRITICAL 5
 
+/* Levels of job_findings.add(). */
+#define JOB_FINDING_OK      1 /* looked at, and well */
+#define JOB_FINDING_WARNING 2 /* the job works, but somebody should look */
+#define JOB_FINDING_ERROR   3 /* the job cannot do its work, or does it wrongly */
+
 /* When state_put() takes effect. */
 #define JOB_STATE_ON_SUCCESS 0 /* when the run succeeds or finds nothing to do */
 #define JOB_STATE_ALWAYS     1 /* whatever run() returns: for breakers and limits a plugin keeps */
@@ -136,16 +144,18 @@ typedef struct job_str {
 #define JOB_MAX_KEY           512     /* a unique key, a job's name */
 #define JOB_MAX_ENQUEUES      10000   /* enqueue() calls in one run … */
 #define JOB_MAX_ENQUEUE_BYTES 8388608 /* … and their payloads together */
+#define JOB_MAX_FINDINGS      200     /* findings of one doctor() */
 
 /* remaining_ms() of a run without a limit. */
 #define JOB_NO_LIMIT INT64_MAX
 
-typedef struct job_plugin  job_plugin;
-typedef struct job_entry   job_entry;
-typedef struct job_host    job_host;
-typedef struct job_error   job_error;
-typedef struct job_context job_context;
-typedef struct job_metrics job_metrics;
+typedef struct job_plugin   job_plugin;
+typedef struct job_entry    job_entry;
+typedef struct job_host     job_host;
+typedef struct job_error    job_error;
+typedef struct job_context  job_context;
+typedef struct job_findings job_findings;
+typedef struct job_metrics  job_metrics;
 
 /* ---------------------------------------------------------------- the host's side */
 
@@ -175,7 +185,22 @@ struct job_error {
     void (*set)(const job_error *error, job_str reason);
 };
 
-/* One run, as the plugin sees it. Valid, with all text in it, until run() returns. */
+/* Receives what doctor() finds. Valid until doctor() returns. */
+struct job_findings {
+    uint32_t struct_size;
+    uint32_t reserved; /* 0 */
+    void *host_data;
+
+    /* Tells one finding. `subject`: one or two words for what was looked at ("pairs"), the
+       same every time, cut at JOB_MAX_ID. `text`: one sentence for a human, with numbers and,
+       unless all is well, what to do; cut at JOB_MAX_TEXT. Both are copied, invalid UTF-8 is
+       replaced; an unknown `level` counts as JOB_FINDING_ERROR. Told at once: what was told
+       before a crash is kept. Those beyond JOB_MAX_FINDINGS are counted, not kept. */
+    void (*add)(const job_findings *findings, int32_t level, job_str subject, job_str text);
+};
+
+/* One run, as the plugin sees it. Valid, with all text in it, until run() returns. In
+   doctor() there is no run: see there. */
 struct job_context {
     uint32_t struct_size;
     uint32_t attempt;      /* one try of the run, from 1 */
@@ -189,7 +214,7 @@ struct job_context {
        must happen once. */
     job_str  idempotency_key;
     /* Why the run exists: schedule, catch_up, manual, enqueued, backfill, retry_of, start,
-       after. Later hosts may have more. */
+       after; `doctor` in doctor(). Later hosts may have more. */
     job_str  trigger;
     job_str  job;     /* the job's name in the config */
     job_str  payload; /* JSON; empty: none */
@@ -280,7 +305,7 @@ struct job_entry {
        JOB_BAD_SETTINGS after error->set(). NULL: whatever fits the schema is accepted. */
     int32_t (*validate)(const job_entry *entry, job_str settings, const job_error *error);
 
-    /* Makes the instance that runs of one job with these settings share. Returns
+    /* Makes the instance that runs (or the doctor) of one job with these settings share. Returns
        JOB_SUCCEEDED with *instance set (NULL is allowed), or after error->set():
        JOB_BAD_SETTINGS, JOB_RETRY (asked again at the next attempt) or JOB_FAILED; then
        *instance is not looked at. NULL: the instance is NULL. */
@@ -295,6 +320,21 @@ struct job_entry {
 
     /* Releases an instance. Not called when the worker is killed. NULL: nothing to release. */
     void (*destroy)(void *instance);
+
+    /* Looks at what one would look at by hand when the job does not do what it should (is the
+       database there? are there pairs? does the peer answer?) and tells it to `findings`. For
+       `jobhost doctor JOB`: on the main thread of a worker that executes no run, on an instance
+       made for this. Must have NO effects: whoever asks may do so at any time, beside a host
+       that runs the job.
+       `context` has the job's name, the present instant as fire_time_us, the limits
+       (deadline_us, remaining_ms(), is_cancelled(), cancel_fd()) and fail(). There is no run:
+       run_id and fence are 0, there is no payload and no state; state_put() and enqueue()
+       return JOB_E_INVALID, the rest has no effect.
+       Returns JOB_SUCCEEDED when it has looked at everything, whatever it found; any other
+       value, with the reason given to fail(), says that it could not, which is an error
+       finding, as are a crash and not returning in time. NULL, or not in a plugin's struct_size:
+       the job has no checks of its own. */
+    int32_t (*doctor)(void *instance, const job_context *context, const job_findings *findings);
 };
 
 /* A plugin's description of itself. Static. */

@@ -97,6 +97,8 @@ public enum NoRunReason: String, Codable, CaseIterable, Sendable {
 public struct RunID: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
     public var value: Int64
     public init(_ value: Int64) { self.value = value }
+    /// No run's: those of the ledger are positive.
+    public static let none = RunID(0)
     public static func < (a: RunID, b: RunID) -> Bool { a.value < b.value }
     public var description: String { String(value) }
     public init(from decoder: any Decoder) throws {

@@ -19,13 +19,15 @@ public enum HostFrame: Hashable, Sendable {
     case load(LoadRequest)
     /// Ask the entry's `validate` about settings; answered by `validated`.
     case validate(requestID: UInt32, entry: String, settings: Bytes)
+    /// Ask the entry's `doctor`; answered by any number of `finding` and one `diagnosed`.
+    case diagnose(DiagnoseFrame)
     /// Create the instance for (job, settings hash) when its first run comes. The settings
     /// travel once per worker and job, not once per run.
     case settings(SettingsFrame)
     /// Execute. Several may be written at once; they are executed in order.
     case run(RunFrame)
     /// Set the cancel flag of this run and make its `cancel_fd` readable. A run that has not
-    /// started is returned by `returned`.
+    /// started is returned by `returned`. `RunID.none` is the doctor's.
     case cancel(run: RunID)
     /// Execute nothing more; return what has not started; destroy instances; exit 0.
     case shutdown
@@ -113,6 +115,9 @@ public enum WorkerFrame: Hashable, Sendable {
     case refused(code: RefusalCode, message: String)
     /// nil: accepted.
     case validated(requestID: UInt32, error: String?)
+    /// Written at once: those before a crash arrive.
+    case finding(PluginFinding)
+    case diagnosed(DiagnosisEnd)
     case started(run: RunID)
     case log(run: RunID, level: LogLevel, text: String, fields: Bytes)
     case progress(run: RunID, done: UInt64, total: UInt64, text: String)

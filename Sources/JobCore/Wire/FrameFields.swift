@@ -10,6 +10,7 @@ extension HostFrame: WireFrame {
         case .run: 4
         case .cancel: 5
         case .shutdown: 6
+        case .diagnose: 7
         }
     }
 
@@ -22,6 +23,7 @@ extension HostFrame: WireFrame {
             writer.write(settings)
         case .settings(let frame): frame.write(to: &writer)
         case .run(let frame): try frame.write(to: &writer)
+        case .diagnose(let frame): frame.write(to: &writer)
         case .cancel(let run): writer.write(run)
         case .shutdown: break
         }
@@ -38,6 +40,7 @@ extension HostFrame: WireFrame {
         case 4: self = .run(try RunFrame(from: &reader))
         case 5: self = .cancel(run: try reader.readRunID())
         case 6: self = .shutdown
+        case 7: self = .diagnose(try DiagnoseFrame(from: &reader))
         default: throw .unknownTag(tag)
         }
     }
@@ -56,6 +59,8 @@ extension WorkerFrame: WireFrame {
         case .enqueue: 72
         case .result: 73
         case .returned: 74
+        case .finding: 75
+        case .diagnosed: 76
         }
     }
 
@@ -69,6 +74,8 @@ extension WorkerFrame: WireFrame {
             writer.write(requestID)
             writer.write(error != nil)
             if let error { writer.write(error) }
+        case .finding(let finding): finding.write(to: &writer)
+        case .diagnosed(let end): end.write(to: &writer)
         case .started(let run), .returned(let run): writer.write(run)
         case .log(let run, let level, let text, let fields):
             writer.write(run)
@@ -120,6 +127,8 @@ extension WorkerFrame: WireFrame {
             self = .enqueue(run: run, try EnqueueRequest(from: &reader))
         case 73: self = .result(try RunResult(from: &reader))
         case 74: self = .returned(run: try reader.readRunID())
+        case 75: self = .finding(try PluginFinding(from: &reader))
+        case 76: self = .diagnosed(try DiagnosisEnd(from: &reader))
         default: throw .unknownTag(tag)
         }
     }

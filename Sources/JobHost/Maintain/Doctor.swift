@@ -128,6 +128,33 @@ public enum Doctor {
     /// 2200-01-01.
     private static let latestSane = Instant(seconds: 7_258_118_400)
 
+    /// What a job's plugin says itself, each finding as "JOB SUBJECT", and how it ended.
+    static func examination(_ result: ExaminationResult, of job: String) -> [Finding] {
+        let told = result.findings.map { finding in
+            let level: Level =
+                switch finding.level {
+                case .ok: .ok
+                case .warning: .warn
+                case .error: .fail
+                }
+            return Finding(finding.subject.isEmpty ? job : "\(job) \(finding.subject)", level, finding.text)
+        }
+        return told + ending(result, of: job)
+    }
+
+    private static func ending(_ result: ExaminationResult, of job: String) -> [Finding] {
+        switch result.end {
+        case .complete(let dropped) where dropped > 0:
+            [Finding(job, .warn, "its plugin found \(dropped) things more; only the first \(result.findings.count) are shown")]
+        case .complete where result.findings.isEmpty: [Finding(job, .ok, "its plugin has nothing to check")]
+        case .complete: []
+        case .absent: [Finding(job, .ok, "its plugin has no checks of its own")]
+        case .failed(let reason): [Finding(job, .fail, "its plugin's checks did not end well: \(reason)")]
+        case .notLoaded(let reason): [Finding(job, .fail, "its plugin could not be asked: \(reason)")]
+        case .hostFault(let reason): [Finding(job, .fail, "its plugin could not be asked: no worker starts: \(reason)")]
+        }
+    }
+
     static func store(_ outcome: DoctorFacts.Check) -> Finding {
         switch outcome {
         case .passed(let sentence): Finding("store", .ok, sentence)

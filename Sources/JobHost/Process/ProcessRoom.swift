@@ -19,7 +19,7 @@ public final class ProcessRoom: WorkerRoom {
     /// Everything asked for and not yet ended, queued or sent.
     var runs: [RunID: LiveRun] = [:]
     var members: [WorkerID: Member] = [:]
-    var probes: [ObjectIdentifier: Probe] = [:]
+    var throwaways: [ObjectIdentifier: any Abortable] = [:]
 
     private enum Step {
         case perform(Workforce.Action)
@@ -132,11 +132,23 @@ public final class ProcessRoom: WorkerRoom {
         _ spec: PoolSpec, questions: [SettingsQuestion], completion: @escaping (ProbeResult) -> Void
     ) {
         if force.isStopping { return completion(.hostFault("the host is stopping")) }
-        let probe = Probe(spec: spec, questions: questions, loop: loop)
-        probes[ObjectIdentifier(probe)] = probe
-        probe.run(spawner: spawner, reaper: reaper) { [weak self] result in
-            self?.probes[ObjectIdentifier(probe)] = nil
-            completion(result)
+        run(Probe(spec: spec, questions: questions, loop: loop), completion)
+    }
+
+    public func examine(
+        _ spec: PoolSpec, _ question: DoctorQuestion, completion: @escaping (ExaminationResult) -> Void
+    ) {
+        if force.isStopping {
+            return completion(ExaminationResult(findings: [], end: .hostFault("the host is stopping")))
+        }
+        run(Examination(spec: spec, question: question, loop: loop), completion)
+    }
+
+    private func run<Verdict>(_ worker: Throwaway<Verdict>, _ completion: @escaping (Verdict) -> Void) {
+        throwaways[ObjectIdentifier(worker)] = worker
+        worker.run(spawner: spawner, reaper: reaper) { [weak self] verdict in
+            self?.throwaways[ObjectIdentifier(worker)] = nil
+            completion(verdict)
             self?.finishIfStopped()
         }
     }
@@ -168,12 +180,12 @@ public final class ProcessRoom: WorkerRoom {
 
     private func killAll() {
         for id in members.keys.sorted() { kill(id) }
-        for probe in probes.values { probe.abort("the host is stopping") }
+        for worker in throwaways.values { worker.abort("the host is stopping") }
     }
 
     /// No child left: everybody who asked for the stop is told.
     func finishIfStopped() {
-        guard force.isStopping, members.isEmpty, probes.isEmpty, reaper.isEmpty, !stopped.isEmpty else { return }
+        guard force.isStopping, members.isEmpty, throwaways.isEmpty, reaper.isEmpty, !stopped.isEmpty else { return }
         if let stopping { loop.cancel(stopping.timer) }
         if let forceTimer { loop.cancel(forceTimer.token) }
         if let memoryTimer { loop.cancel(memoryTimer) }

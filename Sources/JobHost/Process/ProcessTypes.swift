@@ -224,6 +224,43 @@ public struct SettingsQuestion: Sendable {
     }
 }
 
+/// What a plugin's own doctor said of a job.
+public struct ExaminationResult: Equatable, Sendable {
+    public enum End: Equatable, Sendable {
+        /// It looked at everything; so many findings were more than are kept.
+        case complete(dropped: Int)
+        /// The entry has no doctor.
+        case absent
+        /// It gave up, crashed or took too long.
+        case failed(String)
+        /// It could not be asked: the library does not load.
+        case notLoaded(String)
+        /// The host could not start a worker.
+        case hostFault(String)
+    }
+    /// In the order they were told, also those from before a crash.
+    public var findings: [PluginFinding]
+    public var end: End
+    public init(findings: [PluginFinding], end: End) {
+        self.findings = findings
+        self.end = end
+    }
+}
+
+public struct DoctorQuestion: Sendable {
+    public var job: String
+    public var entry: String
+    public var settings: [UInt8]
+    /// Until it is asked to stop.
+    public var timeout: Duration
+    public init(job: String, entry: String, settings: [UInt8], timeout: Duration) {
+        self.job = job
+        self.entry = entry
+        self.settings = settings
+        self.timeout = timeout
+    }
+}
+
 /// What Dispatch and Reload see of the room. The real one is `ProcessRoom`; tests have a scripted one.
 public protocol WorkerRoom: AnyObject {
     /// Receives every event, on the loop's thread.
@@ -245,6 +282,10 @@ public protocol WorkerRoom: AnyObject {
     /// Loads the library in a throwaway worker, asks each question, ends the worker.
     func probe(
         _ spec: PoolSpec, questions: [SettingsQuestion], completion: @escaping (ProbeResult) -> Void
+    )
+    /// Asks the plugin's own doctor about a job, in a throwaway worker.
+    func examine(
+        _ spec: PoolSpec, _ question: DoctorQuestion, completion: @escaping (ExaminationResult) -> Void
     )
     func snapshot() -> [WorkerSnapshot]
     /// Stops everything: cancel flags now, kill after `grace`; completion when no child is left.

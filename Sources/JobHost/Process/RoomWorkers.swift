@@ -171,7 +171,7 @@ extension ProcessRoom {
             measure(id)
         case .refused(_, let message):
             run(force.failedToStart(id, message, now: now.monotonic))
-        case .validated: break
+        case .validated, .finding, .diagnosed: break
         case .started(let run): started(run, id)
         case .result(let result): ended(result, id)
         case .returned(let run): returned(run, id)

@@ -20,7 +20,7 @@ enum Foreground {
         }
         let parts = try HostParts(
             config: config, clock: clock, environment: environment, stateDir: scratch.path,
-            adjust: { (config) throws(ConfigErrors) in try only(request, in: config) })
+            adjust: { (config) throws(ConfigErrors) in try only(request.job, settings: request.settings, in: config) })
         let wishes = StopWishes()
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         let listener = Task { for await _ in signals { wishes.ask() } }
@@ -56,11 +56,13 @@ enum Foreground {
     }
 
     /// Only the job, with the settings given on the command line over its own.
-    private static func only(_ request: ExecutionRequest, in config: HostConfig) throws(ConfigErrors) -> HostConfig {
-        guard var job = config.jobs[request.job] else {
-            throw ConfigErrors([ConfigError(position: nil, message: "there is no job '\(request.job)'")])
+    static func only(
+        _ name: String, settings: [(key: String, value: JSONValue)] = [], in config: HostConfig
+    ) throws(ConfigErrors) -> HostConfig {
+        guard var job = config.jobs[name] else {
+            throw ConfigErrors([ConfigError(position: nil, message: "there is no job '\(name)'")])
         }
-        for (key, value) in request.settings {
+        for (key, value) in settings {
             let path = key.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
             // Faults of it are blamed on the command line, not on the file.
             let place = SourcePosition(argument: "--set \(key)=\(value.stringValue ?? value.canonicalText)")
@@ -70,7 +72,7 @@ enum Foreground {
         // A follower's leader is not here.
         if case .after? = job.schedule { job.schedule = ScheduleSpec.none }
         var config = config
-        config.jobs = [request.job: job]
+        config.jobs = [name: job]
         config.plugins = config.plugins.filter { $0.key == job.plugin }
         return config
     }

@@ -11,7 +11,7 @@ extension HostOperations {
             run: { await Boot.run(configFile: $0, environment: environment) },
             check: { await check($0, environment) },
             execute: { try await Foreground.execute($0, environment, onLine: $1) },
-            doctor: { try await diagnose($0, job: $1, environment) },
+            doctor: { try await Checkup.findings($0, environment) },
             inspect: { try await inspect($0, environment) },
             zones: SystemZones(environment: environment), version: Supervisor.version)
     }
@@ -32,7 +32,7 @@ extension HostOperations {
     // MARK: check
 
     /// The same build as start and reload, thrown away.
-    private static func check(_ file: String, _ environment: [String: String]) async -> ReloadReport {
+    static func check(_ file: String, _ environment: [String: String]) async -> ReloadReport {
         let clock = SystemClock()
         do {
             let config = try ConfigLoader.load(
@@ -76,51 +76,5 @@ extension HostOperations {
             await parts.stop()
             throw CommandError(.invalid, "\(file) is not a usable plugin: \(error)")
         }
-    }
-
-    // MARK: doctor
-
-    private static func diagnose(
-        _ file: String, job: String?, _ environment: [String: String]
-    ) async throws -> [Doctor.Finding] {
-        let config: HostConfig
-        do {
-            config = try ConfigLoader.load(
-                file: file, environment: environment, zones: SystemZones(environment: environment))
-        } catch {
-            return error.errors.map { Doctor.Finding("config", .fail, $0.description) }
-        }
-        if let job, config.jobs[job] == nil { throw CommandError.unknownJob(job, among: config.jobs.keys) }
-        let zones = SystemZones(environment: environment)
-        let facts = await DoctorFacts.gather(
-            stateDir: config.host.stateDir, workerPath: HostParts.workerBinary(), version: Supervisor.version,
-            maxWorkers: config.host.maxWorkers, config: await check(file, environment), now: SystemClock().now().wall,
-            collaborators: DoctorCollaborators(
-                workerVersion: { try versionOf($0) },
-                openStore: {
-                    let store = try await Boot.openStore(config)
-                    let counters = try await store.counters()
-                    await store.close()
-                    return "opens; \(counted(counters.count, "job")) with a history"
-                },
-                readZone: { _ = try zones.zone(named: $0) }))
-        let findings = Doctor.findings(facts)
-        guard let job, let plugin = config.jobs[job]?.plugin else { return findings }
-        return Doctor.findings(findings, about: job, of: plugin)
-    }
-
-    /// What `jobhost-worker --version` prints.
-    private static func versionOf(_ path: String) throws -> String {
-        let quoted = "'" + path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
-        guard let pipe = popen("\(quoted) --version 2>&1", "r") else {
-            throw CommandError(.unavailable, String(cString: strerror(errno)))
-        }
-        var buffer = [CChar](repeating: 0, count: 512)
-        let count = fread(&buffer, 1, buffer.count - 1, pipe)
-        let status = pclose(pipe)
-        let text = String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
-        let line = String(text.prefix { !$0.isNewline })
-        guard status == 0, !line.isEmpty else { throw CommandError(.unavailable, line.isEmpty ? "it printed nothing" : line) }
-        return line.split(separator: " ").last.map(String.init) ?? line
     }
 }

@@ -13,6 +13,14 @@ struct RoomHandle: @unchecked Sendable {
         }
     }
 
+    func examine(_ spec: PoolSpec, _ question: DoctorQuestion) async -> ExaminationResult {
+        await withCheckedContinuation { continuation in
+            loop.post {
+                room.examine(spec, question) { continuation.resume(returning: $0) }
+            }
+        }
+    }
+
     /// On the loop, awaited.
     func onLoop(_ body: @escaping @Sendable (any WorkerRoom) -> Void) async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in

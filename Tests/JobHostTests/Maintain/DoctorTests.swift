@@ -64,6 +64,31 @@ struct DoctorTests {
         #expect(finding("worker") { $0.worker = facts } == Doctor.Finding("worker", .fail, sentence))
     }
 
+    @Test("what a plugin says of a job stands under the job's name, its level in the words of doctor")
+    func pluginFindings() {
+        let result = ExaminationResult(
+            findings: [
+                PluginFinding(.ok, "pairs", "3 active"), PluginFinding(.warning, "trades", "none since 02:00"),
+                PluginFinding(.error, "", "broken"),
+            ], end: .complete(dropped: 0))
+        #expect(Doctor.examination(result, of: "candles") == [
+            Doctor.Finding("candles pairs", .ok, "3 active"), Doctor.Finding("candles trades", .warn, "none since 02:00"),
+            Doctor.Finding("candles", .fail, "broken"),
+        ])
+    }
+
+    @Test("how a plugin's checks ended is said, unless they ended well", arguments: [
+        (.complete(dropped: 0), .ok, "its plugin has nothing to check"),
+        (.complete(dropped: 7), .warn, "its plugin found 7 things more; only the first 0 are shown"),
+        (.absent, .ok, "its plugin has no checks of its own"),
+        (.failed("exited by signal 11"), .fail, "its plugin's checks did not end well: exited by signal 11"),
+        (.notLoaded("no symbol"), .fail, "its plugin could not be asked: no symbol"),
+        (.hostFault("EMFILE"), .fail, "its plugin could not be asked: no worker starts: EMFILE"),
+    ] as [(ExaminationResult.End, Doctor.Level, String)])
+    func pluginEnds(end: ExaminationResult.End, level: Doctor.Level, sentence: String) {
+        #expect(Doctor.examination(ExaminationResult(findings: [], end: end), of: "j") == [Doctor.Finding("j", level, sentence)])
+    }
+
     @Test("descriptors: five for each worker, and some", arguments: [(288, .ok), (287, .warn), (127, .fail)] as [(UInt64, Doctor.Level)])
     func descriptors(limit: UInt64, level: Doctor.Level) {
         #expect(finding("descriptors") { $0.descriptorLimit = limit }?.level == level)

@@ -147,6 +147,14 @@ actor Stage {
         }
     }
 
+    func examine(_ spec: PoolSpec, entry: String, timeout: Duration = .seconds(20)) async -> ExaminationResult? {
+        let question = DoctorQuestion(job: "the-job", entry: entry, settings: Array("{}".utf8), timeout: timeout)
+        return await withCheckedContinuation { continuation in
+            guard let room else { return continuation.resume(returning: nil) }
+            room.examine(spec, question) { continuation.resume(returning: $0) }
+        }
+    }
+
     func stop(grace: Duration = .milliseconds(200)) async {
         await withCheckedContinuation { continuation in
             room?.shutdown(grace: grace) { continuation.resume() }

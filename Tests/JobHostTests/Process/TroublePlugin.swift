@@ -9,6 +9,9 @@ enum TroublePlugin {
         "allocate", "print", "beat", "snooze", "enqueue", "deaf", "words",
     ]
 
+    /// Entries with a `doctor`.
+    private static let doctors: Set = ["good", "segfault", "hang", "polite"]
+
     /// Compiles the plugin into `folder`; the path of the library. `extra` goes into the source
     /// at file scope.
     static func build(in folder: String, extra: String = "") throws -> String {
@@ -107,6 +110,23 @@ enum TroublePlugin {
             raise(SIGILL);
             return JOB_SUCCEEDED;
         }
+        static int32_t doctor_of_good(void *i, const job_context *c, const job_findings *f) {
+            f->add(f, JOB_FINDING_OK, JOB_STR("rows"), JOB_STR("3 rows"));
+            f->add(f, JOB_FINDING_ERROR, JOB_STR("peer"), c->job);
+            return JOB_SUCCEEDED;
+        }
+        static int32_t doctor_of_segfault(void *i, const job_context *c, const job_findings *f) {
+            f->add(f, JOB_FINDING_WARNING, JOB_STR("rows"), JOB_STR("told before the fall"));
+            fprintf(stderr, "about to fall\\n");
+            *(volatile int *)0 = 1;
+            return JOB_SUCCEEDED;
+        }
+        static int32_t doctor_of_hang(void *i, const job_context *c, const job_findings *f) { for (;;) pause(); }
+        static int32_t doctor_of_polite(void *i, const job_context *c, const job_findings *f) {
+            while (!c->is_cancelled(c)) usleep(2000);
+            c->fail(c, 0, JOB_STR("no time left for the ledger"));
+            return JOB_CANCELLED;
+        }
         static int32_t validate(const job_entry *e, job_str settings, const job_error *error) {
             if (settings.size > 2) { error->set(error, JOB_STR("no settings, please")); return JOB_BAD_SETTINGS; }
             return JOB_SUCCEEDED;
@@ -115,7 +135,9 @@ enum TroublePlugin {
 
     private static var table: String {
         let rows = entries.map { name in
-            "{ .struct_size = sizeof(job_entry), .flags = 3, .id = JOB_STR_INIT(\"\(name)\"), .validate = validate, .run = \(name) },"
+            let doctor = doctors.contains(name) ? "doctor_of_\(name)" : "NULL"
+            return "{ .struct_size = sizeof(job_entry), .flags = 3, .id = JOB_STR_INIT(\"\(name)\"), .validate = validate, "
+                + ".run = \(name), .doctor = \(doctor) },"
         }
         return """
 

@@ -293,6 +293,19 @@ struct CLICommandTests {
         )
     }
 
+    @Test func doctorHandsOverJobAndTime() async throws {
+        let asked = Mutex<[DoctorRequest]>([])
+        let operations = HostOperations.fake(examined: { request in asked.withLock { $0.append(request) } })
+        #expect(await speak(["doctor", "-c", "x"], operations: operations).code == 0)
+        #expect(await speak(["doctor", "candles", "-c", "x", "--timeout", "2m"], operations: operations).code == 0)
+        for bad in ["0s", "soon"] {
+            #expect(await speak(["doctor", "candles", "-c", "x", "--timeout", bad], operations: operations).code == 2)
+        }
+        #expect(asked.withLock { $0 } == [
+            DoctorRequest(config: "x", timeout: .seconds(30)), DoctorRequest(config: "x", job: "candles", timeout: .seconds(120)),
+        ])
+    }
+
     @Test func runHandsOverItsExitCode() async {
         #expect(await speak(["run", "-c", "x.toml"], operations: .fake(run: 0)).code == 0)
         #expect(await speak(["run", "-c", "x.toml"], operations: .fake(run: 2)).code == 2)

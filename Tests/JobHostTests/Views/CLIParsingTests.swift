@@ -37,7 +37,7 @@ struct CLIParsingTests {
         (["backfill", "candles", "--from", "2026-05-01", "--to", "2026-05-02", "--dry-run"], BackfillCommand.self),
         (["explain", "candles", "--at", "2026-05-01T00:00:00Z"], ExplainCommand.self),
         (["exec", "candles", "--set", "a=1", "--set", "b=x=y", "--payload", "{}"], ExecCommand.self),
-        (["doctor", "candles"], DoctorCommand.self),
+        (["doctor", "candles", "--timeout", "2m"], DoctorCommand.self),
         (["plugin", "inspect", "libX.so"], PluginInspectCommand.self),
     ]
 

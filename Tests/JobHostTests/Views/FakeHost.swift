@@ -172,7 +172,8 @@ extension HostOperations {
         run: Int32 = 0, report: ReloadReport = Samples.report,
         execution: API.Execution = API.Execution(job: "candles", outcome: .succeeded, reason: "", code: 0, items: 3, durationUs: 1_234_567),
         findings: [Doctor.Finding] = [Doctor.Finding("disk", .ok, "9000 MB are free")],
-        seen: @escaping @Sendable (ExecutionRequest) -> Void = { _ in }
+        seen: @escaping @Sendable (ExecutionRequest) -> Void = { _ in },
+        examined: @escaping @Sendable (DoctorRequest) -> Void = { _ in }
     ) -> HostOperations {
         HostOperations(
             run: { _ in run }, check: { _ in report },
@@ -181,7 +182,10 @@ extension HostOperations {
                 onLine(API.LogLine(t: sampleNow, level: "info", stream: "log", text: "hello", fields: .object(["n": .number("1.10")])))
                 return execution
             },
-            doctor: { _, _ in findings },
+            doctor: { request in
+                examined(request)
+                return findings
+            },
             inspect: { file in
                 API.Inspection(
                     file: file, sha256: "ab12",

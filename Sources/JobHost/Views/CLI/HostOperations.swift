@@ -11,8 +11,8 @@ public struct HostOperations: Sendable {
     /// One run in the foreground, without a host: no ledger, no schedule, no breaker. `onLine`
     /// gets what it prints, as it prints it. Throws `CommandError` or `ConfigErrors`.
     public var execute: @Sendable (_ request: ExecutionRequest, _ onLine: @escaping @Sendable (API.LogLine) -> Void) async throws -> API.Execution
-    /// nil job: everything.
-    public var doctor: @Sendable (_ config: String, _ job: String?) async throws -> [Doctor.Finding]
+    /// Throws `CommandError` for a job that is not there.
+    public var doctor: @Sendable (DoctorRequest) async throws -> [Doctor.Finding]
     /// Loads a library in a throwaway worker. Throws `CommandError`.
     public var inspect: @Sendable (_ file: String) async throws -> API.Inspection
     /// The time zones of this machine.
@@ -25,7 +25,7 @@ public struct HostOperations: Sendable {
         execute: @escaping @Sendable (
             _ request: ExecutionRequest, _ onLine: @escaping @Sendable (API.LogLine) -> Void
         ) async throws -> API.Execution,
-        doctor: @escaping @Sendable (_ config: String, _ job: String?) async throws -> [Doctor.Finding],
+        doctor: @escaping @Sendable (DoctorRequest) async throws -> [Doctor.Finding],
         inspect: @escaping @Sendable (_ file: String) async throws -> API.Inspection,
         zones: any ZoneSource, version: String
     ) {
@@ -36,6 +36,20 @@ public struct HostOperations: Sendable {
         self.inspect = inspect
         self.zones = zones
         self.version = version
+    }
+}
+
+/// `jobhost doctor`.
+public struct DoctorRequest: Equatable, Sendable {
+    public var config: String
+    /// nil: machine and config as a whole, no plugin's own checks.
+    public var job: String?
+    /// For the plugin's own checks, positive.
+    public var timeout: Duration
+    public init(config: String, job: String? = nil, timeout: Duration = .seconds(30)) {
+        self.config = config
+        self.job = job
+        self.timeout = timeout
     }
 }
 

@@ -99,17 +99,25 @@ struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor", abstract: "What would keep this machine, or a job, from serving well.",
         discussion: """
-            Works without a running host. Exit code 1: a fault was found; warnings alone are 0.
+            Works without a running host, and beside one. With a job, its plugin looks at what the job
+            needs: the database, data, peers. It changes nothing. A check that crashes or takes too long
+            is a fault like any other. Exit code 1: a fault was found; warnings alone are 0.
 
-            Example: jobhost doctor
+            Example: jobhost doctor candles
             """)
-    @Argument(help: "Only what concerns this job.") var job: String?
+    @Argument(help: "Only what concerns this job, with its plugin's own checks.") var job: String?
+    @Option(help: "The plugin's checks take no longer.") var timeout = "30s"
     @OptionGroup var file: ConfigOption
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
         let session = try CLISession(config: file.config, output: output)
-        let findings = try await session.environment.operations.doctor(try session.configFile(), job)
+        let limit = try session.duration(timeout, "--timeout")
+        guard limit > .zero else {
+            throw CLIFailure(.usage, "--timeout is not above zero: '\(timeout)'", hint: "such as 30s or 5m")
+        }
+        let findings = try await session.environment.operations.doctor(
+            DoctorRequest(config: try session.configFile(), job: job, timeout: limit))
         let worst = Doctor.worst(findings)
         try session.print(API.Diagnosis(level: worst, findings: findings)) { DoctorView(screen: $0).lines(findings) }
         if worst == .fail { throw CLIFailure.silent(.failed) }
