@@ -146,8 +146,8 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/JobHostTests/Views"),
-        tests("ExchangeKitTests", ["ExchangeKit", "JobCore", "JobKit", "SQL"]),
-        tests("CandlesTests", ["Candles", "ExchangeKit", "JobCore", "JobKit", "SQL"]),
+        tests("ExchangeKitTests", ["ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
+        tests("CandlesTests", ["Candles", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
         tests("CompetitionsTests", ["Competitions", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL"]),
         // With a chain in Python (scripts/evm).
         .testTarget(

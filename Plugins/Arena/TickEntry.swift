@@ -1,4 +1,5 @@
 import ExchangeKit
+import Glibc
 import JobKit
 
 /// Moves a simulated or replayed market on by one tick.
@@ -83,6 +84,14 @@ public final class TickEntry: JobEntry {
         try Self.validate(settings)
         plan = try ArenaPlan(settings)
         location = settings.location
+    }
+
+    public func doctor(_ check: DoctorContext) throws {
+        let path = try location.path()
+        guard access(path, F_OK) == 0 else {
+            return check.ok("database", "\(path) is not there yet: the first tick creates it")
+        }
+        try check.exchange(location, statements: .arena) { try ArenaDoctor(exchange: $0, plan: plan, check: check).look() }
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {

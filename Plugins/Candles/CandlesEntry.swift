@@ -66,6 +66,10 @@ public final class CandlesEntry: JobEntry {
         plan = try CandlePlan(settings)
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .candles) { try CandlesDoctor.look($0, check) }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         let began = clock.elapsed()
         let exchange = try Exchange.open(settings.location, statements: .candles)

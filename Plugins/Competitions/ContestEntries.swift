@@ -11,6 +11,7 @@ public final class EndEntry: JobEntry {
     private let job: ContestJob
     public init(settings: ContestSettings) throws { job = try ContestJob(.competition, settings) }
     public func run(_ context: RunContext) throws -> RunOutcome { try job.run(context) }
+    public func doctor(_ check: DoctorContext) throws { try job.doctor(check) }
 }
 
 /// Finalizes challenges that are over: the better return takes the stakes.
@@ -23,6 +24,7 @@ public final class FinalizeChallengesEntry: JobEntry {
     private let job: ContestJob
     public init(settings: ContestSettings) throws { job = try ContestJob(.challenge, settings) }
     public func run(_ context: RunContext) throws -> RunOutcome { try job.run(context) }
+    public func doctor(_ check: DoctorContext) throws { try job.doctor(check) }
 }
 
 /// What the two entries have in common.
@@ -35,6 +37,12 @@ struct ContestJob {
         try settings.validate()
         self.kind = kind
         self.settings = settings
+    }
+
+    func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .competitions) { exchange in
+            try ContestDoctor(exchange: exchange, kind: kind, settings: settings, check: check).look()
+        }
     }
 
     func run(_ context: RunContext) throws -> RunOutcome {

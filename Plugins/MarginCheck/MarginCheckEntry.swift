@@ -30,6 +30,12 @@ public final class MarginCheckEntry: JobEntry {
         self.settings = settings
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .marginCheck) { exchange in
+            try MarginDoctor(exchange: exchange, settings: settings, check: check).look()
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         if settings.mode == .off { return .nothingToDo("mode is off") }
         let began = clock.elapsed()

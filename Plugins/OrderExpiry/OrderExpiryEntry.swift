@@ -23,6 +23,12 @@ public final class OrderExpiryEntry: JobEntry {
         self.settings = settings
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .orderExpiry) { exchange in
+            try ExpiryDoctor(exchange: exchange, settings: settings, check: check).look()
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         if settings.mode == .off { return .nothingToDo("mode is off") }
         let began = clock.elapsed()

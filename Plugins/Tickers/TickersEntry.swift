@@ -50,6 +50,10 @@ public final class TickersEntry: JobEntry {
         self.settings = settings
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .tickers) { try TickersDoctor.look($0, check) }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         let began = clock.elapsed()
         let exchange = try Exchange.open(settings.location, statements: .tickers, durability: .derived)

@@ -142,3 +142,21 @@ extension SQLConnection {
         }
     }
 }
+
+extension TestExchange {
+    /// What an entry's doctor finds here, as "warning pairs: 0 active pairs …", without the findings
+    /// that are common to all jobs. The exchange has to be on disk.
+    ///
+    /// - Parameters:
+    ///   - now: milliseconds.
+    ///   - settings: members of a JSON object, after `database`: `"mode": "live"`.
+    public func doctor<E: JobEntry>(_ entry: E.Type, at now: Int64, job: String = "test", _ settings: String = "") -> [String] {
+        let test = TestRun(settings: #"{"database": "\#(database)"\#(settings.isEmpty ? "" : ", " + settings)}"#)
+        test.fireTimeMicroseconds = now * 1_000
+        test.job = job
+        let code = test.doctor(entry)
+        let common: Set = ["database", "lock", "statements", "ledger"]
+        let own = test.findings.filter { !common.contains($0.subject) || $0.level == .error }
+        return own.map { "\($0.level) \($0.subject): \($0.text)" } + (code == .succeeded ? [] : ["\(code): \(test.text)"])
+    }
+}

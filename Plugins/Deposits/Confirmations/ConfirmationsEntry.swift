@@ -46,6 +46,14 @@ public final class ConfirmationsEntry: JobEntry {
         chains = try ChainSet(settings.chains)
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .deposits) { exchange in
+            let look = DepositsDoctor(exchange: exchange, check: check)
+            _ = try look.chains(chains)
+            try look.deposits(waitingAfter: .minutes(5), stuckAfter: settings.dropAfter)
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         let began = clock.elapsed()
         let exchange = try Exchange.open(settings.location, statements: .deposits)

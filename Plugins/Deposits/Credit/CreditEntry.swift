@@ -75,6 +75,15 @@ public final class CreditEntry: JobEntry {
         chains = try ChainSet(settings.chains)
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .deposits) { exchange in
+            let look = DepositsDoctor(exchange: exchange, check: check)
+            check.mode(settings.mode)
+            _ = try look.chains(chains)
+            try look.deposits(waitingAfter: .minutes(5), stuckAfter: .hours(24))
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         if settings.mode == .off { return .nothingToDo("mode is off") }
         let began = clock.elapsed()

@@ -63,6 +63,15 @@ public final class ScanEntry: JobEntry {
         chains = try ChainSet(settings.chains)
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .deposits) { exchange in
+            let look = DepositsDoctor(exchange: exchange, check: check)
+            let heads = try look.chains(chains)
+            try look.listeners(chains.plans, heads, stale: settings.monitorStale, lag: settings.monitorLag)
+            try look.scans(chains.plans, heads, blocks: settings.maxBlocks)
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         let began = clock.elapsed()
         let exchange = try Exchange.open(settings.location, statements: .deposits)

@@ -39,6 +39,12 @@ public final class StatsEntry: JobEntry {
         self.settings = settings
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .deposits) { exchange in
+            try DepositsDoctor(exchange: exchange, check: check).deposits(waitingAfter: settings.waitingAfter, stuckAfter: .hours(24))
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         let began = clock.elapsed()
         let now = clock.now()

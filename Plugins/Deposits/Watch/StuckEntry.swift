@@ -41,6 +41,12 @@ public final class StuckEntry: JobEntry {
         self.settings = settings
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .deposits) { exchange in
+            try DepositsDoctor(exchange: exchange, check: check).deposits(waitingAfter: .minutes(5), stuckAfter: settings.olderThan)
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         let began = clock.elapsed()
         let now = clock.now()

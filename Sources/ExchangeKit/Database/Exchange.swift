@@ -83,6 +83,23 @@ public final class Exchange {
         for name in texts.names where !name.hasPrefix("migration_") { _ = try statement(name) }
     }
 
+    /// What is wrong with statements that do not compile, a sentence for each; empty when all do.
+    func statementFaults() -> [String] {
+        texts.names.filter { !$0.hasPrefix("migration_") }.compactMap { name in
+            do {
+                _ = try statement(name)
+                return nil
+            } catch let failure as JobFailure {
+                return failure.text
+            } catch {
+                return "\(name): \(error)"
+            }
+        }
+    }
+
+    /// How many statements can be called by name.
+    var statementCount: Int { texts.names.count { !$0.hasPrefix("migration_") } }
+
     private func bound(_ name: String, _ values: [String: SQLValue]) throws -> any SQLStatement {
         let statement = try statement(name)
         try statement.bind(values, ignoringUnused: overridden.contains(name))

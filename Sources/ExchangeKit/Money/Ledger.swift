@@ -103,8 +103,11 @@ public struct Ledger {
     // MARK: The invariant
 
     /// What does not fit: wallets that are not the sum of their entries, causes whose entries
-    /// do not add up. Empty when all is well. Reads every entry.
-    public func differences() throws -> [String] {
+    /// do not add up. Empty when all is well. Reads every entry: beside a writer, inside
+    /// `exchange.read`.
+    ///
+    /// - Parameter onEach: asked before each entry; what it throws ends the reading.
+    public func differences(onEach: () throws -> Void = {}) throws -> [String] {
         struct Key: Hashable { var wallet: Int64, bucket: String }
         var sums: [Key: Amount] = [:]
         var causes: [String: [String: Amount]] = [:]
@@ -116,6 +119,7 @@ public struct Ledger {
         }
         for wallet in wallets { currencies[wallet.id] = wallet.currency }
         try exchange.forEach("entries") { row in
+            try onEach()
             let key = Key(wallet: try row.int64(0), bucket: try row.text(1))
             let amount = try row.amount(2)
             let cause = try row.text(3)
