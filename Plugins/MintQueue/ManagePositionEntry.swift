@@ -78,6 +78,17 @@ public final class ManagePositionEntry: JobEntry {
         outside = Outside([peer])
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .mintQueue) { exchange in
+            let look = MintQueueDoctor(exchange: exchange, check: check, outside: outside)
+            check.mode(settings.mode)
+            try look.peer(settings.gateway, "gateway") { [http, peer] key in
+                if let http { _ = try HTTPOrderGateway(http: http, peer: peer).look(key) }
+            }
+            try look.replacements(settings)
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         let payload = try context.payload.decode(PositionPayload.self)
         let now = clock.now()

@@ -113,6 +113,15 @@ public final class MintEntry: JobEntry {
         outside = Outside([peer])
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .mintQueue) { exchange in
+            let look = MintQueueDoctor(exchange: exchange, check: check, outside: outside)
+            check.mode(settings.mode)
+            try look.peer(settings.minter, "minter", settings.lookup ? { [self] in _ = try minter(exchange).look($0) } : nil)
+            try look.mints(settings)
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         let payload = try context.payload.decode(MintPayload.self)
         guard payload.size.isPositive else { return .failed("payload: size \(payload.size) is not above 0") }

@@ -10,6 +10,11 @@ extension StatementSet {
             --      reference TEXT or NULL, reason TEXT, version INTEGER, updated_ms INTEGER
             SELECT asset_id, size, status, attempts, reference, reason, version, updated_ms FROM mint_requests WHERE cause = :cause
             """#,
+        "mint_counts": #"""
+            -- Mints by status, with the oldest change in each.
+            -- out: status TEXT, count INTEGER, oldest_ms INTEGER
+            SELECT status, count(*), min(updated_ms) FROM mint_requests GROUP BY status ORDER BY status
+            """#,
         "mints_since": #"""
             -- How many mints were sent, or heard of, since an instant.
             -- in:  :since INTEGER

@@ -65,6 +65,12 @@ public final class ReconcilerEntry: JobEntry {
         }
     }
 
+    public func doctor(_ check: DoctorContext) throws {
+        try check.exchange(settings.location, statements: .reconciler) { exchange in
+            try ReconcilerDoctor(exchange: exchange, settings: settings, check: check).look(adapter, outside)
+        }
+    }
+
     public func run(_ context: RunContext) throws -> RunOutcome {
         if settings.mode == .off { return .nothingToDo("mode is off") }
         let (began, now) = (clock.elapsed(), clock.now())

@@ -21,6 +21,13 @@ extension StatementSet {
               AND coalesce(o.last_synced_ms, 0) <= :synced_before AND coalesce(s.next_sync_ms, 0) <= :now
             ORDER BY coalesce(o.last_synced_ms, 0), o.id LIMIT :limit
             """#,
+        "failing_orders": #"""
+            -- Orders whose state could not be learned, the worst first.
+            -- in:  :failures INTEGER (so many in a row, or more)
+            -- out: order_id TEXT, failures INTEGER, reason TEXT
+            SELECT order_id, failures, reason FROM exchange_order_syncs WHERE failures >= :failures
+            ORDER BY failures DESC, order_id
+            """#,
         "forget_failure": #"""
             -- The order's state is known again.
             -- in:  :id TEXT
@@ -32,6 +39,16 @@ extension StatementSet {
             -- 1: done, 0: somebody was faster
             UPDATE exchange_orders SET last_synced_ms = :now
             WHERE id = :id AND version = :version AND status = :old_status AND executed = :old_executed
+            """#,
+        "open_orders": #"""
+            -- Orders placed on an exchange that are not final.
+            -- in:  :exchange TEXT, :synced_before INTEGER
+            -- out: count INTEGER, overdue INTEGER (not asked for since), oldest_ms INTEGER or NULL (of these: when it
+            --      was, or when the order was placed)
+            SELECT count(*), coalesce(sum(coalesce(last_synced_ms, placed_ms) < :synced_before), 0),
+                   min(CASE WHEN coalesce(last_synced_ms, placed_ms) < :synced_before THEN coalesce(last_synced_ms, placed_ms) END)
+            FROM exchange_orders
+            WHERE exchange = :exchange AND status IN ('pending', 'new', 'partial') AND placed_ms IS NOT NULL
             """#,
         "paper_order": #"""
             -- What a simulation's other exchange says of an order.

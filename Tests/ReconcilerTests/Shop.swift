@@ -108,6 +108,8 @@ final class Shop {
 
 /// Answers as a test says.
 struct ScriptedExchange: ExchangeAdapter {
+    func greeting() -> String { "is scripted" }
+
     var answer: (PlacedOrder) throws -> ExchangeAnswer
     func ask(_ orders: [PlacedOrder], _ exchange: Exchange) throws -> [Result<ExchangeAnswer, any Error>] {
         orders.map { order in Result { try answer(order) } }

@@ -45,6 +45,13 @@ final class Binance: ExchangeAdapter, Sendable {
         }
     }
 
+    func greeting() throws -> String {
+        try peer.call("the time") { attempt in
+            let offset = try clock.offset { try serverTime(attempt) }
+            return "answers; its clock is \(abs(offset)) ms \(offset < 0 ? "behind" : "ahead of") ours"
+        }
+    }
+
     private final class Refusal: Sendable {
         let error = Mutex<CallError?>(nil)
     }

@@ -6,6 +6,10 @@ protocol ExchangeAdapter {
     /// For each order, in its place: the answer, or why there is none: `OrderProblem`,
     /// `CallError`, `CancellationNotice`.
     func ask(_ orders: [PlacedOrder], _ exchange: Exchange) throws -> [Result<ExchangeAnswer, any Error>]
+
+    /// Asks for nothing in particular: whether it answers, as the end of a sentence that begins
+    /// with its name. Throws `CallError`, `CancellationNotice`.
+    func greeting() throws -> String
 }
 
 /// What an exchange answers instead of an order's state.
@@ -24,6 +28,8 @@ enum OrderProblem: Error, Hashable, CustomStringConvertible {
 
 /// The exchange of a simulation, in its database.
 struct PaperExchange: ExchangeAdapter {
+    func greeting() -> String { "is in the exchange's database" }
+
     func ask(_ orders: [PlacedOrder], _ exchange: Exchange) throws -> [Result<ExchangeAnswer, any Error>] {
         try exchange.read {
             try orders.map { order in

@@ -23,6 +23,12 @@ final class ServerClock: Sendable {
         return try stamp(measure)
     }
 
+    /// What the exchange's clock is ahead of ours, milliseconds, measured now.
+    func offset(_ measure: () throws -> Int64) throws -> Int64 {
+        try measureAgain(after: reading.withLock { $0?.number } ?? 0, measure)
+        return reading.withLock { $0?.offset } ?? 0
+    }
+
     /// Measures, unless somebody else has since that measurement.
     /// - Parameter measure: asks the exchange for its time, in milliseconds.
     func measureAgain(after number: Int, _ measure: () throws -> Int64) throws {
