@@ -49,6 +49,15 @@ import Testing
         }
     }
 
+    @Test func anEmptyOneMayBeInTheMaking() throws {
+        try withFolder { folder in
+            _ = try SQLiteConnection(path: folder.appending(path: "x.db").path)
+            let notYet = #expect(throws: JobFailure.self) { try Exchange.open(location(folder), statements: StatementSet([:])) }
+            #expect(notYet?.kind == .transient)
+            #expect(notYet?.text.contains("is empty so far") == true)
+        }
+    }
+
     @Test func aFileThatIsNoDatabaseIsRefused() throws {
         try withFolder { folder in
             try String(repeating: "not a database ", count: 100)

@@ -50,9 +50,6 @@ extension Exchange {
     /// Creates the schema if there is no table at all. true: it did.
     @discardableResult
     public func createIfEmpty(_ purpose: Purpose, at now: Int64) throws -> Bool {
-        func isEmpty() throws -> Bool {
-            try connection.first("SELECT count(*) FROM sqlite_schema", []) { try $0.int64(0) } == 0
-        }
         guard try isEmpty() else { return false }
         // Asked again with the lock: two programs may have begun at once.
         return try connection.transaction(.immediate) {
@@ -60,6 +57,10 @@ extension Exchange {
             try connection.execute(Self.schemaScript(purpose: purpose, at: now))
             return true
         }
+    }
+
+    private func isEmpty() throws -> Bool {
+        try connection.first("SELECT count(*) FROM sqlite_schema", []) { try $0.int64(0) } == 0
     }
 
     public func purpose() throws -> Purpose {
@@ -71,6 +72,10 @@ extension Exchange {
     func checkSchema() throws {
         let version = try connection.first("PRAGMA user_version", []) { try $0.int64(0) } ?? 0
         guard version == Self.schemaVersion else {
+            // Somebody may be making it right now.
+            if version == 0, try isEmpty() {
+                throw JobFailure.transient("\(place) is empty so far; a simulated exchange is created by the arena's tick")
+            }
             throw JobFailure.permanent(
                 version == 0
                     ? "\(place) has no exchange schema; a simulated exchange is created by the arena's tick"

@@ -1,3 +1,4 @@
+import Glibc
 import JobConfig
 import JobCore
 import JobStore
@@ -90,6 +91,18 @@ struct CLICommandTests {
         let known = await speak(["status", "--config", config], files: [old])
         #expect(known.code == 3)
         #expect(known.errors.hasSuffix("\n  There is a socket of one: --socket \(old)\n"))
+    }
+
+    @Test func aSocketThatNobodyAnswersIsNotNamedAsAnother() async throws {
+        let folder = try TestFolder()
+        let config = folder.path + "/jobs.toml"
+        try Files.write("", to: config)
+        mkdir(folder.path + "/var", 0o755)
+        let left = folder.path + "/var/jobhost.sock"
+        try Files.write("", to: left)
+        let spoken = await speak(["status", "--config", config], files: [left])
+        #expect(spoken.code == 3)
+        #expect(!spoken.errors.contains("There is a socket of one"))
     }
 
     @Test func aBrokenConfigDoesNotHideTheHostThatRuns() async throws {

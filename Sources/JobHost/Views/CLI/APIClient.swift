@@ -1,3 +1,4 @@
+import Glibc
 import JobConfig
 import JobCore
 import NIOCore
@@ -121,10 +122,19 @@ struct APIClient: Sendable {
         guard let config else {
             return CLIFailure(.notRunning, "jobhost is not running here (no answer on \(socketPath))", hint: start)
         }
-        let old = elsewhere.map { "There is a socket of one: --socket \($0)" }
+        let old = elsewhere.flatMap { Self.isSameFile($0, socketPath) ? nil : $0 }.map { "There is a socket of one: --socket \($0)" }
             ?? "If it runs, was state_dir edited since? Then name its socket: --socket <old state_dir>/jobhost.sock"
         return CLIFailure(
             .notRunning, "jobhost is not running here (no answer on \(socketPath), the state_dir of \(config))", hint: "\(start)\n  \(old)")
+    }
+
+    private static func isSameFile(_ a: String, _ b: String) -> Bool {
+        func identity(_ path: String) -> (UInt64, UInt64)? {
+            var found = stat()
+            return stat(path, &found) == 0 ? (UInt64(found.st_dev), UInt64(found.st_ino)) : nil
+        }
+        guard let a = identity(a), let b = identity(b) else { return false }
+        return a == b
     }
 
     private func broken(_ error: any Error) -> CLIFailure {
