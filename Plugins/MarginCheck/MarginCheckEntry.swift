@@ -13,17 +13,13 @@ public final class MarginCheckEntry: JobEntry {
             throw JobFailure.badSettings(
                 "stop_out_level (\(settings.stopOutLevel)) has to lie above 0 and below call_level (\(settings.callLevel))")
         }
-        let notNegative = [
-            ("repeat_worse", settings.repeatWorse), ("partial_points", settings.partialPoints),
-            ("max_jump", settings.maxJump), ("halt_percent", settings.haltPercent), ("max_notional", settings.maxNotional),
-        ]
-        for (name, value) in notNegative where value.isNegative {
-            throw JobFailure.badSettings("\(name): \(value) is below 0")
-        }
+        try AmountRules.notNegative([
+            "repeat_worse": settings.repeatWorse, "partial_points": settings.partialPoints, "max_jump": settings.maxJump,
+            "halt_percent": settings.haltPercent, "max_notional": settings.maxNotional,
+        ])
     }
 
     private let settings: Settings
-    private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
@@ -37,30 +33,16 @@ public final class MarginCheckEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        if settings.mode == .off { return .nothingToDo("mode is off") }
-        let began = clock.elapsed()
-        let exchange = try Exchange.open(settings.location, statements: .marginCheck)
-        defer { exchange.close() }
-        var work = MarginRun(exchange, settings, now: clock.now(), cause: context.idempotencyKey)
-        do {
+        try settings.onExchange(.marginCheck) { exchange, time in
+            var work = MarginRun(exchange, settings, now: time.now, cause: context.idempotencyKey)
+            defer { tell(context, work.report) }
             try work.run(isCancelled: { context.isCancelled })
-        } catch {
-            tell(context, work.report)
-            throw error
+            return outcome(work.report, milliseconds: time.milliseconds)
         }
-        tell(context, work.report)
-        return outcome(work.report, milliseconds: clock.elapsed() - began)
     }
 
     private func tell(_ context: RunContext, _ report: MarginReport) {
-        for line in report.lines {
-            switch line.kind {
-            case .info: context.log.info(line.text)
-            case .warning: context.log.warning(line.text)
-            case .error: context.log.error(line.text)
-            }
-        }
-        if let halt = report.halt { context.log.critical("halted: " + halt) }
+        context.tell(report)
         context.items(report.accounts)
         context.metrics.gauge("margin_accounts", Double(report.accounts))
         context.metrics.counter("margin_calls", Double(report.calls))
@@ -73,13 +55,11 @@ public final class MarginCheckEntry: JobEntry {
 
     private func outcome(_ report: MarginReport, milliseconds: Int64) -> RunOutcome {
         if report.accounts == 0, report.errors == 0 { return .nothingToDo("no account has an open position") }
-        let shadow = settings.mode == .shadow
-        let done = settings.close == .request && !shadow ? "requested to close" : "closed"
-        let text = "Checked \(counted(report.accounts, "account"))\(shadow ? " (shadow, nothing written)" : ""): "
-            + "\(counted(report.calls, "margin call")), \(counted(report.liquidated, "position")) \(done), "
-            + "\(counted(report.errors, "error")) (\(milliseconds)ms)"
-        if let halt = report.halt { return .failed("Halted: \(halt). \(text)", code: 1) }
-        if report.errors > 0, report.errors >= report.accounts { return .failed(text, code: 2) }
-        return .succeeded(text)
+        let done = settings.close == .request && settings.mode == .live ? "requested to close" : "closed"
+        let summary = report.summary(
+            "Checked \(counted(report.accounts, "account"))",
+            [counted(report.calls, "margin call"), "\(counted(report.liquidated, "position")) \(done)"],
+            settings.mode, milliseconds: milliseconds)
+        return report.outcome(summary, hasFailed: report.errors > 0 && report.errors >= report.accounts)
     }
 }

@@ -16,7 +16,7 @@ struct MarginDoctor {
         }
         tell(accounts, problems)
         tell(prices, usedBy: accounts)
-        let hour = try tables.closings(since: check.now - 3_600_000)
+        let hour = try exchange.count("closings_since", inHourBefore: check.now)
         if hour >= Int64(settings.maxClosingsPerHour) {
             check.error(
                 "closings", "\(hour) in the last hour, as many as max_closings_per_hour allows: the job closes nothing more until that has passed")

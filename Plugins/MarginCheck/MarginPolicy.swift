@@ -18,7 +18,7 @@ public enum ClosingWay: String, CaseIterable, Codable, Sendable {
 }
 
 extension MarginCheckEntry {
-    public struct Settings: JobSettings {
+    public struct Settings: MoneySettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -67,7 +67,7 @@ extension MarginCheckEntry {
 
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
-                SettingsField("mode", "off, shadow (decides and logs, writes nothing) or live."),
+                MoneyMode.field,
                 SettingsField("call_level", "A level below this is a margin call; percent."),
                 SettingsField("repeat_after", "A margin call is repeated after this time."),
                 SettingsField("repeat_worse", "… or when the level has fallen this many points further."),
@@ -81,11 +81,9 @@ extension MarginCheckEntry {
                 SettingsField("best_price_window", "How far back to look for the best price of a pair without a usable one."),
                 SettingsField("halt_percent", "More than this part of the accounts to liquidate: close nothing, alert; percent."),
                 SettingsField("max_notional", "A larger closing stops the run; in the account's currency, 0: no cap."),
-                SettingsField("max_closings_per_run", "More stop the run.", range: 1 ... 1_000_000),
-                SettingsField("max_closings_per_hour", "More stop the run.", range: 1 ... 1_000_000),
-            ]
+            ] + CountCaps.fields("closings", perHour: 1_000_000)
         }
 
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+        var caps: CountCaps { CountCaps("closings", perRun: maxClosingsPerRun, perHour: maxClosingsPerHour) }
     }
 }

@@ -101,7 +101,7 @@ struct MarginRun {
         }
         report.calls += 1
         let currency = state.account.currency
-        report.tell(
+        report.info(
             "margin call: \(state.account.name) at \(percent(level)), equity \(state.equity.readable()) \(currency) "
                 + "on margin \(state.usedMargin.readable()) \(currency)")
     }
@@ -127,7 +127,7 @@ struct MarginRun {
                 + "nothing was closed. Check the prices; raise halt_percent if they are right"
             return
         }
-        report.closingsThisHour = try tables.closings(since: now - 3_600_000)
+        report.closingsThisHour = try exchange.count("closings_since", inHourBefore: now)
         for (state, closings) in below where report.halt == nil {
             if isCancelled() { throw CancellationNotice() }
             do {
@@ -150,10 +150,8 @@ struct MarginRun {
         if settings.maxNotional.isPositive, notional > settings.maxNotional {
             report.halt = "closing position \(closing.valued.position.id) of \(account.name) is worth \(notional.readable()) "
                 + "\(account.currency), above max_notional (\(settings.maxNotional.readable())): stopped there"
-        } else if report.liquidated >= settings.maxClosingsPerRun {
-            report.halt = "max_closings_per_run (\(settings.maxClosingsPerRun)) is reached: stopped there"
-        } else if report.closingsThisHour >= Int64(settings.maxClosingsPerHour) {
-            report.halt = "max_closings_per_hour (\(settings.maxClosingsPerHour)) is reached: stopped there"
+        } else if let reason = settings.caps.reached(inRun: report.liquidated, inHour: report.closingsThisHour) {
+            report.halt = reason + ": stopped there"
         }
         return report.halt == nil
     }
@@ -183,7 +181,7 @@ struct MarginRun {
             settings.order, stopOut: settings.stopOutLevel, partialPoints: settings.partialPoints)
         guard let next, try withinCaps(next, account) else { return false }
         guard try close(next, state) else {
-            report.tell("position \(next.valued.position.id) of \(account.name) was changed by the application, left alone")
+            report.info("position \(next.valued.position.id) of \(account.name) was changed by the application, left alone")
             return true
         }
         let after = try state.after(next)

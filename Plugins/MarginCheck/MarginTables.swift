@@ -94,10 +94,6 @@ struct MarginTables {
         return sizes
     }
 
-    func closings(since: Int64) throws -> Int64 {
-        try exchange.first("closings_since", ["since": .int(since)]) { try $0.int64(0) } ?? 0
-    }
-
     func lastCall(_ account: Int64) throws -> (level: Amount, instant: Int64)? {
         try exchange.first("last_call", ["account": .int(account)]) { (try $0.amount(0), try $0.int64(1)) }
     }

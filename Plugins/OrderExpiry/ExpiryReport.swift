@@ -2,13 +2,7 @@ import ExchangeKit
 import JobKit
 
 /// What a run found and did, for the log and the ledger's sentence.
-struct ExpiryReport {
-    struct Line: Hashable {
-        enum Kind { case debug, warning, error, critical }
-        var kind: Kind
-        var text: String
-    }
-
+struct ExpiryReport: RunReport {
     var expired = 0
     /// Removals that the engine was asked for.
     var requested = 0
@@ -20,30 +14,21 @@ struct ExpiryReport {
     var unanswered = 0
     var unlockFailures = 0
     var removalFailures = 0
-    /// Of any kind, the two above among them.
-    var errors = 0
-    /// … because the database refused a write.
+    /// Errors because the database refused a write.
     var refused = 0
     /// By currency.
     var released: [String: Amount] = [:]
     var ordersThisHour: Int64 = 0
-    /// Why the run stopped before its end.
-    var halt: String?
-    var lines: [Line] = []
-
-    mutating func tell(_ text: String) { lines.append(Line(kind: .debug, text: text)) }
-    mutating func warn(_ text: String) { lines.append(Line(kind: .warning, text: text)) }
-    mutating func alert(_ text: String) { lines.append(Line(kind: .critical, text: text)) }
+    var notes = RunNotes()
 
     /// Counts a failing order; it stops no other.
     mutating func fail(_ id: String, _ error: any Error) {
-        errors += 1
         switch error {
         case ExpiryProblem.removal: removalFailures += 1
         case is ExpiryProblem, is LedgerError, is AmountError: unlockFailures += 1
         default: break
         }
-        lines.append(Line(kind: .error, text: "order \(id): \(error)"))
+        fail("order \(id): \(error)")
     }
 
     mutating func add(_ amount: Amount, _ currency: String) {
@@ -70,12 +55,8 @@ struct ExpiryReport {
         if left > 0 { parts.append("\(left) left to the application") }
         if removalFailures > 0 { parts.append(counted(removalFailures, "removal failure")) }
         if unlockFailures > 0 { parts.append(counted(unlockFailures, "unlock failure")) }
-        parts.append(counted(errors, "error"))
-        let shadow = mode == .shadow ? " (shadow, nothing written)" : ""
-        let text = "\(actions)\(shadow): \(parts.joined(separator: ", ")) (\(milliseconds)ms)"
-        if let halt { return .failed("Halted: \(halt). \(text)", code: 1) }
         // One order's trouble is its own; a database that takes nothing is the run's.
-        if refused > 0, expired + requested + left == 0 { return .failed(text, code: 2) }
-        return .succeeded(text)
+        return outcome(
+            summary(actions, parts, mode, milliseconds: milliseconds), hasFailed: refused > 0 && expired + requested + left == 0)
     }
 }

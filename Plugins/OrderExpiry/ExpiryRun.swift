@@ -19,7 +19,7 @@ struct ExpiryRun {
 
     /// - Throws: `CancellationNotice` between two batches; what is done stays done.
     mutating func run(isCancelled: () -> Bool, progress: (ExpiryReport) -> Void = { _ in }) throws {
-        report.ordersThisHour = try exchange.first("expiries_since", ["since": .int(now - 3_600_000)]) { try $0.int64(0) } ?? 0
+        report.ordersThisHour = try exchange.count("expiries_since", inHourBefore: now)
         // Also with engine = "database": what was asked for before the setting changed is ended.
         let removals = Queue(statement: "waiting_orders", instant: 15, values: [:], read: Removal.read) { try $0.follow($1) }
         try work(through: removals, isCancelled, progress)
@@ -109,10 +109,9 @@ struct ExpiryRun {
         if let cap = settings.maxRelease[order.currency], order.locked > cap {
             report.halt = "order \(order.id) holds \(order.locked.readable()) \(order.currency), "
                 + "above max_release.\(order.currency) (\(cap.readable())): stopped there"
-        } else if report.expired + report.requested >= settings.maxOrdersPerRun {
-            report.halt = "max_orders_per_run (\(settings.maxOrdersPerRun)) is reached: stopped there"
-        } else if isNew, report.ordersThisHour >= Int64(settings.maxOrdersPerHour) {
-            report.halt = "max_orders_per_hour (\(settings.maxOrdersPerHour)) is reached: stopped there"
+        } else if let reason = settings.caps.reached(
+            inRun: report.expired + report.requested, inHour: isNew ? report.ordersThisHour : 0) {
+            report.halt = reason + ": stopped there"
         }
         return report.halt == nil
     }
@@ -139,7 +138,7 @@ struct ExpiryRun {
         }
         report.requested += 1
         report.ordersThisHour += 1
-        report.tell("order \(order.id) of \(order.owner): removal requested")
+        report.debug("order \(order.id) of \(order.owner): removal requested")
     }
 
     private func request(_ order: ExpiringOrder, number: Int64) throws {
@@ -206,7 +205,7 @@ struct ExpiryRun {
 
     private mutating func leave(_ order: ExpiringOrder) {
         report.left += 1
-        report.tell("order \(order.id) was changed by the application, left alone")
+        report.debug("order \(order.id) was changed by the application, left alone")
     }
 
     /// Status, money, events, record and activity: all in the caller's transaction.
@@ -225,7 +224,7 @@ struct ExpiryRun {
         if !wasAsked { report.ordersThisHour += 1 }
         report.add(released, order.currency)
         if let warning { report.warn("order \(order.id): \(warning); released all the same") }
-        report.tell("order \(order.id) of \(order.owner)\(wasAsked ? ", removed by the engine" : ""): expired, \(released) \(order.currency) unlocked")
+        report.debug("order \(order.id) of \(order.owner)\(wasAsked ? ", removed by the engine" : ""): expired, \(released) \(order.currency) unlocked")
     }
 
     /// false: this order's money was unlocked before, whoever did it.

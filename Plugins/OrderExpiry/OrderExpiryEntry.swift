@@ -9,14 +9,11 @@ public final class OrderExpiryEntry: JobEntry {
 
     public static func validate(_ settings: Settings) throws {
         try settings.location.validate(.orderExpiry)
-        if settings.tolerance.isNegative { throw JobFailure.badSettings("tolerance: \(settings.tolerance) is below 0") }
-        for (currency, cap) in settings.maxRelease.sorted(by: { $0.key < $1.key }) where !cap.isPositive {
-            throw JobFailure.badSettings("max_release.\(currency): \(cap) is not above 0")
-        }
+        try AmountRules.notNegative(["tolerance": settings.tolerance])
+        try AmountRules.positive(["max_release": settings.maxRelease])
     }
 
     private let settings: Settings
-    private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
@@ -30,33 +27,18 @@ public final class OrderExpiryEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        if settings.mode == .off { return .nothingToDo("mode is off") }
-        let began = clock.elapsed()
-        let exchange = try Exchange.open(settings.location, statements: .orderExpiry)
-        defer { exchange.close() }
-        var work = ExpiryRun(exchange, settings, now: clock.now())
-        do {
+        try settings.onExchange(.orderExpiry) { exchange, time in
+            var work = ExpiryRun(exchange, settings, now: time.now)
+            defer { tell(context, work.report) }
             try work.run(isCancelled: { context.isCancelled }) { report in
                 context.progress(done: report.expired + report.requested, report.actions)
             }
-        } catch {
-            tell(context, work.report)
-            throw error
+            return work.report.outcome(settings.mode, milliseconds: time.milliseconds)
         }
-        tell(context, work.report)
-        return work.report.outcome(settings.mode, milliseconds: clock.elapsed() - began)
     }
 
     private func tell(_ context: RunContext, _ report: ExpiryReport) {
-        for line in report.lines {
-            switch line.kind {
-            case .debug: context.log.debug(line.text)
-            case .warning: context.log.warning(line.text)
-            case .error: context.log.error(line.text)
-            case .critical: context.log.critical(line.text)
-            }
-        }
-        if let halt = report.halt { context.log.critical("halted: " + halt) }
+        context.tell(report)
         context.items(report.expired + report.requested)
         context.metrics.counter("order_expiry_expired", Double(report.expired))
         context.metrics.counter("order_expiry_removals_requested", Double(report.requested))

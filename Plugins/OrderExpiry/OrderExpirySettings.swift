@@ -18,7 +18,7 @@ extension OrderExpiryEntry {
         case release
     }
 
-    public struct Settings: JobSettings {
+    public struct Settings: MoneySettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -47,18 +47,16 @@ extension OrderExpiryEntry {
 
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
-                SettingsField("mode", "off, shadow (decides and logs, writes nothing) or live."),
+                MoneyMode.field,
                 SettingsField("engine", "database: expired at once; ack: a matching engine has to confirm the removal first."),
                 SettingsField("ack_timeout", "With engine = \"ack\": no answer for this long is an alert; funds stay locked."),
                 SettingsField("mismatch", "An order that holds another amount than it should: hold (leave it) or release."),
                 SettingsField("tolerance", "How far the two amounts may be apart; in the currency that is locked."),
                 SettingsField("max_release", "By currency: an order that holds more stops the run."),
-                SettingsField("max_orders_per_run", "More stop the run.", range: 1 ... 1_000_000),
-                SettingsField("max_orders_per_hour", "More stop the run.", range: 1 ... 10_000_000),
                 SettingsField("batch", "Orders in one transaction.", range: 1 ... 10_000),
-            ]
+            ] + CountCaps.fields("orders")
         }
 
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+        var caps: CountCaps { CountCaps("orders", perRun: maxOrdersPerRun, perHour: maxOrdersPerHour) }
     }
 }

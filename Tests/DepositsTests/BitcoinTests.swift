@@ -172,7 +172,7 @@ private final class BitcoinWallet: Sendable {
     func aNodeThatWarmsUpIsWaitedFor(_ code: Int) throws {
         wallet.state.withLock { $0.fault = code }
         let run = try platform.scan()
-        guard case .retry? = run.troubles.outcome(chains: 1) else {
+        guard case .retry? = run.report.outcome(chains: 1) else {
             Issue.record("no retry: \(run.report.lines)")
             return
         }

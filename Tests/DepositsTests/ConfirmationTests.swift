@@ -242,7 +242,7 @@ import Testing
         #expect(run.report.texts(.error) == [
             "chain paper: this is another chain, its first block is elsewhere, not 100a; nothing it says is believed"
         ])
-        #expect(run.troubles.outcome(chains: run.chains) == .failed(
+        #expect(run.report.outcome(chains: run.chains) == .failed(
             "chain paper: this is another chain, its first block is elsewhere, not 100a; nothing it says is believed", code: 2))
     }
 
@@ -264,7 +264,7 @@ import Testing
         let run = try platform.confirm()
         #expect(run.report.texts(.error) == ["chain dogecoin: 1 deposit on a chain that chains.dogecoin does not describe"])
         #expect(try platform.statuses() == ["PENDING", "CONFIRMING"])
-        #expect(run.troubles.outcome(chains: run.chains) == nil)
+        #expect(run.report.outcome(chains: run.chains) == nil)
     }
 
     // MARK: Beside others

@@ -83,7 +83,7 @@ import Testing
         try platform.confirmed()
         try platform.sql("DELETE FROM paper_blocks")
         let run = try platform.credit()
-        #expect(run.troubles.outcome(chains: run.chains) == .retry("chain paper: the paper chain has no block yet"))
+        #expect(run.report.outcome(chains: run.chains) == .retry("chain paper: the paper chain has no block yet"))
         #expect(try platform.statuses() == ["CONFIRMED"])
     }
 
@@ -265,7 +265,7 @@ import Testing
             default: settings.maxCreditsPerHour = 2
             }
         }
-        #expect(run.halt == "deposit 3 (1.6 ETH, paper 0x3): \(sentence)")
+        #expect(run.report.halt == "deposit 3 (1.6 ETH, paper 0x3): \(sentence)")
         #expect(try platform.statuses() == ["CREDITED", "CREDITED", "CONFIRMED", "CONFIRMED"])
         #expect(try platform.available() == "3")
     }
@@ -276,8 +276,8 @@ import Testing
         try platform.credit()
         try platform.confirmed("0x2")
         let cap: (inout CreditEntry.Settings) -> Void = { $0.maxPerHour = ["ETH": Amount(2)] }
-        #expect(try platform.credit(at: noon + 3_600_000, cap).halt != nil)
-        #expect(try platform.credit(at: noon + 3_600_001, cap).halt == nil)
+        #expect(try platform.credit(at: noon + 3_600_000, cap).report.halt != nil)
+        #expect(try platform.credit(at: noon + 3_600_001, cap).report.halt == nil)
     }
 
     @Test func aCapIsACriticalLineAndAFailedRun() throws {

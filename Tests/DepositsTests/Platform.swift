@@ -170,5 +170,5 @@ final class Platform {
 }
 
 extension RunReport {
-    func texts(_ level: Level) -> [String] { lines.filter { $0.level == level }.map(\.text) }
+    func texts(_ level: RunNotes.Level) -> [String] { lines.filter { $0.level == level }.map(\.text) }
 }

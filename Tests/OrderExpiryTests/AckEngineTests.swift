@@ -75,7 +75,7 @@ import Testing
         let report = try desk.run(after: 30, ack)
         #expect((report.expired, report.waiting, report.unanswered, report.removalFailures) == (0, 1, 1, 1))
         #expect(report.lines == [
-            .init(kind: .critical, text: "order 1 of user:1: the engine has not answered for 30 s; 200.5 USD stay locked")
+            .init(level: .critical, text: "order 1 of user:1: the engine has not answered for 30 s; 200.5 USD stay locked")
         ])
         // Said once, counted as long as it lasts.
         let later = try desk.run(after: 40, ack)

@@ -10,8 +10,7 @@ struct ConfirmationRun {
     private let now: Int64
     private let open: (ChainPlan) throws -> any Chain
 
-    private(set) var report = RunReport()
-    private(set) var troubles = ChainTroubles()
+    private(set) var report = ChainReport()
     private(set) var checked = 0
     private(set) var updated = 0
     private(set) var confirmed = 0
@@ -48,7 +47,7 @@ struct ConfirmationRun {
                 }
                 try check(deposits, of: plan, isCancelled)
             } catch {
-                try troubles.note(error, chain: name, &report)
+                try report.leaveOut(chain: name, error)
             }
         }
     }

@@ -7,7 +7,7 @@ public final class ConfirmationsEntry: JobEntry {
         id: "confirmations", description: "Counts the confirmations of deposits; finds reorganisations.",
         idempotent: true, defaultSchedule: "every 30s", stateVersion: 1)
 
-    public struct Settings: JobSettings {
+    public struct Settings: ExchangeSettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -28,7 +28,6 @@ public final class ConfirmationsEntry: JobEntry {
                 SettingsField("batch", "Deposits in one transaction; cancellation is looked at between.", range: 1 ... 10_000),
             ]
         }
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
     }
 
     public static func validate(_ settings: Settings) throws {
@@ -38,7 +37,6 @@ public final class ConfirmationsEntry: JobEntry {
 
     private let settings: Settings
     private let chains: ChainSet
-    private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
@@ -55,22 +53,22 @@ public final class ConfirmationsEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        let began = clock.elapsed()
-        let exchange = try Exchange.open(settings.location, statements: .deposits)
-        defer { exchange.close() }
-        var work = ConfirmationRun(exchange, chains.plans, settings, now: clock.now()) { [chains] in
-            try chains.open($0, exchange, mayRecord: true)
+        try settings.onExchange(.deposits) { exchange, time in
+            var work = ConfirmationRun(exchange, chains.plans, settings, now: time.now) { [chains] in
+                try chains.open($0, exchange, mayRecord: true)
+            }
+            defer { tell(context, work) }
+            try chains.outside.run(context) { try work.run { context.isCancelled } }
+            if work.checked == 0, work.report.errors == 0 { return .nothingToDo("no deposit is under way") }
+            let summary = work.report.summary(
+                "Checked \(counted(work.checked, "deposit"))", ["\(work.updated) updated", "\(work.confirmed) confirmed"],
+                milliseconds: time.milliseconds)
+            return work.report.outcome(chains: work.chains) ?? .succeeded(summary)
         }
-        defer { tell(context, work) }
-        try chains.outside.run(context) { try work.run { context.isCancelled } }
-        if work.checked == 0, work.report.errors == 0 { return .nothingToDo("no deposit is under way") }
-        let text = "Checked \(counted(work.checked, "deposit")): \(work.updated) updated, \(work.confirmed) confirmed, "
-            + "\(counted(work.report.errors, "error")) (\(clock.elapsed() - began)ms)"
-        return work.troubles.outcome(chains: work.chains) ?? .succeeded(text)
     }
 
     private func tell(_ context: RunContext, _ work: ConfirmationRun) {
-        work.report.write(to: context.log)
+        context.tell(work.report)
         context.items(work.checked)
         context.metrics.counter("deposits_checked", Double(work.checked))
         context.metrics.counter("deposits_confirmed", Double(work.confirmed))

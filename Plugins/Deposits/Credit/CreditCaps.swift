@@ -7,8 +7,7 @@ struct CreditCaps: Sendable {
     var perDeposit: [String: Amount]
     var perRun: [String: Amount]
     var perHour: [String: Amount]
-    var countPerRun: Int
-    var countPerHour: Int
+    var counts: CountCaps
 
     private var inRun = Tally()
     private var inHour = Tally()
@@ -33,15 +32,13 @@ struct CreditCaps: Sendable {
         perDeposit = settings.maxAmount
         perRun = settings.maxPerRun
         perHour = settings.maxPerHour
-        countPerRun = settings.maxCreditsPerRun
-        countPerHour = settings.maxCreditsPerHour
+        counts = CountCaps("credits", perRun: settings.maxCreditsPerRun, perHour: settings.maxCreditsPerHour)
         self.inHour = inHour
     }
 
     /// Which cap stands against crediting that; nil: none.
     func refusal(_ amount: Amount, _ currency: String) -> String? {
-        if inRun.count >= countPerRun { return "max_credits_per_run (\(countPerRun)) is reached" }
-        if inHour.count >= countPerHour { return "max_credits_per_hour (\(countPerHour)) is reached" }
+        if let reason = counts.reached(inRun: inRun.count, inHour: Int64(inHour.count)) { return reason }
         if let cap = perDeposit[currency], amount > cap { return "\(amount) \(currency) is above max_amount (\(cap))" }
         for (name, caps, tally) in [("max_per_run", perRun, inRun), ("max_per_hour", perHour, inHour)] {
             guard let cap = caps[currency] else { continue }

@@ -13,7 +13,7 @@ public final class CreditEntry: JobEntry {
         public var retry: [String]?
     }
 
-    public struct Settings: JobSettings {
+    public struct Settings: MoneySettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -40,34 +40,25 @@ public final class CreditEntry: JobEntry {
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
                 chainsField,
-                SettingsField("mode", "off, shadow (decides and logs, writes nothing) or live."),
+                MoneyMode.field,
                 SettingsField("batch", "Deposits whose blocks are asked for at once.", range: 1 ... 10_000),
                 SettingsField("max_amount", "A larger deposit stops the run; by currency, { BTC = \"10\" }."),
                 SettingsField("max_per_run", "More in one run stops it; by currency."),
                 SettingsField("max_per_hour", "More in one hour stops the run; by currency."),
-                SettingsField("max_credits_per_run", "More stop the run.", range: 1 ... 1_000_000),
-                SettingsField("max_credits_per_hour", "More stop the run.", range: 1 ... 1_000_000),
-            ]
+            ] + CountCaps.fields("credits", perHour: 1_000_000)
         }
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
     }
 
     public static func validate(_ settings: Settings) throws {
         try settings.location.validate(.deposits)
         try requireChains(settings.chains)
-        let caps = [
-            ("max_amount", settings.maxAmount), ("max_per_run", settings.maxPerRun), ("max_per_hour", settings.maxPerHour),
-        ]
-        for (name, amounts) in caps {
-            for (currency, amount) in amounts.sorted(by: { $0.key < $1.key }) where !amount.isPositive {
-                throw JobFailure.badSettings("\(name).\(currency): \(amount) is not above 0")
-            }
-        }
+        try AmountRules.positive([
+            "max_amount": settings.maxAmount, "max_per_run": settings.maxPerRun, "max_per_hour": settings.maxPerHour,
+        ])
     }
 
     private let settings: Settings
     private let chains: ChainSet
-    private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
@@ -85,22 +76,19 @@ public final class CreditEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        if settings.mode == .off { return .nothingToDo("mode is off") }
-        let began = clock.elapsed()
-        let exchange = try Exchange.open(settings.location, statements: .deposits)
-        defer { exchange.close() }
-        let now = clock.now()
-        if !context.payload.isEmpty {
-            try retry(try context.payload.decode(Request.self).retry ?? [], exchange, now, context)
+        try settings.onExchange(.deposits) { exchange, time in
+            if !context.payload.isEmpty {
+                try retry(try context.payload.decode(Request.self).retry ?? [], exchange, time.now, context)
+            }
+            // In shadow not even the genesis is written down.
+            let mayRecord = settings.mode == .live
+            var work = try CreditRun(exchange, chains.plans, settings, now: time.now) { [chains] in
+                try chains.open($0, exchange, mayRecord: mayRecord)
+            }
+            defer { tell(context, work) }
+            try chains.outside.run(context) { try work.run { context.isCancelled } }
+            return outcome(work, milliseconds: time.milliseconds)
         }
-        // In shadow not even the genesis is written down.
-        let mayRecord = settings.mode == .live
-        var work = try CreditRun(exchange, chains.plans, settings, now: now) { [chains] in
-            try chains.open($0, exchange, mayRecord: mayRecord)
-        }
-        defer { tell(context, work) }
-        try chains.outside.run(context) { try work.run { context.isCancelled } }
-        return outcome(work, milliseconds: clock.elapsed() - began)
     }
 
     private func retry(_ ids: [String], _ exchange: Exchange, _ now: Int64, _ context: RunContext) throws {
@@ -124,8 +112,7 @@ public final class CreditEntry: JobEntry {
     }
 
     private func tell(_ context: RunContext, _ work: CreditRun) {
-        work.report.write(to: context.log)
-        if let halt = work.halt { context.log.critical("halted: " + halt) }
+        context.tell(work.report)
         context.items(work.credited)
         context.metrics.counter("deposits_credited", Double(work.credited))
         context.metrics.counter("deposits_held", Double(work.held))
@@ -135,14 +122,13 @@ public final class CreditEntry: JobEntry {
 
     private func outcome(_ work: CreditRun, milliseconds: Int64) -> RunOutcome {
         if work.found == 0, work.report.errors == 0 { return .nothingToDo("no deposit is confirmed and not credited") }
-        let shadow = settings.mode == .shadow ? " (shadow, nothing written)" : ""
         var parts = ["\(work.credited) credited"]
         for (count, what) in [(work.held, "held"), (work.failed, "failed"), (work.waiting, "waiting")] where count > 0 {
             parts.append("\(count) \(what)")
         }
-        let text = "Looked at \(counted(work.found, "deposit"))\(shadow): \(parts.joined(separator: ", ")), "
-            + "\(counted(work.report.errors, "error")) (\(milliseconds)ms)"
-        if let halt = work.halt { return .failed("Halted: \(halt). \(text)", code: 1) }
-        return work.troubles.outcome(chains: work.chains) ?? .succeeded(text)
+        let summary = work.report.summary(
+            "Looked at \(counted(work.found, "deposit"))", parts, settings.mode, milliseconds: milliseconds)
+        if work.report.halt == nil, let outcome = work.report.outcome(chains: work.chains) { return outcome }
+        return work.report.outcome(summary)
     }
 }

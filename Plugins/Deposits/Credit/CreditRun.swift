@@ -11,8 +11,7 @@ struct CreditRun {
     private let open: (ChainPlan) throws -> any Chain
     private var caps: CreditCaps
 
-    private(set) var report = RunReport()
-    private(set) var troubles = ChainTroubles()
+    private(set) var report = ChainReport()
     private(set) var found = 0
     private(set) var credited = 0
     private(set) var held = 0
@@ -20,8 +19,6 @@ struct CreditRun {
     private(set) var waiting = 0
     /// Chains that deposits to credit are on.
     private(set) var chains = 0
-    /// Why the run stopped before its end.
-    private(set) var halt: String?
 
     /// - Parameter open: the adapter of a chain.
     init(
@@ -49,7 +46,7 @@ struct CreditRun {
         found = deposits.count
         let byChain = Dictionary(grouping: deposits, by: \.chain)
         chains = byChain.count
-        for (name, deposits) in byChain.sorted(by: { $0.key < $1.key }) where halt == nil {
+        for (name, deposits) in byChain.sorted(by: { $0.key < $1.key }) where report.halt == nil {
             do {
                 guard let plan = plans.first(where: { $0.name == name }) else {
                     let waiting = counted(deposits.count, "deposit")
@@ -57,13 +54,13 @@ struct CreditRun {
                 }
                 let chain = try open(plan)
                 try chain.verify()
-                for start in stride(from: 0, to: deposits.count, by: settings.batch) where halt == nil {
+                for start in stride(from: 0, to: deposits.count, by: settings.batch) where report.halt == nil {
                     try credit(Array(deposits[start ..< min(start + settings.batch, deposits.count)]), on: chain, isCancelled)
                 }
             } catch let error as DatabaseTrouble {
                 throw error.failure
             } catch {
-                try troubles.note(error, chain: name, &report)
+                try report.leaveOut(chain: name, error)
             }
         }
     }
@@ -71,7 +68,7 @@ struct CreditRun {
     private mutating func credit(_ deposits: [Deposit], on chain: any Chain, _ isCancelled: () -> Bool) throws {
         // Asked right before: what was confirmed half a minute ago may be gone.
         let hashes = try chain.blockHashes(Set(deposits.compactMap(\.block)))
-        for deposit in deposits where halt == nil {
+        for deposit in deposits where report.halt == nil {
             if isCancelled() { throw CancellationNotice() }
             guard deposit.verified, let block = deposit.block, let hash = deposit.blockHash else {
                 waiting += 1
@@ -98,7 +95,7 @@ struct CreditRun {
             // The database, not this deposit.
             throw DatabaseTrouble(failure: error)
         } catch let error as CapReached {
-            halt = "\(deposit.title): \(error.reason)"
+            report.halt = "\(deposit.title): \(error.reason)"
         } catch let error as LedgerError {
             switch error {
             case .noWallet: try fail(deposit, error.description)

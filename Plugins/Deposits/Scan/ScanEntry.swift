@@ -7,7 +7,7 @@ public final class ScanEntry: JobEntry {
         id: "scan", description: "Finds deposits that the listener missed; watches the listener.",
         idempotent: true, defaultSchedule: "every 1m", stateVersion: 1)
 
-    public struct Settings: JobSettings {
+    public struct Settings: ExchangeSettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -42,7 +42,6 @@ public final class ScanEntry: JobEntry {
                 SettingsField("restart_timeout", "The command is killed after this time."),
             ]
         }
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
     }
 
     public static func validate(_ settings: Settings) throws {
@@ -55,7 +54,6 @@ public final class ScanEntry: JobEntry {
 
     private let settings: Settings
     private let chains: ChainSet
-    private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
@@ -73,24 +71,27 @@ public final class ScanEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        let began = clock.elapsed()
-        let exchange = try Exchange.open(settings.location, statements: .deposits)
-        defer { exchange.close() }
-        var work = ScanRun(
-            exchange, chains.plans, settings, now: clock.now(),
-            open: { [chains] in try chains.open($0, exchange, mayRecord: true) }, restart: { $0.run() })
-        defer { tell(context, work) }
-        try chains.outside.run(context) { try work.run { context.isCancelled } }
-        if let outcome = work.troubles.outcome(chains: chains.plans.count) { return outcome }
+        try settings.onExchange(.deposits) { exchange, time in
+            var work = ScanRun(
+                exchange, chains.plans, settings, now: time.now,
+                open: { [chains] in try chains.open($0, exchange, mayRecord: true) }, restart: { $0.run() })
+            defer { tell(context, work) }
+            try chains.outside.run(context) { try work.run { context.isCancelled } }
+            return outcome(work, milliseconds: time.milliseconds)
+        }
+    }
+
+    private func outcome(_ work: ScanRun, milliseconds: Int64) -> RunOutcome {
+        if let outcome = work.report.outcome(chains: chains.plans.count) { return outcome }
         if work.blocks == 0, work.stale == 0, work.report.errors == 0 { return .nothingToDo("no new block") }
-        let listeners = work.stale == 0 ? "" : ", \(counted(work.stale, "listener")) not active"
-        return .succeeded(
-            "Scanned \(counted(work.blocks, "block")) of \(counted(chains.plans.count, "chain")): \(work.found) found, "
-                + "\(work.known) known\(listeners), \(counted(work.report.errors, "error")) (\(clock.elapsed() - began)ms)")
+        var parts = ["\(work.found) found", "\(work.known) known"]
+        if work.stale > 0 { parts.append("\(counted(work.stale, "listener")) not active") }
+        let did = "Scanned \(counted(work.blocks, "block")) of \(counted(chains.plans.count, "chain"))"
+        return .succeeded(work.report.summary(did, parts, milliseconds: milliseconds))
     }
 
     private func tell(_ context: RunContext, _ work: ScanRun) {
-        work.report.write(to: context.log)
+        context.tell(work.report)
         context.items(work.found)
         context.metrics.counter("deposits_scanned_blocks", Double(work.blocks))
         context.metrics.counter("deposits_found", Double(work.found))

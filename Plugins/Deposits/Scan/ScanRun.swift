@@ -11,8 +11,7 @@ struct ScanRun {
     private let open: (ChainPlan) throws -> any Chain
     private let restart: (RestartCommand) -> RestartCommand.Outcome
 
-    private(set) var report = RunReport()
-    private(set) var troubles = ChainTroubles()
+    private(set) var report = ChainReport()
     private(set) var blocks: Int64 = 0
     private(set) var found = 0
     private(set) var known = 0
@@ -47,7 +46,7 @@ struct ScanRun {
             do {
                 try scan(plan, monitors.first { $0.chain == plan.name }, isCancelled)
             } catch {
-                try troubles.note(error, chain: plan.name, &report)
+                try report.leaveOut(chain: plan.name, error)
             }
         }
     }

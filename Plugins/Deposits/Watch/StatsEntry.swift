@@ -7,7 +7,7 @@ public final class StatsEntry: JobEntry {
         id: "stats", description: "Counts deposits by status; warns of deposits waiting to be credited.",
         idempotent: true, defaultSchedule: "every 5m")
 
-    public struct Settings: JobSettings {
+    public struct Settings: ExchangeSettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -26,13 +26,11 @@ public final class StatsEntry: JobEntry {
                 SettingsField("waiting_after", "A deposit that was confirmed so long ago and is not credited is warned of."),
             ]
         }
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
     }
 
     public static func validate(_ settings: Settings) throws { try settings.location.validate(.deposits) }
 
     private let settings: Settings
-    private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
@@ -46,20 +44,19 @@ public final class StatsEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        let began = clock.elapsed()
-        let now = clock.now()
-        let exchange = try Exchange.open(settings.location, statements: .deposits)
-        defer { exchange.close() }
-        let stats = try exchange.read { try DepositStats(exchange, before: now - settings.waitingAfter.milliseconds) }
-        for (key, count) in stats.counts.sorted(by: { ($0.key.chain, $0.key.status) < ($1.key.chain, $1.key.status) }) {
-            context.log.debug("\(key.chain): \(count) \(key.status)")
-            context.metrics.gauge("deposits_status", Double(count), labels: ["chain": key.chain, "status": key.status])
+        try settings.onExchange(.deposits) { exchange, time in
+            let before = time.now - settings.waitingAfter.milliseconds
+            let stats = try exchange.read { try DepositStats(exchange, before: before) }
+            for (key, count) in stats.counts.sorted(by: { ($0.key.chain, $0.key.status) < ($1.key.chain, $1.key.status) }) {
+                context.log.debug("\(key.chain): \(count) \(key.status)")
+                context.metrics.gauge("deposits_status", Double(count), labels: ["chain": key.chain, "status": key.status])
+            }
+            context.metrics.gauge("deposits_waiting", Double(stats.waiting))
+            context.items(Int(stats.total))
+            for line in stats.warnings(now: time.now) { context.log.warning(line) }
+            guard stats.total > 0 else { return .nothingToDo("there are no deposits") }
+            return .succeeded("\(stats.summary) (\(time.milliseconds)ms)")
         }
-        context.metrics.gauge("deposits_waiting", Double(stats.waiting))
-        context.items(Int(stats.total))
-        for line in stats.warnings(now: now) { context.log.warning(line) }
-        guard stats.total > 0 else { return .nothingToDo("there are no deposits") }
-        return .succeeded("\(stats.summary) (\(clock.elapsed() - began)ms)")
     }
 }
 

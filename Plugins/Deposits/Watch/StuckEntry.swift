@@ -7,7 +7,7 @@ public final class StuckEntry: JobEntry {
         id: "stuck", description: "Names deposits that have come to no end for a day.",
         idempotent: true, defaultSchedule: "every 1h")
 
-    public struct Settings: JobSettings {
+    public struct Settings: ExchangeSettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -28,13 +28,11 @@ public final class StuckEntry: JobEntry {
                 SettingsField("limit", "How many are named in one run, the oldest first.", range: 1 ... 10_000),
             ]
         }
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
     }
 
     public static func validate(_ settings: Settings) throws { try settings.location.validate(.deposits) }
 
     private let settings: Settings
-    private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
@@ -48,25 +46,24 @@ public final class StuckEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        let began = clock.elapsed()
-        let now = clock.now()
-        let exchange = try Exchange.open(settings.location, statements: .deposits)
-        defer { exchange.close() }
-        // One more than is named: whether there are more.
-        let stuck = try StuckDeposit.all(exchange, before: now - settings.olderThan.milliseconds, limit: settings.limit + 1)
-        for deposit in stuck.prefix(settings.limit) {
-            context.log.warning(deposit.line(now: now), fields: deposit.fields(now: now))
+        try settings.onExchange(.deposits) { exchange, time in
+            // One more than is named: whether there are more.
+            let before = time.now - settings.olderThan.milliseconds
+            let stuck = try StuckDeposit.all(exchange, before: before, limit: settings.limit + 1)
+            for deposit in stuck.prefix(settings.limit) {
+                context.log.warning(deposit.line(now: time.now), fields: deposit.fields(now: time.now))
+            }
+            let more = stuck.count > settings.limit
+            if more { context.log.warning("… and more: only the \(settings.limit) oldest are named") }
+            let count = min(stuck.count, settings.limit)
+            context.items(count)
+            context.metrics.gauge("deposits_stuck", Double(count))
+            guard count > 0 else { return .nothingToDo("no deposit is older than \(settings.olderThan) and under way") }
+            let oldest = stuck.first.map { Span.seconds((time.now - $0.created) / 1_000).description } ?? ""
+            return .succeeded(
+                "\(more ? "More than " : "")\(counted(count, "deposit")) stuck for more than \(settings.olderThan), "
+                    + "the oldest for \(oldest) (\(time.milliseconds)ms)")
         }
-        let more = stuck.count > settings.limit
-        if more { context.log.warning("… and more: only the \(settings.limit) oldest are named") }
-        let count = min(stuck.count, settings.limit)
-        context.items(count)
-        context.metrics.gauge("deposits_stuck", Double(count))
-        guard count > 0 else { return .nothingToDo("no deposit is older than \(settings.olderThan) and under way") }
-        let oldest = stuck.first.map { Span.seconds((now - $0.created) / 1_000).description } ?? ""
-        return .succeeded(
-            "\(more ? "More than " : "")\(counted(count, "deposit")) stuck for more than \(settings.olderThan), "
-                + "the oldest for \(oldest) (\(clock.elapsed() - began)ms)")
     }
 }
 

@@ -141,7 +141,7 @@ import Testing
         try node.misbehave(Array(repeating: fault, count: 20))
         let run = try platform.credit()
         #expect(run.report.errors == 1)
-        guard case .retry(let text, _, _)? = run.troubles.outcome(chains: run.chains) else {
+        guard case .retry(let text, _, _)? = run.report.outcome(chains: run.chains) else {
             Issue.record("no retry: \(run.report.lines)")
             return
         }

@@ -1,0 +1,24 @@
+import ExchangeKit
+import JobKit
+
+/// What a run over several chains has to say: one that does not answer stops no other.
+struct ChainReport: RunReport {
+    var notes = RunNotes()
+    private var transient: [String] = []
+    private var permanent: [String] = []
+
+    /// Notes why a chain was left out. Lost database and the like are no matter of a chain and
+    /// are thrown on.
+    mutating func leaveOut(chain: String, _ error: any Error) throws {
+        guard let failure = error as? JobFailure, failure.kind != .badSettings else { throw error }
+        fail(failure.text.hasPrefix("chain \(chain)") ? failure.text : "chain \(chain): \(failure.text)")
+        if failure.kind == .transient { transient.append(failure.text) } else { permanent.append(failure.text) }
+    }
+
+    /// The outcome of a run in which no chain answered; nil: one did.
+    func outcome(chains: Int) -> RunOutcome? {
+        guard chains > 0, transient.count + permanent.count == chains else { return nil }
+        if let first = permanent.first { return .failed(first, code: 2) }
+        return transient.first.map { .retry($0) }
+    }
+}
