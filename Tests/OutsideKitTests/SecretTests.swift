@@ -16,24 +16,20 @@ import Testing
         #expect(secret.reveal == "hunter2hunter2")
     }
 
-    @Test func `It comes from a file's first line or from the environment`() throws {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("secret-\(UUID().uuidString)").path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try "abc123 \nsecond line\n".write(toFile: path, atomically: true, encoding: .utf8)
-        #expect(try Secret(from: "file:\(path)", key: "api_key").reveal == "abc123")
+    @Test func `It is what the setting holds, or what the variable does that it names`() throws {
+        #expect(try Secret(from: "abc123", key: "api_key").reveal == "abc123")
         setenv("OUTSIDE_TEST_KEY", "fromenv", 1)
         defer { unsetenv("OUTSIDE_TEST_KEY") }
         #expect(try Secret(from: "env:OUTSIDE_TEST_KEY", key: "api_key").reveal == "fromenv")
     }
 
-    @Test func `A credential written into the settings is refused without repeating it`() {
-        for (source, reason) in [
-            ("NhqPtmdSJYdKjVHjA7PZ",
-             "api_key: write \"file:\" and a path or \"env:\" and the name of a variable, not the credential itself"),
-            ("file:/nowhere/key", "api_key: cannot read the file /nowhere/key"),
+    @Test func `Without a credential it is said what is missing`() {
+        for (setting, reason) in [
+            ("", "api_key: there is none; write \"file:\" and a path, or \"env:\" and the name of a variable"),
+            ("file:keys/binance", "api_key: \"file:\" is read by the host, which has not; here the credential itself is expected"),
             ("env:NO_SUCH_VARIABLE", "api_key: the environment has no NO_SUCH_VARIABLE; list it in the plugin's env"),
         ] {
-            let failure = #expect(throws: JobFailure.self) { _ = try Secret(from: source, key: "api_key") }
+            let failure = #expect(throws: JobFailure.self) { _ = try Secret(from: setting, key: "api_key") }
             #expect(failure?.text == reason)
         }
     }

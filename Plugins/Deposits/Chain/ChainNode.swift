@@ -25,7 +25,7 @@ final class ChainNode {
         adapter = plan.adapter
         batch = plan.batch
         let http = try HTTPClient(
-            base: plan.url, key: "chains.\(plan.name).url", headers: plan.headers, largest: 32 << 20, connections: 2)
+            base: plan.url, key: "chains.\(plan.name).url", headers: try plan.headers(), largest: 32 << 20, connections: 2)
         rpc = JSONRPC(http)
         peer = Peer("chain " + plan.name, plan.calls.policy)
     }

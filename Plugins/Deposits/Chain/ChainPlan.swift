@@ -19,8 +19,10 @@ struct ChainPlan: Sendable {
     var startBlock: Int64?
     var range: Int64
     var url: String
-    /// Sent with every question.
-    var headers: [(name: String, value: String)]
+    /// How we say who we are; as the settings have it.
+    var user: String
+    var password: String
+    var token: String
     /// Of Ethereum's relatives.
     var chainID: Int64?
     /// Hash of the first block; nil: whatever it is when the chain is first looked at.
@@ -75,7 +77,7 @@ struct ChainPlan: Sendable {
         currency = settings.currency ?? known?.currency ?? ""
         tokens = [:]
         url = settings.url
-        headers = []
+        (user, password, token) = (settings.user, settings.password, settings.token)
         // An adapter of one's own choice: another network than the one of that name.
         let isKnown = settings.adapter == nil || settings.adapter == known?.adapter
         chainID = settings.chainID ?? (isKnown ? known?.chainID : nil)
@@ -88,7 +90,7 @@ struct ChainPlan: Sendable {
         calls.rate.calls = settings.requestsPerMinute
         try checkRanges()
         try addTokens(settings.tokens)
-        if adapter != .paper { try connect(settings) }
+        if adapter != .paper { try checkConnection() }
     }
 
     private func refuse(_ key: String, _ text: String) -> JobFailure { .badSettings("chains.\(name).\(key): \(text)") }
@@ -124,7 +126,7 @@ struct ChainPlan: Sendable {
         }
     }
 
-    private mutating func connect(_ settings: ChainSettings) throws {
+    private func checkConnection() throws {
         guard !url.isEmpty else { throw refuse("url", "write the address of the node, \"https://host/path\"") }
         try HTTPClient.origin(of: url, key: "chains.\(name).url")
         if adapter == .ethereum, chainID == nil { throw refuse("chain_id", "write the id of the chain; Ethereum's is 1") }
@@ -133,15 +135,21 @@ struct ChainPlan: Sendable {
             throw refuse("confirm_on", "\(adapter.rawValue) does not know \"\(confirmOn.rawValue)\"")
         }
         if calls.timeLimit == .zero { throw refuse("time_limit", "0s leaves no time for an answer") }
-        if !settings.user.isEmpty || !settings.password.isEmpty {
-            let pair = Data("\(settings.user):\(settings.password)".utf8)
-            headers = [("Authorization", "Basic " + pair.base64EncodedString())]
-        } else if !settings.token.isEmpty {
-            headers = [("Authorization", "Bearer " + settings.token)]
+        for (key, value) in [("password", password), ("token", token)] where !value.isEmpty {
+            try Secret.validate(value, key: "chains.\(name).\(key)")
         }
-        if !headers.isEmpty, !HTTPClient.isProtected(url) {
+        if !(user + password + token).isEmpty, !HTTPClient.isProtected(url) {
             throw refuse("url", "credentials would cross the network as plain text; write https")
         }
+    }
+
+    /// Sent with every question: basic authentication, or bearer.
+    func headers() throws -> [(name: String, value: String)] {
+        if !user.isEmpty || !password.isEmpty {
+            let secret = password.isEmpty ? "" : try Secret(from: password, key: "chains.\(name).password").reveal
+            return [("Authorization", "Basic " + Data("\(user):\(secret)".utf8).base64EncodedString())]
+        }
+        return token.isEmpty ? [] : [("Authorization", "Bearer " + (try Secret(from: token, key: "chains.\(name).token").reveal))]
     }
 
     /// The one form of a contract: in base 58 case counts.

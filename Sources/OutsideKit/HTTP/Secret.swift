@@ -11,46 +11,33 @@ public struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugSt
     public var customMirror: Mirror { Mirror(self, children: []) }
     public var reveal: String { value }
 
-    /// From where a setting says: `file:` and a path (its first line), or `env:` and the name
-    /// of a variable that the plugin's `env` lists. The credential itself is refused: settings
-    /// are shown by `jobhost show` and kept in its records.
+    /// What a setting holds: the credential itself, or `env:` and the name of a variable that the
+    /// plugin's `env` lists. `file:` is the host's: it has put the file's content in its place
+    /// (docs/CONFIG.md, "Secrets"), so that it never arrives here.
     ///
     /// - Parameter key: the setting, for messages.
-    public init(from source: String, key: String) throws {
-        if source.hasPrefix("file:") {
-            let path = String(source.dropFirst(5))
-            guard let text = Self.firstLine(path) else { throw JobFailure.badSettings("\(key): cannot read the file \(path)") }
-            guard !text.isEmpty else { throw JobFailure.badSettings("\(key): the file \(path) is empty") }
-            value = text
-        } else if source.hasPrefix("env:") {
-            let name = String(source.dropFirst(4))
-            guard let text = getenv(name).map({ String(cString: $0) }), !text.isEmpty else {
-                throw JobFailure.badSettings("\(key): the environment has no \(name); list it in the plugin's env")
-            }
-            value = text
-        } else {
-            throw Self.malformed(key)
+    /// - Throws: `JobFailure.badSettings`.
+    public init(from setting: String, key: String) throws {
+        try Self.validate(setting, key: key)
+        guard setting.hasPrefix("env:") else {
+            value = setting
+            return
         }
+        let name = String(setting.dropFirst(4))
+        guard let text = getenv(name).map({ String(cString: $0) }), !text.isEmpty else {
+            throw JobFailure.badSettings("\(key): the environment has no \(name); list it in the plugin's env")
+        }
+        value = text
     }
 
     /// What can be said without reading anything.
-    public static func validate(_ source: String, key: String) throws {
-        guard source.hasPrefix("file:") || source.hasPrefix("env:") else { throw malformed(key) }
-    }
-
-    private static func malformed(_ key: String) -> JobFailure {
-        .badSettings("\(key): write \"file:\" and a path or \"env:\" and the name of a variable, not the credential itself")
-    }
-
-    private static func firstLine(_ path: String) -> String? {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var bytes = [UInt8](repeating: 0, count: 64 << 10)
-        let count = read(file, &bytes, bytes.count)
-        guard count >= 0 else { return nil }
-        let line = bytes[..<count].prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
-        return String(decoding: line, as: UTF8.self).trimmingSpaces
+    public static func validate(_ setting: String, key: String) throws {
+        if setting.isEmpty {
+            throw JobFailure.badSettings("\(key): there is none; write \"file:\" and a path, or \"env:\" and the name of a variable")
+        }
+        if setting.hasPrefix("file:") {
+            throw JobFailure.badSettings("\(key): \"file:\" is read by the host, which has not; here the credential itself is expected")
+        }
     }
 }
 
