@@ -12,9 +12,7 @@ public final class ReconcilerEntry: JobEntry {
     public static func validate(_ settings: Settings) throws {
         try settings.location.validate(.reconciler)
         try settings.calls.validate()
-        for (currency, cap) in settings.maxSettlement.sorted(by: { $0.key < $1.key }) where !cap.isPositive {
-            throw JobFailure.badSettings("max_settlement.\(currency): \(cap) is not above 0")
-        }
+        try AmountRules.positive(["max_settlement": settings.maxSettlement])
         guard settings.maxFailureDelay >= settings.failureDelay else {
             throw JobFailure.badSettings(
                 "max_failure_delay (\(settings.maxFailureDelay)) is shorter than failure_delay (\(settings.failureDelay))")
@@ -43,7 +41,6 @@ public final class ReconcilerEntry: JobEntry {
     }
 
     private let settings: Settings
-    private let clock = ExchangeClock.system
     private let peer: Peer
     private let outside: Outside
     private let adapter: any ExchangeAdapter
@@ -72,25 +69,23 @@ public final class ReconcilerEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        if settings.mode == .off { return .nothingToDo("mode is off") }
-        let (began, now) = (clock.elapsed(), clock.now())
-        let exchange = try Exchange.open(settings.location, statements: .reconciler)
-        defer { exchange.close() }
-        if settings.exchange == .paper, try exchange.purpose() != .simulation {
-            throw JobFailure.badSettings("exchange = \"paper\": \(exchange.place) was not created as a simulation")
+        try settings.onExchange(.reconciler) { exchange, time in
+            if settings.exchange == .paper, try exchange.purpose() != .simulation {
+                throw JobFailure.badSettings("exchange = \"paper\": \(exchange.place) was not created as a simulation")
+            }
+            // A state that cannot be read is a state that is lost, not a reason to stop.
+            var state = (try? context.state(as: State.self)) ?? State()
+            var work = ReconcilerRun(exchange, adapter, settings, now: time.now)
+            let end = Result {
+                try outside.run(context, &state.outside) { try work.run(isCancelled: { context.isCancelled }) }
+            }
+            let milliseconds = time.milliseconds
+            let health = measure(work.report, &state, began: time.now, milliseconds: milliseconds)
+            tell(context, work.report, health, ended: time.now + milliseconds)
+            try context.putState(state, when: .always)
+            try end.get()
+            return work.report.outcome(settings.mode, milliseconds: milliseconds)
         }
-        // A state that cannot be read is a state that is lost, not a reason to stop.
-        var state = (try? context.state(as: State.self)) ?? State()
-        var work = ReconcilerRun(exchange, adapter, settings, now: now)
-        let end = Result {
-            try outside.run(context, &state.outside) { try work.run(isCancelled: { context.isCancelled }) }
-        }
-        let milliseconds = clock.elapsed() - began
-        let health = measure(work.report, &state, began: now, milliseconds: milliseconds)
-        tell(context, work.report, health)
-        try context.putState(state, when: .always)
-        try end.get()
-        return work.report.outcome(settings.mode, milliseconds: milliseconds)
     }
 
     private func measure(_ report: ReconcilerReport, _ state: inout State, began: Int64, milliseconds: Int64) -> Health {
@@ -105,18 +100,8 @@ public final class ReconcilerEntry: JobEntry {
             discrepancies: report.discrepancies, errorsThisHour: state.errors.reduce(0) { $0 + $1.count }, ageMilliseconds: age)
     }
 
-    private func tell(_ context: RunContext, _ report: ReconcilerReport, _ health: Health) {
-        for line in report.lines {
-            switch line.kind {
-            case .debug: context.log.debug(line.text)
-            case .info: context.log.info(line.text)
-            case .warning: context.log.warning(line.text)
-            case .error: context.log.error(line.text)
-            case .critical: context.log.critical(line.text)
-            }
-        }
-        if let halt = report.halt { context.log.critical("halted: " + halt) }
-        if let refusal = report.refusal { context.log.critical(refusal) }
+    private func tell(_ context: RunContext, _ report: ReconcilerReport, _ health: Health, ended: Int64) {
+        context.tell(report)
         for transition in peer.tally.transitions {
             context.log.warning("\(peer.name): breaker \(Self.word(transition.to)), \(transition.reason)")
         }
@@ -133,7 +118,7 @@ public final class ReconcilerEntry: JobEntry {
                 "reconciler_transitions", Double(count),
                 labels: ["from": transition.from.rawValue, "to": transition.to.rawValue])
         }
-        metrics.gauge("reconciler_last_run_seconds", Double(clock.now()) / 1_000)
+        metrics.gauge("reconciler_last_run_seconds", Double(ended) / 1_000)
         metrics.gauge("reconciler_duration_seconds", Double(health.cycleMilliseconds) / 1_000)
         metrics.gauge("reconciler_health", Double(health.level.rawValue))
         for rule in health.rules {

@@ -2,12 +2,7 @@ import ExchangeKit
 import JobKit
 
 /// What a cycle found and did, for the log, the metrics and the ledger's sentence.
-struct ReconcilerReport {
-    struct Line: Hashable {
-        enum Kind { case debug, info, warning, error, critical }
-        var kind: Kind
-        var text: String
-    }
+struct ReconcilerReport: RunReport {
     struct Transition: Hashable {
         var from: OrderStatus
         var to: OrderStatus
@@ -24,39 +19,27 @@ struct ReconcilerReport {
     var left = 0
     /// Not asked for: breaker, rate, time.
     var postponed = 0
-    var errors = 0
     var transitions: [Transition: Int] = [:]
     var updatesThisHour: Int64 = 0
-    /// Why the run stopped before its end.
-    var halt: String?
     /// Why the exchange answers none of our requests.
     var refusal: String?
     /// The first of the calls that failed for a reason that is not the order's.
     var outage: String?
-    var lines: [Line] = []
+    var notes = RunNotes()
 
-    mutating func say(_ kind: Line.Kind, _ text: String) { lines.append(Line(kind: kind, text: text)) }
-
-    /// Counts a failing order; it stops no other.
-    mutating func fail(_ id: String, _ text: String, _ kind: Line.Kind = .error) {
-        errors += 1
-        say(kind, "order \(id): \(text)")
-    }
+    mutating func fail(order id: String, _ text: String, _ level: RunNotes.Level = .error) { fail("order \(id): \(text)", level) }
 
     func outcome(_ mode: MoneyMode, milliseconds: Int64) -> RunOutcome {
         if selected == 0, errors == 0 { return .nothingToDo("no order is due for a sync") }
-        let shadow = mode == .shadow ? " (shadow, nothing written)" : ""
         var parts = ["\(updated) updated"]
         let ended = transitions.filter { $0.key.to.isFinal }.reduce(into: [OrderStatus: Int]()) { $0[$1.key.to, default: 0] += $1.value }
         parts += ended.sorted { $0.key.rawValue < $1.key.rawValue }.map { "\($0.value) \($0.key.rawValue)" }
         if left > 0 { parts.append("\(left) left to the application") }
         if postponed > 0 { parts.append("\(postponed) postponed") }
-        parts.append(counted(errors, "error"))
-        let text = "Checked \(counted(reconciled, "order"))\(shadow): \(parts.joined(separator: ", ")) (\(milliseconds)ms)"
-        if let halt { return .failed("Halted: \(halt). \(text)", code: 1) }
-        if let refusal { return .failed("\(refusal). \(text)", code: 3) }
+        let summary = summary("Checked \(counted(reconciled, "order"))", parts, mode, milliseconds: milliseconds)
+        if halt == nil, let refusal { return .failed("\(refusal). \(summary)", code: 3) }
         // One order's trouble is its own; an exchange that answers nothing is the run's.
-        if reconciled == 0, let outage { return .failed("\(outage). \(text)", code: 2) }
-        return .succeeded(text)
+        if halt == nil, reconciled == 0, let outage { return .failed("\(outage). \(summary)", code: 2) }
+        return outcome(summary)
     }
 }

@@ -27,7 +27,7 @@ struct ReconcilerRun {
         let orders = try choose()
         report.selected = orders.count
         if orders.isEmpty { return }
-        report.updatesThisHour = try exchange.first("reconciliations_since", ["since": .int(now - 3_600_000)]) { try $0.int64(0) } ?? 0
+        report.updatesThisHour = try exchange.count("reconciliations_since", inHourBefore: now)
         let answers = try adapter.ask(orders, exchange)
         var unchanged: [PlacedOrder] = []
         for (order, answer) in zip(orders, answers) where report.halt == nil {
@@ -57,7 +57,7 @@ struct ReconcilerRun {
             }
         }
         for (id, reason) in unreadable {
-            report.fail(id, reason)
+            report.fail(order: id, reason)
             try postpone(id, failures: 1, notFound: 0, reason)
         }
         return orders
@@ -76,9 +76,9 @@ struct ReconcilerRun {
         switch verdict {
         case .same:
             unchanged.append(order)
-            report.say(.debug, "order \(order.id): as we have it")
+            report.debug("order \(order.id): as we have it")
         case .stale(let why):
-            report.say(.warning, "order \(order.id): \(why); left as it is")
+            report.warn("order \(order.id): \(why); left as it is")
             try postpone(order.id, failures: order.failures + 1, notFound: 0, why)
         case .impossible(let why):
             report.discrepancies += 1
@@ -96,7 +96,7 @@ struct ReconcilerRun {
             if isLive {
                 guard try exchange.write({ try write(change, order) }) else {
                     report.left += 1
-                    return report.say(.debug, "order \(order.id) was changed by the application, left alone")
+                    return report.debug("order \(order.id) was changed by the application, left alone")
                 }
             }
         } catch let failure as JobFailure where failure.kind == .transient {
@@ -108,8 +108,8 @@ struct ReconcilerRun {
         report.updated += 1
         report.updatesThisHour += 1
         if change.status != order.status { report.transitions[.init(from: order.status, to: change.status), default: 0] += 1 }
-        report.say(.debug, "order \(order.id): \(text(change, order))")
-        if let doubt = change.settlement?.doubt { report.fail(order.id, doubt, .critical) }
+        report.debug("order \(order.id): \(text(change, order))")
+        if let doubt = change.settlement?.doubt { report.fail(order: order.id, doubt, .critical) }
     }
 
     private func text(_ change: Verdict.Change, _ order: PlacedOrder) -> String {
@@ -126,10 +126,8 @@ struct ReconcilerRun {
                 }
             }
         }
-        if report.updated >= settings.maxUpdatesPerRun {
-            report.halt = "max_updates_per_run (\(settings.maxUpdatesPerRun)) is reached: stopped there"
-        } else if report.updatesThisHour >= Int64(settings.maxUpdatesPerHour) {
-            report.halt = "max_updates_per_hour (\(settings.maxUpdatesPerHour)) is reached: stopped there"
+        if report.halt == nil, let reason = settings.caps.reached(inRun: report.updated, inHour: report.updatesThisHour) {
+            report.halt = reason + ": stopped there"
         }
         return report.halt == nil
     }
@@ -235,7 +233,7 @@ struct ReconcilerRun {
             report.reconciled += 1
             let times = order.notFound + 1
             let text = "the exchange does not know it (\(times) \(times == 1 ? "time" : "times"))"
-            report.fail(order.id, text, times >= Int64(settings.alertAfter) ? .critical : .warning)
+            report.fail(order: order.id, text, times >= Int64(settings.alertAfter) ? .critical : .warning)
             try postpone(order.id, failures: order.failures + 1, notFound: times, text)
         case let problem as OrderProblem:
             report.reconciled += 1
@@ -253,12 +251,15 @@ struct ReconcilerRun {
             // Not the order's fault: it stays where it is in the queue.
             if report.outage == nil {
                 report.outage = error.text
-                report.say(.warning, error.text)
+                report.warn(error.text)
             }
             report.postponed += 1
         case .denied:
-            if report.refusal == nil { report.errors += 1 }
-            report.refusal = "the exchange refuses us, look at key, secret, permissions and address: \(error.text)"
+            if report.refusal == nil {
+                let text = "the exchange refuses us, look at key, secret, permissions and address: \(error.text)"
+                report.fail(text, .critical)
+                report.refusal = text
+            }
             report.postponed += 1
         case .unavailable:
             report.outage = report.outage ?? error.text
@@ -269,8 +270,8 @@ struct ReconcilerRun {
         }
     }
 
-    private mutating func trouble(_ order: PlacedOrder, _ text: String, _ kind: ReconcilerReport.Line.Kind = .error) throws {
-        report.fail(order.id, text, kind)
+    private mutating func trouble(_ order: PlacedOrder, _ text: String, _ level: RunNotes.Level = .error) throws {
+        report.fail(order: order.id, text, level)
         try postpone(order.id, failures: order.failures + 1, notFound: 0, text)
     }
 

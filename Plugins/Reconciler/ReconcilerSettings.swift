@@ -10,7 +10,7 @@ extension ReconcilerEntry {
         case binance
     }
 
-    public struct Settings: JobSettings {
+    public struct Settings: MoneySettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -56,7 +56,7 @@ extension ReconcilerEntry {
 
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + CallSettings.fields() + [
-                SettingsField("mode", "off, shadow (decides and logs, writes nothing) or live."),
+                MoneyMode.field,
                 SettingsField("exchange", "Who is asked: paper (a simulation's own) or binance (spot)."),
                 SettingsField("url", "Binance's address."),
                 SettingsField("api_key", "Binance's key: \"file:\" and a path or \"env:\" and a variable's name."),
@@ -68,11 +68,9 @@ extension ReconcilerEntry {
                 SettingsField("max_failure_delay", "… up to this."),
                 SettingsField("alert_after", "\"No such order\" so often in a row is an alert.", range: 1 ... 1_000),
                 SettingsField("max_settlement", "By currency: an order that would move more stops the run."),
-                SettingsField("max_updates_per_run", "More stop the run.", range: 1 ... 1_000_000),
-                SettingsField("max_updates_per_hour", "More stop the run.", range: 1 ... 10_000_000),
-            ]
+            ] + CountCaps.fields("updates")
         }
 
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+        var caps: CountCaps { CountCaps("updates", perRun: maxUpdatesPerRun, perHour: maxUpdatesPerHour) }
     }
 }

@@ -145,7 +145,7 @@ final class BinanceServer: Sendable {
     func `Any other status is not written, and an alert`(status: String) throws {
         let (state, report, _, peer) = try reconcile { BinanceServer.order($0, status) }
         #expect(state == "new 0 -")
-        #expect(report.lines.map(\.kind) == [.critical])
+        #expect(report.lines.map(\.level) == [.critical])
         #expect(report.errors == 1)
         #expect(peer.mode == .closed)
     }
@@ -153,7 +153,7 @@ final class BinanceServer: Sendable {
     @Test func `A negative quote quantity is an unknown one`() throws {
         let (state, report, _, _) = try reconcile { BinanceServer.order($0, "CANCELED", executed: "1.00000000", quote: "-1.00000000") }
         #expect(state == "cancelled 1 -")
-        #expect(report.lines.last?.kind == .critical)
+        #expect(report.lines.last?.level == .critical)
     }
 
     private static func error(_ status: Int, _ code: Int, _ headers: [String: String] = [:]) -> LoopbackServer.Reply {
@@ -173,7 +173,7 @@ final class BinanceServer: Sendable {
         // Not if we know of a fill.
         let (state, report, _, _) = try reconcile({ _ in Self.error(400, -2026) }) { try $0.order(status: "partial", executed: "1") }
         #expect(state == "partial 1 100")
-        #expect(report.lines.map(\.kind) == [.critical])
+        #expect(report.lines.map(\.level) == [.critical])
     }
 
     @Test(arguments: [(429, -1003), (418, -1003), (429, 0)])

@@ -102,12 +102,12 @@ import Testing
             try shop.truth(id, status, executed)
             let report = try shop.run(after: status == "partial" ? 0 : status == "new" ? 60 : 200)
             #expect(report.updated == 0)
-            #expect(report.lines.map(\.kind) == [.warning], "\(report.lines)")
+            #expect(report.lines.map(\.level) == [.warning], "\(report.lines)")
             #expect(try shop.state(id) == "partial 1 100")
         }
         // An end with less than we have settled cannot be: somebody has to look.
         try shop.truth(id, "cancelled", "0.5")
-        #expect(try shop.run(after: 500).lines.map(\.kind) == [.critical])
+        #expect(try shop.run(after: 500).lines.map(\.level) == [.critical])
         #expect(try shop.state(id) == "partial 1 100")
     }
 
@@ -118,7 +118,7 @@ import Testing
         try shop.truth(id, status, executed)
         let report = try shop.run()
         #expect(report.errors == 1)
-        #expect(report.lines.map(\.kind) == [.critical])
+        #expect(report.lines.map(\.level) == [.critical])
         #expect(try shop.state(id) == "new 0 -")
         #expect(try shop.run().selected == 0)
     }
@@ -129,7 +129,7 @@ import Testing
         let report = try shop.run(ScriptedExchange { _ in ExchangeAnswer(status: .cancelled, executed: .one, executedQuote: nil) })
         #expect(try shop.state(id) == "cancelled 1 -")
         #expect(try shop.money() == "0 200 USD, no wallet ETH")
-        #expect(report.lines.map(\.kind) == [.debug, .critical])
+        #expect(report.lines.map(\.level) == [.debug, .critical])
         #expect(try shop.test.differences().isEmpty)
     }
 
@@ -173,9 +173,9 @@ import Testing
     @Test func `An order that the exchange does not know is not written; the third time is an alert`() throws {
         let shop = try Shop()
         let id = try shop.order()
-        for (minute, kind) in [(0, .warning), (5, .warning), (15, .critical)] as [(Int64, ReconcilerReport.Line.Kind)] {
+        for (minute, kind) in [(0, .warning), (5, .warning), (15, .critical)] as [(Int64, RunNotes.Level)] {
             let report = try shop.run(after: minute)
-            #expect(report.lines.map(\.kind) == [kind])
+            #expect(report.lines.map(\.level) == [kind])
             #expect(report.errors == 1)
         }
         #expect(try shop.state(id) == "new 0 -")

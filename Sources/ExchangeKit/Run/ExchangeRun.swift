@@ -57,6 +57,11 @@ extension ExchangeSettings {
         let began = clock.elapsed()
         let exchange = try Exchange.open(location, statements: statements, durability: durability)
         defer { exchange.close() }
-        return try body(exchange, RunTime(clock, began: began))
+        do {
+            return try body(exchange, RunTime(clock, began: began))
+        } catch {
+            // A lock met outside of a transaction may pass by itself, too.
+            throw Exchange.failure(error, place: exchange.place)
+        }
     }
 }
