@@ -31,7 +31,6 @@ public final class FinalizeChallengesEntry: JobEntry {
 struct ContestJob {
     private let kind: ContestKind
     private let settings: ContestSettings
-    private let clock = ExchangeClock.system
 
     init(_ kind: ContestKind, _ settings: ContestSettings) throws {
         try settings.validate()
@@ -46,30 +45,16 @@ struct ContestJob {
     }
 
     func run(_ context: RunContext) throws -> RunOutcome {
-        if settings.mode == .off { return .nothingToDo("mode is off") }
-        let began = clock.elapsed()
-        let exchange = try Exchange.open(settings.location, statements: .competitions)
-        defer { exchange.close() }
-        var work = ContestRun(exchange, kind, settings, actor: context.job, now: clock.now())
-        do {
+        try settings.onExchange(.competitions) { exchange, time in
+            var work = ContestRun(exchange, kind, settings, actor: context.job, now: time.now)
+            defer { tell(context, work.report) }
             try work.run(isCancelled: { context.isCancelled })
-        } catch {
-            tell(context, work.report)
-            throw error
+            return outcome(work.report, milliseconds: time.milliseconds)
         }
-        tell(context, work.report)
-        return outcome(work.report, milliseconds: clock.elapsed() - began)
     }
 
     private func tell(_ context: RunContext, _ report: ContestReport) {
-        for line in report.lines {
-            switch line.kind {
-            case .debug: context.log.debug(line.text)
-            case .info: context.log.info(line.text)
-            case .error: context.log.error(line.text)
-            }
-        }
-        if let halt = report.halt { context.log.critical("halted: " + halt) }
+        context.tell(report)
         context.items(report.payouts)
         let labels = ["kind": kind.rawValue]
         context.metrics.counter("contests_ended", Double(report.ended), labels: labels)
@@ -83,24 +68,16 @@ struct ContestJob {
             let next = report.nextEnd.map { ", the next ends \(utcText($0 / 1_000 * 1_000))" } ?? ""
             return .nothingToDo("no \(kind.rawValue) is over\(next)")
         }
-        let verb = kind == .challenge ? "Finalized" : "Ended"
-        let text = "\(verb) \(counted(report.ended, kind.rawValue))\(settings.mode == .shadow ? " (shadow, nothing written)" : ""): "
-            + "\(counted(report.prizes, "prize")) paid, \(report.refunded) refunded with \(counted(report.refunds, "refund")), "
-            + "\(counted(report.errors, "error")) (\(milliseconds)ms)"
-        if let halt = report.halt { return .failed("Halted: \(halt). \(text)", code: 1) }
-        if report.errors > 0, report.ended + report.refunded == 0 { return .failed(text, code: 2) }
-        return .succeeded(text)
+        let summary = report.summary(
+            "\(kind == .challenge ? "Finalized" : "Ended") \(counted(report.ended, kind.rawValue))",
+            ["\(counted(report.prizes, "prize")) paid", "\(report.refunded) refunded with \(counted(report.refunds, "refund"))"],
+            settings.mode, milliseconds: milliseconds)
+        return report.outcome(summary, hasFailed: report.errors > 0 && report.ended + report.refunded == 0)
     }
 }
 
 /// What a run did, for the log and the ledger's sentence.
-struct ContestReport {
-    struct Line: Hashable {
-        enum Kind { case debug, info, error }
-        var kind: Kind
-        var text: String
-    }
-
+struct ContestReport: RunReport {
     /// Over, and not settled when the run began.
     var due = 0
     var ended = 0
@@ -108,17 +85,7 @@ struct ContestReport {
     var prizes = 0
     var refunds = 0
     var payouts: Int { prizes + refunds }
-    var errors = 0
     /// When the next contest is over; milliseconds.
     var nextEnd: Int64?
-    /// Why the run stopped before its end.
-    var halt: String?
-    var lines: [Line] = []
-
-    mutating func detail(_ text: String) { lines.append(Line(kind: .debug, text: text)) }
-    mutating func tell(_ text: String) { lines.append(Line(kind: .info, text: text)) }
-    mutating func fail(_ text: String) {
-        errors += 1
-        lines.append(Line(kind: .error, text: text))
-    }
+    var notes = RunNotes()
 }

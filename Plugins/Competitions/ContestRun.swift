@@ -30,7 +30,7 @@ struct ContestRun {
         let due = try tables.due(kind, until: dueUntil)
         report.due = due.count
         report.nextEnd = try tables.nextEnd(kind)
-        payoutsThisHour = try tables.settled(since: now - 3_600_000)
+        payoutsThisHour = try exchange.count("settled_since", inHourBefore: now)
         for id in due where report.halt == nil {
             do {
                 if settings.mode == .live {
@@ -96,7 +96,7 @@ struct ContestRun {
                 }
             }
         }
-        report.detail("\(contest.title): the equity of \(counted(values.count, "entrant")) at \(utcText(contest.endsAt)) is frozen")
+        report.debug("\(contest.title): the equity of \(counted(values.count, "entrant")) at \(utcText(contest.endsAt)) is frozen")
     }
 
     // MARK: Deciding
@@ -127,7 +127,7 @@ struct ContestRun {
             ])
         }
         guard try move(contest, to: .refunding, pot: pot) else { return }
-        report.tell("\(contest.title) is refunded: \(reason)")
+        report.info("\(contest.title) is refunded: \(reason)")
     }
 
     private func check(_ contest: Contest, holds pot: Amount) throws {
@@ -146,7 +146,7 @@ struct ContestRun {
             return "\(row.place). \(row.entrant.name) (\(row.returnPercent.readable()) %\(prize))"
         }
         let more = outcome.rows.count > 3 ? " … of \(counted(outcome.rows.count, "entrant"))" : ""
-        report.tell(
+        report.info(
             "\(contest.title)\(outcome.isTie ? " is a tie and refunded" : ", pot \(outcome.pot.readable()) \(contest.currency)"): "
                 + best.joined(separator: ", ") + more)
     }
@@ -200,7 +200,7 @@ struct ContestRun {
         payoutsThisHour += 1
         if contest.status == .paying { report.prizes += 1 } else { report.refunds += 1 }
         let what = contest.status == .paying ? "prize" : "refund"
-        report.detail("\(contest.title): \(what) of \(payout.amount) \(contest.currency) to \(payout.name)")
+        report.debug("\(contest.title): \(what) of \(payout.amount) \(contest.currency) to \(payout.name)")
     }
 
     /// false, with the halt set: a cap stops the run here.
@@ -208,10 +208,8 @@ struct ContestRun {
         if settings.maxPayout.isPositive, payout.amount > settings.maxPayout {
             report.halt = "\(payout.name) is to get \(payout.amount.readable()) \(contest.currency) of \(contest.title), "
                 + "above max_payout (\(settings.maxPayout.readable())): stopped there"
-        } else if report.payouts >= settings.maxPayoutsPerRun {
-            report.halt = "max_payouts_per_run (\(settings.maxPayoutsPerRun)) is reached: stopped there"
-        } else if payoutsThisHour >= Int64(settings.maxPayoutsPerHour) {
-            report.halt = "max_payouts_per_hour (\(settings.maxPayoutsPerHour)) is reached: stopped there"
+        } else if let reason = settings.caps.reached(inRun: report.payouts, inHour: payoutsThisHour) {
+            report.halt = reason + ": stopped there"
         }
         return report.halt == nil
     }
@@ -262,7 +260,7 @@ struct ContestRun {
         case .giveBack(let reason):
             report.refunded += 1
             report.refunds += Int(counts.entrants)
-            report.tell("\(contest.title) is refunded: \(reason)")
+            report.info("\(contest.title) is refunded: \(reason)")
         case .begin, .freeze, .decide:
             let outcome = try exchange.read {
                 let values = try EquityAtEnd(exchange, contest).values
@@ -278,7 +276,7 @@ struct ContestRun {
             if outcome.isTie { report.refunds += payouts } else { report.prizes += payouts }
             tell(contest, outcome)
         case .pay, .close:
-            report.tell("\(contest.title): \(counted(counts.unsettled, "payout")) left to pay")
+            report.info("\(contest.title): \(counted(counts.unsettled, "payout")) left to pay")
         }
     }
 }

@@ -2,7 +2,7 @@ import ExchangeKit
 import JobKit
 
 /// Settings of both entries.
-public struct ContestSettings: JobSettings {
+public struct ContestSettings: MoneySettings {
     public var database = ExchangeLocation.defaultDatabase
     public var lockTimeout = ExchangeLocation.defaultLockTimeout
     public var sql: [String: String] = [:]
@@ -29,21 +29,19 @@ public struct ContestSettings: JobSettings {
 
     public static var fields: [SettingsField] {
         ExchangeLocation.fields + [
-            SettingsField("mode", "off, shadow (decides and logs, writes nothing) or live."),
+            MoneyMode.field,
             SettingsField("settle_after", "A contest is settled this long after its end, on the prices of its end."),
             SettingsField("platform_wallet", "The owner of the wallet that gets fees and remainders."),
             SettingsField("max_payout", "A larger prize or refund stops the run; in the contest's currency, 0: no cap."),
-            SettingsField("max_payouts_per_run", "More stop the run.", range: 1 ... 1_000_000),
-            SettingsField("max_payouts_per_hour", "More stop the run.", range: 1 ... 10_000_000),
             SettingsField("batch", "Entrants whose equity is frozen in one transaction.", range: 1 ... 100_000),
-        ]
+        ] + CountCaps.fields("payouts")
     }
 
-    var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+    var caps: CountCaps { CountCaps("payouts", perRun: maxPayoutsPerRun, perHour: maxPayoutsPerHour) }
 
     func validate() throws {
         try location.validate(.competitions)
-        if maxPayout.isNegative { throw JobFailure.badSettings("max_payout: \(maxPayout) is below 0") }
+        try AmountRules.notNegative(["max_payout": maxPayout])
         if platformWallet.isEmpty { throw JobFailure.badSettings("platform_wallet: the name is empty") }
     }
 }

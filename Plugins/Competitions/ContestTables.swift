@@ -82,8 +82,4 @@ struct ContestTables {
                 amountText: try row.text(3))
         }
     }
-
-    func settled(since: Int64) throws -> Int64 {
-        try exchange.first("settled_since", ["since": .int(since)]) { try $0.int64(0) } ?? 0
-    }
 }
