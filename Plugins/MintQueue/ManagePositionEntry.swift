@@ -2,7 +2,7 @@ import ExchangeKit
 import JobKit
 import OutsideKit
 
-public struct PositionSettings: JobSettings {
+public struct PositionSettings: ExchangeSettings {
     public var database = ExchangeLocation.defaultDatabase
     public var lockTimeout = ExchangeLocation.defaultLockTimeout
     public var sql: [String: String] = [:]
@@ -31,27 +31,25 @@ public struct PositionSettings: JobSettings {
 
     public static var fields: [SettingsField] {
         ExchangeLocation.fields + [
-            SettingsField("mode", "off (runs wait in the queue), shadow (decides and logs, writes nothing) or live."),
+            PeerSettings.modeField,
             SettingsField("exchange", "Whose orders these are: exchange_orders.exchange."),
             SettingsField("gateway", "http, or paper: invented, in simulations only."),
             SettingsField("url", "The gateway's address, up to the path before /orders."),
             SettingsField("token", "Bearer token: \"file:\" and a path, or \"env:\" and the name of a variable; empty: none."),
             SettingsField("max_age", "Orders of an older trade are not placed again."),
             SettingsField("max_notional", "An order worth more is not placed again; in the quote currency, 0: no cap."),
-            SettingsField("max_orders_per_run", "More stop the run.", range: 1 ... 1_000),
-            SettingsField("max_orders_per_hour", "More stop the run.", range: 1 ... 1_000_000),
             SettingsField("paper.lost_percent", "With gateway = \"paper\": answers that are lost.", range: 0 ... 100),
             SettingsField("paper.refused_percent", "… and orders that are refused.", range: 0 ... 100),
-        ] + CallSettings.fields()
+        ] + CountCaps.fields("orders", perRun: 1_000, perHour: 1_000_000) + CallSettings.fields()
     }
 
-    var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+    var caps: CountCaps { CountCaps("orders", perRun: maxOrdersPerRun, perHour: maxOrdersPerHour) }
 
     func validate() throws {
         try location.validate(.mintQueue)
         try PeerSettings.validate(gateway, url: url, token: token, key: "gateway")
         try calls.validate()
-        if maxNotional.isNegative { throw JobFailure.badSettings("max_notional: \(maxNotional) is below 0") }
+        try AmountRules.notNegative(["max_notional": maxNotional])
         if exchange.isEmpty { throw JobFailure.badSettings("exchange: the name is empty") }
     }
 }
@@ -67,7 +65,6 @@ public final class ManagePositionEntry: JobEntry {
     private let http: HTTPClient?
     private let peer: Peer
     private let outside: Outside
-    private let clock = ExchangeClock.system
 
     public init(settings: PositionSettings) throws {
         try settings.validate()
@@ -91,20 +88,21 @@ public final class ManagePositionEntry: JobEntry {
 
     public func run(_ context: RunContext) throws -> RunOutcome {
         let payload = try context.payload.decode(PositionPayload.self)
-        let now = clock.now()
-        if settings.mode == .off { return .snooze(until: (now + 60_000) * 1_000, "mode is off") }
-        let exchange = try PeerSettings.open(settings.location, settings.gateway)
-        defer { exchange.close() }
-        let gateway: any OrderGateway = http.map { HTTPOrderGateway(http: $0, peer: peer) }
-            ?? PaperOrderGateway(exchange: exchange, luck: settings.paper)
-        var work = PositionRun(exchange, gateway, settings, actor: context.job, payload: payload, now: now)
-        let outcome = Result { try outside.run(context) { try work.run(isCancelled: { context.isCancelled }) } }
-        for line in work.lines { context.log.debug(line) }
-        for line in work.problems { context.log.error(line) }
-        if let halt = work.halt { context.log.critical("halted: " + halt) }
+        if settings.mode == .off { return PeerSettings.wait() }
+        return try settings.onExchange(.mintQueue) { exchange, time in
+            try PeerSettings.check(exchange, settings.gateway)
+            let gateway: any OrderGateway = http.map { HTTPOrderGateway(http: $0, peer: peer) }
+                ?? PaperOrderGateway(exchange: exchange, luck: settings.paper)
+            var work = PositionRun(exchange, gateway, settings, actor: context.job, payload: payload, now: time.now)
+            defer { tell(context, work) }
+            return try outside.run(context) { try work.run(isCancelled: { context.isCancelled }) }
+        }
+    }
+
+    private func tell(_ context: RunContext, _ work: PositionRun) {
+        context.tell(work)
         context.items(work.placed)
         context.metrics.counter("orders_replaced", Double(work.placed))
-        context.metrics.counter("orders_replaced_errors", Double(work.problems.count))
-        return try outcome.get()
+        context.metrics.counter("orders_replaced_errors", Double(work.errors))
     }
 }

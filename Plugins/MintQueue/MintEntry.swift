@@ -7,7 +7,7 @@ public enum PeerKind: String, CaseIterable, Codable, Sendable {
     case http, paper
 }
 
-public struct MintSettings: JobSettings {
+public struct MintSettings: ExchangeSettings {
     public var database = ExchangeLocation.defaultDatabase
     public var lockTimeout = ExchangeLocation.defaultLockTimeout
     public var sql: [String: String] = [:]
@@ -38,7 +38,7 @@ public struct MintSettings: JobSettings {
 
     public static var fields: [SettingsField] {
         ExchangeLocation.fields + [
-            SettingsField("mode", "off (runs wait in the queue), shadow (decides and logs, writes nothing) or live."),
+            PeerSettings.modeField,
             SettingsField("minter", "http, or paper: invented, in simulations only."),
             SettingsField("url", "The minter's address, up to the path before /mints."),
             SettingsField("token", "Bearer token: \"file:\" and a path, or \"env:\" and the name of a variable; empty: none."),
@@ -53,13 +53,11 @@ public struct MintSettings: JobSettings {
         ] + CallSettings.fields()
     }
 
-    var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
-
     func validate() throws {
         try location.validate(.mintQueue)
         try PeerSettings.validate(minter, url: url, token: token, key: "minter")
         try calls.validate()
-        if maxSize.isNegative { throw JobFailure.badSettings("max_size: \(maxSize) is below 0") }
+        try AmountRules.notNegative(["max_size": maxSize])
     }
 }
 
@@ -69,24 +67,27 @@ enum PeerSettings {
         guard kind == .http else { return }
         if url.isEmpty { throw JobFailure.badSettings("url: \(key) = \"http\" needs its address, \"https://…\"") }
         try HTTPClient.origin(of: url, key: "url")
+        if !token.isEmpty { try Secret.validate(token, key: "token") }
         if !token.isEmpty, !HTTPClient.isProtected(url) {
             throw JobFailure.badSettings("url: a token does not go over plain http to another machine; write https")
         }
     }
 
     static func client(url: String, token: String, connections: Int) throws -> HTTPClient {
-        // What the config has as "file:…" is here already: the host reads it.
-        let secret = token.isEmpty ? nil : token.hasPrefix("env:") ? try Secret(from: token, key: "token") : Secret(token)
+        let secret = token.isEmpty ? nil : try Secret(from: token, key: "token")
         return try HTTPClient(
             base: url, headers: secret.map { [("Authorization", "Bearer " + $0.reveal)] } ?? [],
             secrets: secret.map { [$0] } ?? [], connections: connections)
     }
 
+    static let modeField = SettingsField("mode", "off (runs wait in the queue), shadow (decides and logs, writes nothing) or live.")
+
+    /// With `mode = "off"`: consumed now, what was enqueued would be lost; so it waits.
+    static func wait() -> RunOutcome { .snooze(until: (ExchangeClock.system.now() + 60_000) * 1_000, "mode is off") }
+
     /// A real database for a real peer, a simulation for an invented one.
-    static func open(_ location: ExchangeLocation, _ kind: PeerKind) throws -> Exchange {
-        let exchange = try Exchange.open(location, statements: .mintQueue)
-        guard kind == .paper, try exchange.purpose() != .simulation else { return exchange }
-        exchange.close()
+    static func check(_ exchange: Exchange, _ kind: PeerKind) throws {
+        guard kind == .paper, try exchange.purpose() != .simulation else { return }
         throw JobFailure.permanent("\(exchange.place) was not created as a simulation: nothing is minted or placed on paper there")
     }
 }
@@ -102,7 +103,6 @@ public final class MintEntry: JobEntry {
     private let http: HTTPClient?
     private let peer: Peer
     private let outside: Outside
-    private let clock = ExchangeClock.system
 
     public init(settings: MintSettings) throws {
         try settings.validate()
@@ -125,26 +125,24 @@ public final class MintEntry: JobEntry {
     public func run(_ context: RunContext) throws -> RunOutcome {
         let payload = try context.payload.decode(MintPayload.self)
         guard payload.size.isPositive else { return .failed("payload: size \(payload.size) is not above 0") }
-        let began = clock.elapsed()
-        let now = clock.now()
-        // Consumed here it would be lost; so it waits.
-        if settings.mode == .off { return .snooze(until: (now + 60_000) * 1_000, "mode is off") }
-        let exchange = try PeerSettings.open(settings.location, settings.minter)
-        defer { exchange.close() }
-        let order = MintOrder(
-            key: context.idempotencyKey, asset: payload.assetId.text, size: payload.size, createdAt: payload.createdAt.milliseconds)
-        var work = MintRun(exchange, minter(exchange), settings, actor: context.job, order: order, now: now)
-        let outcome = Result { try outside.run(context) { try work.run(isCancelled: { context.isCancelled }) } }
-        for line in work.lines { context.log.debug(line) }
-        if let halt = work.halt { context.log.critical("halted: " + halt) }
-        context.metrics.histogram("mint_seconds", Double(clock.elapsed() - began) / 1_000)
-        if case .succeeded? = try? outcome.get() {
-            context.items(1)
-            context.metrics.counter("mints", labels: ["result": "minted"])
-        } else {
-            context.metrics.counter("mints", labels: ["result": "not_minted"])
+        if settings.mode == .off { return PeerSettings.wait() }
+        return try settings.onExchange(.mintQueue) { exchange, time in
+            try PeerSettings.check(exchange, settings.minter)
+            let order = MintOrder(
+                key: context.idempotencyKey, asset: payload.assetId.text, size: payload.size,
+                createdAt: payload.createdAt.milliseconds)
+            var work = MintRun(exchange, minter(exchange), settings, actor: context.job, order: order, now: time.now)
+            let outcome = Result { try outside.run(context) { try work.run(isCancelled: { context.isCancelled }) } }
+            context.tell(work)
+            context.metrics.histogram("mint_seconds", Double(time.milliseconds) / 1_000)
+            if case .succeeded? = try? outcome.get() {
+                context.items(1)
+                context.metrics.counter("mints", labels: ["result": "minted"])
+            } else {
+                context.metrics.counter("mints", labels: ["result": "not_minted"])
+            }
+            return try outcome.get()
         }
-        return try outcome.get()
     }
 
     private func minter(_ exchange: Exchange) -> any Minter {

@@ -51,7 +51,7 @@ struct MintQueueDoctor {
     }
 
     private func hour(_ statement: String, cap: Int, _ setting: String) throws {
-        let count = try exchange.first(statement, ["since": .int(check.now - 3_600_000)]) { try $0.int64(0) } ?? 0
+        let count = try exchange.count(statement, inHourBefore: check.now)
         if count >= Int64(cap) {
             check.error("rate", "\(count) in the last hour, as many as \(setting) allows: the others wait")
         } else {

@@ -3,7 +3,7 @@ import JobKit
 import OutsideKit
 
 /// One sale's mint, from where it is on record to its end or as far as it goes now.
-struct MintRun {
+struct MintRun: RunReport {
     private struct Record {
         var machine: MintMachine
         var asset: String
@@ -19,10 +19,7 @@ struct MintRun {
     let actor: String
     let order: MintOrder
     let now: Int64
-    /// Details, for the log.
-    private(set) var lines: [String] = []
-    /// What a cap says; the run stops there.
-    private(set) var halt: String?
+    var notes = RunNotes()
 
     init(_ exchange: Exchange, _ minter: any Minter, _ settings: MintSettings, actor: String, order: MintOrder, now: Int64) {
         self.exchange = exchange
@@ -140,7 +137,7 @@ struct MintRun {
             var machine = record.machine
             guard machine.hear(event) else { return record }
             if let saved = try save(record, as: machine) {
-                lines.append("\(what) is \(machine.status.rawValue)\(machine.reason.isEmpty ? "" : ": \(machine.reason)")")
+                debug("\(what) is \(machine.status.rawValue)\(machine.reason.isEmpty ? "" : ": \(machine.reason)")")
                 return saved
             }
             record = try load()
@@ -186,7 +183,7 @@ struct MintRun {
 
     /// nil: there is room below the cap of an hour.
     private mutating func waitForTheHour() throws -> RunOutcome? {
-        let sent = try exchange.first("mints_since", ["since": .int(now - 3_600_000)]) { try $0.int64(0) } ?? 0
+        let sent = try exchange.count("mints_since", inHourBefore: now)
         guard sent >= Int64(settings.maxMintsPerHour) else { return nil }
         halt = "max_mints_per_hour (\(settings.maxMintsPerHour)) is reached, \(what) waits"
         return .snooze(until: (now + 60_000) * 1_000, "max_mints_per_hour (\(settings.maxMintsPerHour)) is reached")

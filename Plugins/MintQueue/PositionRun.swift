@@ -4,7 +4,7 @@ import OutsideKit
 import SQL
 
 /// One trade's orders: places again what failed, as far as it may.
-struct PositionRun {
+struct PositionRun: RunReport {
     let exchange: Exchange
     let gateway: any OrderGateway
     let settings: PositionSettings
@@ -12,14 +12,13 @@ struct PositionRun {
     let payload: PositionPayload
     let now: Int64
 
-    private(set) var lines: [String] = []
+    var notes = RunNotes()
     private(set) var placed = 0
     private(set) var left = 0
     /// For a human.
     private(set) var problems: [String] = []
     /// To be looked at again: no answer yet, or refused just now.
     private(set) var open: [String] = []
-    private(set) var halt: String?
 
     init(
         _ exchange: Exchange, _ gateway: any OrderGateway, _ settings: PositionSettings, actor: String,
@@ -40,7 +39,7 @@ struct PositionRun {
             do {
                 try manage(id.text)
             } catch let error as AmountError {
-                problems.append("order \(id.text): \(error)")
+                giveUp("order \(id.text): \(error)")
             }
         }
         return outcome()
@@ -61,16 +60,16 @@ struct PositionRun {
         for _ in 0 ..< 4 {
             let chain = try load(original)
             guard let last = chain.last else {
-                problems.append("order \(original) is not on record: nothing is known to place")
+                giveUp("order \(original) is not on record: nothing is known to place")
                 return
             }
             switch try Replacement.decide(chain, age: now - payload.createdAt.milliseconds, maxAge: settings.maxAge.milliseconds) {
             case .leave(let reason):
                 left += 1
-                lines.append("order \(last.clientID) \(reason)")
+                debug("order \(last.clientID) \(reason)")
                 return
             case .giveUp(let reason):
-                problems.append("order \(original) \(reason)")
+                giveUp("order \(original) \(reason)")
                 return
             case .ask:
                 guard !asked else {
@@ -79,7 +78,7 @@ struct PositionRun {
                 }
                 asked = true
                 guard settings.mode == .live else {
-                    lines.append("would ask what became of order \(last.clientID)")
+                    debug("would ask what became of order \(last.clientID)")
                     return
                 }
                 guard try ask(last) else { return }
@@ -87,7 +86,7 @@ struct PositionRun {
                 guard try withinCaps(last, quantity) else { return }
                 guard settings.mode == .live else {
                     placed += 1
-                    lines.append("would place \(quantity) of order \(original) again as \(clientID)")
+                    debug("would place \(quantity) of order \(original) again as \(clientID)")
                     return
                 }
                 guard let order = try take(clientID, of: original, last, quantity) else { continue }
@@ -96,6 +95,11 @@ struct PositionRun {
             }
         }
         open.append("order \(original) is being changed by others")
+    }
+
+    private mutating func giveUp(_ problem: String) {
+        problems.append(problem)
+        fail(problem)
     }
 
     // MARK: On record
@@ -169,7 +173,7 @@ struct PositionRun {
                 open.append("order \(order.clientID) was refused")
             } else {
                 placed += 1
-                lines.append("order \(order.clientID) of \(order.quantity) \(order.symbol) is \(answer.status)")
+                debug("order \(order.clientID) of \(order.quantity) \(order.symbol) is \(answer.status)")
             }
         } catch let error as CallError {
             // It has not left: refused on record, so that the next number may be tried.
@@ -186,7 +190,7 @@ struct PositionRun {
                 return false
             }
             _ = try record(order, answer)
-            lines.append("order \(order.clientID) is \(answer.status), \(answer.executed) executed")
+            debug("order \(order.clientID) is \(answer.status), \(answer.executed) executed")
             return true
         } catch let error as CallError {
             throw error.jobFailure
@@ -197,14 +201,12 @@ struct PositionRun {
 
     private mutating func withinCaps(_ order: PlacedOrder, _ quantity: Amount) throws -> Bool {
         let notional = try order.price.times(quantity, .up)
-        let hour = try exchange.first("replacements_since", ["since": .int(now - 3_600_000)]) { try $0.int64(0) } ?? 0
+        let hour = try exchange.count("replacements_since", inHourBefore: now)
         if settings.maxNotional.isPositive, notional > settings.maxNotional {
             halt = "placing order \(order.clientID) again is worth \(notional.readable()), "
                 + "above max_notional (\(settings.maxNotional.readable()))"
-        } else if placed >= settings.maxOrdersPerRun {
-            halt = "max_orders_per_run (\(settings.maxOrdersPerRun)) is reached"
-        } else if hour >= Int64(settings.maxOrdersPerHour) {
-            halt = "max_orders_per_hour (\(settings.maxOrdersPerHour)) is reached"
+        } else if let reason = settings.caps.reached(inRun: placed, inHour: hour) {
+            halt = reason
         }
         return halt == nil
     }
