@@ -11,7 +11,7 @@ public final class TickEntry: JobEntry {
         case historical
     }
 
-    public struct Settings: JobSettings {
+    public struct Settings: ExchangeSettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -63,8 +63,6 @@ public final class TickEntry: JobEntry {
                 SettingsField("end", "Where a replay ends, exclusive; empty: with the file."),
             ]
         }
-
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
     }
 
     public static let info = EntryInfo(

@@ -143,7 +143,7 @@ struct CandleRun {
         _ place: Place, _ bucket: Bucket, from old: Candle?, to new: Candle, _ seq: Int64
     ) throws {
         report.corrected += 1
-        if report.details.count < 100 { report.details.append("\(name(place, bucket)) corrected by a late trade") }
+        report.debug("\(name(place, bucket)) corrected by a late trade")
         let symbol = pairs[place.pair]?.symbol ?? ""
         try exchange.emit(
             "CandleCorrected", key: "candle:\(place.pair):\(place.interval.rawValue):\(bucket.open):\(seq)",
@@ -169,7 +169,7 @@ struct CandleRun {
             try table.clear(interval)
             for pair in pairs.keys.sorted() { try rollUp(pair, to: interval) }
             try putCheckpoint(interval, position)
-            report.notes.append("made \(interval.rawValue) candles anew from the 1m candles")
+            report.info("made \(interval.rawValue) candles anew from the 1m candles")
         }
     }
 
@@ -212,7 +212,7 @@ struct CandleRun {
                 report.closed += closed
                 if pair.active { missing += try countMissing(id, pair, interval) }
                 if closed > 0 {
-                    report.details.append("\(pair.symbol): closed \(counted(closed, interval.rawValue + " candle"))")
+                    report.debug("\(pair.symbol): closed \(counted(closed, interval.rawValue + " candle"))")
                 }
             }
             report.missing.append((interval, missing))
@@ -302,7 +302,7 @@ struct CandleRun {
             bucket = place.interval.bucket(containing: bucket.close, plan.day)
             guard bucket.open < next, bucket.close <= pair.now else { return true }
             guard made < plan.fillLimit else {
-                report.notes.append("\(pair.symbol) \(place.interval.rawValue): \(made) buckets filled, more with the next run")
+                report.info("\(pair.symbol) \(place.interval.rawValue): \(made) buckets filled, more with the next run")
                 return false
             }
             if try table.insert(Candle(flatAt: before.close), pair: place.pair, place.interval, bucket, closed: true) {

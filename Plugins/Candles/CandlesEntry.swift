@@ -3,7 +3,7 @@ import JobKit
 
 /// Makes candles of what was traded since the last run, closes those that are over.
 public final class CandlesEntry: JobEntry {
-    public struct Settings: JobSettings {
+    public struct Settings: ExchangeSettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -38,8 +38,6 @@ public final class CandlesEntry: JobEntry {
                 SettingsField("batch", "Trades read in one transaction.", range: 1 ... 5_000_000),
             ]
         }
-
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
     }
 
     /// What becomes of a bucket without trades.
@@ -58,7 +56,6 @@ public final class CandlesEntry: JobEntry {
 
     private let settings: Settings
     private let plan: CandlePlan
-    private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
@@ -71,29 +68,18 @@ public final class CandlesEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        let began = clock.elapsed()
-        let exchange = try Exchange.open(settings.location, statements: .candles)
-        defer { exchange.close() }
-        var work = try CandleRun(exchange, plan, now: clock.now())
-        do {
+        try settings.onExchange(.candles) { exchange, time in
+            var work = try CandleRun(exchange, plan, now: time.now)
+            defer { tell(context, work.report) }
             try work.run(isCancelled: { context.isCancelled }) { work in
                 context.progress(done: Int(work.trades), "read \(work.trades) trades")
             }
-        } catch {
-            tell(context, work.report)
-            throw error
+            return outcome(work.report, milliseconds: time.milliseconds)
         }
-        tell(context, work.report)
-        return outcome(work.report, milliseconds: clock.elapsed() - began)
     }
 
     private func tell(_ context: RunContext, _ report: CandleReport) {
-        for problem in report.problems { context.log.error(problem) }
-        if report.errors > report.problems.count {
-            context.log.error("… and \(report.errors - report.problems.count) more like these")
-        }
-        for line in report.notes { context.log.info(line) }
-        for line in report.details { context.log.debug(line) }
+        context.tell(report)
         context.items(Int(clamping: report.trades) + report.closed + report.filled)
         context.metrics.counter("candles_trades_read", Double(report.trades))
         context.metrics.counter("candles_written", Double(report.written))
@@ -112,10 +98,8 @@ public final class CandlesEntry: JobEntry {
         if report.written > 0 { parts.append(counted(report.written, "candle") + " written") }
         if report.corrected > 0 { parts.append("\(report.corrected) corrected") }
         if report.filled > 0 { parts.append("\(report.filled) filled flat") }
-        parts.append("\(report.errors) errors")
-        return .succeeded(
-            "Closed \(counted(report.closed, which + "candle")) of \(counted(report.activePairs, "pair")): "
-                + parts.joined(separator: ", ") + " (\(milliseconds)ms)")
+        let did = "Closed \(counted(report.closed, which + "candle")) of \(counted(report.activePairs, "pair"))"
+        return .succeeded(report.summary(did, parts, milliseconds: milliseconds))
     }
 }
 
@@ -154,25 +138,16 @@ struct CandlePlan {
 }
 
 /// What a run did.
-struct CandleReport {
+struct CandleReport: RunReport {
     var activePairs = 0
     var trades: Int64 = 0
     var written = 0
     var corrected = 0
     var closed = 0
     var filled = 0
-    var errors = 0
-    /// The first of the errors, as sentences.
-    var problems: [String] = []
-    var notes: [String] = []
-    var details: [String] = []
+    var notes = RunNotes(mostErrors: 20, mostDetails: 1_000)
     /// Closed buckets of the last day without a candle, over all active pairs.
     var missing: [(interval: CandleInterval, count: Int64)] = []
 
     var isIdle: Bool { trades == 0 && closed == 0 && filled == 0 && errors == 0 }
-
-    mutating func fail(_ sentence: String) {
-        errors += 1
-        if problems.count < 20 { problems.append(sentence) }
-    }
 }

@@ -70,7 +70,7 @@ struct TickerRun {
             try tables.drop(pair)
             faulty.insert(pair)
             report.corrected += 1
-            report.warnings.append("\(symbol(pair)): trades that were counted have changed or gone; counted from all trades again")
+            report.warn("\(symbol(pair)): trades that were counted have changed or gone; counted from all trades again")
         } catch {
             report = before
             try tables.drop(pair)
@@ -92,7 +92,7 @@ struct TickerRun {
             }
         }
         report.delisted = gone.count
-        for pair in gone { report.tell("\(symbol(pair)) is not traded any more: its ticker is gone") }
+        for pair in gone { report.debug("\(symbol(pair)) is not traded any more: its ticker is gone") }
     }
 
     // MARK: What has arrived
@@ -213,7 +213,7 @@ struct TickerRun {
         guard let ticker = try ticker(known.window, pair) else { return }
         try tables.put(ticker, pair, validUntil: validUntil)
         report.updatedPairs.insert(pair)
-        report.tell("\(symbol(pair)): last \(ticker.last), \(ticker.trades) trades, volume \(ticker.volume)")
+        report.debug("\(symbol(pair)): last \(ticker.last), \(ticker.trades) trades, volume \(ticker.volume)")
     }
 
     /// nil: the pair was never traded.
@@ -254,7 +254,7 @@ struct TickerRun {
     private mutating func replace(_ pair: Int64, _ known: TickerTables.Known, _ candidates: Candidates) throws {
         if let old = try tables.window(pair), try isWrong(old, pair, counted: known) {
             report.corrected += 1
-            report.warnings.append("\(symbol(pair)): counting all trades again has given another result, which is taken")
+            report.warn("\(symbol(pair)): counting all trades again has given another result, which is taken")
         }
         report.built += 1
         try tables.drop(pair)

@@ -3,7 +3,7 @@ import JobKit
 
 /// Keeps the 24-hour statistics of every active pair.
 public final class TickersEntry: JobEntry {
-    public struct Settings: JobSettings {
+    public struct Settings: ExchangeSettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
@@ -26,8 +26,6 @@ public final class TickersEntry: JobEntry {
                 SettingsField("batch", "Trades read in one transaction.", range: 1 ... 1_000_000),
             ]
         }
-
-        var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
     }
 
     public static let info = EntryInfo(
@@ -43,7 +41,6 @@ public final class TickersEntry: JobEntry {
     }
 
     private let settings: Settings
-    private let clock = ExchangeClock.system
 
     public init(settings: Settings) throws {
         try Self.validate(settings)
@@ -55,29 +52,18 @@ public final class TickersEntry: JobEntry {
     }
 
     public func run(_ context: RunContext) throws -> RunOutcome {
-        let began = clock.elapsed()
-        let exchange = try Exchange.open(settings.location, statements: .tickers, durability: .derived)
-        defer { exchange.close() }
-        var work = TickerRun(exchange, settings, now: clock.now())
-        do {
+        try settings.onExchange(.tickers, durability: .derived) { exchange, time in
+            var work = TickerRun(exchange, settings, now: time.now)
+            defer { tell(context, work.report) }
             try work.run(isCancelled: { context.isCancelled }) { report in
                 context.progress(done: report.updated, "updated \(report.updated) tickers")
             }
-        } catch {
-            tell(context, work.report)
-            throw error
+            return work.report.outcome(milliseconds: time.milliseconds, validFor: settings.validFor)
         }
-        tell(context, work.report)
-        return work.report.outcome(milliseconds: clock.elapsed() - began, validFor: settings.validFor)
     }
 
     private func tell(_ context: RunContext, _ report: TickerReport) {
-        for problem in report.problems { context.log.error(problem) }
-        if report.errors > report.problems.count {
-            context.log.error("… and \(report.errors - report.problems.count) more like these")
-        }
-        for line in report.warnings { context.log.warning(line) }
-        for line in report.details { context.log.debug(line) }
+        context.tell(report)
         context.items(report.updated)
         context.metrics.counter("tickers_updated", Double(report.updated))
         context.metrics.counter("tickers_trades_came", Double(report.came))
@@ -90,7 +76,7 @@ public final class TickersEntry: JobEntry {
 }
 
 /// What a run did.
-struct TickerReport {
+struct TickerReport: RunReport {
     var activePairs = 0
     /// Pairs whose tickers were written; one may be written twice, when its clock moves meanwhile.
     var updatedPairs: Set<Int64> = []
@@ -103,19 +89,7 @@ struct TickerReport {
     /// … which gave another result than was known.
     var corrected = 0
     var delisted = 0
-    var errors = 0
-    /// The first of the errors, as sentences.
-    var problems: [String] = []
-    var warnings: [String] = []
-    var details: [String] = []
-
-    mutating func fail(_ sentence: String) {
-        errors += 1
-        if problems.count < 20 { problems.append(sentence) }
-    }
-    mutating func tell(_ sentence: String) {
-        if details.count < 1_000 { details.append(sentence) }
-    }
+    var notes = RunNotes(mostErrors: 20, mostDetails: 1_000)
 
     func outcome(milliseconds: Int64, validFor: Span) -> RunOutcome {
         if activePairs == 0 { return .nothingToDo("0 active pairs") }
@@ -126,8 +100,7 @@ struct TickerReport {
         if built > 0 { parts.append("\(counted(built, "pair")) counted from all trades") }
         if corrected > 0 { parts.append("\(corrected) corrected") }
         if delisted > 0 { parts.append("\(delisted) delisted") }
-        parts.append(counted(errors, "error"))
-        return .succeeded(
-            "Updated \(updated) of \(counted(activePairs, "ticker")): \(parts.joined(separator: ", ")) (\(milliseconds)ms)")
+        let did = "Updated \(updated) of \(counted(activePairs, "ticker"))"
+        return .succeeded(summary(did, parts, milliseconds: milliseconds))
     }
 }

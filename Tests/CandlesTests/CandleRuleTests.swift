@@ -221,7 +221,7 @@ import Testing
         try market.trade(6, at: at(0, 6), "12", "1")
         let report = try market.run(now: at(1))
         #expect(report.errors == 4)
-        #expect(report.problems.first == "trade seq 2: column price: 'ten' is not a decimal number")
+        #expect(report.lines.first?.text == "trade seq 2: column price: 'ten' is not a decimal number")
         #expect(try text(market, "1m") == ["1 1m 2019-10-11 00:00 10 12 10 12 2 22 2 closed"])
     }
 

@@ -168,7 +168,3 @@ final class Platform {
         return id
     }
 }
-
-extension RunReport {
-    func texts(_ level: RunNotes.Level) -> [String] { lines.filter { $0.level == level }.map(\.text) }
-}

@@ -39,7 +39,7 @@ import Testing
                 try market.test.connection.run("UPDATE pairs SET active = ? WHERE id = 3", [.bool(listed)])
             }
             let report = try market.run(now) { $0.batch = 7; $0.recount = .hours(10) }
-            #expect((report.errors, report.corrected) == (0, 0), "\(report.problems) \(report.warnings)")
+            #expect((report.errors, report.corrected) == (0, 0), "\(report.lines)")
             for pair in Int64(1) ... (listed ? 3 : 2) {
                 #expect(try market.ticker(pair) == market.expected(pair, now: now), "pair \(pair), seed \(seed)")
             }

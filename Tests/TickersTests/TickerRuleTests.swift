@@ -197,7 +197,7 @@ import Testing
         try market.trade(4, at: at(2), "1", "-1")
         try market.trade(5, at: at(3), "6", "1")
         let report = try market.run(at(5))
-        #expect(report.problems == [
+        #expect(report.texts(.error) == [
             "trade seq 2: price 0 or amount 1 makes no sense", "trade seq 3: column price: 'dear' is not a decimal number",
             "trade seq 4: price 1 or amount -1 makes no sense",
         ])
@@ -217,7 +217,7 @@ import Testing
         try market.trade(2, at: at(1), "6", "1", pair: 2)
         let report = try market.run(at(5))
         #expect(report.errors == 2)
-        #expect(report.problems.first?.hasPrefix("A/B: ") == true)
+        #expect(report.texts(.error).first?.hasPrefix("A/B: ") == true)
         #expect(try market.ticker(2) == market.expected(2, now: at(5)))
         #expect(try market.validUntil(1) == at(15))
     }
