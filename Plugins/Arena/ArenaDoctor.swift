@@ -13,7 +13,9 @@ struct ArenaDoctor {
 
     func look() throws {
         guard try exchange.purpose() == .simulation else {
-            return check.error("purpose", "this is a live exchange: nothing invented is written there; name another database, it will be created")
+            return check.error(
+                "purpose", "this is a live exchange: nothing invented is written there; name another database, "
+                    + "it will be created")
         }
         file()
         try simulation(plan.settings.simulation)
@@ -36,7 +38,9 @@ struct ArenaDoctor {
         }
         guard let found else { return check.ok("market", "simulation '\(name)' begins with the first tick") }
         guard found.mode == plan.settings.mode.rawValue else {
-            return check.error("market", "simulation '\(name)' is \(found.mode), the settings say \(plan.settings.mode.rawValue); give it another name")
+            return check.error(
+                "market", "simulation '\(name)' is \(found.mode), the settings say \(plan.settings.mode.rawValue); "
+                    + "give it another name")
         }
         let clock = "\(counted(found.ticks, "tick")), its clock says \(utcText(found.clock / 1_000 * 1_000))"
         if found.isFinished { return check.ok("market", "the replay is at its end: \(clock)") }

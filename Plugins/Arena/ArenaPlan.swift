@@ -30,11 +30,15 @@ struct ArenaPlan {
         speed = try Self.speed(settings)
         start = try Self.instant(settings.start, "start")
         end = try Self.instant(settings.end, "end")
-        if let start, let end, end <= start { throw JobFailure.badSettings("end (\(settings.end)) is not after start (\(settings.start))") }
+        if let start, let end, end <= start {
+            throw JobFailure.badSettings("end (\(settings.end)) is not after start (\(settings.start))")
+        }
         pairs = []
         switch settings.mode {
         case .simulated:
-            guard !settings.pairs.isEmpty else { throw JobFailure.badSettings("pairs: there is none; write { \"BTC/USD\" = \"64000\" }") }
+            guard !settings.pairs.isEmpty else {
+                throw JobFailure.badSettings("pairs: there is none; write { \"BTC/USD\" = \"64000\" }")
+            }
             for (text, price) in settings.pairs.sorted(by: { $0.key < $1.key }) {
                 let most = Amount(1_000_000_000)
                 guard price.isPositive, price <= most else {
@@ -43,8 +47,12 @@ struct ArenaPlan {
                 pairs.append((try Self.symbol(text, "pairs"), price))
             }
         case .historical:
-            if settings.file.isEmpty { throw JobFailure.badSettings("file: mode = \"historical\" needs the file of trades to replay") }
-            if settings.pair.isEmpty { throw JobFailure.badSettings("pair: mode = \"historical\" needs the pair to replay into, \"XRP/ETH\"") }
+            if settings.file.isEmpty {
+                throw JobFailure.badSettings("file: mode = \"historical\" needs the file of trades to replay")
+            }
+            if settings.pair.isEmpty {
+                throw JobFailure.badSettings("pair: mode = \"historical\" needs the pair to replay into, \"XRP/ETH\"")
+            }
             replayed = try Self.symbol(settings.pair, "pair")
         }
     }
@@ -53,7 +61,8 @@ struct ArenaPlan {
         if settings.speed == "max", settings.mode == .historical { return .everything }
         guard let span = Span(settings.speed), span.milliseconds > 0, span <= .days(3_650) else {
             let more = settings.mode == .historical ? ", or \"max\"" : ""
-            throw JobFailure.badSettings("speed: \"\(settings.speed)\" is not understood; write market time in a tick, \"30m\"\(more)")
+            throw JobFailure.badSettings(
+                "speed: \"\(settings.speed)\" is not understood; write market time in a tick, \"30m\"\(more)")
         }
         return .step(span.milliseconds)
     }
@@ -61,7 +70,8 @@ struct ArenaPlan {
     private static func instant(_ text: String, _ key: String) throws -> Int64? {
         if text.isEmpty { return nil }
         guard let instant = utcInstant(text) else {
-            throw JobFailure.badSettings("\(key): \"\(text)\" is not understood; write \"2019-10-11\" or \"2019-10-11T12:00:00Z\"")
+            throw JobFailure.badSettings(
+                "\(key): \"\(text)\" is not understood; write \"2019-10-11\" or \"2019-10-11T12:00:00Z\"")
         }
         return instant
     }

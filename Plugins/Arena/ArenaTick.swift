@@ -60,12 +60,14 @@ struct ArenaTick {
         if let row = try load() {
             guard row.mode == settings.mode.rawValue else {
                 throw JobFailure.badSettings(
-                    "simulation: '\(settings.simulation)' is \(row.mode) and cannot become \(settings.mode.rawValue); give this one another name")
+                    "simulation: '\(settings.simulation)' is \(row.mode) and cannot become \(settings.mode.rawValue); "
+                        + "give this one another name")
             }
             let age = driver.now - row.tickedAt
             guard row.owner == driver.job || age >= Self.ownership else {
                 throw JobFailure.permanent(
-                    "the simulation '\(settings.simulation)' is driven by the job '\(row.owner)' (last tick \(age / 1_000) s ago); give this one another name")
+                    "the simulation '\(settings.simulation)' is driven by the job '\(row.owner)' "
+                        + "(last tick \(age / 1_000) s ago); give this one another name")
             }
             return (row, false)
         }

@@ -73,7 +73,8 @@ struct ExchangeDesk {
         let executed = status == "filled" ? order.quantity : try order.quantity.over(Amount(2), .down).rounded(to: 4, .down)
         let quote = try order.price.times(executed, .down)
         try exchange.run("move_paper_order", [
-            "client_id": .text(order.clientID), "status": .text(status), "executed": .amount(executed), "executed_quote": .amount(quote),
+            "client_id": .text(order.clientID), "status": .text(status), "executed": .amount(executed),
+            "executed_quote": .amount(quote),
         ])
         if status == "filled", isHeard, order.isUntouched { try hear(order, pair, quote) }
     }
@@ -81,8 +82,8 @@ struct ExchangeDesk {
     /// The listener books a fill as the application would.
     private func hear(_ order: Order, _ pair: LivePair, _ quote: Amount) throws {
         let changed = try exchange.run("fill_exchange_order", [
-            "id": .int(order.id), "version": .int(order.version), "price": .amount(order.price), "quantity": .amount(order.quantity),
-            "quote": .amount(quote), "now": .int(driver.now),
+            "id": .int(order.id), "version": .int(order.version), "price": .amount(order.price),
+            "quantity": .amount(order.quantity), "quote": .amount(quote), "now": .int(driver.now),
         ])
         guard changed == 1 else { return }
         let ledger = Ledger(exchange)

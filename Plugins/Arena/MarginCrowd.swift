@@ -57,7 +57,8 @@ struct MarginCrowd {
         for index in 0 ..< Self.reckless {
             guard let account = try account(index), !traded.isEmpty else { continue }
             if try takeProfit(account) { continue }
-            guard try exchange.first("account_position", ["account": .int(account.id)], { try $0.int64(0) }) == nil else { continue }
+            let position = try exchange.first("account_position", ["account": .int(account.id)]) { try $0.int64(0) }
+            guard position == nil else { continue }
             var balance = account.balance
             if balance < Amount(5_000) {
                 let missing = try Self.deposit - balance

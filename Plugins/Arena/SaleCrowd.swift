@@ -61,9 +61,9 @@ struct SaleCrowd {
         let executed = try quantity.times(Amount(Int32.random(in: 0 ... 9, using: &random)), over: Amount(10), .down)
         try exchange.run("put_failed_order", [
             "exchange": .text(Self.exchangeName), "client": .text(orderID(tick)), "pair": .int(pair.id),
-            "side": .text(Bool.random(using: &random) ? "buy" : "sell"), "price": .amount(try pair.price.rounded(to: 2, .halfEven)),
-            "quantity": .amount(quantity), "executed": .amount(executed),
-            "now": .int(driver.now),
+            "side": .text(Bool.random(using: &random) ? "buy" : "sell"),
+            "price": .amount(try pair.price.rounded(to: 2, .halfEven)), "quantity": .amount(quantity),
+            "executed": .amount(executed), "now": .int(driver.now),
         ])
     }
 

@@ -34,7 +34,8 @@ extension ArenaTick {
             let random = Self.generator(seed: row.seed, tick: row.ticks, stream: UInt64(index))
             pairs.append(try trade(symbol, home, from: from, to: to, random, writer))
         }
-        var crowd = MarginCrowd(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks, pairs: pairs)
+        var crowd = MarginCrowd(
+            exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks, pairs: pairs)
         var random = Self.generator(seed: row.seed, tick: row.ticks, stream: 1_000)
         if isNew { try crowd.settle(accounts: settings.accounts) }
         try crowd.act(&random)
@@ -53,7 +54,9 @@ extension ArenaTick {
             result.contests = contests.begun
         }
         let sales = SaleCrowd(settings, seed: row.seed, driver: driver)
-        if let pair = pairs.randomElement(using: &dice) { try sales.placeFailedOrder(exchange, tick: row.ticks, pair: pair, &dice) }
+        if let pair = pairs.randomElement(using: &dice) {
+            try sales.placeFailedOrder(exchange, tick: row.ticks, pair: pair, &dice)
+        }
         result.enqueued = try sales.enqueued(tick: row.ticks)
         var abroad = Self.generator(seed: row.seed, tick: row.ticks, stream: 4_000)
         var desk = ExchangeDesk(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks)

@@ -41,7 +41,8 @@ final class TradesFile {
         var first = try next()
         if first?.hasPrefix("\u{FEFF}") == true { first?.removeFirst() }
         guard first == Self.header else {
-            throw JobFailure.permanent("\(path):1: the header is \"\((first ?? "").prefix(80))\", it has to be \"\(Self.header)\"")
+            throw JobFailure.permanent(
+                "\(path):1: the header is \"\((first ?? "").prefix(80))\", it has to be \"\(Self.header)\"")
         }
     }
 
@@ -78,7 +79,8 @@ final class TradesFile {
         offset += Int64(length)
         // A line that is cut off, or holds a zero byte, is none.
         guard length > 0, line[length - 1] == 10 || feof(file) != 0 else {
-            throw JobFailure.permanent("\(path):\(lineNumber): the line is longer than \(Self.longestLine - 2) bytes, or not text")
+            throw JobFailure.permanent(
+                "\(path):\(lineNumber): the line is longer than \(Self.longestLine - 2) bytes, or not text")
         }
         while length > 0, line[length - 1] == 10 || line[length - 1] == 13 { length -= 1 }
         return line.withMemoryRebound(to: UInt8.self, capacity: length) {

@@ -46,7 +46,8 @@ struct CandlesDoctor {
                     + "(\(listed(silent.map(\.symbol)))); does the feed write them?")
         }
         let ages = pairs.map { max(0, $0.now - ($0.newestTrade ?? 0)) / 1_000 }
-        check.ok("trades", "the newest is \(Span.seconds(ages.min() ?? 0)) old, in the quietest pair \(Span.seconds(ages.max() ?? 0))")
+        check.ok(
+            "trades", "the newest is \(Span.seconds(ages.min() ?? 0)) old, in the quietest pair \(Span.seconds(ages.max() ?? 0))")
     }
 
     /// Are they read?
@@ -69,7 +70,8 @@ struct CandlesDoctor {
         guard let first = gaps.first else { return check.ok("candles", "every traded minute of the last day has its candle") }
         check.warning(
             "candles", "\(counted(gaps.reduce(0) { $0 + $1.minutes }, "traded minute")) of the last day without a candle, "
-                + "the first in \(first.symbol) at \(utcText(first.first)): trades that cannot be used (the log of that run names them), "
+                + "the first in \(first.symbol) at \(utcText(first.first)): "
+                + "trades that cannot be used (the log of that run names them), "
                 + "or candles that somebody deleted")
     }
 

@@ -121,8 +121,8 @@ struct CandlePlan {
             own = kept.sorted()
         } else {
             guard let one = CandleInterval(rawValue: settings.interval), kept.contains(one) else {
-                throw JobFailure.badSettings(
-                    "interval: \"\(settings.interval)\" is not among those in keep (\(kept.sorted().map(\.rawValue).joined(separator: ", ")))")
+                let names = kept.sorted().map(\.rawValue).joined(separator: ", ")
+                throw JobFailure.badSettings("interval: \"\(settings.interval)\" is not among those in keep (\(names))")
             }
             own = [one]
         }

@@ -17,12 +17,14 @@ struct ContestDoctor {
         let late = try contests(due: due - Self.patience)
         let all = try contests(due: due)
         if late.isEmpty {
-            check.ok("contests", all.isEmpty ? "no \(kind.rawValue) is over and unsettled" : "\(counted(all.count, kind.rawValue)) for the next run")
+            let next = "\(counted(all.count, kind.rawValue)) for the next run"
+            check.ok("contests", all.isEmpty ? "no \(kind.rawValue) is over and unsettled" : next)
         } else {
             let names = late.prefix(5).joined(separator: ", ") + (late.count > 5 ? " …" : "")
             let why = settings.mode == .live
                 ? "its log says what is in the way: jobhost logs \(check.job)" : "mode is \(settings.mode.rawValue)"
-            check.warning("contests", "\(counted(late.count, kind.rawValue)) over for more than 5m and not settled (\(names)); \(why)")
+            check.warning(
+                "contests", "\(counted(late.count, kind.rawValue)) over for more than 5m and not settled (\(names)); \(why)")
         }
         let next = try exchange.first("next_end", ["kind": .text(kind.rawValue)]) { try $0.int64OrNil(0) } ?? nil
         if let next, next > check.now { check.ok("next", "the next \(kind.rawValue) ends \(utcText(next / 1_000 * 1_000))") }

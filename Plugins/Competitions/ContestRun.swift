@@ -96,7 +96,8 @@ struct ContestRun {
                 }
             }
         }
-        report.debug("\(contest.title): the equity of \(counted(values.count, "entrant")) at \(utcText(contest.endsAt)) is frozen")
+        report.debug(
+            "\(contest.title): the equity of \(counted(values.count, "entrant")) at \(utcText(contest.endsAt)) is frozen")
     }
 
     // MARK: Deciding
@@ -146,9 +147,8 @@ struct ContestRun {
             return "\(row.place). \(row.entrant.name) (\(row.returnPercent.readable()) %\(prize))"
         }
         let more = outcome.rows.count > 3 ? " … of \(counted(outcome.rows.count, "entrant"))" : ""
-        report.info(
-            "\(contest.title)\(outcome.isTie ? " is a tie and refunded" : ", pot \(outcome.pot.readable()) \(contest.currency)"): "
-                + best.joined(separator: ", ") + more)
+        let result = outcome.isTie ? " is a tie and refunded" : ", pot \(outcome.pot.readable()) \(contest.currency)"
+        report.info("\(contest.title)\(result): \(best.joined(separator: ", "))\(more)")
     }
 
     // MARK: Paying

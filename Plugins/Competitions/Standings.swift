@@ -42,7 +42,8 @@ struct Standings: Hashable, Sendable {
         }.map(\.element)
         var rows: [Row] = []
         for (index, entry) in sorted.enumerated() {
-            let isTied = index > 0 && !Amount.product(entry.gain, sorted[index - 1].start, isLessThan: sorted[index - 1].gain, entry.start)
+            let above = sorted[max(0, index - 1)]
+            let isTied = index > 0 && !Amount.product(entry.gain, above.start, isLessThan: above.gain, entry.start)
             rows.append(Row(account: entry.account, place: isTied ? rows[index - 1].place : index + 1))
         }
         self.rows = rows

@@ -19,7 +19,8 @@ struct MarginDoctor {
         let hour = try exchange.count("closings_since", inHourBefore: check.now)
         if hour >= Int64(settings.maxClosingsPerHour) {
             check.error(
-                "closings", "\(hour) in the last hour, as many as max_closings_per_hour allows: the job closes nothing more until that has passed")
+                "closings", "\(hour) in the last hour, as many as max_closings_per_hour allows: "
+                    + "the job closes nothing more until that has passed")
         } else {
             check.ok("closings", "\(hour) in the last hour; \(settings.maxClosingsPerHour) are allowed")
         }
@@ -40,9 +41,13 @@ struct MarginDoctor {
         let used = Dictionary(positions.map { ($0.pair, $0.symbol) }) { first, _ in first }
         let missing = used.filter { prices.pairs[$0.key] == nil }.values.sorted()
         if !missing.isEmpty {
-            check.error("prices", "none at all for \(missing.joined(separator: ", ")): its accounts cannot be valued; does the feed write quotes?")
+            check.error(
+                "prices", "none at all for \(missing.joined(separator: ", ")): its accounts cannot be valued; "
+                    + "does the feed write quotes?")
         }
-        let doubtful = used.keys.sorted().compactMap { id in prices.pairs[id].flatMap { pair in pair.doubt.map { (pair.symbol, $0) } } }
+        let doubtful = used.keys.sorted().compactMap { prices.pairs[$0] }.compactMap { pair in
+            pair.doubt.map { (pair.symbol, $0) }
+        }
         if let (symbol, doubt) = doubtful.first {
             check.error(
                 "prices", "\(doubtful.count) of \(counted(used.count, "pair")) with open positions may not be closed on: "

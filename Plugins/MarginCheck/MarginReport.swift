@@ -19,10 +19,11 @@ struct MarginReport: RunReport {
         closingsThisHour += 1
         let position = closing.valued.position
         let profit = (try? closing.profit) ?? .zero
-        let result = profit.isNegative ? "loss" : "profit"
+        let size = ((try? profit.magnitude) ?? profit).readable()
         warn(
-            "liquidation: \(state.account.name) at \(percent(state.level)), \(position.side.rawValue) \(closing.size) \(position.symbol)"
-                + " closed at \(closing.valued.price), \(result) \(((try? profit.magnitude) ?? profit).readable()) \(state.account.currency),"
-                + " \(after.positions.isEmpty ? "nothing is left open" : "now at " + percent(after.level))")
+            "liquidation: \(state.account.name) at \(percent(state.level)), "
+                + "\(position.side.rawValue) \(closing.size) \(position.symbol) closed at \(closing.valued.price), "
+                + "\(profit.isNegative ? "loss" : "profit") \(size) \(state.account.currency), "
+                + (after.positions.isEmpty ? "nothing is left open" : "now at " + percent(after.level)))
     }
 }

@@ -121,9 +121,11 @@ struct MarginRun {
     ) throws {
         report.toLiquidate = below.count
         // One account alone is no sign of a broken feed, however few there are.
-        let share = Amount.product(settings.haltPercent, try Amount.of(report.accounts), isLessThan: .hundred, try Amount.of(below.count))
+        let share = Amount.product(
+            settings.haltPercent, try Amount.of(report.accounts), isLessThan: .hundred, try Amount.of(below.count))
         if below.count > 1, share {
-            report.halt = "\(below.count) of \(report.accounts) accounts are at or below stop-out, more than \(settings.haltPercent) %: "
+            report.halt = "\(below.count) of \(report.accounts) accounts are at or below stop-out, "
+                + "more than \(settings.haltPercent) %: "
                 + "nothing was closed. Check the prices; raise halt_percent if they are right"
             return
         }
@@ -187,7 +189,8 @@ struct MarginRun {
         let after = try state.after(next)
         report.closed(next, state, after: after)
         if after.positions.isEmpty, after.equity.isNegative {
-            report.warn("\(account.name) owes \(try after.equity.magnitude.readable()) \(account.currency) after its last position")
+            report.warn(
+                "\(account.name) owes \(try after.equity.magnitude.readable()) \(account.currency) after its last position")
         }
         return true
     }

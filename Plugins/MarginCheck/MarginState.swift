@@ -153,7 +153,9 @@ extension MarginState {
         var state = self
         var result: [Closing] = []
         // Each closing ends a position or reaches the target, so this ends; the bound says so.
-        while result.count <= positions.count, let next = try state.nextClosing(order, stopOut: stopOut, partialPoints: partialPoints) {
+        while result.count <= positions.count,
+            let next = try state.nextClosing(order, stopOut: stopOut, partialPoints: partialPoints)
+        {
             result.append(next)
             state = try state.after(next)
         }

@@ -80,7 +80,8 @@ enum PeerSettings {
             secrets: secret.map { [$0] } ?? [], connections: connections)
     }
 
-    static let modeField = SettingsField("mode", "off (runs wait in the queue), shadow (decides and logs, writes nothing) or live.")
+    static let modeField = SettingsField(
+        "mode", "off (runs wait in the queue), shadow (decides and logs, writes nothing) or live.")
 
     /// With `mode = "off"`: consumed now, what was enqueued would be lost; so it waits.
     static func wait() -> RunOutcome { .snooze(until: (ExchangeClock.system.now() + 60_000) * 1_000, "mode is off") }
@@ -88,7 +89,8 @@ enum PeerSettings {
     /// A real database for a real peer, a simulation for an invented one.
     static func check(_ exchange: Exchange, _ kind: PeerKind) throws {
         guard kind == .paper, try exchange.purpose() != .simulation else { return }
-        throw JobFailure.permanent("\(exchange.place) was not created as a simulation: nothing is minted or placed on paper there")
+        throw JobFailure.permanent(
+            "\(exchange.place) was not created as a simulation: nothing is minted or placed on paper there")
     }
 }
 

@@ -61,7 +61,9 @@ struct MintMachine: Hashable, Sendable {
         switch status {
         case .requested: sends < maxSends ? .send : .giveUp(reason: "it was sent \(sends) times and never arrived")
         case .sent, .unknown:
-            looksUp ? .ask : .giveUp(reason: "whether it arrived is not known and the minter cannot be asked: it is never sent again")
+            looksUp
+                ? .ask
+                : .giveUp(reason: "whether it arrived is not known and the minter cannot be asked: it is never sent again")
         case .minted, .failed: .done
         }
     }

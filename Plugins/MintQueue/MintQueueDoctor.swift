@@ -38,10 +38,13 @@ struct MintQueueDoctor {
                 ? "the minter is asked with the next attempt: jobhost dead list \(check.job)"
                 : "lookup is false, so nobody asks the minter: do, and correct mint_requests"
             check.warning(
-                "unknown", "\(counted(unknown.count, "mint")) with an unknown result, the oldest for \(check.age(of: unknown.oldest)); \(way)")
+                "unknown", "\(counted(unknown.count, "mint")) with an unknown result, "
+                    + "the oldest for \(check.age(of: unknown.oldest)); \(way)")
         }
         if let sent = counts["sent"], check.now - sent.oldest > settings.pendingLimit.milliseconds {
-            check.warning("pending", "accepted by the minter \(check.age(of: sent.oldest)) ago and not minted; pending_limit is \(settings.pendingLimit)")
+            check.warning(
+                "pending", "accepted by the minter \(check.age(of: sent.oldest)) ago and not minted; "
+                    + "pending_limit is \(settings.pendingLimit)")
         }
         try hour("mints_since", cap: settings.maxMintsPerHour, "max_mints_per_hour")
     }

@@ -107,7 +107,8 @@ enum PeerAnswer {
     static func toQuestion<Answer>(_ response: HTTPResponse, _ read: (JSONObject) -> Answer?) throws -> Answer? {
         if response.status == 404 { return nil }
         guard let answer = try response.checked().json().objectValue.flatMap(read) else {
-            throw CallError(.unavailable, "\(response.what): HTTP \(response.status), the answer is not understood", code: response.status)
+            throw CallError(
+                .unavailable, "\(response.what): HTTP \(response.status), the answer is not understood", code: response.status)
         }
         return answer
     }

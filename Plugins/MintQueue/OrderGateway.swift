@@ -63,7 +63,8 @@ struct HTTPOrderGateway: OrderGateway {
     /// nil: not understood.
     private static func answer(_ object: JSONObject) -> GatewayAnswer? {
         let status = object.text("status")
-        guard GatewayAnswer.statuses.contains(status), let executed = try? Amount(parsing: object.text("executedQty")), !executed.isNegative
+        guard GatewayAnswer.statuses.contains(status),
+            let executed = try? Amount(parsing: object.text("executedQty")), !executed.isNegative
         else { return nil }
         return GatewayAnswer(status: status, executed: executed, reference: object.text("orderId"))
     }

@@ -63,7 +63,8 @@ struct PositionRun: RunReport {
                 giveUp("order \(original) is not on record: nothing is known to place")
                 return
             }
-            switch try Replacement.decide(chain, age: now - payload.createdAt.milliseconds, maxAge: settings.maxAge.milliseconds) {
+            let age = now - payload.createdAt.milliseconds
+            switch try Replacement.decide(chain, age: age, maxAge: settings.maxAge.milliseconds) {
             case .leave(let reason):
                 left += 1
                 debug("order \(last.clientID) \(reason)")

@@ -41,7 +41,8 @@ struct ExpiryDoctor {
         } else {
             let oldest = late.map(\.at).min() ?? check.now
             check.error(
-                "engine", "\(counted(late.count, "removal")) without an answer, the oldest asked for \(check.age(of: oldest)) ago: "
+                "engine", "\(counted(late.count, "removal")) without an answer, "
+                    + "the oldest asked for \(check.age(of: oldest)) ago: "
                     + "is the matching engine up, and does it read the outbox?")
         }
     }

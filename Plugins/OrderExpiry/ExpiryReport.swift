@@ -50,8 +50,12 @@ struct ExpiryReport: RunReport {
         }
         var parts: [String] = []
         let sums = released.sorted { $0.key < $1.key }.filter { !$0.value.isZero }
-        if !sums.isEmpty { parts.append(sums.map { "\($0.value.readable()) \($0.key)" }.joined(separator: " and ") + " unlocked") }
-        if waiting > 0 { parts.append("\(waiting) waiting for the engine" + (unanswered > 0 ? " (\(unanswered) unanswered)" : "")) }
+        if !sums.isEmpty {
+            parts.append(sums.map { "\($0.value.readable()) \($0.key)" }.joined(separator: " and ") + " unlocked")
+        }
+        if waiting > 0 {
+            parts.append("\(waiting) waiting for the engine" + (unanswered > 0 ? " (\(unanswered) unanswered)" : ""))
+        }
         if left > 0 { parts.append("\(left) left to the application") }
         if removalFailures > 0 { parts.append(counted(removalFailures, "removal failure")) }
         if unlockFailures > 0 { parts.append(counted(unlockFailures, "unlock failure")) }

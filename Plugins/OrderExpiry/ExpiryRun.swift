@@ -224,7 +224,9 @@ struct ExpiryRun {
         if !wasAsked { report.ordersThisHour += 1 }
         report.add(released, order.currency)
         if let warning { report.warn("order \(order.id): \(warning); released all the same") }
-        report.debug("order \(order.id) of \(order.owner)\(wasAsked ? ", removed by the engine" : ""): expired, \(released) \(order.currency) unlocked")
+        report.debug(
+            "order \(order.id) of \(order.owner)\(wasAsked ? ", removed by the engine" : ""): expired, \(released) "
+                + "\(order.currency) unlocked")
     }
 
     /// false: this order's money was unlocked before, whoever did it.

@@ -32,7 +32,10 @@ struct Health: Hashable, Sendable {
         let age = Double(ageMilliseconds ?? 0) / 1_000
         return [
             ("breaker", breakerLevel, "the breaker is \(breakerWord)"),
-            ("cycle", seconds < 10 ? .healthy : seconds <= 30 ? .warning : .critical, "the cycle took \(Int(seconds.rounded())) s"),
+            (
+                "cycle", seconds < 10 ? .healthy : seconds <= 30 ? .warning : .critical,
+                "the cycle took \(Int(seconds.rounded())) s"
+            ),
             (
                 "discrepancies", percent < 1 ? .healthy : percent <= 5 ? .warning : .critical,
                 "\(discrepancies) of \(checked) orders differed"
@@ -41,7 +44,10 @@ struct Health: Hashable, Sendable {
                 "errors", errorsThisHour < 5 ? .healthy : errorsThisHour <= 20 ? .warning : .critical,
                 "\(errorsThisHour) errors within the hour"
             ),
-            ("age", age <= 60 ? .healthy : age <= 300 ? .warning : .critical, "the last run ended \(Int(age.rounded())) s before"),
+            (
+                "age", age <= 60 ? .healthy : age <= 300 ? .warning : .critical,
+                "the last run ended \(Int(age.rounded())) s before"
+            ),
         ]
     }
 

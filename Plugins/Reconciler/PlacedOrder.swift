@@ -48,7 +48,9 @@ struct PlacedOrder: Sendable {
         clientID = try row.textOrNil(3)
         guard exchangeID ?? clientID != nil else { throw JobFailure.permanent("it has neither exchange_id nor client_id") }
         let word = try row.text(4)
-        guard let status = OrderStatus(rawValue: word) else { throw JobFailure.permanent("its status '\(word)' is not one of ours") }
+        guard let status = OrderStatus(rawValue: word) else {
+            throw JobFailure.permanent("its status '\(word)' is not one of ours")
+        }
         self.status = status
         executed = try row.amount(5)
         executedText = try row.text(5)

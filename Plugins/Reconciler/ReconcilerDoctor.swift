@@ -45,7 +45,8 @@ struct ReconcilerDoctor {
         }
         guard let worst = failing.first else { return check.ok("failures", "none of \(settings.alertAfter) in a row") }
         check.error(
-            "failures", "\(counted(failing.count, "order")) could not be asked for \(settings.alertAfter) times in a row or more; "
+            "failures", "\(counted(failing.count, "order")) could not be asked for \(settings.alertAfter) "
+                + "times in a row or more; "
                 + "order \(worst.id) \(worst.count) times: \(worst.reason)")
     }
 }

@@ -32,7 +32,8 @@ struct ReconcilerReport: RunReport {
     func outcome(_ mode: MoneyMode, milliseconds: Int64) -> RunOutcome {
         if selected == 0, errors == 0 { return .nothingToDo("no order is due for a sync") }
         var parts = ["\(updated) updated"]
-        let ended = transitions.filter { $0.key.to.isFinal }.reduce(into: [OrderStatus: Int]()) { $0[$1.key.to, default: 0] += $1.value }
+        var ended: [OrderStatus: Int] = [:]
+        for (transition, count) in transitions where transition.to.isFinal { ended[transition.to, default: 0] += count }
         parts += ended.sorted { $0.key.rawValue < $1.key.rawValue }.map { "\($0.value) \($0.key.rawValue)" }
         if left > 0 { parts.append("\(left) left to the application") }
         if postponed > 0 { parts.append("\(postponed) postponed") }

@@ -158,7 +158,8 @@ struct ReconcilerRun {
         let facts = facts(change, order)
         try exchange.emit(
             "OrderReconciled", key: "order-reconciled:\(order.id):\(change.status.rawValue):\(change.executed)", facts, at: now)
-        try exchange.note(actor: "reconciler", action: "reconciliation.update", subject: "exchange-order:\(order.id)", facts, at: now)
+        try exchange.note(
+            actor: "reconciler", action: "reconciliation.update", subject: "exchange-order:\(order.id)", facts, at: now)
         return true
     }
 

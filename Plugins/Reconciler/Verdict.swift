@@ -42,7 +42,8 @@ enum Verdict: Hashable {
         }
         // Executed quantity never falls; what was ended stays ended with what it had.
         guard answer.executed >= order.executed, status.rank >= order.status.rank else {
-            let text = "it says \(status.rawValue) with \(answer.executed) executed, we have \(order.status.rawValue) with \(order.executed)"
+            let text = "it says \(status.rawValue) with \(answer.executed) executed, we have \(order.status.rawValue) "
+                + "with \(order.executed)"
             self = status.isFinal ? .impossible(text) : .stale(text)
             return
         }

@@ -15,7 +15,8 @@ enum TickersDoctor {
             check.ok("pairs", counted(pairs.count, "active pair"))
         } else {
             check.warning(
-                "pairs", "\(silent.count) of \(counted(pairs.count, "active pair")) never traded (\(silent[0].symbol)); does the feed write trades?")
+                "pairs", "\(silent.count) of \(counted(pairs.count, "active pair")) never traded (\(silent[0].symbol)); "
+                    + "does the feed write trades?")
         }
         try tickers(pairs.filter(\.isTraded), check)
         let read = try exchange.checkpoint("tickers")?.position

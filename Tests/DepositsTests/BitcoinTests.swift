@@ -1,4 +1,5 @@
 import ExchangeKit
+import Foundation
 import JobKit
 import Synchronization
 import Testing
@@ -109,6 +110,14 @@ private final class BitcoinWallet: Sendable {
         try platform.sql("INSERT INTO chains (name, confirmations) VALUES ('bitcoin', 6)")
         try platform.sql("INSERT INTO deposit_addresses VALUES ('bitcoin', ?, 'user:alice')", [.text(Self.address)])
         wallet.mine()
+    }
+
+    @Test func thePasswordMayBeAVariableOfTheWorker() throws {
+        var chain = ChainSettings()
+        (chain.url, chain.user, chain.password) = ("https://node.example", "ops", "env:PATH")
+        let path = try #require(ProcessInfo.processInfo.environment["PATH"])
+        let header = try ChainPlan(name: "bitcoin", chain).headers().first
+        #expect(header?.value == "Basic " + Data("ops:\(path)".utf8).base64EncodedString())
     }
 
     private func output(_ transaction: String, _ amount: String, vout: Int64 = 0, block: Int64?) -> BitcoinWallet.Output {

@@ -96,6 +96,8 @@ import Testing
         (#"{"chains": {"ethereum": {"url": "http://u:p@h"}}}"#, "chains.ethereum.url: user and password do not belong"),
         (#"{"chains": {"ethereum": {"url": "http://node.example", "token": "t"}}}"#,
          "chains.ethereum.url: credentials would cross the network as plain text"),
+        (#"{"chains": {"ethereum": {"url": "https://node.example", "token": "file:keys/node"}}}"#,
+         "chains.ethereum.token: \"file:\" is read by the host, which has not"),
         (#"{"chains": {"sepolia": {"adapter": "ethereum", "url": "http://127.0.0.1", "currency": "ETH"}}}"#,
          "chains.sepolia.chain_id: write the id of the chain"),
         (#"{"chains": {"bitcoin": {"url": "http://127.0.0.1", "confirm_on": "safe"}}}"#,

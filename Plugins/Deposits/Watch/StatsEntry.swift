@@ -39,7 +39,8 @@ public final class StatsEntry: JobEntry {
 
     public func doctor(_ check: DoctorContext) throws {
         try check.exchange(settings.location, statements: .deposits) { exchange in
-            try DepositsDoctor(exchange: exchange, check: check).deposits(waitingAfter: settings.waitingAfter, stuckAfter: .hours(24))
+            try DepositsDoctor(exchange: exchange, check: check)
+                .deposits(waitingAfter: settings.waitingAfter, stuckAfter: .hours(24))
         }
     }
 

@@ -41,7 +41,8 @@ public final class StuckEntry: JobEntry {
 
     public func doctor(_ check: DoctorContext) throws {
         try check.exchange(settings.location, statements: .deposits) { exchange in
-            try DepositsDoctor(exchange: exchange, check: check).deposits(waitingAfter: .minutes(5), stuckAfter: settings.olderThan)
+            try DepositsDoctor(exchange: exchange, check: check)
+                .deposits(waitingAfter: .minutes(5), stuckAfter: settings.olderThan)
         }
     }
 

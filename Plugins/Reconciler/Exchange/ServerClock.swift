@@ -18,7 +18,9 @@ final class ServerClock: Sendable {
 
     /// A stamp, and by which measurement it was made.
     func stamp(_ measure: () throws -> Int64) throws -> (milliseconds: Int64, reading: Int) {
-        if let known = reading.withLock({ $0 }) { return (time.now().wall.milliseconds.saturatingAdd(known.offset), known.number) }
+        if let known = reading.withLock({ $0 }) {
+            return (time.now().wall.milliseconds.saturatingAdd(known.offset), known.number)
+        }
         try measureAgain(after: 0, measure)
         return try stamp(measure)
     }

@@ -51,7 +51,8 @@ extension DoctorContext {
             try exchange.write {}
         } catch let failure as JobFailure where failure.kind == .transient {
             return error(
-                "lock", "\(failure.text), for longer than lock_timeout (\(location.lockTimeout)); find who holds it: fuser \(exchange.place)")
+                "lock", "\(failure.text), for longer than lock_timeout (\(location.lockTimeout)); find who holds it: "
+                    + "fuser \(exchange.place)")
         }
         let waited = clock.elapsed() - began
         if waited > 1_000 {
@@ -80,10 +81,12 @@ extension DoctorContext {
             return warning("ledger", "there was not the time to read all of it; ask again with a longer --timeout")
         }
         guard let first = wallets.differences.first else {
-            return ok("ledger", "each of \(counted(wallets.count, "wallet")) is the sum of its entries, each cause adds up to zero")
+            return ok(
+                "ledger", "each of \(counted(wallets.count, "wallet")) is the sum of its entries, each cause adds up to zero")
         }
         let more = wallets.differences.count > 1 ? "; and \(wallets.differences.count - 1) more" : ""
         error(
-            "ledger", "\(first)\(more). Something wrote wallets past the ledger: pause the jobs that move money before it is found")
+            "ledger", "\(first)\(more). Something wrote wallets past the ledger: "
+                + "pause the jobs that move money before it is found")
     }
 }

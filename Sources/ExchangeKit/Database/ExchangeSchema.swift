@@ -39,7 +39,8 @@ extension Exchange {
             try exchange.checkSchema()
             guard try exchange.purpose() == .simulation else {
                 throw JobFailure.permanent(
-                    "\(path) was not created as a simulation: nothing invented is written there. Name another database, it will be created")
+                    "\(path) was not created as a simulation: nothing invented is written there. Name another database, "
+                        + "it will be created")
             }
             return (exchange, created)
         } catch {

@@ -24,7 +24,8 @@ extension Amount: Codable {
     init(jsonNumber text: String) throws(AmountError) {
         let parts = text.split(separator: "e", omittingEmptySubsequences: false)
         let upper = text.split(separator: "E", omittingEmptySubsequences: false)
-        let (mantissa, exponent) = parts.count == 2 ? (parts[0], parts[1]) : upper.count == 2 ? (upper[0], upper[1]) : (text[...], "0")
+        let (mantissa, exponent) = parts.count == 2
+            ? (parts[0], parts[1]) : upper.count == 2 ? (upper[0], upper[1]) : (text[...], "0")
         // More than 60 either way cannot fit whatever the mantissa is, but for zero.
         guard let shift = Int(exponent), mantissa.utf8.count <= 100 else { throw .notADecimal(text) }
         guard shift.magnitude <= 60 else { throw shift > 0 ? .outOfRange : .tooPrecise }

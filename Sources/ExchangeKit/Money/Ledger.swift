@@ -131,7 +131,8 @@ public struct Ledger {
             for (bucket, held) in [("available", wallet.available), ("locked", wallet.locked)] {
                 let sum = sums[Key(wallet: wallet.id, bucket: bucket)] ?? .zero
                 if sum != held {
-                    found.append("wallet \(wallet.id) (\(wallet.owner), \(wallet.currency)): \(bucket) is \(held), its entries say \(sum)")
+                    found.append(
+                        "wallet \(wallet.id) (\(wallet.owner), \(wallet.currency)): \(bucket) is \(held), its entries say \(sum)")
                 }
             }
         }

@@ -79,7 +79,8 @@ final class Exchange: Sendable {
                 inside.end = .failed(reason: fault, code: 0, mayHaveArrived: true)
             } else if let error {
                 let code = (error as? URLError)?.code ?? .unknown
-                inside.end = .failed(reason: Self.reason(code), code: code.rawValue, mayHaveArrived: !Self.neverSent.contains(code))
+                inside.end = .failed(
+                    reason: Self.reason(code), code: code.rawValue, mayHaveArrived: !Self.neverSent.contains(code))
             } else {
                 inside.end = .answered(status: inside.status, headers: inside.headers, body: inside.body)
             }

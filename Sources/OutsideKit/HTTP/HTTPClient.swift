@@ -69,7 +69,8 @@ public final class HTTPClient: Sendable {
             ["http", "https"].contains(scheme)
         else { throw JobFailure.badSettings("\(key): this is no address; write \"https://\" and a host") }
         if parts.user != nil || parts.password != nil {
-            throw JobFailure.badSettings("\(key): user and password do not belong into the address, which messages and records show")
+            throw JobFailure.badSettings(
+                "\(key): user and password do not belong into the address, which messages and records show")
         }
         if parts.query != nil || parts.fragment != nil {
             throw JobFailure.badSettings("\(key): the address has a query or fragment; write it up to its path")

@@ -33,10 +33,12 @@ public struct Secret: Hashable, Sendable, CustomStringConvertible, CustomDebugSt
     /// What can be said without reading anything.
     public static func validate(_ setting: String, key: String) throws {
         if setting.isEmpty {
-            throw JobFailure.badSettings("\(key): there is none; write \"file:\" and a path, or \"env:\" and the name of a variable")
+            throw JobFailure.badSettings(
+                "\(key): there is none; write \"file:\" and a path, or \"env:\" and the name of a variable")
         }
         if setting.hasPrefix("file:") {
-            throw JobFailure.badSettings("\(key): \"file:\" is read by the host, which has not; here the credential itself is expected")
+            throw JobFailure.badSettings(
+                "\(key): \"file:\" is read by the host, which has not; here the credential itself is expected")
         }
     }
 }
