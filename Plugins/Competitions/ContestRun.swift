@@ -38,10 +38,8 @@ struct ContestRun {
                 } else {
                     try pretend(id)
                 }
-            } catch let error as JobFailure where error.kind == .transient {
+            } catch let error where error.concernsTheRun {
                 throw error
-            } catch let notice as CancellationNotice {
-                throw notice
             } catch {
                 report.fail("\(kind.rawValue) \(id): \(error)")
             }
@@ -162,7 +160,7 @@ struct ContestRun {
             do {
                 let isOurs = try exchange.write { try pay(payout, of: contest) }
                 if isOurs { count(payout, contest) }
-            } catch let error as JobFailure where error.kind == .transient {
+            } catch let error where error.concernsTheRun {
                 throw error
             } catch {
                 isComplete = false

@@ -138,7 +138,7 @@ struct MarginRun {
                 case (.live, .request): try request(state, closings)
                 default: try pretend(state, closings)
                 }
-            } catch let error as JobFailure where error.kind == .transient {
+            } catch let error where error.concernsTheRun {
                 throw error
             } catch {
                 report.fail("account \(state.account.name): \(error)")

@@ -94,8 +94,8 @@ struct ExpiryRun {
         let before = report
         do {
             try act(&self, item)
-        } catch let failure as JobFailure where failure.kind == .transient {
-            throw failure
+        } catch let error where error.concernsTheRun {
+            throw error
         } catch {
             report = before
             report.fail(id, error)

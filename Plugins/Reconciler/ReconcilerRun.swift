@@ -99,8 +99,8 @@ struct ReconcilerRun {
                     return report.debug("order \(order.id) was changed by the application, left alone")
                 }
             }
-        } catch let failure as JobFailure where failure.kind == .transient {
-            throw failure
+        } catch let error where error.concernsTheRun {
+            throw error
         } catch {
             report = before
             return try trouble(order, "\(error)")

@@ -63,8 +63,8 @@ struct TickerRun {
         let before = report
         do {
             try exchange.write { try body(&self) }
-        } catch let failure as JobFailure where failure.kind == .transient {
-            throw failure
+        } catch let error where error.concernsTheRun {
+            throw error
         } catch is WindowFault {
             report = before
             try tables.drop(pair)

@@ -81,6 +81,19 @@ import Testing
         #expect(report.lines.map(\.level) == [.critical, .error, .error, .debug])
     }
 
+    @Test func `What every item would meet concerns the run`() {
+        let all: [any Error] = [
+            CancellationNotice(), JobFailure.transient("locked"), JobFailure.badSettings("sql.orders: no such table"),
+            SQLError(.busy, "locked"),
+        ]
+        #expect(all.filter { !$0.concernsTheRun }.isEmpty)
+        let one: [any Error] = [
+            JobFailure.permanent("the side 'x' is neither buy nor sell"), AmountError.outOfRange,
+            SQLError(.constraint, "a wallet is below zero"),
+        ]
+        #expect(one.filter(\.concernsTheRun).isEmpty)
+    }
+
     @Test func `A cap is reached by as many as it allows`() {
         let caps = CountCaps("orders", perRun: 2, perHour: 5)
         #expect(caps.reached(inRun: 1, inHour: 4) == nil)

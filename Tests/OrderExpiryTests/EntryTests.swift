@@ -60,6 +60,18 @@ import Testing
         #expect(test.log.last?.text == "halted: order 1 holds 200.50 USD, above max_release.USD (1.00): stopped there")
     }
 
+    /// Not one failure for each order.
+    @Test func aStatementThatDoesNotFitEndsTheRun() throws {
+        let desk = try Desk(.disk)
+        try desk.order()
+        let test = TestRun(settings: """
+            {"database": "\(desk.test.database)", "mode": "live", "sql": {"expire_order": "UPDATE nowhere SET status = 'expired'"}}
+            """)
+        #expect(test.run(OrderExpiryEntry.self) == .badSettings)
+        #expect(test.text == "sql.expire_order: no such table: nowhere")
+        #expect(try desk.orders() == ["open 200.5"])
+    }
+
     @Test func waitingForTheEngineIsSaid() throws {
         let desk = try Desk(.disk)
         try desk.order()

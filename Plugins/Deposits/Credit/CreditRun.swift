@@ -57,8 +57,8 @@ struct CreditRun {
                 for start in stride(from: 0, to: deposits.count, by: settings.batch) where report.halt == nil {
                     try credit(Array(deposits[start ..< min(start + settings.batch, deposits.count)]), on: chain, isCancelled)
                 }
-            } catch let error as DatabaseTrouble {
-                throw error.failure
+            } catch let error as RunTrouble {
+                throw error.cause
             } catch {
                 try report.leaveOut(chain: name, error)
             }
@@ -91,9 +91,9 @@ struct CreditRun {
                 ? try exchange.write { try decide(deposit, transaction) }
                 : try exchange.read { try decide(deposit, transaction) }
             tell(decision, deposit)
-        } catch let error as JobFailure where error.kind == .transient {
-            // The database, not this deposit.
-            throw DatabaseTrouble(failure: error)
+        } catch let error where error.concernsTheRun {
+            // Nor is it a matter of the chain.
+            throw RunTrouble(cause: error)
         } catch let error as CapReached {
             report.halt = "\(deposit.title): \(error.reason)"
         } catch let error as LedgerError {
@@ -217,7 +217,7 @@ private struct CapReached: Error {
     var reason: String
 }
 
-/// The exchange's database cannot be worked with now.
-private struct DatabaseTrouble: Error {
-    var failure: JobFailure
+/// What ends the run, on its way past the chain.
+private struct RunTrouble: Error {
+    var cause: any Error
 }
