@@ -51,6 +51,7 @@ final class DispatchedJob {
     var state: StateBlob?
 
     // What status shows.
+    var ends = EndRate()
     var lastRun: RunRecord?
     var recentOutcomes: [Outcome] = []
 

@@ -196,6 +196,7 @@ extension Dispatcher {
         if !active.isHeld { jobs[i].schedule.runFinished(outcome: end.outcome, items: end.items, at: end.finishedAt) }
         completion.adaptiveInterval = jobs[i].schedule.adaptiveInterval
         jobs[i].remember(record(of: end, active, completion, plan))
+        jobs[i].ends.note(now.monotonic)
         if end.badSettings { disable(i, end.reason, &out) }
 
         out.notes.append(DispatchNote(

@@ -58,6 +58,7 @@ extension Supervisor {
         snapshot.recentOutcomes = job.recentOutcomes
         snapshot.breaker = breakerSnapshot(job)
         snapshot.counters = counters[job.name] ?? [:]
+        snapshot.endedLastMinute = job.ends.lastMinute(clock.now().monotonic)
         snapshot.libraryHash = job.plan.libraryHash
         snapshot.settings = job.plan.maskedSettings
         snapshot.limits = limits(config) + memoryLimit(of: config.plugin)

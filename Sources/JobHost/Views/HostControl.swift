@@ -180,6 +180,8 @@ public struct JobSnapshot: Sendable {
     public var running: [RunningRun]
     public var waiting: Int64
     public var dead: Int64
+    /// Attempts that ended within the last minute.
+    public var endedLastMinute = 0
     public var last: RunRecord?
     /// Oldest first, at most 20.
     public var recentOutcomes: [Outcome]

@@ -22,6 +22,7 @@ struct CLIParsingTests {
         (["enqueue", "mint", "--at", "in 5m"], EnqueueCommandLine.self),
         (["runs", "candles", "--state", "discarded", "--outcome", "failed", "--from", "1d ago", "--to", "now", "--before", "7", "-n", "5"], RunsCommand.self),
         (["audit", "mint", "--since", "1d ago", "-n", "5"], AuditCommand.self),
+        (["queue", "mint"], QueueCommand.self),
         (["logs", "41", "-f"], LogsCommand.self),
         (["cancel", "41", "--reason", "x"], CancelCommand.self),
         (["retry", "41"], RetryCommand.self),

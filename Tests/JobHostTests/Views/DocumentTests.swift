@@ -23,7 +23,7 @@ struct DocumentTests {
         let dump = try JSONValue(parsing: JobHostCommand._dumpHelp(), limits: .init(bytes: 8 << 20))
         var verbs: [String] = []
         try check(try #require(dump["command"]), path: [], verbs: &verbs)
-        #expect(verbs.count == 28)
+        #expect(verbs.count == 29)
         // And nothing is documented that is not there.
         let headings = document.split(separator: "\n").filter { $0.hasPrefix("### `jobhost ") }
         #expect(headings.map(String.init).sorted() == verbs.map { "### `jobhost \($0)`" }.sorted())

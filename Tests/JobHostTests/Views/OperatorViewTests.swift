@@ -42,6 +42,19 @@ struct OperatorViewTests {
         }
     }
 
+    @Test func theQueueAsATable() async throws {
+        #expect(
+            try await shown(["queue"], columns: 100) == #"""
+            JOB   WAITING      OLDEST  RUNNING  ENDED IN 1m  DEAD
+            mint        3  1m 40s ago        0            0     1
+            dead letters: jobhost dead list
+
+            """#)
+        let one = try await shown(["queue", "candles"], columns: 100)
+        #expect(one.split(separator: "\n").count == 2)
+        #expect(try await shown(["queue", "mnt"], columns: 100).isEmpty)
+    }
+
     @Test func theAuditAsATable() async throws {
         let text = try await shown(["audit"], columns: 120)
         #expect(

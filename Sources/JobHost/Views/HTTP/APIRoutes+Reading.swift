@@ -38,7 +38,7 @@ extension APIRoutes {
                 let rows = try await control.store.reloads(limit: Int(try query.integer("limit", in: 1...1_000) ?? 20))
                 return try answer(API.Reloads(reloads: rows.map(API.ReloadEntry.init)))
             },
-            get("/counters", "outcomes ever and queue depths, by job") { _, _ in try answer(await counters()) },
+            get("/counters", "outcomes ever, queues and how fast they are done, by job") { _, _ in try answer(await counters()) },
         ]
     }
 
@@ -113,16 +113,17 @@ extension APIRoutes {
     }
 
     private func counters() async throws -> API.Counters {
-        let now = await control.snapshot().now
+        let host = await control.snapshot()
+        let rates = Dictionary(host.jobs.map { ($0.name, $0.endedLastMinute) }, uniquingKeysWith: { $1 })
         let ever = try await control.store.counters()
-        let depths = try await control.store.queueDepths(now: now)
-        let names = Set(ever.keys).union(depths.keys).sorted()
+        let depths = try await control.store.queueDepths(now: host.now)
+        let names = Set(ever.keys).union(depths.keys).union(rates.keys).sorted()
         return API.Counters(
             jobs: names.map { name in
                 let depth = depths[name]
                 return API.JobCounters(
                     job: name, counters: ever[name] ?? [:], waiting: depth?.waiting ?? 0, running: depth?.running ?? 0,
-                    dead: depth?.dead ?? 0, oldestWaiting: depth?.oldestWaiting)
+                    dead: depth?.dead ?? 0, oldestWaiting: depth?.oldestWaiting, endedLastMinute: rates[name] ?? 0)
             })
     }
 }

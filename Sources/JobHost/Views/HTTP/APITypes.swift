@@ -285,7 +285,10 @@ public enum API {
         public var waiting: Int64
         public var running: Int64
         public var dead: Int64
+        /// When the run that is due and has waited longest became due.
         public var oldestWaiting: Instant?
+        /// Attempts that ended within the last minute.
+        public var endedLastMinute: Int
     }
 
     /// What a reload did, or would do.

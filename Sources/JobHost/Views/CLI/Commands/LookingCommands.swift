@@ -172,6 +172,30 @@ struct RunsCommand: AsyncParsableCommand {
     }
 }
 
+struct QueueCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "queue", abstract: "What waits, since when, how fast it is done, and what died.",
+        discussion: """
+            Of every job with runs that wait, run, ended within the last minute, or are dead
+            letters.
+
+            Example: jobhost queue mint
+            """)
+    @Argument(help: "Only this job.") var job: String?
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let client = try session.client()
+        let (counters, json) = try await client.get("/counters", as: API.Counters.self)
+        if let job, !counters.jobs.contains(where: { $0.job == job }) {
+            // The host says what is wrong with the name.
+            _ = try await client.get("/jobs/\(job)", as: API.Job.self)
+        }
+        session.print(json) { QueueView(screen: $0).lines(counters, job: job) }
+    }
+}
+
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "audit", abstract: "Who did what, when and why, the newest first.",

@@ -1,0 +1,30 @@
+import JobCore
+
+/// How many attempts have ended within the last minute, counted in steps of five seconds. Pure.
+struct EndRate {
+    private static let step: Int64 = 5_000_000
+    private static let steps = 12
+    private var counts = [UInt32](repeating: 0, count: Self.steps)
+    /// Of the newest count; older steps stand before it, around the ring.
+    private var newest = Int64.min / 2
+
+    mutating func note(_ now: MonotonicInstant) {
+        let step = now.microseconds / Self.step
+        if step > newest {
+            // Steps in which nothing ended.
+            for passed in max(newest + 1, step - Int64(Self.steps) + 1) ... step { counts[Self.place(passed)] = 0 }
+            newest = step
+        }
+        counts[Self.place(newest)] &+= 1
+    }
+
+    func lastMinute(_ now: MonotonicInstant) -> Int {
+        let step = now.microseconds / Self.step
+        let oldest = max(step, newest) - Int64(Self.steps) + 1
+        guard oldest <= newest else { return 0 }
+        let first = max(oldest, newest - Int64(Self.steps) + 1)
+        return (first ... newest).reduce(0) { $0 + Int(counts[Self.place($1)]) }
+    }
+
+    private static func place(_ step: Int64) -> Int { Int(((step % Int64(steps)) + Int64(steps)) % Int64(steps)) }
+}
