@@ -59,7 +59,7 @@ import Testing
             "ok mode: live", "ok chain paper: answers; its newest block is 100", "ok deposits: 2 deposits: 1 CONFIRMED, 1 HELD",
             "warning deposits: 1 deposit confirmed and waiting to be credited, the oldest for 1d1h",
             "warning deposits: 1 deposit held by credit_guard: somebody has to decide",
-            "warning stuck: stuck: deposit 1, paper 0x1, CONFIRMED, 0 confirmations, 25 h old",
+            "warning stuck: the oldest: deposit 1, paper 0x1, CONFIRMED, 0 confirmations, 25 h old",
         ])
         #expect(findings(StatsEntry.self, after: 25 * 3_600) == Array(found.dropFirst(2)))
         #expect(findings(StuckEntry.self, after: 25 * 3_600) == Array(found.dropFirst(2)))

@@ -73,6 +73,6 @@ struct DepositsDoctor {
         let stuck = try StuckDeposit.all(exchange, before: check.now - stuckAfter.milliseconds, limit: 1)
         check.ok("deposits", stats.total == 0 ? "there are none" : stats.summary)
         for line in stats.warnings(now: check.now) { check.warning("deposits", line) }
-        if let first = stuck.first { check.warning("stuck", first.line(now: check.now)) }
+        if let first = stuck.first { check.warning("stuck", "the oldest: " + first.description(now: check.now)) }
     }
 }

@@ -89,8 +89,10 @@ struct StuckDeposit: Hashable {
         }
     }
 
-    func line(now: Int64) -> String {
-        "stuck: deposit \(id), \(chain) \(transaction), \(status), \(counted(confirmations, "confirmation")), "
+    func line(now: Int64) -> String { "stuck: " + description(now: now) }
+
+    func description(now: Int64) -> String {
+        "deposit \(id), \(chain) \(transaction), \(status), \(counted(confirmations, "confirmation")), "
             + "\((now - created) / 3_600_000) h old\(reason.isEmpty ? "" : ": " + reason)"
     }
 

@@ -43,15 +43,29 @@ import Testing
         }
     }
 
-    @Test func aLibraryThatDoesNotLoadAndAWorkerThatDoesNotStartAreToldApart() async throws {
-        let stage = try await Stage()
-        var gone = await stage.pool()
-        gone.library.path = "/nonexistent/libp.so"
-        guard case .notLoaded(let reason) = await stage.examine(gone, entry: "good")?.end else { throw TestFailure(text: "loaded") }
-        #expect(reason.contains("/nonexistent/libp.so"))
+    @Test func aLibraryThatCannotBeLoadedIsNotTheDoctorsFault() async throws {
+        try await onStage { stage in
+            var gone = await stage.pool()
+            gone.library.path = "/nonexistent/libp.so"
+            guard case .notLoaded(let reason) = await stage.examine(gone, entry: "good")?.end else { throw TestFailure(text: "loaded") }
+            #expect(reason.contains("/nonexistent/libp.so"))
+            let folder = TemporaryFolder()
+            let original = try TroublePlugin.build(
+                in: folder.path, extra: "\n__attribute__((constructor)) static void c(void) { abort(); }")
+            var crashing = await stage.pool()
+            crashing.library = try LibraryStore(stateDir: stage.folder.path).accept(original: original)
+            let end = await stage.examine(crashing, entry: "good")?.end
+            #expect(end == .notLoaded("exited by signal 6 (SIGABRT) while the library was loaded"))
+        }
+    }
+
+    @Test func aWorkerThatDoesNotStartIsTheHostsFault() async throws {
+        let stage = try await Stage(worker: "/nonexistent/jobhost-worker")
+        let end = await stage.examine(await stage.pool(), entry: "good")?.end
+        #expect(end == .hostFault("cannot start /nonexistent/jobhost-worker: No such file or directory (ENOENT)"))
         await stage.stop()
-        let stopping = await stage.examine(await stage.pool(), entry: "good")
-        #expect(stopping?.end == .hostFault("the host is stopping"))
+        let stopping = await stage.examine(await stage.pool(), entry: "good")?.end
+        #expect(stopping == .hostFault("the host is stopping"))
         await stage.close()
     }
 }
