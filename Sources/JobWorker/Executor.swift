@@ -49,7 +49,7 @@ final class Executor {
         case .settings(let frame): remember(frame)
         case .run(let frame): run(frame)
         case .diagnose(let frame): output.send(.diagnosed(diagnose(frame)))
-        case .giveBack(let run): output.sendSoon(.returned(run: run))
+        case .withdrawn: break
         case .shutdown: shutDown()
         }
     }

@@ -12,8 +12,8 @@ final class Inbox: Sendable {
         case settings(SettingsFrame)
         case run(RunFrame)
         case diagnose(DiagnoseFrame)
-        /// A run that is not to be started any more.
-        case giveBack(RunID)
+        /// A run that was here and has been given back.
+        case withdrawn
         case shutdown
     }
 
@@ -22,8 +22,15 @@ final class Inbox: Sendable {
         /// Orders before this index have been taken.
         var head = 0
         var current: RunID?
-        var cancelledInQueue: Set<RunID> = []
+        /// Before it began.
+        var isDoctorCancelled = false
         var isShuttingDown = false
+
+        mutating func withdraw(_ run: RunID) -> Bool {
+            guard let place = orders[head...].firstIndex(where: { $0.run == run }) else { return false }
+            orders[place] = .withdrawn
+            return true
+        }
     }
 
     private let state = Mutex(State())
@@ -45,22 +52,43 @@ final class Inbox: Sendable {
 
     // MARK: the reader's side
 
-    func put(_ order: Order) {
-        state.withLock { state in
-            if case .shutdown = order { state.isShuttingDown = true }
-            state.orders.append(order)
+    /// Runs that are not to be started for it, which the caller gives back.
+    func put(_ order: Order) -> [RunID] {
+        let withdrawn = state.withLock { state in
+            var withdrawn: [RunID] = []
+            if case .shutdown = order {
+                state.isShuttingDown = true
+                withdrawn = state.orders[state.head...].compactMap(\.run)
+                for run in withdrawn { _ = state.withdraw(run) }
+            }
+            if state.isShuttingDown, let run = order.run {
+                withdrawn.append(run)
+                state.orders.append(.withdrawn)
+            } else {
+                state.orders.append(order)
+            }
+            return withdrawn
         }
         filled.signal()
+        return withdrawn
     }
 
-    func cancel(_ run: RunID) {
+    /// true: it had not started and is not going to; the caller gives it back. It is not left
+    /// to the main thread, which may be in a run for as long as that lasts.
+    func cancel(_ run: RunID) -> Bool {
         state.withLock { state in
             if state.current == run {
                 raiseCancelFlag()
-            } else if state.orders[state.head...].contains(where: { $0.isRun(run) }) {
-                state.cancelledInQueue.insert(run)
+                return false
             }
+            if run == .none { state.isDoctorCancelled = true }
+            return state.withdraw(run)
         }
+    }
+
+    /// As `cancel`, for a run that has not started; one that has is left alone.
+    func recall(_ run: RunID) -> Bool {
+        state.withLock { $0.withdraw(run) }
     }
 
     private func raiseCancelFlag() {
@@ -102,12 +130,10 @@ final class Inbox: Sendable {
                 state.current = RunID.none
                 lowerCancelFlag()
                 // Asked all the same: it says that there was no time.
-                if state.cancelledInQueue.remove(.none) != nil { raiseCancelFlag() }
+                if state.isDoctorCancelled { raiseCancelFlag() }
+                state.isDoctorCancelled = false
             }
             guard case .run(let frame) = order else { return order }
-            if state.cancelledInQueue.remove(frame.run) != nil || state.isShuttingDown {
-                return .giveBack(frame.run)
-            }
             state.current = frame.run
             lowerCancelFlag()
             return order
@@ -122,12 +148,8 @@ final class Inbox: Sendable {
 }
 
 extension Inbox.Order {
-    fileprivate func isRun(_ id: RunID) -> Bool {
-        switch self {
-        case .run(let frame): frame.run == id
-        case .diagnose: id == .none
-        default: false
-        }
+    fileprivate var run: RunID? {
+        if case .run(let frame) = self { frame.run } else { nil }
     }
 }
 
@@ -149,8 +171,8 @@ private struct Semaphore: @unchecked Sendable {
 /// The thread that always reads.
 enum Reader {
     /// false: no thread to be had.
-    static func start(_ channel: Channel, _ inbox: Inbox) -> Bool {
-        let context = Unmanaged.passRetained(Context(channel: channel, inbox: inbox)).toOpaque()
+    static func start(_ channel: Channel, _ inbox: Inbox, _ output: Output) -> Bool {
+        let context = Unmanaged.passRetained(Context(channel: channel, inbox: inbox, output: output)).toOpaque()
         // Signals are for the plugin's threads; this one takes none.
         var all = sigset_t()
         var previous = sigset_t()
@@ -174,9 +196,11 @@ enum Reader {
     private final class Context: Sendable {
         let channel: Channel
         let inbox: Inbox
-        init(channel: Channel, inbox: Inbox) {
+        let output: Output
+        init(channel: Channel, inbox: Inbox, output: Output) {
             self.channel = channel
             self.inbox = inbox
+            self.output = output
         }
 
         func listen() -> Never {
@@ -196,15 +220,20 @@ enum Reader {
 
         private func hand(_ frame: HostFrame) {
             switch frame {
-            case .load(let request): inbox.put(.load(request))
+            case .load(let request): put(.load(request))
             case .validate(let requestID, let entry, let settings):
-                inbox.put(.validate(requestID: requestID, entry: entry, settings: settings))
-            case .settings(let frame): inbox.put(.settings(frame))
-            case .run(let frame): inbox.put(.run(frame))
-            case .diagnose(let frame): inbox.put(.diagnose(frame))
-            case .cancel(let run): inbox.cancel(run)
-            case .shutdown: inbox.put(.shutdown)
+                put(.validate(requestID: requestID, entry: entry, settings: settings))
+            case .settings(let frame): put(.settings(frame))
+            case .run(let frame): put(.run(frame))
+            case .diagnose(let frame): put(.diagnose(frame))
+            case .cancel(let run): if inbox.cancel(run) { output.send(.returned(run: run)) }
+            case .recall(let run): if inbox.recall(run) { output.send(.returned(run: run)) }
+            case .shutdown: put(.shutdown)
             }
+        }
+
+        private func put(_ order: Inbox.Order) {
+            for run in inbox.put(order) { output.send(.returned(run: run)) }
         }
     }
 }

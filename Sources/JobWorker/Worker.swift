@@ -35,10 +35,10 @@ enum Worker {
         _ = clw_become_subreaper()
         clw_line_buffered_output()
         guard let channel = Channel(takingOver: socket), let inbox = Inbox() else { quit(.resources) }
-        guard Reader.start(channel, inbox) else { quit(.resources) }
+        let output = Output(channel)
+        guard Reader.start(channel, inbox, output) else { quit(.resources) }
 
         guard case .load(let request) = inbox.next() else { quit(.protocolError) }
-        let output = Output(channel)
         do throws(Refusal) {
             let plugin = try LoadedLibrary.load(request)
             try output.announce(plugin.descriptor)

@@ -261,12 +261,35 @@ struct RunTests {
             """)
         try worker.send(.run(.go(1)), .run(.go(2)), .run(.go(3)), .run(.go(4)))
         #expect(try worker.receive() == .started(run: RunID(1)))
-        try worker.send(.cancel(run: RunID(3)), .cancel(run: RunID(1)))
+        try worker.send(.cancel(run: RunID(3)))
+        #expect(try worker.receive() == .returned(run: RunID(3)))
+        try worker.send(.cancel(run: RunID(1)))
         #expect(try worker.untilResult().result.run == RunID(1))
         let second = try worker.untilResult()
         #expect(second.before == [.started(run: RunID(2))])
         let fourth = try worker.untilResult()
-        #expect(fourth.before == [.returned(run: RunID(3)), .started(run: RunID(4))])
+        #expect(fourth.before == [.started(run: RunID(4))])
+    }
+
+    @Test func `What is recalled comes back at once, whatever is executing; a run that has started is left alone`() throws {
+        try start(
+            """
+            if (c->run_id == 1) {
+                struct pollfd p = {.fd = c->cancel_fd(c), .events = POLLIN};
+                if (poll(&p, 1, 20000) != 1) return JOB_FAILED;
+            }
+            return c->is_cancelled(c) ? JOB_CANCELLED : JOB_SUCCEEDED;
+            """)
+        try worker.send(.run(.go(1)), .run(.go(2)), .run(.go(3)))
+        #expect(try worker.receive() == .started(run: RunID(1)))
+        try worker.send(.recall(run: RunID(1)), .recall(run: RunID(3)), .recall(run: RunID(2)), .recall(run: RunID(9)))
+        #expect(try worker.receive() == .returned(run: RunID(3)))
+        #expect(try worker.receive() == .returned(run: RunID(2)))
+        // Not by the recall: only this ends it.
+        try worker.send(.cancel(run: RunID(1)), .run(.go(4)))
+        #expect(try worker.untilResult().result.code == .cancelled)
+        let last = try worker.untilResult().result
+        #expect(last.run == RunID(4) && last.code == .succeeded)
     }
 
     @Test func `Shutdown lets the current run end, returns the rest, destroys instances, exits 0`() throws {
@@ -286,9 +309,10 @@ struct RunTests {
         try worker.send(.run(.go(1)), .run(.go(2)))
         _ = try worker.receive()
         _ = try worker.receive()
-        try worker.send(.shutdown, .cancel(run: RunID(1)))
-        #expect(try worker.untilResult().result.code == .succeeded)
+        try worker.send(.shutdown)
         #expect(try worker.receive() == .returned(run: RunID(2)))
+        try worker.send(.cancel(run: RunID(1)))
+        #expect(try worker.untilResult().result.code == .succeeded)
         #expect(try worker.end() == .exited(0))
         #expect(try worker.outputContains("destroyed me"))
     }

@@ -47,7 +47,7 @@ extension HostFrame {
                     trigger: Trigger.allCases.randomElement(using: &r) ?? .manual, fireTime: r.instant(),
                     timeout: .microseconds(r.integer(Int64.self)), fence: r.integer(), idempotencyKey: r.text(),
                     payload: r.bytes(2_000), stateVersion: r.integer(), state: r.bytes(2_000)))
-        case 4: .cancel(run: RunID(r.integer()))
+        case 4: r.flag() ? .cancel(run: RunID(r.integer())) : .recall(run: RunID(r.integer()))
         case 5:
             .diagnose(
                 DiagnoseFrame(

@@ -27,9 +27,12 @@ public enum HostFrame: Hashable, Sendable {
     /// Execute. Several may be written at once; they are executed in order.
     case run(RunFrame)
     /// Set the cancel flag of this run and make its `cancel_fd` readable. A run that has not
-    /// started is returned by `returned`. `RunID.none` is the doctor's.
+    /// started is returned by `returned` at once, whatever is executing. `RunID.none` is the
+    /// doctor's.
     case cancel(run: RunID)
-    /// Execute nothing more; return what has not started; destroy instances; exit 0.
+    /// Return this run at once if it has not started; if it has, it goes on undisturbed.
+    case recall(run: RunID)
+    /// Execute nothing more; return at once what has not started; destroy instances; exit 0.
     case shutdown
 }
 

@@ -11,6 +11,7 @@ extension HostFrame: WireFrame {
         case .cancel: 5
         case .shutdown: 6
         case .diagnose: 7
+        case .recall: 8
         }
     }
 
@@ -24,7 +25,7 @@ extension HostFrame: WireFrame {
         case .settings(let frame): frame.write(to: &writer)
         case .run(let frame): try frame.write(to: &writer)
         case .diagnose(let frame): frame.write(to: &writer)
-        case .cancel(let run): writer.write(run)
+        case .cancel(let run), .recall(let run): writer.write(run)
         case .shutdown: break
         }
     }
@@ -41,6 +42,7 @@ extension HostFrame: WireFrame {
         case 5: self = .cancel(run: try reader.readRunID())
         case 6: self = .shutdown
         case 7: self = .diagnose(try DiagnoseFrame(from: &reader))
+        case 8: self = .recall(run: try reader.readRunID())
         default: throw .unknownTag(tag)
         }
     }

@@ -18,17 +18,19 @@ struct PoolLoad {
     init(maxWorkers: Int) { self.maxWorkers = maxWorkers }
 
     /// How many runs may be with the pool at once. Where runs are short, a queue before the
-    /// workers keeps them busy while the store commits, the longer the shorter they are; where
-    /// they are long it would only make a claimed run wait for a particular worker.
-    var capacity: Int {
+    /// workers keeps them busy while the store commits; where they are long it would only make
+    /// a claimed run wait for a particular worker. `longest` for each worker: what a crash of
+    /// the host loses of runs that had not begun.
+    private func capacity(longest: Int64) -> Int {
         guard let meanRun, meanRun < .milliseconds(20) else { return maxWorkers }
         let fitting = Duration.milliseconds(20).microseconds / max(meanRun.microseconds, 1)
-        return min(maxWorkers, 1 << 20) * Int(min(max(fitting, 32), 512))
+        return min(maxWorkers, 1 << 20) * Int(min(max(fitting, 32), longest))
     }
     /// For a waiting run. Fires held for later do not count: they would keep a worker idle.
-    var free: Int { max(0, capacity - busy - asked) }
-    /// For a claim that has its instant.
-    var freeAhead: Int { max(0, capacity - busy - asked - promised) }
+    var free: Int { max(0, capacity(longest: 32) - busy - asked) }
+    /// For a claim that has its instant: until then a crash loses nothing, so as many as start
+    /// at once.
+    var freeAhead: Int { max(0, capacity(longest: 512) - busy - asked - promised) }
 
     /// The place of a job in `queue`.
     static func rank(priority: Int, now: Now) -> Instant {

@@ -190,6 +190,8 @@ public struct Attempt: Sendable {
     private mutating func overrule(_ cause: Cause, _ now: Now) -> [Action] {
         guard killedAt == nil else { return [] }
         self.cause = cause
+        // It executes nothing: whoever does has its worker killed.
+        guard startedAt != nil else { return [] }
         killedAt = now.monotonic
         return [.kill]
     }
@@ -210,8 +212,10 @@ public struct Attempt: Sendable {
     }
 
     private mutating func exited(_ status: ChildExit, _ lastWords: String, _ now: Now) -> [Action] {
-        guard startedAt != nil else { return unattempted() }
-        return finish(judge(status, lastWords))
+        guard startedAt == nil else { return finish(judge(status, lastWords)) }
+        // What the worker said after it broke the wire was not heard: it may have begun.
+        guard case .wire(let problem) = cause else { return unattempted() }
+        return finish(Ending(outcome: .lost, reason: "its worker broke the wire, perhaps after it had begun: \(problem)"))
     }
 
     private mutating func finish(_ ending: Ending) -> [Action] {

@@ -29,6 +29,8 @@ public final class ProcessRoom: WorkerRoom {
     private var isPerforming = false
     /// What a worker sent at once is heard to the end before anything is performed.
     var isHearing = false
+    /// In this hearing output was read up to now, past the end of the run that it was read for.
+    var hasDrained = false
     private var forceTimer: (due: MonotonicInstant, token: EventLoop.TimerToken)?
     private var memoryTimer: EventLoop.TimerToken?
     private var stopping: (limit: MonotonicInstant, timer: EventLoop.TimerToken)?
@@ -101,7 +103,7 @@ public final class ProcessRoom: WorkerRoom {
     public func freeSlots(pool: String) -> Int { force.freeSlots(pool: pool, now: now.monotonic) }
 
     public func start(_ requests: [AttemptRequest]) {
-        var accepted: [(run: RunID, job: String, pool: String)] = []
+        var accepted: [(run: RunID, job: String, pool: String, bytes: Int)] = []
         for request in requests where runs[request.run] == nil {
             let memory = force.pools[request.pool]?.spec.memoryLimit
             let limits = Attempt.Limits(
@@ -111,7 +113,7 @@ public final class ProcessRoom: WorkerRoom {
             if let problem = request.problem {
                 end(request.run, Attempt.Ending(outcome: .failed, reason: problem), workerLives: false)
             } else {
-                accepted.append((request.run, request.job, request.pool))
+                accepted.append((request.run, request.job, request.pool, request.bytes))
             }
         }
         run(force.submit(accepted, now: now.monotonic))
@@ -225,7 +227,7 @@ public final class ProcessRoom: WorkerRoom {
         switch action.what {
         case .spawn(let id): spawn(id, pool: action.pool)
         case .send(let id, let batch): send(batch, to: id)
-        case .recall(let id, let run): write(.cancel(run: run), to: id)
+        case .recall(let id, let run): write(.recall(run: run), to: id)
         case .leave(let id): write(.shutdown, to: id)
         case .kill(let id): members[id]?.process.killTree()
         case .cancelRun(let run):
@@ -286,6 +288,9 @@ extension WorkerPool.Worker {
 }
 
 extension AttemptRequest {
+    /// What travels with each run; the settings do once.
+    var bytes: Int { payload.count + (state?.bytes.count ?? 0) + idempotencyKey.utf8.count }
+
     /// Why it cannot travel to a worker; nil: it can.
     var problem: String? {
         if let state, state.bytes.count > wireMaxStateBytes {

@@ -108,7 +108,10 @@ extension ProcessRoom {
         guard let live = runs[id] else { return }
         let member = live.worker.flatMap { members[$0] }
         let now = now
-        if workerLives, member?.executing == id { member?.process.drainOutput() }
+        if workerLives, member?.executing == id {
+            member?.process.drainOutput()
+            hasDrained = true
+        }
         forget(id)
         logEnding(live, ending, now)
         runLogs.close(run: id)
@@ -155,6 +158,7 @@ extension ProcessRoom {
     /// Everything that has come of a worker at once.
     private func hear(_ id: WorkerID, _ frames: [WorkerFrame]) {
         isHearing = true
+        hasDrained = false
         for frame in frames {
             // One of them made no sense: the worker is going, the rest means nothing.
             guard members[id]?.process.isBroken == false else { break }
@@ -204,7 +208,8 @@ extension ProcessRoom {
             return
         }
         member.executing = run
-        member.process.forgetWords()
+        // What was read at the end of a run before it, in the same hearing, may be this one's.
+        if !hasDrained { member.process.forgetWords() }
         force.started(id, run, now: now.monotonic)
         apply(.started, to: run)
         report(.started(run: run, at: now.wall, pid: member.process.pid, libraryHash: member.spec.library.sha256))
@@ -265,8 +270,8 @@ extension ProcessRoom {
 
     /// The worker talks nonsense: its run has crashed, it is killed.
     private func broke(_ problem: String, _ id: WorkerID) {
-        guard let member = members[id] else { return }
-        if let run = member.executing { apply(.wireBroken(problem), to: run) }
+        guard members[id] != nil else { return }
+        for request in force.worker(id)?.runs.all ?? [] { apply(.wireBroken(problem), to: request.run) }
         if force.worker(id)?.phase == .starting { run(force.failedToStart(id, problem, now: now.monotonic)) }
         kill(id)
         run([])

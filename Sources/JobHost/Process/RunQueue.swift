@@ -8,6 +8,8 @@ struct RunQueue {
         var run: RunID
         var job: String
         var since: MonotonicInstant
+        /// What it adds to the frames of its worker, about.
+        var bytes = 0
     }
 
     /// What one job has in the pool.

@@ -36,6 +36,8 @@ struct WorkerPool {
     static let longestBatch = 512
     /// … and the longest that those behind the first may take, going by their jobs' recent runs.
     static let batchTime: Duration = .milliseconds(20)
+    /// … and the most that they may weigh: a worker holds what it has been sent.
+    static let batchBytes = 1 << 20
     /// A run this old has the unstarted ones behind it taken back.
     static let stallLimit: Duration = .milliseconds(250)
     /// From the shutdown frame (or the end of the last run after it) to the kill.
@@ -153,8 +155,9 @@ struct WorkerPool {
     private struct Batch {
         var worker: WorkerID
         var runs: [Request]
-        /// What the runs behind the first are expected to take.
+        /// What the runs behind the first are expected to take, and weigh.
         var time = Duration.zero
+        var bytes = 0
     }
 
     /// Gives queued runs to free workers, one each; then, when no more workers can come,
@@ -181,6 +184,7 @@ struct WorkerPool {
                 // a worker here, and a burst of thousands costs no search for each run.
                 guard batches[index].runs.count < Self.longestBatch, let first = queue.first,
                     let time = recent[first.job]?.shortTime, batches[index].time + time <= Self.batchTime,
+                    batches[index].bytes + first.bytes <= Self.batchBytes,
                     let request = queue.takeOldest()
                 else {
                     isFilling[index] = false
@@ -189,6 +193,7 @@ struct WorkerPool {
                 hand(request, to: batches[index].worker)
                 batches[index].runs.append(request)
                 batches[index].time += time
+                batches[index].bytes += request.bytes
             }
         }
     }
@@ -276,7 +281,11 @@ struct WorkerPool {
     mutating func exited(_ id: WorkerID, _ sentence: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard let worker = workers[id] else { return }
         if worker.phase == .starting { failedToStart(id, sentence, now, &actions) }
-        for request in worker.runs.all { queue.release(job: request.job) }
+        for request in worker.runs.all {
+            queue.release(job: request.job)
+            // One that ends its worker is not short, whatever others took: nothing goes behind it.
+            if request.run == worker.executing { recent[request.job] = nil }
+        }
         workers[id] = nil
         actions.removeAll { $0 == .kill(id) }
         guard worker.phase == .ready || (worker.phase == .killed && worker.executing != nil) else { return }

@@ -49,11 +49,12 @@ struct Workforce {
     }
 
     /// false in the second place: no such pool; the run is not taken.
-    mutating func submit(_ requests: [(run: RunID, job: String, pool: String)], now: MonotonicInstant) -> [Action] {
+    mutating func submit(_ requests: [(run: RunID, job: String, pool: String, bytes: Int)], now: MonotonicInstant) -> [Action] {
         act(now) { actions, force in
             for request in requests {
                 let isTaken = !force.isStopping
-                    && force.pools[request.pool]?.submit(.init(run: request.run, job: request.job, since: now)) == true
+                    && force.pools[request.pool]?.submit(
+                        .init(run: request.run, job: request.job, since: now, bytes: request.bytes)) == true
                 if !isTaken { actions.append(Action(pool: request.pool, what: .giveBack(request.run))) }
             }
         }

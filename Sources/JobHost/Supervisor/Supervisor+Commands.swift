@@ -180,7 +180,8 @@ extension Supervisor {
         if let i = dispatcher.owners[run] {
             let job = dispatcher.jobs[i].name
             audit(actor, "cancel", job: job, detail: "run \(run)")
-            cancellations[run] = reason
+            // A claim that is held for its instant ends here, and no worker is heard of it.
+            if dispatcher.jobs[i].active[run]?.isHeld == false { cancellations[run] = reason }
             perform(dispatcher.cancel(run, reason: reason, now: now))
             return .done
         }

@@ -4,13 +4,15 @@ import Testing
 @testable import JobHost
 
 @Suite("How much a pool may be given") struct PoolLoadTests {
-    @Test("Long runs: one for each worker; short ones: a queue of 32 before each", arguments: [
-        (nil, 4), (.milliseconds(1), 128), (.microseconds(19_999), 128), (.milliseconds(20), 4), (.seconds(5), 4),
-    ] as [(Duration?, Int)])
-    func capacity(run: Duration?, capacity: Int) {
+    @Test("Long runs: one for each worker; short ones: a queue of 32 before each, for their instant as many as take 20 ms", arguments: [
+        (nil, 4, 4), (.seconds(5), 4, 4), (.milliseconds(20), 4, 4), (.microseconds(19_999), 128, 128),
+        (.milliseconds(1), 128, 128), (.microseconds(100), 128, 800), (.microseconds(1), 128, 2_048), (.zero, 128, 2_048),
+    ] as [(Duration?, Int, Int)])
+    func capacity(run: Duration?, free: Int, freeAhead: Int) {
         var load = PoolLoad(maxWorkers: 4)
         if let run { load.observe(run: run) }
-        #expect(load.capacity == capacity)
+        #expect(load.free == free)
+        #expect(load.freeAhead == freeAhead)
     }
 
     @Test("A clock that was set during a run teaches nothing")
@@ -47,6 +49,7 @@ import Testing
     func largest() {
         var load = PoolLoad(maxWorkers: .max)
         load.observe(run: .milliseconds(1))
-        #expect(load.capacity > 0)
+        #expect(load.free > 0)
+        #expect(load.freeAhead > 0)
     }
 }

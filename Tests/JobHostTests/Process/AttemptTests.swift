@@ -35,6 +35,33 @@ import Testing
         #expect(attempt.handle(.tick, now: Self.at(90_000)) == [.setCancelFlag])
     }
 
+    /// What it said after it broke the wire was not heard, so what it had been sent may have begun.
+    @Test func aRunSentToAWorkerThatBrokeTheWireIsLostNotUnattempted() {
+        var attempt = Self.attempt()
+        #expect(attempt.handle(.wireBroken("nonsense"), now: Self.at(1)) == [])
+        let ending = Self.ending(attempt.handle(Self.killed, now: Self.at(2)))
+        #expect(ending?.outcome == .lost)
+        #expect(ending?.reason == "its worker broke the wire, perhaps after it had begun: nonsense")
+        var whole = Self.attempt()
+        #expect(whole.handle(Self.killed, now: Self.at(2)) == [.returnUnattempted])
+    }
+
+    @Test(arguments: [
+        // Believed: sent at 100, heard of at 200, ended at 300.
+        (120, 50, 120, 170), (100, 0, 100, 100), (200, 100, 200, 300),
+        // Cannot be: before it was sent, after it was heard of, beyond its end, backwards.
+        (99, 50, 200, 300), (201, 50, 200, 300), (150, 151, 200, 300), (150, -1, 200, 300),
+    ] as [(Int64, Int64, Int64, Int64)])
+    func whatTheWorkerSaysOfTimeIsBelievedWhereItCanBe(started: Int64, took: Int64, from: Int64, to: Int64) {
+        func wall(_ ms: Int64) -> Instant { Self.at(ms).wall }
+        var result = RunResult(run: RunID(1), code: .succeeded)
+        (result.startedAt, result.took) = (wall(started), .milliseconds(took))
+        let times = Attempt.times(said: result, sent: wall(100), heard: wall(200), ended: wall(300))
+        #expect(times.startedAt == wall(from) && times.finishedAt == wall(to))
+        #expect(Attempt.times(said: nil, sent: wall(100), heard: wall(200), ended: wall(300)).startedAt == wall(200))
+        #expect(Attempt.times(said: result, sent: wall(100), heard: nil, ended: wall(300)).startedAt == nil)
+    }
+
     @Test func afterTheFlagComesTheKillAfterTheGrace() {
         var attempt = Self.attempt(timeout: .seconds(30), grace: .seconds(5))
         _ = attempt.handle(.started, now: Self.at(0))

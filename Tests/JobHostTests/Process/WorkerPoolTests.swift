@@ -42,8 +42,8 @@ import Testing
                 }
             }
         }
-        mutating func submit(_ run: Int64, _ job: String = "a", pool: String = "p", at now: Int64 = 0) {
-            take(force.submit([(RunID(run), job, pool)], now: WorkerPoolTests.at(now)))
+        mutating func submit(_ run: Int64, _ job: String = "a", pool: String = "p", bytes: Int = 0, at now: Int64 = 0) {
+            take(force.submit([(RunID(run), job, pool, bytes)], now: WorkerPoolTests.at(now)))
         }
         mutating func ready(_ worker: UInt64, at now: Int64 = 0) { take(force.ready(WorkerID(worker), now: WorkerPoolTests.at(now))) }
         mutating func finish(_ worker: UInt64, _ run: Int64, from start: Int64 = 0, at now: Int64 = 0) {
@@ -111,6 +111,36 @@ import Testing
         // As many behind the first as take 20 ms together, where each took 1 ms of late.
         #expect(driver.runs(1) == Array(11...31))
         #expect(driver.log.last == .send(WorkerID(1), (11...31).map { RunID($0) }))
+    }
+
+    /// One worker, whose runs took 1 ms of late, and which is executing run 10.
+    private static func quickDriver() -> Driver {
+        var driver = Driver([spec(max: 1)])
+        driver.submit(1)
+        driver.ready(1)
+        for run in Int64(1)...3 {
+            driver.finish(1, run, from: run * 10, at: run * 10 + 1)
+            if run < 3 { driver.submit(run + 1, at: run * 10 + 1) }
+        }
+        driver.submit(10, at: 100)
+        return driver
+    }
+
+    @Test func aBatchIsBoundedByWhatItWeighs() {
+        var driver = Self.quickDriver()
+        for run in Int64(11)...20 { driver.submit(run, bytes: 300 << 10, at: 100) }
+        driver.finish(1, 10, from: 100, at: 101)
+        // The first, and as many behind it as fit 1 MiB.
+        #expect(driver.runs(1) == [11, 12, 13, 14])
+    }
+
+    @Test func nothingGoesBehindARunWhoseJobEndsItsWorker() {
+        var driver = Self.quickDriver()
+        driver.force.started(WorkerID(1), RunID(10), now: Self.at(100))
+        driver.exit(1, at: 101)
+        for run in Int64(11)...13 { driver.submit(run, at: 102) }
+        driver.ready(2, at: 103)
+        #expect(driver.runs(2) == [11])
     }
 
     @Test func longRunsAreNotPipelined() {

@@ -126,7 +126,7 @@ import Testing
             let batch = (0..<(1 + random.below(5))).map { _ in
                 lastRun += 1
                 open.insert(RunID(lastRun))
-                return (run: RunID(lastRun), job: "\(key)\(random.below(2))", pool: key)
+                return (run: RunID(lastRun), job: "\(key)\(random.below(2))", pool: key, bytes: 0)
             }
             take(force.submit(batch, now: instant))
         }
