@@ -94,6 +94,21 @@ import Testing
         }
     }
 
+    @Test("A second host on the same store, with a state folder of its own, leaves the first one's workers and runs alone")
+    func oneHostForEachStore() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            let shared = config("every = \"1s\"") + "\n[store]\nurl = \"sqlite:\(test.folder)/var/jobhost.db\"\n"
+            try test.config(shared)
+            let host = try await test.start()
+            try test.write("[host]\nname = \"test\"\nstate_dir = \"var2\"\n" + shared, to: "other.toml")
+            let second = try await test.jobhost("run", "--config", "other.toml")
+            #expect(second.code == 6)
+            #expect(second.errors.contains("the store \(test.folder)/var/jobhost.db is in use by a running host (pid \(host.pid))"), "\(second.errors)")
+            #expect(!second.errors.contains("killed"), "\(second.errors)")
+        }
+    }
+
     @Test("No host: a clear sentence and exit code 3")
     func noHost() async throws {
         try await TestHost.with { test in

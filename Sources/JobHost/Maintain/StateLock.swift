@@ -1,7 +1,8 @@
 import Glibc
 
-/// Sole ownership of a state folder: an exclusive `flock` on `<state_dir>/lock` for as long as
-/// this object lives (or until `release`). The kernel gives it back however the process ends,
+/// Sole ownership of a state folder (`<state_dir>/lock`), or of a store in a file
+/// (`<file>.lock`): an exclusive `flock` for as long as this object lives (or until `release`).
+/// The kernel gives it back however the process ends,
 /// so a lock is proof that nobody else lives here, and a leftover file is not.
 ///
 /// The file is never deleted: a deleted one could be locked by two at once. The descriptor
@@ -19,7 +20,30 @@ public final class StateLock: Sendable {
     /// writes the holder's pid into the file. Does not wait.
     public static func acquire(stateDir: String, pid: Int32 = getpid()) throws(StateLockError) -> StateLock {
         try makeFolder(stateDir)
-        let path = stateDir + "/lock"
+        return try acquire(path: stateDir + "/lock", of: .stateDir(stateDir), pid: pid)
+    }
+
+    /// Two hosts with a `state_dir` each and one store would take each other's workers and runs
+    /// for what an earlier life left behind. By whatever name the file is reached; its folder is
+    /// made where it is missing.
+    public static func acquire(storeFile: String, pid: Int32 = getpid()) throws(StateLockError) -> StateLock {
+        let folder = storeFile.lastIndex(of: "/").map { String(storeFile[..<$0]) } ?? "."
+        if !folder.isEmpty { try makeFolder(folder) }
+        return try acquire(path: resolved(storeFile) + ".lock", of: .store(storeFile), pid: pid)
+    }
+
+    private static func resolved(_ path: String) -> String {
+        func real(_ path: String) -> String? {
+            guard let found = realpath(path, nil) else { return nil }
+            defer { free(found) }
+            return String(cString: found)
+        }
+        if let file = real(path) { return file }
+        guard let slash = path.lastIndex(of: "/"), let folder = real(String(path[..<slash])) else { return path }
+        return folder + path[slash...]
+    }
+
+    private static func acquire(path: String, of property: StateLockError.Property, pid: Int32) throws(StateLockError) -> StateLock {
         // Once more if somebody replaced the file between opening and locking it.
         for _ in 0..<10 {
             let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -29,7 +53,7 @@ public final class StateLock: Sendable {
                 if code == EINTR { continue }
                 let holder = holder(descriptor)
                 _ = Glibc.close(descriptor)
-                if code == EWOULDBLOCK { throw .held(stateDir: stateDir, holder: holder) }
+                if code == EWOULDBLOCK { throw .held(property, holder: holder) }
                 throw .system(path: path, action: "lock", errno: code)
             }
             guard isStillThere(path, descriptor) else {
@@ -90,15 +114,22 @@ public final class StateLock: Sendable {
 }
 
 public enum StateLockError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// Another host lives in this folder. `holder`: its pid, if the file says so.
-    case held(stateDir: String, holder: Int32?)
+    public enum Property: Hashable, Sendable {
+        case stateDir(String)
+        case store(String)
+    }
+    /// Another host has it. `holder`: its pid, if the file says so.
+    case held(Property, holder: Int32?)
     case system(path: String, action: String, errno: Int32)
 
     public var description: String {
         switch self {
-        case .held(let stateDir, let holder):
+        case .held(let property, let holder):
             let who = holder.map { "a running host (pid \($0))" } ?? "another running host"
-            return "\(stateDir) is in use by \(who); stop it first, or give this one another state_dir"
+            return switch property {
+            case .stateDir(let path): "\(path) is in use by \(who); stop it first, or give this one another state_dir"
+            case .store(let path): "the store \(path) is in use by \(who); stop it first, or give this one a store of its own ([store] url)"
+            }
         case .system(let path, let action, let code):
             return "cannot \(action) \(path): \(String(cString: strerror(code)))"
         }

@@ -20,7 +20,7 @@ enum Boot {
 
     struct Host {
         var supervisor: Supervisor
-        var lock: StateLock
+        var locks: [StateLock]
         var log: Logger
         var sink: HostLog
         var api: APIServer
@@ -49,7 +49,7 @@ enum Boot {
         await host.supervisor.store.close()
         host.log.notice("stopped")
         host.sink.flush()
-        host.lock.release()
+        for lock in host.locks { lock.release() }
         return 0
     }
 
@@ -74,7 +74,7 @@ enum Boot {
     private static func start(configFile: String, environment: [String: String]) async throws -> Host {
         let clock = SystemClock()
         let config = try loadConfig(configFile, environment)
-        let lock = try takeLock(config)
+        let locks = try takeLocks(config)
         let heartbeat = Heartbeat(stateDir: config.host.stateDir, bootID: Survivors.bootID())
         let sink = try openLog(config, environment)
         let log = Logger(label: "jobhost") { _ in HostLogHandler(sink: sink, clock: clock) }
@@ -113,7 +113,7 @@ enum Boot {
                 log.error("the control socket had been deleted and cannot be made anew: \(error)")
             }
         }
-        return Host(supervisor: supervisor, lock: lock, log: log, sink: sink, api: api)
+        return Host(supervisor: supervisor, locks: locks, log: log, sink: sink, api: api)
     }
 
     private static func loadConfig(_ file: String, _ environment: [String: String]) throws -> HostConfig {
@@ -125,9 +125,11 @@ enum Boot {
         }
     }
 
-    private static func takeLock(_ config: HostConfig) throws -> StateLock {
+    private static func takeLocks(_ config: HostConfig) throws -> [StateLock] {
         do {
-            return try StateLock.acquire(stateDir: config.host.stateDir)
+            return [
+                try StateLock.acquire(stateDir: config.host.stateDir), try StateLock.acquire(storeFile: storeFile(config)),
+            ]
         } catch {
             throw Failure(messages: ["\(error)"], exitCode: 6)
         }
@@ -152,11 +154,13 @@ enum Boot {
 
     static func openStore(_ config: HostConfig) async throws -> any Store {
         do {
-            return try await SQLiteStore.open(path: String(config.store.url.dropFirst("sqlite:".count)))
+            return try await SQLiteStore.open(path: storeFile(config))
         } catch {
             throw Failure(messages: ["the store \(config.store.url) cannot be opened: \(error)"], exitCode: 1)
         }
     }
+
+    private static func storeFile(_ config: HostConfig) -> String { String(config.store.url.dropFirst("sqlite:".count)) }
 
     private static func killSurvivors(_ store: any Store, _ owner: Owner, _ log: Logger) async throws {
         let rows = try await store.workers(host: owner.host).map {

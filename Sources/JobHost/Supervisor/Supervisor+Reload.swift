@@ -8,6 +8,7 @@ extension Supervisor {
     /// SIGHUP: nobody waits for the report.
     func reloadBySignal() {
         log.notice("reload asked for (SIGHUP)")
+        audit(Actor(name: "SIGHUP", via: "signal"), "reload")
         perform(reloads.request(ticket: nil, now: clock.now().monotonic))
     }
 

@@ -46,13 +46,26 @@ struct StateLockTests {
     let folder: EmptyFolder
     init() throws { folder = try EmptyFolder() }
 
+    @Test("a store has one holder, by whatever name it is reached")
+    func store() throws {
+        let file = folder.path + "/a/b.db"
+        let first = try StateLock.acquire(storeFile: file, pid: 4_711)
+        #expect(symlink(folder.path + "/a", folder.path + "/other") == 0)
+        let refusal = #expect(throws: StateLockError.self) {
+            try StateLock.acquire(storeFile: folder.path + "/other/b.db", pid: 4_712)
+        }
+        #expect(refusal == .held(.store(folder.path + "/other/b.db"), holder: 4_711))
+        first.release()
+        try StateLock.acquire(storeFile: folder.path + "/other/b.db").release()
+    }
+
     @Test("one holder; the second learns who it is")
     func exclusive() throws {
         let lock = try StateLock.acquire(stateDir: folder.path, pid: 4_711)
         #expect(contents(folder.path + "/lock") == "4711\n")
         #expect(StateLock.holder(stateDir: folder.path) == 4_711)
         let refusal = #expect(throws: StateLockError.self) { try StateLock.acquire(stateDir: folder.path, pid: 4_712) }
-        #expect(refusal == .held(stateDir: folder.path, holder: 4_711))
+        #expect(refusal == .held(.stateDir(folder.path), holder: 4_711))
         #expect(refusal?.description == "\(folder.path) is in use by a running host (pid 4711); stop it first, or give this one another state_dir")
         lock.release()
         #expect(StateLock.holder(stateDir: folder.path) == nil)
