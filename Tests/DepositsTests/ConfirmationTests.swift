@@ -267,6 +267,24 @@ import Testing
         #expect(run.report.outcome(chains: run.chains) == nil)
     }
 
+    /// It says nothing of the chain.
+    @Test func aLockedDatabaseEndsTheRun() throws {
+        let platform = try Platform(.disk)
+        try platform.pay("0x1", block: 100)
+        try platform.deposit("0x1")
+        try platform.confirm()
+        try platform.mine()
+        try platform.test.exchange.write {
+            let failure = #expect(throws: JobFailure.self) {
+                try platform.alone(lockTimeout: .zero) { try $0.confirm() }
+            }
+            #expect(failure?.kind == .transient)
+            #expect(failure?.text.hasPrefix("the exchange database") == true)
+        }
+        try platform.confirm()
+        #expect(try platform.rows() == ["CONFIRMING 100 2"])
+    }
+
     // MARK: Beside others
 
     @Test func aRowThatCannotBeReadStopsNoOther() throws {

@@ -22,8 +22,10 @@ final class Platform {
     var exchange: Exchange { other ?? test.exchange }
 
     /// The runs in `body` have a connection of their own.
-    func alone<Result>(_ body: (Platform) throws -> Result) throws -> Result {
-        let exchange = try Exchange.open(test.location, statements: .deposits)
+    func alone<Result>(lockTimeout: Span? = nil, _ body: (Platform) throws -> Result) throws -> Result {
+        var location = test.location
+        location.lockTimeout = lockTimeout ?? location.lockTimeout
+        let exchange = try Exchange.open(location, statements: .deposits)
         other = exchange
         defer {
             exchange.close()

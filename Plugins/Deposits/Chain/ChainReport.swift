@@ -7,9 +7,9 @@ struct ChainReport: RunReport {
     private var transient: [String] = []
     private var permanent: [String] = []
 
-    /// Notes why a chain was left out. Lost database and the like are no matter of a chain and
-    /// are thrown on.
+    /// Notes why a chain was left out. What is no matter of a chain is thrown on.
     mutating func leaveOut(chain: String, _ error: any Error) throws {
+        if let trouble = error as? RunTrouble { throw trouble.cause }
         guard let failure = error as? JobFailure, failure.kind != .badSettings else { throw error }
         fail(failure.text.hasPrefix("chain \(chain)") ? failure.text : "chain \(chain): \(failure.text)")
         if failure.kind == .transient { transient.append(failure.text) } else { permanent.append(failure.text) }
@@ -20,5 +20,22 @@ struct ChainReport: RunReport {
         guard chains > 0, transient.count + permanent.count == chains else { return nil }
         if let first = permanent.first { return .failed(first, code: 2) }
         return transient.first.map { .retry($0) }
+    }
+}
+
+/// What ends the run, on its way past the chain that was worked on: a locked database says
+/// nothing of the chain.
+struct RunTrouble: Error {
+    var cause: any Error
+}
+
+extension Exchange {
+    /// As `write`, while a chain is worked on.
+    func writeOfChain<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try write(body)
+        } catch let error where error.concernsTheRun {
+            throw RunTrouble(cause: error)
+        }
     }
 }

@@ -68,7 +68,7 @@ struct ConfirmationRun {
             try apply(batch, facts, rules, view)
         }
         if !view.isBehind, let known = try exchange.checkpoint(headName(plan))?.position, known == head.height { return }
-        if !view.isBehind { try exchange.write { try exchange.putCheckpoint(headName(plan), head.height, at: now) } }
+        if !view.isBehind { try exchange.writeOfChain { try exchange.putCheckpoint(headName(plan), head.height, at: now) } }
     }
 
     private func headName(_ plan: ChainPlan) -> String { "deposits/head/" + plan.name }
@@ -101,7 +101,7 @@ struct ConfirmationRun {
         checked += batch.count
         guard !changes.isEmpty else { return }
         // What was written, told only when it is.
-        let written = try exchange.write {
+        let written = try exchange.writeOfChain {
             try changes.filter { change in
                 guard try tables.update(change.old, change.new, now: now) else { return false }
                 for action in change.actions { try record(action, change.old, change.new, view) }

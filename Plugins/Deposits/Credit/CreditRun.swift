@@ -57,8 +57,6 @@ struct CreditRun {
                 for start in stride(from: 0, to: deposits.count, by: settings.batch) where report.halt == nil {
                     try credit(Array(deposits[start ..< min(start + settings.batch, deposits.count)]), on: chain, isCancelled)
                 }
-            } catch let error as RunTrouble {
-                throw error.cause
             } catch {
                 try report.leaveOut(chain: name, error)
             }
@@ -215,9 +213,4 @@ struct CreditRun {
 /// A cap stands in the way: the run stops.
 private struct CapReached: Error {
     var reason: String
-}
-
-/// What ends the run, on its way past the chain.
-private struct RunTrouble: Error {
-    var cause: any Error
 }

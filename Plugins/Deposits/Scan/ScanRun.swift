@@ -128,7 +128,7 @@ struct ScanRun {
             throw JobFailure.transient("chain \(plan.name): the node has no block \(range.upperBound)")
         }
         let transfers = try chain.transfers(in: range) { try owner(of: $0, plan) != nil }
-        let new = try exchange.write {
+        let new = try exchange.writeOfChain {
             let new = try transfers.filter { try put($0, plan) }
             try exchange.putCheckpoint(checkpointName(plan), range.upperBound, note: hash, at: now)
             return new
