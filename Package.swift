@@ -50,15 +50,18 @@ let package = Package(
         // The contract with plugins: one header.
         .target(name: "JobABI", path: "Sources/JobABI"),
 
+        // JSON, for the host and for plugins: small, because each plugin carries it.
+        .target(name: "JobJSON", swiftSettings: strict),
+
         // Pure values and state machines.
-        .target(name: "JobCore", swiftSettings: strict),
+        .target(name: "JobCore", dependencies: ["JobJSON"], swiftSettings: strict),
 
         // Config.
         .target(
             name: "CTOML", path: "Sources/CTOML",
             cxxSettings: [.unsafeFlags(["-std=c++17"])]
         ),
-        .target(name: "JobConfig", dependencies: ["JobCore", "CTOML"], swiftSettings: strict),
+        .target(name: "JobConfig", dependencies: ["CTOML", "JobCore", "JobJSON"], swiftSettings: strict),
 
         // Stores.
         .systemLibrary(
@@ -73,7 +76,7 @@ let package = Package(
         .target(
             name: "JobHost",
             dependencies: [
-                "CLinux", "JobConfig", "JobCore", "JobStore",
+                "CLinux", "JobConfig", "JobCore", "JobJSON", "JobStore",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -90,7 +93,7 @@ let package = Package(
         // The worker: brings no Swift runtime to the plugin and exports no symbol.
         .executableTarget(
             name: "JobWorker",
-            dependencies: ["CLinux", "JobABI", "JobCore"],
+            dependencies: ["CLinux", "JobABI", "JobCore", "JobJSON"],
             swiftSettings: strict,
             linkerSettings: [
                 .unsafeFlags([
@@ -102,7 +105,7 @@ let package = Package(
         ),
 
         // What plugins are written with.
-        .target(name: "JobKit", dependencies: ["JobABI"], swiftSettings: strict),
+        .target(name: "JobKit", dependencies: ["JobABI", "JobJSON"], swiftSettings: strict),
         .target(name: "OutsideKit", dependencies: ["JobCore", "JobKit"], swiftSettings: strict),
         .target(name: "ExchangeKit", dependencies: ["JobCore", "JobKit", "SQL"], exclude: ["sql"], swiftSettings: strict),
         plugin("Arena", ["ExchangeKit", "JobCore", "SQL"]),
@@ -125,21 +128,22 @@ let package = Package(
             name: "StoreSuite", dependencies: ["JobCore", "JobStore", "SQL"], path: "Tests/StoreSuite",
             swiftSettings: strict),
         tests("JobABITests", ["JobABI"]),
-        tests("JobCoreTests", ["JobCore"]),
+        tests("JobCoreTests", ["JobCore", "JobJSON"]),
+        tests("JobJSONTests", ["JobCore", "JobJSON"]),
         tests("WireTests", ["JobCore"]),
-        tests("JobConfigTests", ["CTOML", "JobConfig", "JobCore"]),
+        tests("JobConfigTests", ["CTOML", "JobConfig", "JobCore", "JobJSON"]),
         tests("SQLTests", ["SQL"]),
         tests("JobStoreTests", ["JobCore", "JobStore", "SQL", "StoreSuite"]),
         tests("JobKitTests", ["JobABI", "JobKit"]),
         tests("JobWorkerTests", ["CLinux", "JobCore"]),
         tests("DispatchTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Dispatch"),
-        tests("ProcessTests", ["CLinux", "JobCore", "JobHost", "JobTestKit"], path: "Tests/JobHostTests/Process"),
+        tests("ProcessTests", ["CLinux", "JobCore", "JobHost", "JobJSON", "JobTestKit"], path: "Tests/JobHostTests/Process"),
         tests("ReloadTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Reload"),
         tests("MaintainTests", ["JobCore", "JobHost"], path: "Tests/JobHostTests/Maintain"),
         tests(
             "ViewsTests",
             [
-                "JobConfig", "JobCore", "JobHost", "JobStore",
+                "JobConfig", "JobCore", "JobHost", "JobJSON", "JobStore",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -106,7 +106,7 @@ public final class TickEntry: JobEntry {
             context.progress(done: done, total: total, text)
         }
         for line in result.notes { context.log.info(line) }
-        for item in result.enqueued { try context.enqueue(job: item.job, json: JSON.object(item.payload).utf8, key: item.key) }
+        for item in result.enqueued { try context.enqueue(job: item.job, json: JSON.object(item.payload).bytes, key: item.key) }
         context.items(result.trades)
         context.metrics.counter("arena_trades", Double(result.trades))
         context.metrics.gauge("arena_market_clock_seconds", Double(result.clock / 1_000))

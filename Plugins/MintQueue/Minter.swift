@@ -42,7 +42,7 @@ struct HTTPMinter: Minter {
         ])
         // Not repeatable for the caller's sake: what may have arrived is asked for first.
         let request = HTTPRequest(
-            "PUT", path(order.key), headers: Self.headers(order.key), body: JSON.object(body).utf8, isRepeatable: false)
+            "PUT", path(order.key), headers: Self.headers(order.key), body: JSON.object(body).bytes, isRepeatable: false)
         do {
             return try peer.call("mint \(order.key)") { attempt in
                 try PeerAnswer.toOrder(try http.send(request, attempt), http.redactor, event)

@@ -40,7 +40,7 @@ struct HTTPOrderGateway: OrderGateway {
         ])
         let request = HTTPRequest(
             "PUT", path(order.clientID), headers: [("Content-Type", "application/json"), ("Idempotency-Key", order.clientID)],
-            body: JSON.object(body).utf8, isRepeatable: false)
+            body: JSON.object(body).bytes, isRepeatable: false)
         do {
             return try peer.call("order \(order.clientID)") { attempt in
                 try PeerAnswer.toOrder(try http.send(request, attempt), http.redactor, Self.answer)

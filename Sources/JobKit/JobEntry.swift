@@ -1,3 +1,6 @@
+// Plugins import JobKit alone and have `JSON`.
+@_exported import JobJSON
+
 /// What one can run of a plugin: a class with typed settings, one instance for each job and
 /// settings in a worker.
 ///

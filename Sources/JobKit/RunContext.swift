@@ -1,4 +1,5 @@
 import JobABI
+import JobJSON
 
 /// One run, as the plugin sees it. Valid until `run` returns; until then it may be used from
 /// any thread, which is why it is Sendable.
@@ -78,7 +79,7 @@ public struct RunContext: @unchecked Sendable {
     public func state<T: Decodable>(as type: T.Type = T.self) throws -> T? {
         guard let rawState else { return nil }
         do {
-            return try JSON(parsing: rawState.bytes).decode(type)
+            return try JSON(parsing: rawState.bytes, limits: .wide).decode(type)
         } catch {
             throw JobFailure.permanent("the job's state (version \(rawState.version)) cannot be read: \(describe(error))")
         }
@@ -86,7 +87,7 @@ public struct RunContext: @unchecked Sendable {
     /// Replaces the job's state when the outcome is recorded. At most 256 KiB.
     /// - Parameter version: the entry's `stateVersion` unless given.
     public func putState(_ value: some Encodable, version: UInt32? = nil, when: StateMoment = .onSuccess) throws {
-        try putState(bytes: JSON(encoding: value).utf8, version: version, when: when)
+        try putState(bytes: JSON(encoding: value).bytes, version: version, when: when)
     }
     public func putState(bytes: [UInt8], version: UInt32? = nil, when: StateMoment = .onSuccess) throws {
         let code = bytes.withJobStr {
@@ -103,7 +104,7 @@ public struct RunContext: @unchecked Sendable {
     ///   - key: while a run with this key is live in that job, no second one is made.
     ///   - at: not before this instant, microseconds since 1970 UTC; nil: at once.
     public func enqueue(job: String, payload: some Encodable, key: String = "", at: Int64? = nil) throws {
-        try enqueue(job: job, json: JSON(encoding: payload).utf8, key: key, at: at)
+        try enqueue(job: job, json: JSON(encoding: payload).bytes, key: key, at: at)
     }
     public func enqueue(job: String, json: [UInt8] = [], key: String = "", at: Int64? = nil) throws {
         let code = job.withJobStr { job in
@@ -148,7 +149,7 @@ public struct Payload: Hashable, Sendable {
     public func decode<T: Decodable>(_ type: T.Type = T.self) throws -> T {
         guard !isEmpty else { throw JobFailure.permanent("the run has no payload") }
         do {
-            return try JSON(parsing: bytes).decode(type)
+            return try JSON(parsing: bytes, limits: .wide).decode(type)
         } catch {
             throw JobFailure.permanent("payload: \(describe(error))")
         }
@@ -212,7 +213,7 @@ public enum LogValue: Hashable, Sendable, ExpressibleByStringLiteral, Expressibl
     }
     static func object(_ fields: [String: LogValue]) -> [UInt8] {
         // Sorted, so that equal calls give equal lines.
-        JSON.object(JSONObject(fields.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) })).utf8
+        JSON.object(JSONObject(fields.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) })).bytes
     }
 }
 

@@ -1,3 +1,5 @@
+import JobJSON
+
 /// Says what types alone cannot say of a setting.
 public struct SettingsField: Sendable {
     /// The key; of a nested one the path: "limits.max".
@@ -188,7 +190,7 @@ private struct SchemaDecoder: Decoder {
     }
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
         node.kind = .array(SchemaNode())
-        return try ValueDecoder(value: value ?? .array([]), codingPath: []).unkeyedContainer()
+        return try JSONTreeDecoder(value ?? .array([])).unkeyedContainer()
     }
     func singleValueContainer() -> any SingleValueDecodingContainer { RecordingValue(decoder: self) }
 }

@@ -1,3 +1,5 @@
+import JobJSON
+
 /// What is wrong with settings: every fault, one sentence each.
 struct SettingsFault: Error, CustomStringConvertible {
     var problems: [String]
@@ -25,7 +27,7 @@ struct SettingsReader<S: JobSettings> {
     func read(_ bytes: [UInt8]) throws -> S {
         let given: JSON
         do {
-            given = try JSON(parsing: bytes.isEmpty ? Array("{}".utf8) : bytes)
+            given = try JSON(parsing: bytes.isEmpty ? Array("{}".utf8) : bytes, limits: .wide)
         } catch {
             throw SettingsFault(problems: [describe(error)])
         }
@@ -71,7 +73,7 @@ private struct SettingsCheck {
             for member in object.members { check(member.value, element, path: join(path, member.key)) }
         case (.array(let element), .array(let elements)):
             for (index, item) in elements.enumerated() { check(item, element, path: "\(path)[\(index)]") }
-        case (.choice(let allowed), _) where !allowed.contains(value):
+        case (.choice(let allowed), _) where !isOne(of: allowed, value):
             report(path, "\(value.text) is not allowed\(oneOf(allowed))")
         case (.object, _), (.map, _): report(path, "an object was expected, not \(value.kindName)")
         case (.array, _): report(path, "an array was expected, not \(value.kindName)")
@@ -95,17 +97,19 @@ private struct SettingsCheck {
     }
 
     private mutating func range(_ value: JSON, _ field: SettingsField, _ path: String) {
-        if !field.allowed.isEmpty, !field.allowed.contains(value) {
+        if !field.allowed.isEmpty, !isOne(of: field.allowed, value) {
             report(path, "\(value.text) is not allowed\(oneOf(field.allowed))")
         }
-        guard case .number(let text) = value, let number = Double(text) else { return }
-        let low = field.minimum.flatMap { Double($0.text) }
-        let high = field.maximum.flatMap { Double($0.text) }
-        guard number < low ?? -.infinity || number > high ?? .infinity else { return }
+        guard case .number(let text) = value, let number = DecimalText(text) else { return }
+        let low = field.minimum.flatMap { DecimalText($0.text) }
+        let high = field.maximum.flatMap { DecimalText($0.text) }
+        guard number < low ?? number || number > high ?? number else { return }
         let limits = [field.minimum.map { "at least \($0.text)" }, field.maximum.map { "at most \($0.text)" }]
         report(path, "\(text) is out of range (\(limits.compactMap(\.self).joined(separator: ", ")))")
     }
 
+    /// Numbers by value, as in the schema that the host checks.
+    private func isOne(of allowed: [JSON], _ value: JSON) -> Bool { allowed.contains { $0.isSame(as: value) } }
     private func oneOf(_ allowed: [JSON]) -> String {
         " (one of \(allowed.map(\.text).joined(separator: ", ")))"
     }

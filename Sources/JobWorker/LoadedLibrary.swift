@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import JobABI
 import JobCore
+import JobJSON
 
 /// The plugin, loaded and its descriptor checked. Everything read from it is copied.
 struct LoadedLibrary {

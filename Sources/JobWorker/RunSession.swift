@@ -1,5 +1,6 @@
 import JobABI
 import JobCore
+import JobJSON
 import Synchronization
 
 /// The host's side of `job_context`: what a run says is checked, bounded and handed on.

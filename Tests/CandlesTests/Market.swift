@@ -80,9 +80,9 @@ final class Market {
         }.filter { interval == nil || $0.interval == interval }
     }
 
-    func events() throws -> [JobKit.JSONObject] {
+    func events() throws -> [JSONObject] {
         try exchange.connection.rows("SELECT payload FROM outbox_events WHERE event = 'CandleCorrected' ORDER BY seq", []) {
-            try JSON(parsing: $0.text(0)).objectValue ?? JobKit.JSONObject()
+            try JSON(parsing: $0.text(0)).objectValue ?? JSONObject()
         }
     }
 }

@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import JobJSON
 import Testing
 
 @Suite struct SchemaTests {
@@ -27,7 +28,7 @@ import Testing
         """#
 
     private func violations(_ json: String) throws -> [String] {
-        try JSONSchema(text: Self.schemaText).validate(JSONValue(parsing: json)).map(\.description)
+        try JSONSchema(text: Self.schemaText).validate(JSON(parsing: json)).map(\.description)
     }
 
     @Test(arguments: [
@@ -117,8 +118,8 @@ import Testing
 
     @Test func moneyIsComparedAsItIsWritten() throws {
         let schema = try JSONSchema(text: #"{"properties": {"cap": {"maximum": 0.1}}}"#)
-        #expect(schema.validate(try JSONValue(parsing: #"{"cap":0.1000000000000000000000000000001}"#)).count == 1)
-        #expect(schema.validate(try JSONValue(parsing: #"{"cap":0.10}"#)).isEmpty)
+        #expect(schema.validate(try JSON(parsing: #"{"cap":0.1000000000000000000000000000001}"#)).count == 1)
+        #expect(schema.validate(try JSON(parsing: #"{"cap":0.10}"#)).isEmpty)
         #expect(schema.validate(try loadJob("settings = { cap = 0.1000000000000000000000000000001 }").settings, name: "", place: nil).count == 1)
     }
 
@@ -126,7 +127,7 @@ import Testing
     func noSchemaEndsTheReader(seed: UInt64) throws {
         var numbers = SeededNumbers(seed: seed)
         let text = Array(Self.schemaText.utf8)
-        let values = try [#"{"database":"x","pairs":["a"]}"#, "[]", "1e400", #"{"batch":"","nested":[{}]}"#].map { try JSONValue(parsing: $0) }
+        let values = try [#"{"database":"x","pairs":["a"]}"#, "[]", "1e400", #"{"batch":"","nested":[{}]}"#].map { try JSON(parsing: $0) }
         var read = 0
         for _ in 0..<1_000 {
             var bytes = text

@@ -73,6 +73,7 @@ private final class Checked: JobEntry {
         (#"{"batch":1.5}"#, "batch: 1.5 is not a whole number in -9223372036854775808 … 9223372036854775807"),
         (#"{"limits":{"perHour":70000}}"#, "limits.perHour: 70000 is not a whole number in 0 … 65535"),
         (#"{"limits":{"perRun":0}}"#, "limits.perRun: 0 is out of range (at least 1)"),
+        (#"{"ratio":1.00000000000000000001}"#, "ratio: 1.00000000000000000001 is out of range (at least 0, at most 1)"),
         (#"{"limits":5}"#, "limits: an object was expected, not a number"),
         (#"{"mode":"lve"}"#, #"mode: "lve" is not allowed (one of "off", "shadow", "live")"#),
         (#"{"note":"z"}"#, #"note: "z" is not allowed (one of "x", "y")"#),
@@ -82,7 +83,7 @@ private final class Checked: JobEntry {
         (#"{"weights":{"a":"b"}}"#, "weights.a: a number was expected, not a string"),
         (#"{"dryRun":1}"#, "dryRun: true or false was expected, not a number"),
         (#"[]"#, "an object was expected, not an array"),
-        (#"{"batch":1"#, "not JSON: ',' or '}' was expected at byte 10"),
+        (#"{"batch":1"#, "not valid JSON at byte 11: expected ',' or '}', found the end of the text"),
         (#"{"batch":600,"mode":"live"}"#, "batch: at most 500 in mode live"),
     ])
     func `What does not fit is told with its place`(settings: String, sentence: String) {

@@ -305,10 +305,14 @@ final class Workshop {
     func compileSwift(_ source: String, options: [String]) throws -> String {
         let worker = try Binaries.path("jobhost-worker")
         let bin = worker.dropLast("/jobhost-worker".count)
+        // The objects of the sources that there are: those of removed ones stay in the build folder.
+        let objects =
+            "$(for file in \(Binaries.root)/Sources/JobJSON/*.swift \(Binaries.root)/Sources/JobKit/*.swift; do "
+            + "echo \(bin)/$(basename $(dirname $file)).build/$(basename $file).o; done)"
         try build([
             "sh", "-c",
             "swiftc \"$@\" -emit-library -parse-as-library -module-name Plugin -I \(bin)/Modules -I \(Self.include) "
-                + "-module-cache-path \(folder)/modules -o \(folder)/libplugin.so \(source) \(bin)/JobKit.build/*.o", "swiftc",
+                + "-module-cache-path \(folder)/modules -o \(folder)/libplugin.so \(source) \(objects)", "swiftc",
         ] + options)
         return "\(folder)/libplugin.so"
     }

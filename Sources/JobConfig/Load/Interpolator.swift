@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 
 /// Puts the environment into the strings of a tree, and secrets from files into settings.
 struct Interpolator {

@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 
 /// The part of JSON Schema (draft 2020-12) that settings and payloads of plugins are
 /// described with. A keyword outside it is refused when the schema is read: a schema whose
@@ -11,7 +12,7 @@ import JobCore
 /// Numbers are compared exactly, as decimal text.
 public struct JSONSchema: Sendable {
     /// The schema as it was read.
-    public let json: JSONValue
+    public let json: JSON
     let root: Node
 
     struct Node: Sendable {
@@ -23,7 +24,7 @@ public struct JSONSchema: Sendable {
         /// What further properties must be; one schema or none.
         var additional: [Node] = []
         /// nil: not limited to a list. `const` is a list of one.
-        var allowed: [JSONValue]?
+        var allowed: [JSON]?
         var minimum: Bound?
         var maximum: Bound?
         var lengths: ClosedRange<Int> = 0...Int.max
@@ -82,16 +83,16 @@ public struct JSONSchema: Sendable {
         }
     }
 
-    public init(json: JSONValue) throws(Fault) {
+    public init(json: JSON) throws(Fault) {
         self.json = json
         root = try SchemaReader().node(json, path: [])
     }
 
     /// Parses and reads a schema of at most 256 KiB.
     public init(text: String) throws(Fault) {
-        let json: JSONValue
+        let json: JSON
         do {
-            json = try JSONValue(parsing: text, limits: .init(bytes: 256 << 10))
+            json = try JSON(parsing: text, limits: .init(bytes: 256 << 10))
         } catch {
             throw Fault(path: [], message: error.description)
         }

@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 
 /// JSON → `JSONSchema.Node`; refuses what would not be checked.
 struct SchemaReader {
@@ -13,7 +14,7 @@ struct SchemaReader {
         "maxItems", "format", "title", "description", "default", "examples", "deprecated", "$schema", "$id", "$comment",
     ]
 
-    func node(_ json: JSONValue, path: Path) throws(Fault) -> Node {
+    func node(_ json: JSON, path: Path) throws(Fault) -> Node {
         guard case .object(let members) = json else {
             throw Fault(path: path, message: "a schema must be an object, found \(json.typeName)")
         }
@@ -32,7 +33,7 @@ struct SchemaReader {
         return node
     }
 
-    private func types(_ json: JSONValue, _ path: Path) throws(Fault) -> [JSONSchema.SchemaType] {
+    private func types(_ json: JSON, _ path: Path) throws(Fault) -> [JSONSchema.SchemaType] {
         var out: [JSONSchema.SchemaType] = []
         for element in json.arrayValue ?? [json] {
             guard let name = element.stringValue, let type = JSONSchema.SchemaType(rawValue: name) else {
@@ -110,7 +111,7 @@ struct SchemaReader {
         }
     }
 
-    private func list(_ json: JSONValue, _ path: Path) throws(Fault) -> [JSONValue] {
+    private func list(_ json: JSON, _ path: Path) throws(Fault) -> [JSON] {
         guard let elements = json.arrayValue else { throw Fault(path: path, message: "must be an array") }
         return elements
     }
@@ -146,7 +147,7 @@ struct SchemaReader {
         return ends[0]...ends[1]
     }
 
-    private func check(default value: JSONValue, _ node: Node, _ path: Path) throws(Fault) {
+    private func check(default value: JSON, _ node: Node, _ path: Path) throws(Fault) {
         var validator = SchemaValidator()
         validator.check(value, node, [])
         if let first = validator.violations.first {

@@ -1,9 +1,10 @@
 import JobCore
+import JobJSON
 
 extension JSONSchema {
     /// Every rule that `value` breaks, in the order of the schema's names; empty: none. At
     /// most 100 are reported.
-    public func validate(_ value: JSONValue) -> [Violation] {
+    public func validate(_ value: JSON) -> [Violation] {
         var validator = SchemaValidator()
         validator.check(value, root, [])
         return validator.violations
@@ -43,7 +44,7 @@ struct SchemaValidator {
         violations.append(.init(path: path, message: message, hint: hint, isAboutName: isAboutName))
     }
 
-    private func shown(_ value: JSONValue, _ path: Path) -> String {
+    private func shown(_ value: JSON, _ path: Path) -> String {
         if let secret = secret(path) { return secret }
         switch value {
         case .array: return "an array"
@@ -54,7 +55,7 @@ struct SchemaValidator {
         }
     }
 
-    mutating func check(_ value: JSONValue, _ node: Node, _ path: Path) {
+    mutating func check(_ value: JSON, _ node: Node, _ path: Path) {
         guard node.types.isEmpty || node.types.contains(where: { $0.matches(value) }) else {
             let allowed = node.types.map(\.withArticle).joined(separator: " or ")
             return report(path, "must be \(allowed), found \(shown(value, path))")
@@ -71,7 +72,7 @@ struct SchemaValidator {
         }
     }
 
-    private mutating func reportNotAllowed(_ value: JSONValue, _ allowed: [JSONValue], _ path: Path) {
+    private mutating func reportNotAllowed(_ value: JSON, _ allowed: [JSON], _ path: Path) {
         let list = allowed.prefix(20).map(\.canonicalText).joined(separator: ", ") + (allowed.count > 20 ? ", …" : "")
         var hint: String?
         if let text = value.stringValue, secret(path) == nil, let near = nearestName(text, among: allowed.compactMap(\.stringValue)) {
@@ -121,7 +122,7 @@ struct SchemaValidator {
         }
     }
 
-    private mutating func checkArray(_ elements: [JSONValue], _ node: Node, _ path: Path) {
+    private mutating func checkArray(_ elements: [JSON], _ node: Node, _ path: Path) {
         if elements.count < node.counts.lowerBound {
             report(path, "must have at least \(node.counts.lowerBound) elements, found \(elements.count)")
         } else if elements.count > node.counts.upperBound {
@@ -154,7 +155,7 @@ struct SchemaValidator {
 }
 
 extension JSONSchema.SchemaType {
-    func matches(_ value: JSONValue) -> Bool {
+    func matches(_ value: JSON) -> Bool {
         switch (self, value) {
         case (.null, .null), (.boolean, .bool), (.number, .number), (.string, .string), (.array, .array), (.object, .object): true
         case (.integer, .number(let literal)): DecimalText(literal)?.isInteger ?? false

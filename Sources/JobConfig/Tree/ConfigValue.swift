@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 
 /// A value of a config file with the place where it stands. Two values are equal when they
 /// mean the same, wherever they stand: a moved line is no change.
@@ -100,18 +101,18 @@ public struct ConfigTable: Equatable, Sendable {
 
 extension ConfigTable {
     /// The whole table, secrets in clear: for plugins, not for people.
-    public var json: JSONValue { .object(JSONObject(entries.mapValues { $0.value.json })) }
+    public var json: JSON { .object(JSONObject(entries.mapValues { $0.value.json })) }
     /// Canonical text of `json`: names sorted, integers as they are, floats digit for digit,
     /// dates as RFC 3339 strings.
     public var canonicalJSON: String { json.canonicalText }
     /// For people: instead of a secret there is what the file says.
     public var maskedJSON: String { maskedValue.canonicalText }
 
-    fileprivate var maskedValue: JSONValue { .object(JSONObject(entries.mapValues { $0.value.maskedJSON })) }
+    fileprivate var maskedValue: JSON { .object(JSONObject(entries.mapValues { $0.value.maskedJSON })) }
 }
 
 extension ConfigValue {
-    public var json: JSONValue {
+    public var json: JSON {
         switch content {
         case .string(let text): .string(text)
         case .integer(let value): .integer(value)
@@ -125,7 +126,7 @@ extension ConfigValue {
     }
 
     /// For people: instead of a secret there is what the file says.
-    public var maskedJSON: JSONValue {
+    public var maskedJSON: JSON {
         if isSecret { return .string(written ?? "***") }
         return switch content {
         case .array(let elements): .array(elements.map(\.maskedJSON))
@@ -156,7 +157,7 @@ extension ConfigValue {
         switch content {
         case .string(let text):
             let shown = text.unicodeScalars.count <= 80 ? text : String(text.prefix(77)) + "…"
-            return "the string " + JSONValue.string(shown).text + (written.map { " (written \(JSONValue.string($0).text))" } ?? "")
+            return "the string " + JSON.string(shown).text + (written.map { " (written \(JSON.string($0).text))" } ?? "")
         case .integer(let value): return "the integer \(value)"
         case .float(let literal): return "the number \(literal)"
         case .boolean(let value): return "\(value)"
@@ -171,7 +172,7 @@ extension ConfigValue {
         }
     }
 
-    private var secretText: String { "a secret" + (written.map { " (written \(JSONValue.string($0).text))" } ?? "") }
+    private var secretText: String { "a secret" + (written.map { " (written \(JSON.string($0).text))" } ?? "") }
 
     /// The place of what a schema's path leads to; of the last part's name if asked. When the
     /// path leads nowhere (a missing member), the place of the last table on it.

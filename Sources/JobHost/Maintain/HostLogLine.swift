@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 
 /// One entry of the host's log, laid out. Pure.
 struct HostLogLine {

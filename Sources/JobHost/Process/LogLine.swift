@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 
 /// One line of a run's log, and its JSON form: one object on one line,
 /// `{"t":µs since the epoch,"level":…,"stream":…,"text":…,"fields":{…}}`, `fields` only when

@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import JobJSON
 import Synchronization
 import UnixSignals
 
@@ -57,7 +58,7 @@ enum Foreground {
 
     /// Only the job, with the settings given on the command line over its own.
     static func only(
-        _ name: String, settings: [(key: String, value: JSONValue)] = [], in config: HostConfig
+        _ name: String, settings: [(key: String, value: JSON)] = [], in config: HostConfig
     ) throws(ConfigErrors) -> HostConfig {
         guard var job = config.jobs[name] else {
             throw ConfigErrors([ConfigError(position: nil, message: "there is no job '\(name)'")])
@@ -210,7 +211,7 @@ private final class LogFollower: Sendable {
 
 extension ConfigTable {
     /// This table with one value set, at a path of keys that is made where it is missing.
-    func setting(_ path: ArraySlice<String>, to value: JSONValue, at position: SourcePosition) -> ConfigTable {
+    func setting(_ path: ArraySlice<String>, to value: JSON, at position: SourcePosition) -> ConfigTable {
         guard let key = path.first else { return self }
         var content = Self.content(of: value, at: position)
         if path.count > 1 {
@@ -220,7 +221,7 @@ extension ConfigTable {
         return overlaid(by: ConfigTable([key: entry], position: self.position))
     }
 
-    private static func content(of json: JSONValue, at position: SourcePosition) -> ConfigValue.Content {
+    private static func content(of json: JSON, at position: SourcePosition) -> ConfigValue.Content {
         switch json {
         case .null: .string("")
         case .bool(let value): .boolean(value)

@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import JobJSON
 
 /// Payloads are checked before they are stored: JSON of bounded size and depth, and what the
 /// entry's schema asks for.
@@ -11,12 +12,12 @@ enum PayloadCheck {
         guard payload.count <= maxBytes else {
             return "\(payload.count) bytes; at most \(maxBytes) are allowed"
         }
-        let value: JSONValue
+        let value: JSON
         do {
             guard !payload.isEmpty else {
                 return text.isEmpty ? nil : try missing(schema: text)
             }
-            value = try JSONValue(parsing: payload)
+            value = try JSON(parsing: payload)
             guard !text.isEmpty else { return nil }
             return try violations(of: value, schema: text)
         } catch let error as JSONError {
@@ -33,7 +34,7 @@ enum PayloadCheck {
         return "the entry needs a payload" + (try violations(of: .object([:]), schema: text).map { ": \($0)" } ?? "")
     }
 
-    private static func violations(of value: JSONValue, schema text: String) throws -> String? {
+    private static func violations(of value: JSON, schema text: String) throws -> String? {
         let violations = try JSONSchema(text: text).validate(value)
         guard !violations.isEmpty else { return nil }
         return violations.prefix(5).map(\.description).joined(separator: "; ")

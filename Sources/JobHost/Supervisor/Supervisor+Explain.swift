@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import JobJSON
 import JobStore
 
 extension Supervisor {
@@ -81,7 +82,7 @@ extension Supervisor {
 
     /// Whether a reload's report says that it touched the job.
     private static func changed(_ job: String, in reload: ReloadRow) -> Bool {
-        guard let report = try? JSONValue(parsing: reload.report), let lines = report["jobs"]?.arrayValue else { return false }
+        guard let report = try? JSON(parsing: reload.report), let lines = report["jobs"]?.arrayValue else { return false }
         return lines.contains { line in
             line["job"]?.stringValue == job && line["change"]?.stringValue != ReloadReport.Change.kept.rawValue
         }

@@ -38,7 +38,7 @@ public struct HTTPResponse: Sendable {
     /// - Throws: `CallError.unavailable` where it is not JSON: whatever answered was not the peer.
     public func json() throws(CallError) -> JSON {
         do {
-            return try JSON(parsing: body)
+            return try JSON(parsing: body, limits: .wide)
         } catch {
             throw CallError(.unavailable, "\(what): HTTP \(status), \(error)", code: status)
         }

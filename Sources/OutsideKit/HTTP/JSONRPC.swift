@@ -47,7 +47,7 @@ public struct JSONRPC: Sendable {
     /// One call. A fault is thrown as `CallError` with its code.
     public func call(_ call: Call, _ attempt: CallAttempt) throws -> JSON {
         let body = Self.request(call, id: 1)
-        let response = try http.send(post(body.utf8), attempt)
+        let response = try http.send(post(body.bytes), attempt)
         // Bitcoin Core and others answer faults with HTTP 500 and the fault as the body.
         if !response.isSuccess, (try? response.json().objectValue?["error"]) == nil, let error = response.error { throw error }
         return try error(Self.result(response.json(), id: 1, call, response, http.redactor), response).get()
@@ -58,7 +58,7 @@ public struct JSONRPC: Sendable {
     public func batch(_ calls: [Call], _ attempt: CallAttempt) throws -> [Result<JSON, Fault>] {
         guard !calls.isEmpty else { return [] }
         let body = JSON.array(calls.enumerated().map { Self.request($1, id: $0 + 1) })
-        let response = try http.send(post(body.utf8), attempt).checked()
+        let response = try http.send(post(body.bytes), attempt).checked()
         guard case .array(let answers) = try response.json() else {
             throw CallError(.unavailable, "\(response.what): a batch was not answered as one")
         }

@@ -64,7 +64,7 @@ final class EVMNode {
 
     @discardableResult
     func control(_ order: String, _ more: [(String, JSON)] = []) throws -> JSONObject {
-        let body = JSON.object(JSONObject([("do", .string(order))] + more)).utf8
+        let body = JSON.object(JSONObject([("do", .string(order))] + more)).bytes
         let response = try http.send(
             HTTPRequest("POST", "/control", body: body, isRepeatable: false), CallAttempt(order, timeLimit: .seconds(10)))
         guard response.isSuccess, let answer = try response.json().objectValue else {

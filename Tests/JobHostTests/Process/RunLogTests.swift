@@ -1,5 +1,6 @@
 import Glibc
 import JobCore
+import JobJSON
 import JobTestKit
 import Testing
 

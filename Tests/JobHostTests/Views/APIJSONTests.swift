@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import Testing
 
 @testable import JobHost
@@ -9,7 +10,7 @@ struct APIJSONTests {
         var durationUs: Int64?
         var note: String?
         var counts: [String: Int64]
-        var settings: JSONValue
+        var settings: JSON
         var outcomes: [Outcome]
         var biggest: UInt64
     }
@@ -36,14 +37,14 @@ struct APIJSONTests {
         (#""text""#, "expected an object, found \"text\"", nil),
     ])
     func wrongFieldsAreNamed(_ text: String, _ message: String, _ hint: String?) throws {
-        let json = try JSONValue(parsing: text)
+        let json = try JSON(parsing: text)
         let error = #expect(throws: FieldError.self) { try APIJSON.decode(API.EnqueueBody.self, from: json) }
         #expect(error?.description == message)
         #expect(error?.hint == hint)
     }
 
     @Test func answersMayGrow() throws {
-        let json = try JSONValue(parsing: #"{"done":true,"something_new":{"a":1}}"#)
+        let json = try JSON(parsing: #"{"done":true,"something_new":{"a":1}}"#)
         #expect(try APIJSON.decode(API.Done.self, from: json).done)
     }
 

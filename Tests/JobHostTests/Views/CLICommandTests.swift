@@ -1,6 +1,7 @@
 import Glibc
 import JobConfig
 import JobCore
+import JobJSON
 import JobStore
 import Synchronization
 import Testing
@@ -54,7 +55,7 @@ struct CLICommandTests {
                 let spoken = await speak(arguments + ["--json", "--socket", socket])
                 #expect(spoken.code == 0, "\(arguments): \(spoken.errors)")
                 let answered = try await ask(socket, "GET", path).json
-                #expect(try JSONValue(parsing: spoken.out) == answered, "\(arguments)")
+                #expect(try JSON(parsing: spoken.out) == answered, "\(arguments)")
                 #expect(spoken.out == answered.prettyText + "\n")
             }
         }
@@ -250,7 +251,7 @@ struct CLICommandTests {
     @Test func nextWorksWithoutAHost() async throws {
         let cron = await speak(["next", "--cron", "30 2 * * *", "--timezone", "America/New_York", "--from", "2025-03-08T12:00:00Z", "-n", "2", "--json"])
         #expect(cron.code == 0, "\(cron.errors)")
-        #expect(try JSONValue(parsing: cron.out)["fires"] == .array(["2025-03-09T07:00:00Z", "2025-03-10T06:30:00Z"]))
+        #expect(try JSON(parsing: cron.out)["fires"] == .array(["2025-03-09T07:00:00Z", "2025-03-10T06:30:00Z"]))
         let shown = await speak(["next", "--cron", "30 2 * * *", "--timezone", "America/New_York", "--from", "2025-03-08T12:00:00Z", "-n", "2"])
         #expect(shown.out.split(separator: "\n").map { $0.prefix(45) } == [
             "2025-03-09 07:00:00Z  2025-03-09 03:00:00 EDT", "2025-03-10 06:30:00Z  2025-03-10 02:30:00 EDT",
@@ -275,7 +276,7 @@ struct CLICommandTests {
         #expect(spoken.out == "10:00:00.000  info     hello  n=1.10\ncandles \(outcome.words) in 1.2s, 3 items, code 7: so it went\n")
         let json = await speak(["exec", "candles", "-c", "x.toml", "--json"], operations: .fake(execution: execution))
         #expect(json.errors == "10:00:00.000  info     hello  n=1.10\n")
-        #expect((try? JSONValue(parsing: json.out))?["outcome"] == .string(outcome.rawValue))
+        #expect((try? JSON(parsing: json.out))?["outcome"] == .string(outcome.rawValue))
     }
 
     @Test func checkAndPlanSayByTheirCodeWhatWouldServe() async throws {
@@ -301,7 +302,7 @@ struct CLICommandTests {
         let spoken = await speak(["doctor", "-c", "x", "--json"], operations: .fake(findings: [warning, fault]))
         #expect(spoken.code == 1)
         #expect(
-            try JSONValue(parsing: spoken.out).canonicalText
+            try JSON(parsing: spoken.out).canonicalText
                 == #"{"findings":[{"level":"warn","name":"clock","sentence":"nothing synchronises it"},{"level":"fail","name":"worker","sentence":"it is not there"}],"level":"fail"}"#
         )
     }

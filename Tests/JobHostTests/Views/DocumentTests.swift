@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import Testing
 
 @testable import JobHost
@@ -20,7 +21,7 @@ struct DocumentTests {
     }
 
     @Test func everyVerbAndOptionIsDocumented() throws {
-        let dump = try JSONValue(parsing: JobHostCommand._dumpHelp(), limits: .init(bytes: 8 << 20))
+        let dump = try JSON(parsing: JobHostCommand._dumpHelp(), limits: .init(bytes: 8 << 20))
         var verbs: [String] = []
         try check(try #require(dump["command"]), path: [], verbs: &verbs)
         #expect(verbs.count == 29)
@@ -29,7 +30,7 @@ struct DocumentTests {
         #expect(headings.map(String.init).sorted() == verbs.map { "### `jobhost \($0)`" }.sorted())
     }
 
-    private func check(_ command: JSONValue, path: [String], verbs: inout [String]) throws {
+    private func check(_ command: JSON, path: [String], verbs: inout [String]) throws {
         let subcommands = (command["subcommands"]?.arrayValue ?? []).filter { $0["commandName"] != "help" }
         for subcommand in subcommands {
             try check(subcommand, path: path + [subcommand["commandName"]?.stringValue ?? ""], verbs: &verbs)

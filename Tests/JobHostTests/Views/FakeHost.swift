@@ -1,6 +1,7 @@
 import Glibc
 import JobConfig
 import JobCore
+import JobJSON
 import JobStore
 import Logging
 import Synchronization
@@ -108,10 +109,10 @@ func withServer<T>(
 }
 
 /// One request; the answer's status and JSON.
-func ask(_ socket: String, _ method: String, _ path: String, _ body: String = "") async throws -> (status: Int, json: JSONValue) {
+func ask(_ socket: String, _ method: String, _ path: String, _ body: String = "") async throws -> (status: Int, json: JSON) {
     let client = APIClient(socketPath: socket, config: nil)
     let answer = try await client.exchange(.init(rawValue: method), path, body: Array(body.utf8))
-    return (answer.status, try JSONValue(parsing: answer.body, limits: .init(bytes: 64 << 20)))
+    return (answer.status, try JSON(parsing: answer.body, limits: .init(bytes: 64 << 20)))
 }
 
 final class TextCapture: TextSink {

@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import NIOCore
 import NIOPosix
 import Testing
@@ -23,7 +24,7 @@ struct FuzzTests {
                 for _ in 0...Int(random.next() % 4) { Self.spoil(&body, &random) }
                 let answer = try await client.exchange(.POST, path, body: body)
                 #expect([200, 400].contains(answer.status), "round \(round): \(String(decoding: body, as: UTF8.self))")
-                #expect((try? JSONValue(parsing: answer.body)) != nil, "round \(round)")
+                #expect((try? JSON(parsing: answer.body)) != nil, "round \(round)")
             }
             #expect(try await ask(socket, "GET", "/api/v1/host").status == 200)
         }

@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import JobStore
 import Testing
 
@@ -84,7 +85,7 @@ struct OperatorViewTests {
                 "started          2026-05-04 09:59:58Z  2s ago", "running for      2s", "progress         30 of 120 (25%) accounts",
                 "worker           pid 900",
             ] { #expect(shown.contains("\n\(line)\n"), "\(shown)") }
-            let listed = try JSONValue(parsing: await speak(["runs", "margin-check", "--json", "--socket", socket]).out)
+            let listed = try JSON(parsing: await speak(["runs", "margin-check", "--json", "--socket", socket]).out)
             #expect(listed["runs"]?.arrayValue?.first?["started_at"] == "2026-05-04T09:59:58Z")
         }
     }

@@ -1,6 +1,7 @@
 import Glibc
 import JobConfig
 import JobCore
+import JobJSON
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -23,21 +24,21 @@ struct APIClient: Sendable {
     /// Longest answer taken.
     static let answerLimit = 64 << 20
 
-    func get<Answer: Decodable>(_ path: String, query: [(String, String?)] = [], as type: Answer.Type) async throws -> (Answer, JSONValue) {
+    func get<Answer: Decodable>(_ path: String, query: [(String, String?)] = [], as type: Answer.Type) async throws -> (Answer, JSON) {
         let pairs = query.compactMap { name, value in value.map { "\(name)=\(percentEncoded($0))" } }
         return try await send(.GET, path + (pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&")), body: [], as: type)
     }
 
-    func post<Answer: Decodable>(_ path: String, _ body: some Encodable, as type: Answer.Type) async throws -> (Answer, JSONValue) {
+    func post<Answer: Decodable>(_ path: String, _ body: some Encodable, as type: Answer.Type) async throws -> (Answer, JSON) {
         try await send(.POST, path, body: try APIJSON.bytes(of: body), as: type)
     }
 
     private func send<Answer: Decodable>(
         _ method: HTTPMethod, _ path: String, body: [UInt8], as type: Answer.Type
-    ) async throws -> (Answer, JSONValue) {
+    ) async throws -> (Answer, JSON) {
         let (status, bytes) = try await exchange(method, APIRoutes.prefix + path, body: body)
-        let limits = JSONValue.Limits(bytes: Self.answerLimit, depth: 256, allowsDuplicateKeys: true)
-        guard let json = try? JSONValue(parsing: bytes, limits: limits) else {
+        let limits = JSON.Limits(bytes: Self.answerLimit, depth: 256, allowsDuplicateKeys: true)
+        guard let json = try? JSON(parsing: bytes, limits: limits) else {
             throw CLIFailure(.failed, "the host's answer is not JSON (status \(status))", hint: "is it a jobhost that listens on \(socketPath)?")
         }
         guard (200..<300).contains(status) else {

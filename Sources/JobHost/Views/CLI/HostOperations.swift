@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import JobJSON
 
 /// What the command line needs of the supervisor in its own process: everything that does not
 /// go to a running host over the socket.
@@ -59,10 +60,10 @@ public struct ExecutionRequest: Equatable, Sendable {
     public var job: String
     /// Over the job's settings, in order; `key` may be a path ("limits.max"). The value is JSON
     /// where it parses as JSON, else a string.
-    public var settings: [(key: String, value: JSONValue)]
+    public var settings: [(key: String, value: JSON)]
     /// JSON; nil: none.
     public var payload: [UInt8]?
-    public init(config: String, job: String, settings: [(key: String, value: JSONValue)] = [], payload: [UInt8]? = nil) {
+    public init(config: String, job: String, settings: [(key: String, value: JSON)] = [], payload: [UInt8]? = nil) {
         self.config = config
         self.job = job
         self.settings = settings
@@ -109,8 +110,8 @@ extension API {
             public var idempotent: Bool
             public var cancellable: Bool
             public var defaultSchedule: String
-            public var settingsSchema: JSONValue
-            public var payloadSchema: JSONValue
+            public var settingsSchema: JSON
+            public var payloadSchema: JSON
             public var stateVersion: UInt32
         }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import JobConfig
 import JobCore
+import JobJSON
 
 /// Of every command that prints something.
 struct OutputOptions: ParsableArguments {
@@ -70,10 +71,10 @@ struct CLISession: Sendable {
 
     func print(_ lines: [Styled]) { environment.output.write(screen.text(lines)) }
 
-    func print(json value: JSONValue) { environment.output.write(value.prettyText + "\n") }
+    func print(json value: JSON) { environment.output.write(value.prettyText + "\n") }
 
     /// `--json` prints what the host answered, unchanged; else the lines.
-    func print(_ json: JSONValue, or lines: (Screen) -> [Styled]) {
+    func print(_ json: JSON, or lines: (Screen) -> [Styled]) {
         if self.json { print(json: json) } else { print(lines(screen)) }
     }
 
@@ -145,7 +146,7 @@ struct CLISession: Sendable {
     }
 
     /// JSON, or `@file`.
-    func payload(_ text: String?) throws -> JSONValue? {
+    func payload(_ text: String?) throws -> JSON? {
         guard let text else { return nil }
         var bytes = Array(text.utf8)
         if text.hasPrefix("@") {
@@ -156,7 +157,7 @@ struct CLISession: Sendable {
             }
         }
         do {
-            return try JSONValue(parsing: bytes)
+            return try JSON(parsing: bytes)
         } catch {
             throw CLIFailure(.usage, "--payload is \(error)", hint: "such as '{\"batch\": 200}', or @FILE")
         }
@@ -171,7 +172,7 @@ extension CLIFailure {
     }
 }
 
-extension JSONValue {
+extension JSON {
     /// Two spaces of indentation, members by name.
     var prettyText: String {
         var text = ""
@@ -192,7 +193,7 @@ extension JSONValue {
         case .object(let members) where !members.isEmpty:
             text += "{"
             for (index, member) in members.sorted(by: { $0.key < $1.key }).enumerated() {
-                text += (index == 0 ? "\n" : ",\n") + inner + JSONValue.string(member.key).text + ": "
+                text += (index == 0 ? "\n" : ",\n") + inner + JSON.string(member.key).text + ": "
                 member.value.write(to: &text, indent: inner)
             }
             text += "\n\(indent)}"

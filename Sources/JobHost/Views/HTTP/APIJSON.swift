@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import JobJSON
 
 /// A field of a JSON text that is not what it has to be.
 struct FieldError: Error, Equatable, CustomStringConvertible {
@@ -14,8 +15,8 @@ struct FieldError: Error, Equatable, CustomStringConvertible {
 /// settings must pass through with every digit as it was written, and because a request has to
 /// be refused by name of the field that is wrong.
 enum APIJSON {
-    static func value(of value: some Encodable) throws -> JSONValue {
-        try JSONValue(encoding: value, rules: APIRules())
+    static func value(of value: some Encodable) throws -> JSON {
+        try JSON(encoding: value, rules: APIRules())
     }
 
     static func bytes(of value: some Encodable) throws -> [UInt8] {
@@ -23,12 +24,12 @@ enum APIJSON {
     }
 
     /// Throws `FieldError`.
-    static func decode<T: Decodable>(_ type: T.Type, from json: JSONValue) throws -> T {
+    static func decode<T: Decodable>(_ type: T.Type, from json: JSON) throws -> T {
         try json.decode(type, rules: APIRules())
     }
 }
 
-/// Names: `fireTime` in Swift is `fire_time` in JSON. `Instant` is RFC 3339 in UTC, `JSONValue`
+/// Names: `fireTime` in Swift is `fire_time` in JSON. `Instant` is RFC 3339 in UTC, `JSON`
 /// and `[String: Int64]` (whose keys are names of people, not of ours) pass unchanged, a nil
 /// property is an explicit `null`: the shape of an answer never depends on its content.
 ///
@@ -50,7 +51,7 @@ private struct APIRules: JSONRules {
         return name
     }
 
-    func encoded(_ value: any Encodable) -> JSONValue? {
+    func encoded(_ value: any Encodable) -> JSON? {
         switch value {
         case let instant as Instant: .string(instant.rfc3339)
         case let counts as [String: Int64]: .object(JSONObject(counts.mapValues { .integer($0) }))
@@ -112,7 +113,7 @@ private struct APIRules: JSONRules {
             .joined(separator: ", ")
     }
 
-    private func mismatch(_ wanted: String, _ value: JSONValue) -> String {
+    private func mismatch(_ wanted: String, _ value: JSON) -> String {
         let found =
             switch value {
             case .string(let text): "\"\(text.prefix(60))\""

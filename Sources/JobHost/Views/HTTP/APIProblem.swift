@@ -1,5 +1,6 @@
 import Hummingbird
 import JobCore
+import JobJSON
 import JobStore
 import NIOCore
 

@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import JobJSON
 import JobStore
 
 // Bodies of POST. `CaseIterable` keys: an unknown field is refused with the nearest name. An
@@ -15,10 +16,10 @@ extension API {
     }
 
     public struct TriggerBody: Codable, Sendable {
-        public var payload: JSONValue?
+        public var payload: JSON?
         public var reason: String?
         enum CodingKeys: CodingKey, CaseIterable { case payload, reason }
-        public init(payload: JSONValue? = nil, reason: String? = nil) {
+        public init(payload: JSON? = nil, reason: String? = nil) {
             self.payload = payload
             self.reason = reason
         }
@@ -26,7 +27,7 @@ extension API {
 
     public struct EnqueueBody: Codable, Sendable {
         /// Default `{}`.
-        public var payload: JSONValue?
+        public var payload: JSON?
         /// At most one live run of the job has it.
         public var key: String?
         /// Not before.
@@ -37,7 +38,7 @@ extension API {
         public var reason: String?
         enum CodingKeys: CodingKey, CaseIterable { case payload, key, at, delayMs, priority, reason }
         public init(
-            payload: JSONValue? = nil, key: String? = nil, at: Instant? = nil, delayMs: Int64? = nil,
+            payload: JSON? = nil, key: String? = nil, at: Instant? = nil, delayMs: Int64? = nil,
             priority: Int? = nil, reason: String? = nil
         ) {
             self.payload = payload

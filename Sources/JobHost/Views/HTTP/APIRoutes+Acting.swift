@@ -1,6 +1,7 @@
 import Hummingbird
 import JobConfig
 import JobCore
+import JobJSON
 import JobStore
 
 extension APIRoutes {
@@ -29,7 +30,7 @@ extension APIRoutes {
         let buffer = try await request.body.collect(upTo: Self.bodyLimit)
         let bytes = Array(buffer.readableBytesView)
         let isBlank = bytes.allSatisfy { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
-        return try APIJSON.decode(type, from: isBlank ? .object([:]) : JSONValue(parsing: bytes))
+        return try APIJSON.decode(type, from: isBlank ? .object([:]) : JSON(parsing: bytes))
     }
 
     /// One line of at most 500 characters.

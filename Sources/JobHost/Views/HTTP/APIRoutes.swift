@@ -1,5 +1,6 @@
 import Hummingbird
 import JobCore
+import JobJSON
 import JobStore
 
 /// What is known of the connection that a request came over.
@@ -52,7 +53,7 @@ struct APIRoutes: Sendable {
     private var table: [Route] { reading + actingOnHost + actingOnJobs + actingOnRuns }
 
     private func addIndexAndHealth(to router: Router<APIContext>, routes: [Route]) {
-        let index = JSONValue.object([
+        let index = JSON.object([
             "endpoints": .array(
                 routes.map {
                     .object([

@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import JobStore
 
 // From the host's own values to the promised shapes.
@@ -69,10 +70,10 @@ extension API.Breaker {
 }
 
 /// JSON text as a value with every digit kept; a text that is not JSON as a string.
-func rawJSON(_ text: String) -> JSONValue {
+func rawJSON(_ text: String) -> JSON {
     if text.isEmpty { return .null }
-    let limits = JSONValue.Limits(bytes: 4 << 20, depth: 128, allowsDuplicateKeys: true)
-    return (try? JSONValue(parsing: text, limits: limits)) ?? .string(text)
+    let limits = JSON.Limits(bytes: 4 << 20, depth: 128, allowsDuplicateKeys: true)
+    return (try? JSON(parsing: text, limits: limits)) ?? .string(text)
 }
 
 extension API.Run {

@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import JobStore
 
 /// The bodies of `/api/v1`, which are also what every `--json` prints. Field names are the
@@ -70,7 +71,7 @@ public enum API {
         public var counters: [String: Int64]
         public var libraryHash: String
         /// Secrets masked.
-        public var settings: JSONValue
+        public var settings: JSON
         public var limits: [Limit]
         public var problems: [String]
     }
@@ -142,7 +143,7 @@ public enum API {
         public var idempotencyKey: String
         public var retryOf: Int64?
         /// Every digit as it was enqueued; `null`: none.
-        public var payload: JSONValue
+        public var payload: JSON
     }
 
     /// `GET /runs` and `GET /dead`: newest first.
@@ -214,7 +215,7 @@ public enum API {
         public var stream: String
         public var text: String
         /// An object; `null`: none.
-        public var fields: JSONValue
+        public var fields: JSON
     }
 
     public struct Plugins: Codable, Sendable {
@@ -271,7 +272,7 @@ public enum API {
         public var generation: Int64
         public var at: Instant
         public var accepted: Bool
-        public var report: JSONValue
+        public var report: JSON
     }
 
     /// `GET /counters`: of each job, ever; they outlive the runs.

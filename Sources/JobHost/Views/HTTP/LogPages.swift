@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import JobStore
 
 /// A run's log, page by page.
@@ -19,7 +20,7 @@ struct LogPages: Sendable {
     /// One JSON line of the log; what is none (a line longer than a page, in pieces) is shown as
     /// text.
     static func line(_ bytes: ArraySlice<UInt8>) -> API.LogLine {
-        guard let json = try? JSONValue(parsing: Array(bytes), limits: .init(bytes: limit, allowsDuplicateKeys: true)),
+        guard let json = try? JSON(parsing: Array(bytes), limits: .init(bytes: limit, allowsDuplicateKeys: true)),
             case .object = json
         else {
             return API.LogLine(
@@ -32,7 +33,7 @@ struct LogPages: Sendable {
     }
 
     /// RFC 3339, or microseconds since the epoch.
-    private static func instant(_ json: JSONValue?) -> Instant? {
+    private static func instant(_ json: JSON?) -> Instant? {
         json?.stringValue.flatMap(Instant.init(rfc3339:)) ?? json?.int64Value.map(Instant.init(microseconds:))
     }
 }

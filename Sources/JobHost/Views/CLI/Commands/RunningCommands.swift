@@ -1,6 +1,7 @@
 import ArgumentParser
 import JobConfig
 import JobCore
+import JobJSON
 
 struct TriggerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -218,11 +219,11 @@ struct ExecCommand: AsyncParsableCommand {
             + Styled(" in \(TimeText.took(end.durationUs))\(items)\(code)\(why)")
     }
 
-    static func setting(_ text: String) throws -> (key: String, value: JSONValue) {
+    static func setting(_ text: String) throws -> (key: String, value: JSON) {
         guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
             throw CLIFailure(.usage, "--set takes key=value, found '\(text)'", hint: "such as --set batch=10")
         }
         let value = String(text[text.index(after: equals)...])
-        return (String(text[..<equals]), (try? JSONValue(parsing: value)) ?? .string(value))
+        return (String(text[..<equals]), (try? JSON(parsing: value)) ?? .string(value))
     }
 }

@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 
 /// `jobhost plugin inspect`.
 struct InspectionView {
@@ -26,7 +27,7 @@ struct InspectionView {
 
     /// The properties of a schema (JSON Schema, draft 2020-12), each with what is allowed and
     /// what it is when it is not given.
-    private func properties(_ title: String, _ schema: JSONValue) -> [Styled] {
+    private func properties(_ title: String, _ schema: JSON) -> [Styled] {
         guard case .object(let properties)? = schema["properties"], !properties.isEmpty else { return [] }
         let required = Set((schema["required"]?.arrayValue ?? []).compactMap(\.stringValue))
         let sorted = properties.sorted { $0.key < $1.key }
@@ -38,7 +39,7 @@ struct InspectionView {
     }
 
     /// "integer 1 … 500; default 100. Most in one run."
-    private func text(_ property: JSONValue, isRequired: Bool) -> String {
+    private func text(_ property: JSON, isRequired: Bool) -> String {
         var parts = [allowed(property)]
         if isRequired { parts.append("required") }
         if let fallback = property["default"] { parts.append("default \(fallback.canonicalText)") }
@@ -47,7 +48,7 @@ struct InspectionView {
         return rule.isEmpty ? description : "\(rule). \(description)"
     }
 
-    private func allowed(_ property: JSONValue) -> String {
+    private func allowed(_ property: JSON) -> String {
         if let words = property["enum"]?.arrayValue { return words.map(\.canonicalText).joined(separator: ", ") }
         if let constant = property["const"] { return constant.canonicalText }
         let types = (property["type"]?.arrayValue ?? [property["type"]].compactMap(\.self)).compactMap(\.stringValue)
@@ -55,7 +56,7 @@ struct InspectionView {
         return [type, range(property)].filter { !$0.isEmpty }.joined(separator: " ")
     }
 
-    private func range(_ property: JSONValue) -> String {
+    private func range(_ property: JSON) -> String {
         func bound(_ inclusive: String, _ exclusive: String, _ word: String) -> String? {
             property[inclusive]?.canonicalText ?? property[exclusive].map { "\(word) \($0.canonicalText)" }
         }

@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 
 /// `jobhost runs` and `jobhost dead list`.
 struct RunsView {
@@ -184,7 +185,7 @@ struct LogView {
         return time + level + stream + Styled(line.text, tone == .dim ? .dim : .plain) + fields(line.fields)
     }
 
-    private func fields(_ fields: JSONValue) -> Styled {
+    private func fields(_ fields: JSON) -> Styled {
         guard case .object(let members) = fields else { return "" }
         return members.sorted { $0.key < $1.key }.reduce(Styled("")) { sum, member in
             sum + Styled("  \(member.key)=", .dim) + Styled(member.value.stringValue ?? member.value.canonicalText)

@@ -3,11 +3,11 @@ struct JSONTreeEncoder: Encoder {
     /// Where a value goes. Containers hand out slots before they are filled; the tree is read
     /// off at the end.
     final class Slot {
-        var value: JSONValue?
+        var value: JSON?
         var members: [(String, Slot)]?
         var elements: [Slot]?
 
-        func finish() -> JSONValue {
+        func finish() -> JSON {
             if let members { return .object(JSONObject(members.map { ($0, $1.finish()) })) }
             if let elements { return .array(elements.map { $0.finish() }) }
             // A type that asks for no container encodes nothing.
@@ -53,7 +53,7 @@ private struct SingleSlot: SingleValueEncodingContainer {
         guard value.isFinite else {
             throw EncodingError.invalidValue(value, .init(codingPath: codingPath, debugDescription: "JSON has no \(value)"))
         }
-        encoder.slot.value = .number(JSONValue.literal(value))
+        encoder.slot.value = .number(JSON.literal(value))
     }
 
     func encodeNil() throws { encoder.slot.value = .null }
@@ -114,7 +114,7 @@ private struct KeyedSlots<Key: CodingKey>: KeyedEncodingContainerProtocol {
         keyedBy type: Nested.Type, forKey key: Key
     ) -> KeyedEncodingContainer<Nested> { member(key).container(keyedBy: type) }
     func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer { member(key).unkeyedContainer() }
-    func superEncoder() -> any Encoder { member(JSONSuperKey()) }
+    func superEncoder() -> any Encoder { member(JSONIndexKey(index: nil)) }
     func superEncoder(forKey key: Key) -> any Encoder { member(key) }
 }
 

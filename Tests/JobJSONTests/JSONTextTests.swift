@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import Testing
 
 @Suite struct JSONTextTests {
@@ -17,8 +18,8 @@ import Testing
     func charactersBecomeEscapesWhereTheyMust(text: String, required: String, controls: String) throws {
         #expect(quoted(text, .required) == required)
         #expect(quoted(text, .controls) == controls)
-        #expect(try JSONValue(parsing: required) == .string(text))
-        #expect(try JSONValue(parsing: controls) == .string(text))
+        #expect(try JSON(parsing: required) == .string(text))
+        #expect(try JSON(parsing: controls) == .string(text))
     }
 
     @Test func brokenUTF8IsRepaired() {
@@ -30,13 +31,13 @@ import Testing
     @Test(arguments: [
         ("{}", .object), (" {\"a\":[1]}\n", .object), ("[]", .other), ("1", .other), ("null", .other), (#"{"a":1,"a":"\ud800"}"#, .object),
         ("", nil), ("{", nil), ("{}}", nil), ("01", nil), (#"{"a":"\x"}"#, nil), ("nul", nil), ("[1,]", nil),
-    ] as [(String, JSONText.Kind?)])
-    func aCheckedTextIsAnObjectOrAnotherValueOrNone(text: String, kind: JSONText.Kind?) {
+    ] as [(String, JSONKind?)])
+    func aCheckedTextIsAnObjectOrAnotherValueOrNone(text: String, kind: JSONKind?) {
         #expect(Array(text.utf8).withUnsafeBytes { JSONText.kind(of: $0) } == kind)
     }
 
     @Test func aCheckHasADepthAndWantsUTF8() {
-        func kind(_ bytes: [UInt8]) -> JSONText.Kind? { bytes.withUnsafeBytes { JSONText.kind(of: $0, depth: 3) } }
+        func kind(_ bytes: [UInt8]) -> JSONKind? { bytes.withUnsafeBytes { JSONText.kind(of: $0, depth: 3) } }
         #expect(kind(Array("[[[]]]".utf8)) == .other)
         #expect(kind(Array("[[[[]]]]".utf8)) == nil)
         #expect(kind([0x22, 0xFF, 0x22]) == nil)
@@ -54,11 +55,11 @@ import Testing
     func theCheckTakesWhatTheParserTakes(seed: UInt64) {
         var numbers = SeededGenerator(seed: seed)
         let alphabet = Array(#"{}[]":,\u0123456789aebfntrl-+.eE "#.utf8)
-        let limits = JSONValue.Limits(depth: 128, allowsDuplicateKeys: true, allowsNUL: true)
+        let limits = JSON.Limits(depth: 128, allowsDuplicateKeys: true, allowsNUL: true)
         var taken = 0
         for _ in 0..<5_000 {
             let bytes = (0..<Int.random(in: 1..<8, using: &numbers)).map { _ in alphabet.randomElement(using: &numbers) ?? 0 }
-            let isParsed = (try? JSONValue(parsing: bytes, limits: limits)) != nil
+            let isParsed = (try? JSON(parsing: bytes, limits: limits)) != nil
             taken += isParsed ? 1 : 0
             #expect(bytes.withUnsafeBytes { JSONText.kind(of: $0) != nil } == isParsed)
         }

@@ -1,22 +1,26 @@
 /// Why a text is not JSON that we take, and where.
 public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Bytes before the fault.
-    public var offset: Int
-    public var message: String
+    public let offset: Int
+    public let message: String
     public var description: String { "not valid JSON at byte \(offset + 1): \(message)" }
 }
 
-extension JSONValue {
+extension JSON {
     /// Bounds of what is parsed. Past them the text is refused, never cut.
     public struct Limits: Sendable {
+        /// For a text whose length something else has bounded (an answer over HTTP, a state): any
+        /// length, 128 deep, U+0000 taken.
+        public static let wide = Limits(bytes: .max, depth: 128, allowsNUL: true)
+
         /// Longest text in bytes. Default 1 MiB, a frame on the wire.
-        public var bytes: Int
+        public let bytes: Int
         /// Deepest array or object; 1 is the outermost. Default 64.
-        public var depth: Int
+        public let depth: Int
         /// true: the last of several members of one name counts. Default: refused.
-        public var allowsDuplicateKeys: Bool
+        public let allowsDuplicateKeys: Bool
         /// true: strings may contain U+0000, which the ledger's texts cannot. Default: refused.
-        public var allowsNUL: Bool
+        public let allowsNUL: Bool
         public init(bytes: Int = 1 << 20, depth: Int = 64, allowsDuplicateKeys: Bool = false, allowsNUL: Bool = false) {
             self.bytes = bytes
             self.depth = depth
@@ -27,6 +31,7 @@ extension JSONValue {
 
     /// Parses exactly one value (RFC 8259). Refused besides what the RFC refuses: U+0000 in
     /// strings, half surrogate pairs, UTF-8 that is not valid, repeated names.
+    /// - Throws: `JSONError` with the place and what was found there.
     public init(parsing bytes: [UInt8], limits: Limits = Limits()) throws(JSONError) {
         guard bytes.count <= limits.bytes else {
             throw JSONError(offset: limits.bytes, message: "the text has \(bytes.count) bytes, allowed are \(limits.bytes)")
@@ -46,14 +51,14 @@ extension JSONValue {
 
 /// Makes values of what the scanner finds.
 private struct JSONParser {
-    let limits: JSONValue.Limits
+    let limits: JSON.Limits
 
-    func value(_ scanner: inout JSONScanner, depth: Int) throws(JSONError) -> JSONValue {
+    func value(_ scanner: inout JSONScanner, depth: Int) throws(JSONError) -> JSON {
         scanner.skipSpace()
         switch scanner.next {
         case UInt8(ascii: "{"): return .object(try object(&scanner, depth: depth))
         case UInt8(ascii: "["):
-            var elements: [JSONValue] = []
+            var elements: [JSON] = []
             try scanner.elements(depth: depth) { (scanner) throws(JSONError) in
                 elements.append(try value(&scanner, depth: depth + 1))
             }

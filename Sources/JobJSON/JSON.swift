@@ -1,19 +1,19 @@
 /// A JSON value whose numbers are still the text that was read: `0.10` stays `0.10`, and no
 /// amount of money passes through a binary float.
-public enum JSONValue: Hashable, Sendable {
+public enum JSON: Hashable, Sendable {
     case null
     case bool(Bool)
     /// The literal, valid by RFC 8259 §6.
     case number(String)
     case string(String)
-    case array([JSONValue])
+    case array([JSON])
     case object(JSONObject)
 
-    public static func integer(_ value: Int64) -> JSONValue { .number(String(value)) }
+    public static func integer(_ value: some FixedWidthInteger) -> JSON { .number(String(value)) }
 
     /// `null` for what JSON cannot say: NaN and infinities.
     public init(_ value: Double) {
-        self = value.isFinite ? .number(JSONValue.literal(value)) : .null
+        self = value.isFinite ? .number(JSON.literal(value)) : .null
     }
 
     /// The shortest digits that give the value back; of a finite one.
@@ -23,7 +23,7 @@ public enum JSONValue: Hashable, Sendable {
     }
 
     /// The member of an object; nil for a missing member and for what is not an object.
-    public subscript(key: String) -> JSONValue? { objectValue?[key] }
+    public subscript(key: String) -> JSON? { objectValue?[key] }
 
     public var objectValue: JSONObject? {
         guard case .object(let members) = self else { return nil }
@@ -46,7 +46,7 @@ public enum JSONValue: Hashable, Sendable {
         return Int64(literal)
     }
 
-    public var arrayValue: [JSONValue]? {
+    public var arrayValue: [JSON]? {
         guard case .array(let elements) = self else { return nil }
         return elements
     }
@@ -64,10 +64,10 @@ public enum JSONValue: Hashable, Sendable {
     }
 
     /// Equality as JSON Schema has it (Core §4.2.2): numbers by value, so 1 is 1.0.
-    public func isSame(as other: JSONValue) -> Bool {
+    public func isSame(as other: JSON) -> Bool {
         switch (self, other) {
         case (.number(let a), .number(let b)):
-            DecimalText(a).map { $0 == DecimalText(b) } ?? (a == b)
+            a == b || DecimalText(a).map { $0 == DecimalText(b) } ?? false
         case (.array(let a), .array(let b)):
             a.count == b.count && zip(a, b).allSatisfy { $0.isSame(as: $1) }
         case (.object(let a), .object(let b)):
@@ -78,31 +78,29 @@ public enum JSONValue: Hashable, Sendable {
     }
 }
 
-extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
+extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
     public init(stringLiteral value: String) { self = .string(value) }
     public init(integerLiteral value: Int64) { self = .integer(value) }
     public init(booleanLiteral value: Bool) { self = .bool(value) }
 }
 
-extension JSONValue {
+extension JSON {
     /// Compact UTF-8: no spaces, members in their order, numbers as they were read.
-    public var bytes: [UInt8] {
-        var out: [UInt8] = []
-        write(to: &out, sorted: false)
-        return out
-    }
+    public var bytes: [UInt8] { bytes(sorted: false) }
 
     public var text: String { String(decoding: bytes, as: UTF8.self) }
 
     /// As `bytes`, with members sorted by the bytes of their names: equal values give equal
     /// bytes.
-    public var canonicalBytes: [UInt8] {
-        var out: [UInt8] = []
-        write(to: &out, sorted: true)
-        return out
-    }
+    public var canonicalBytes: [UInt8] { bytes(sorted: true) }
 
     public var canonicalText: String { String(decoding: canonicalBytes, as: UTF8.self) }
+
+    private func bytes(sorted: Bool) -> [UInt8] {
+        var out: [UInt8] = []
+        write(to: &out, sorted: sorted)
+        return out
+    }
 
     private func write(to out: inout [UInt8], sorted: Bool) {
         switch self {

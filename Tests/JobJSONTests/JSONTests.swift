@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import Testing
 
 @Suite struct JSONTests {
@@ -8,9 +9,9 @@ import Testing
         ("123456789012345678901234567890.10", "123456789012345678901234567890.10"), ("[]", "[]"), ("\ttrue\r\n", "true"),
     ])
     func aTextComesBackInCanonicalForm(text: String, canonical: String) throws {
-        let value = try JSONValue(parsing: text)
+        let value = try JSON(parsing: text)
         #expect(value.canonicalText == canonical)
-        #expect(try JSONValue(parsing: value.canonicalText) == value)
+        #expect(try JSON(parsing: value.canonicalText) == value)
     }
 
     @Test(arguments: [
@@ -19,43 +20,46 @@ import Testing
         #""\ud800""#, #""\udc00""#, #""\ud800\u0041""#, #""\u0000""#, "\"a\nb\"", "\"\t\"", #""\"#, "[1]x", "\u{FEFF}1", "// x", "\"\u{0}\"",
     ])
     func whatTheRFCDoesNotAllowIsRefused(text: String) {
-        #expect(throws: JSONError.self) { try JSONValue(parsing: text) }
+        #expect(throws: JSONError.self) { try JSON(parsing: text) }
     }
 
     @Test func anErrorSaysWhere() {
-        let error = #expect(throws: JSONError.self) { try JSONValue(parsing: #"{"a": [1, x]}"#) }
+        let error = #expect(throws: JSONError.self) { try JSON(parsing: #"{"a": [1, x]}"#) }
         #expect(error?.description == "not valid JSON at byte 11: expected a value, found 'x'")
-        let end = #expect(throws: JSONError.self) { try JSONValue(parsing: "[1") }
+        let end = #expect(throws: JSONError.self) { try JSON(parsing: "[1") }
         #expect(end?.description == "not valid JSON at byte 3: expected ',' or ']', found the end of the text")
     }
 
     @Test func aNameThatIsThereTwiceIsRefusedUnlessAllowed() throws {
         let text = #"{"a":1,"a":2}"#
-        let error = #expect(throws: JSONError.self) { try JSONValue(parsing: text) }
+        let error = #expect(throws: JSONError.self) { try JSON(parsing: text) }
         #expect(error?.description == "not valid JSON at byte 8: the member \"a\" is there twice")
-        #expect(try JSONValue(parsing: text, limits: .init(allowsDuplicateKeys: true))["a"] == .number("2"))
+        #expect(try JSON(parsing: text, limits: .init(allowsDuplicateKeys: true))["a"] == .number("2"))
     }
 
     @Test func depthAndLengthHaveLimits() throws {
         func nested(_ depth: Int) -> String { String(repeating: "[", count: depth) + String(repeating: "]", count: depth) }
-        #expect(throws: Never.self) { try JSONValue(parsing: nested(64)) }
-        let deep = #expect(throws: JSONError.self) { try JSONValue(parsing: nested(65)) }
+        #expect(throws: Never.self) { try JSON(parsing: nested(64)) }
+        let deep = #expect(throws: JSONError.self) { try JSON(parsing: nested(65)) }
         #expect(deep?.message == "nested deeper than 64")
-        let long = #expect(throws: JSONError.self) { try JSONValue(parsing: "[1,2]", limits: .init(bytes: 4)) }
+        let long = #expect(throws: JSONError.self) { try JSON(parsing: "[1,2]", limits: .init(bytes: 4)) }
         #expect(long?.message == "the text has 5 bytes, allowed are 4")
+        #expect(throws: Never.self) { try JSON(parsing: nested(128), limits: .wide) }
+        #expect(throws: JSONError.self) { try JSON(parsing: nested(129), limits: .wide) }
+        #expect(throws: JSONError.self) { try JSON(parsing: String(repeating: "[", count: 100_000)) }
     }
 
     @Test(arguments: [[0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xF4, 0x90, 0x80, 0x80, 0x22], [0x22, 0xE2, 0x82, 0x22]] as [[UInt8]])
     func bytesThatAreNotUTF8AreRefused(bytes: [UInt8]) {
-        #expect(throws: JSONError.self) { try JSONValue(parsing: bytes) }
+        #expect(throws: JSONError.self) { try JSON(parsing: bytes) }
     }
 
     @Test func numbersKeepTheirDigits() throws {
-        #expect(try JSONValue(parsing: "0.10") == .number("0.10"))
-        #expect(try JSONValue(parsing: "0.10") != .number("0.1"))
-        #expect(JSONValue.number("0.10").isSame(as: .number("0.1")))
-        #expect(try JSONValue(parsing: "9223372036854775807").int64Value == .max)
-        #expect(try JSONValue(parsing: "9223372036854775808").int64Value == nil)
+        #expect(try JSON(parsing: "0.10") == .number("0.10"))
+        #expect(try JSON(parsing: "0.10") != .number("0.1"))
+        #expect(JSON.number("0.10").isSame(as: .number("0.1")))
+        #expect(try JSON(parsing: "9223372036854775807").int64Value == .max)
+        #expect(try JSON(parsing: "9223372036854775808").int64Value == nil)
     }
 
     @Test(arguments: [
@@ -100,9 +104,9 @@ import Testing
             } else {
                 bytes = (0..<Int.random(in: 0..<40, using: &numbers)).map { _ in alphabet.randomElement(using: &numbers) ?? 0 }
             }
-            guard let value = try? JSONValue(parsing: bytes) else { continue }
+            guard let value = try? JSON(parsing: bytes) else { continue }
             accepted += 1
-            #expect(try JSONValue(parsing: value.canonicalBytes) == value)
+            #expect(try JSON(parsing: value.canonicalBytes) == value)
         }
         #expect(accepted > 10)
     }

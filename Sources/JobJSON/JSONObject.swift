@@ -1,7 +1,7 @@
 /// Members in the order in which they were written; names are unique. Equal objects have equal
 /// members, in whatever order.
 public struct JSONObject: Sendable {
-    public typealias Member = (key: String, value: JSONValue)
+    public typealias Member = (key: String, value: JSON)
 
     public private(set) var members: [Member] = []
     /// Where each name is, once there are too many members to look at one by one.
@@ -9,11 +9,11 @@ public struct JSONObject: Sendable {
 
     public init() {}
     /// Of several members of one name the last counts, at the place of the first.
-    public init(_ members: [(String, JSONValue)]) {
+    public init(_ members: [(String, JSON)]) {
         for (key, value) in members { set(key, value) }
     }
     /// In the order of the names.
-    public init(_ members: [String: JSONValue]) {
+    public init(_ members: [String: JSON]) {
         for (key, value) in members.sorted(by: { $0.key < $1.key }) { set(key, value) }
     }
 
@@ -21,7 +21,7 @@ public struct JSONObject: Sendable {
     public var count: Int { members.count }
     public var isEmpty: Bool { members.isEmpty }
 
-    public subscript(key: String) -> JSONValue? {
+    public subscript(key: String) -> JSON? {
         get { place(of: key).map { members[$0].value } }
         set {
             guard let newValue else { return remove(key) }
@@ -31,7 +31,7 @@ public struct JSONObject: Sendable {
 
     /// false: the name was there, and its value is replaced.
     @discardableResult
-    mutating func set(_ key: String, _ value: JSONValue) -> Bool {
+    mutating func set(_ key: String, _ value: JSON) -> Bool {
         if let place = place(of: key) {
             members[place].value = value
             return false
@@ -57,7 +57,7 @@ public struct JSONObject: Sendable {
         places = Dictionary(members.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
-    public func mapValues<T>(_ transform: (JSONValue) throws -> T) rethrows -> [String: T] {
+    public func mapValues<T>(_ transform: (JSON) throws -> T) rethrows -> [String: T] {
         try Dictionary(members.map { ($0.key, try transform($0.value)) }, uniquingKeysWith: { first, _ in first })
     }
 }
@@ -67,7 +67,7 @@ extension JSONObject: Sequence {
 }
 
 extension JSONObject: ExpressibleByDictionaryLiteral {
-    public init(dictionaryLiteral elements: (String, JSONValue)...) { self.init(elements) }
+    public init(dictionaryLiteral elements: (String, JSON)...) { self.init(elements) }
 }
 
 extension JSONObject: Hashable {

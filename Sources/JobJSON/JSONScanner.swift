@@ -2,26 +2,26 @@
 /// to make of the parts is the caller's.
 ///
 /// Each function begins at the first byte of its part and ends behind the last one.
-struct JSONScanner {
+package struct JSONScanner {
     /// A string: what stands between its quotes, well-formed but for the escapes' meaning and
     /// the UTF-8.
-    struct Quoted {
-        var start: Int
-        var end: Int
-        var hasEscapes: Bool
+    package struct Quoted {
+        let start: Int
+        let end: Int
+        let hasEscapes: Bool
     }
 
     let bytes: UnsafeBufferPointer<UInt8>
     /// Deepest array or object; 1 is the outermost.
     let depth: Int
-    private(set) var at = 0
+    package private(set) var at = 0
 
-    init(bytes: UnsafeBufferPointer<UInt8>, depth: Int) {
+    package init(bytes: UnsafeBufferPointer<UInt8>, depth: Int) {
         self.bytes = bytes
         self.depth = depth
     }
 
-    var next: UInt8? { at < bytes.count ? bytes[at] : nil }
+    package var next: UInt8? { at < bytes.count ? bytes[at] : nil }
 
     func fault(_ message: String) -> JSONError { JSONError(offset: at, message: message + ", found " + found) }
 
@@ -30,7 +30,7 @@ struct JSONScanner {
         return (0x21...0x7E).contains(byte) ? "'\(Character(UnicodeScalar(byte)))'" : "byte 0x" + String(byte, radix: 16)
     }
 
-    mutating func skipSpace() {
+    package mutating func skipSpace() {
         while let byte = next, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { at += 1 }
     }
 
@@ -41,28 +41,12 @@ struct JSONScanner {
     }
 
     /// After the value, nothing may follow.
-    mutating func end() throws(JSONError) {
+    package mutating func end() throws(JSONError) {
         skipSpace()
         guard at == bytes.count else { throw fault("expected the end of the text") }
     }
 
-    /// One value of any kind. `depth` is that of what holds it, 0 outside of everything.
-    mutating func skipValue(depth: Int) throws(JSONError) {
-        skipSpace()
-        switch next {
-        case UInt8(ascii: "{"):
-            try members(depth: depth) { (scanner, _) throws(JSONError) in try scanner.skipValue(depth: depth + 1) }
-        case UInt8(ascii: "["):
-            try elements(depth: depth) { (scanner) throws(JSONError) in try scanner.skipValue(depth: depth + 1) }
-        case UInt8(ascii: "\""): _ = try string()
-        case UInt8(ascii: "t"): try word("true")
-        case UInt8(ascii: "f"): try word("false")
-        case UInt8(ascii: "n"): try word("null")
-        default: _ = try number()
-        }
-    }
-
-    mutating func word(_ text: StaticString) throws(JSONError) {
+    package mutating func word(_ text: StaticString) throws(JSONError) {
         let length = text.utf8CodeUnitCount
         guard at + length <= bytes.count else { throw fault("expected '\(text)'") }
         for index in 0..<length where bytes[at + index] != text.utf8Start[index] { throw fault("expected '\(text)'") }
@@ -76,7 +60,7 @@ struct JSONScanner {
     }
 
     /// An array; `element` takes one value.
-    mutating func elements(depth: Int, _ element: (inout JSONScanner) throws(JSONError) -> Void) throws(JSONError) {
+    package mutating func elements(depth: Int, _ element: (inout JSONScanner) throws(JSONError) -> Void) throws(JSONError) {
         try enter(depth: depth)
         if take("]") { return }
         while true {
@@ -88,7 +72,7 @@ struct JSONScanner {
     }
 
     /// An object; `member` takes one value, with its name given.
-    mutating func members(depth: Int, _ member: (inout JSONScanner, Quoted) throws(JSONError) -> Void) throws(JSONError) {
+    package mutating func members(depth: Int, _ member: (inout JSONScanner, Quoted) throws(JSONError) -> Void) throws(JSONError) {
         try enter(depth: depth)
         if take("}") { return }
         while true {
@@ -110,7 +94,7 @@ struct JSONScanner {
         return at - start
     }
 
-    mutating func number() throws(JSONError) -> Range<Int> {
+    package mutating func number() throws(JSONError) -> Range<Int> {
         let start = at
         guard take("-") || next.map({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }) == true else {
             throw fault("expected a value")
@@ -131,7 +115,7 @@ struct JSONScanner {
         return start..<at
     }
 
-    mutating func string() throws(JSONError) -> Quoted {
+    package mutating func string() throws(JSONError) -> Quoted {
         at += 1
         let start = at
         var hasEscapes = false

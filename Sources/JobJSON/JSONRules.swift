@@ -1,6 +1,6 @@
 /// How Codable types and JSON correspond. What is not said otherwise: names as in Swift, nil
 /// properties left out, each type in the form that its own code gives it.
-public protocol JSONRules: Sendable {
+package protocol JSONRules: Sendable {
     /// The name of a property's member.
     func name(of key: any CodingKey) -> String
     /// true: a nil property is an explicit `null`.
@@ -9,7 +9,7 @@ public protocol JSONRules: Sendable {
     var takesWholeDecimals: Bool { get }
 
     /// The form of a type that has one of its own here; nil: as the type's own code says.
-    func encoded(_ value: any Encodable) -> JSONValue?
+    func encoded(_ value: any Encodable) -> JSON?
     func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)?
 
     /// Called before an object's members are read; throws for what may not be there.
@@ -21,7 +21,7 @@ public protocol JSONRules: Sendable {
 }
 
 /// Why a value cannot be decoded.
-public enum JSONMisfit: Sendable {
+package enum JSONMisfit: Sendable {
     /// With what it has to be: "a string".
     case wrongType(String)
     /// No integer, or none within these bounds.
@@ -33,16 +33,16 @@ public enum JSONMisfit: Sendable {
 }
 
 extension JSONRules {
-    public func name(of key: any CodingKey) -> String { key.stringValue }
-    public var writesNil: Bool { false }
-    public var takesWholeDecimals: Bool { false }
-    public func encoded(_ value: any Encodable) -> JSONValue? { nil }
-    public func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)? { nil }
-    public func check(_ object: JSONObject, keys: any CodingKey.Type, at decoder: JSONTreeDecoder) throws {}
-    public func error(_ error: DecodingError, of type: any Decodable.Type, at decoder: JSONTreeDecoder) -> any Error { error }
+    package func name(of key: any CodingKey) -> String { key.stringValue }
+    package var writesNil: Bool { false }
+    package var takesWholeDecimals: Bool { false }
+    package func encoded(_ value: any Encodable) -> JSON? { nil }
+    package func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)? { nil }
+    package func check(_ object: JSONObject, keys: any CodingKey.Type, at decoder: JSONTreeDecoder) throws {}
+    package func error(_ error: DecodingError, of type: any Decodable.Type, at decoder: JSONTreeDecoder) -> any Error { error }
 
     /// "payload.items[2]"; "" is the whole text.
-    public func text(of path: [any CodingKey]) -> String {
+    package func text(of path: [any CodingKey]) -> String {
         path.reduce(into: "") { text, key in
             if let index = key.intValue, key is JSONIndexKey {
                 text += "[\(index)]"
@@ -53,27 +53,19 @@ extension JSONRules {
     }
 }
 
-/// The place of an element in the path to it.
-public struct JSONIndexKey: CodingKey {
-    public var index: Int
-    public init(index: Int) { self.index = index }
-    public init?(intValue: Int) { index = intValue }
-    public init?(stringValue: String) { nil }
-    public var intValue: Int? { index }
-    public var stringValue: String { "\(index)" }
-}
-
-struct JSONSuperKey: CodingKey {
-    init() {}
-    init?(intValue: Int) { nil }
-    init?(stringValue: String) { nil }
-    var intValue: Int? { nil }
-    var stringValue: String { "super" }
+/// The place of an element in the path to it; without an index that of a superclass's values.
+package struct JSONIndexKey: CodingKey {
+    package let index: Int?
+    package init(index: Int?) { self.index = index }
+    package init?(intValue: Int) { index = intValue }
+    package init?(stringValue: String) { nil }
+    package var intValue: Int? { index }
+    package var stringValue: String { index.map { "\($0)" } ?? "super" }
 }
 
 /// A value passes unchanged through our own coders. Any other coder would lose digits of its
 /// numbers and is refused.
-extension JSONValue: Codable {
+extension JSON: Codable {
     public init(from decoder: any Decoder) throws {
         guard let tree = decoder as? JSONTreeDecoder else {
             throw DecodingError.dataCorrupted(
@@ -90,15 +82,24 @@ extension JSONValue: Codable {
         tree.slot.value = self
     }
 
+    /// Names as in Swift, nil properties left out.
     /// - Throws: `EncodingError` for a number that JSON cannot say, and what the types throw.
-    public init(encoding value: some Encodable, rules: any JSONRules) throws {
+    public init(encoding value: some Encodable) throws { try self.init(encoding: value, rules: PlainRules()) }
+
+    /// Strict about types: no string becomes a number, no fraction an integer. `1e3` and `5.0`
+    /// are integers too.
+    /// - Throws: `DecodingError` with the place and what was found, and what the types throw.
+    public func decode<T: Decodable>(_ type: T.Type = T.self) throws -> T { try decode(type, rules: PlainRules()) }
+
+    /// - Throws: `EncodingError` for a number that JSON cannot say, and what the types throw.
+    package init(encoding value: some Encodable, rules: any JSONRules) throws {
         let slot = JSONTreeEncoder.Slot()
         try JSONTreeEncoder(slot: slot, codingPath: [], rules: rules).encode(value)
         self = slot.finish()
     }
 
     /// - Throws: what the rules make of a misfit, and what the types throw.
-    public func decode<T: Decodable>(_ type: T.Type = T.self, rules: any JSONRules) throws -> T {
+    package func decode<T: Decodable>(_ type: T.Type = T.self, rules: any JSONRules) throws -> T {
         try JSONTreeDecoder(self, rules: rules).decode(type)
     }
 }

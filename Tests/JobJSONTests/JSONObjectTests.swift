@@ -1,10 +1,10 @@
-import JobCore
+import JobJSON
 import Testing
 
 @Suite struct JSONObjectTests {
     @Test func membersKeepTheirOrder() throws {
         let text = #"{"b":1,"a":{"d":2,"c":3}}"#
-        let value = try JSONValue(parsing: text)
+        let value = try JSON(parsing: text)
         #expect(value.text == text)
         #expect(value.canonicalText == #"{"a":{"c":3,"d":2},"b":1}"#)
     }
@@ -26,13 +26,13 @@ import Testing
         object["c"] = 5
         object["b"] = nil
         object["none"] = nil
-        #expect(JSONValue.object(object).text == #"{"a":4,"c":5}"#)
+        #expect(JSON.object(object).text == #"{"a":4,"c":5}"#)
     }
 
     /// Few members are searched, many are indexed: both alike.
     @Test(arguments: [1, 11, 12, 13, 14, 100])
     func membersAreFoundHoweverManyThereAre(count: Int) {
-        var object = JSONObject((0..<count).map { ("k\($0)", JSONValue.integer(Int64($0))) })
+        var object = JSONObject((0..<count).map { ("k\($0)", JSON.integer(Int64($0))) })
         #expect((0..<count).allSatisfy { object["k\($0)"] == .integer(Int64($0)) })
         #expect(object["k\(count)"] == nil)
         object["k0"] = nil

@@ -1,18 +1,18 @@
 /// Decodable from a JSON tree. Strict about types: no string becomes a number, no fraction an
 /// integer.
-public struct JSONTreeDecoder: Decoder {
-    public let value: JSONValue
-    public let codingPath: [any CodingKey]
-    public let rules: any JSONRules
-    public var userInfo: [CodingUserInfoKey: Any] { [:] }
+package struct JSONTreeDecoder: Decoder {
+    package let value: JSON
+    package let codingPath: [any CodingKey]
+    package let rules: any JSONRules
+    package var userInfo: [CodingUserInfoKey: Any] { [:] }
 
-    public init(_ value: JSONValue, at path: [any CodingKey] = [], rules: any JSONRules) {
+    package init(_ value: JSON, at path: [any CodingKey] = [], rules: any JSONRules = PlainRules()) {
         self.value = value
         codingPath = path
         self.rules = rules
     }
 
-    public func decode<T: Decodable>(_ type: T.Type) throws -> T {
+    package func decode<T: Decodable>(_ type: T.Type) throws -> T {
         // Unwrapped before the cast: a nil would be taken for the nil of an optional T.
         if let own = try rules.decoded(type, from: self), let own = own as? T { return own }
         do {
@@ -22,32 +22,29 @@ public struct JSONTreeDecoder: Decoder {
         }
     }
 
-    public func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+    package func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
         guard case .object(let object) = value else { throw rules.error(.wrongType("an object"), at: self) }
         try rules.check(object, keys: type, at: self)
         return KeyedDecodingContainer(KeyedValues(decoder: self, object: object))
     }
-    public func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
+    package func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
         guard case .array(let elements) = value else { throw rules.error(.wrongType("an array"), at: self) }
         return ListedValues(decoder: self, elements: elements)
     }
-    public func singleValueContainer() throws -> any SingleValueDecodingContainer { SingleValue(decoder: self) }
+    package func singleValueContainer() throws -> any SingleValueDecodingContainer { SingleValue(decoder: self) }
 
-    fileprivate func child(_ value: JSONValue, _ key: any CodingKey) -> JSONTreeDecoder {
+    fileprivate func child(_ value: JSON, _ key: any CodingKey) -> JSONTreeDecoder {
         JSONTreeDecoder(value, at: codingPath + [key], rules: rules)
     }
 
     fileprivate func integer<T: FixedWidthInteger>(_ type: T.Type) throws -> T {
-        if case .number(let literal) = value {
-            if let number = T(literal) { return number }
-            // As far as binary floating point is exact.
-            if rules.takesWholeDecimals, let number = Double(literal), abs(number) <= 0x1p53,
-                let whole = T(exactly: number)
-            {
-                return whole
-            }
-        }
+        if let whole, let number = T(exactly: whole) { return number }
         throw rules.error(.noInteger(min: String(T.min), max: String(T.max)), at: self)
+    }
+    /// Wide enough for all types, so that digits are read by one function.
+    private var whole: Int128? {
+        guard case .number(let literal) = value else { return nil }
+        return Int128(literal) ?? (rules.takesWholeDecimals ? DecimalText(literal)?.integer : nil)
     }
     fileprivate func floating<T: BinaryFloatingPoint & LosslessStringConvertible>(_ type: T.Type) throws -> T {
         guard case .number(let literal) = value else { throw rules.error(.wrongType("a number"), at: self) }
@@ -85,6 +82,7 @@ private struct SingleValue: SingleValueDecodingContainer {
     func decode<T: Decodable>(_ type: T.Type) throws -> T { try decoder.decode(type) }
 }
 
+/// One generic `decode` serves all types: the standard ones ask their single value container.
 private struct KeyedValues<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let decoder: JSONTreeDecoder
     let object: JSONObject
@@ -100,35 +98,21 @@ private struct KeyedValues<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
     func decodeNil(forKey key: Key) throws -> Bool { try member(key).value == .null }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T { try member(key).decode(type) }
-    func decode(_ type: Bool.Type, forKey key: Key) throws -> Bool { try member(key).bool() }
-    func decode(_ type: String.Type, forKey key: Key) throws -> String { try member(key).string() }
-    func decode(_ type: Double.Type, forKey key: Key) throws -> Double { try member(key).floating(type) }
-    func decode(_ type: Float.Type, forKey key: Key) throws -> Float { try member(key).floating(type) }
-    func decode(_ type: Int.Type, forKey key: Key) throws -> Int { try member(key).integer(type) }
-    func decode(_ type: Int8.Type, forKey key: Key) throws -> Int8 { try member(key).integer(type) }
-    func decode(_ type: Int16.Type, forKey key: Key) throws -> Int16 { try member(key).integer(type) }
-    func decode(_ type: Int32.Type, forKey key: Key) throws -> Int32 { try member(key).integer(type) }
-    func decode(_ type: Int64.Type, forKey key: Key) throws -> Int64 { try member(key).integer(type) }
-    func decode(_ type: UInt.Type, forKey key: Key) throws -> UInt { try member(key).integer(type) }
-    func decode(_ type: UInt8.Type, forKey key: Key) throws -> UInt8 { try member(key).integer(type) }
-    func decode(_ type: UInt16.Type, forKey key: Key) throws -> UInt16 { try member(key).integer(type) }
-    func decode(_ type: UInt32.Type, forKey key: Key) throws -> UInt32 { try member(key).integer(type) }
-    func decode(_ type: UInt64.Type, forKey key: Key) throws -> UInt64 { try member(key).integer(type) }
     func nestedContainer<Nested: CodingKey>(
         keyedBy type: Nested.Type, forKey key: Key
     ) throws -> KeyedDecodingContainer<Nested> { try member(key).container(keyedBy: type) }
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
         try member(key).unkeyedContainer()
     }
-    func superDecoder() throws -> any Decoder { try member(JSONSuperKey()) }
+    func superDecoder() throws -> any Decoder { try member(JSONIndexKey(index: nil)) }
     func superDecoder(forKey key: Key) throws -> any Decoder { try member(key) }
 }
 
 private struct ListedValues: UnkeyedDecodingContainer {
     let decoder: JSONTreeDecoder
-    let elements: [JSONValue]
+    let elements: [JSON]
     var currentIndex = 0
-    init(decoder: JSONTreeDecoder, elements: [JSONValue]) {
+    init(decoder: JSONTreeDecoder, elements: [JSON]) {
         self.decoder = decoder
         self.elements = elements
     }
@@ -148,20 +132,6 @@ private struct ListedValues: UnkeyedDecodingContainer {
         currentIndex += 1
         return true
     }
-    mutating func decode(_ type: Bool.Type) throws -> Bool { try take { try $0.bool() } }
-    mutating func decode(_ type: String.Type) throws -> String { try take { try $0.string() } }
-    mutating func decode(_ type: Double.Type) throws -> Double { try take { try $0.floating(type) } }
-    mutating func decode(_ type: Float.Type) throws -> Float { try take { try $0.floating(type) } }
-    mutating func decode(_ type: Int.Type) throws -> Int { try take { try $0.integer(type) } }
-    mutating func decode(_ type: Int8.Type) throws -> Int8 { try take { try $0.integer(type) } }
-    mutating func decode(_ type: Int16.Type) throws -> Int16 { try take { try $0.integer(type) } }
-    mutating func decode(_ type: Int32.Type) throws -> Int32 { try take { try $0.integer(type) } }
-    mutating func decode(_ type: Int64.Type) throws -> Int64 { try take { try $0.integer(type) } }
-    mutating func decode(_ type: UInt.Type) throws -> UInt { try take { try $0.integer(type) } }
-    mutating func decode(_ type: UInt8.Type) throws -> UInt8 { try take { try $0.integer(type) } }
-    mutating func decode(_ type: UInt16.Type) throws -> UInt16 { try take { try $0.integer(type) } }
-    mutating func decode(_ type: UInt32.Type) throws -> UInt32 { try take { try $0.integer(type) } }
-    mutating func decode(_ type: UInt64.Type) throws -> UInt64 { try take { try $0.integer(type) } }
     mutating func decode<T: Decodable>(_ type: T.Type) throws -> T { try take { try $0.decode(type) } }
     mutating func nestedContainer<Nested: CodingKey>(
         keyedBy type: Nested.Type
