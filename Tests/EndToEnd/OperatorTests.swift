@@ -39,6 +39,29 @@ import Testing
         }
     }
 
+    @Test("explain finds a run of a job without fire times by its instant, and says what keeps one waiting")
+    func explainsWithoutFireTimes() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config("j"))
+            _ = try await test.start()
+            let before = try await test.jobhost("explain", "j", "--at", "now")
+            #expect(before.output.contains("not due") && !before.output.contains("Run "), "\(before.output)")
+            try await test.jobhost("trigger", "j", "--wait")
+            let shown = try await test.jobhost("show", "1", "--json").output
+            let due = try #require(shown.components(after: "\"fire_time\": \"").first)
+            let exact = try await test.jobhost("explain", "j", "--at", due)
+            #expect(exact.output.contains("Run 1 (manual), due \(due), ended succeeded"), "\(exact.output)")
+            let later = try await test.jobhost("explain", "j", "--at", "now")
+            #expect(later.output.contains("Run 1 (manual)"), "\(later.output)")
+            try await test.jobhost("pause", "j")
+            try await test.jobhost("enqueue", "j")
+            let waiting = try await test.jobhost("explain", "j", "--at", "now")
+            #expect(waiting.output.contains("waiting"), "\(waiting.output)")
+            #expect(waiting.output.contains("It waits because the job, or the host, was paused."), "\(waiting.output)")
+        }
+    }
+
     @Test("A run whose worker does not start is not said to run")
     func cannotStart() async throws {
         try await TestHost.with { test in
@@ -210,5 +233,12 @@ import Testing
             let detail = try await test.jobhost("show", "j")
             #expect(detail.output.contains("skipped") && detail.output.contains("paused"), "\(detail.output)")
         }
+    }
+}
+
+extension String {
+    /// What stands between each `mark` and the next quotation mark.
+    fileprivate func components(after mark: String) -> [String] {
+        split(separator: mark).dropFirst().map { String($0.prefix { $0 != "\"" }) }
     }
 }

@@ -17,7 +17,7 @@ extension Supervisor {
         if let run = try await runDue(job, at) {
             return Explanation(
                 job: job, at: at, verdict: run.state.isTerminal ? (run.attempt > 0 ? "ran" : run.state.rawValue) : "waiting",
-                sentences: [describe(run)] + rule.sentences, run: run)
+                sentences: [describe(run)] + holdUp(of: run, dispatcher.jobs[i]) + rule.sentences, run: run)
         }
         let ranges = try await withStore { try await $0.ranges(job: job, from: at, to: at + .microseconds(1), limit: 5) }
         if let range = ranges.first(where: { $0.first <= at && at <= $0.last }), rule.isFire {
@@ -26,7 +26,31 @@ extension Supervisor {
                 sentences: [describe(range)] + rule.sentences)
         }
         if rule.isFire { return try await unexplained(i, at, rule) }
-        return Explanation(job: job, at: at, verdict: "not_due", sentences: rule.sentences)
+        return try await undue(i, at, rule)
+    }
+
+    /// No fire time: what there was of the job until then, and what keeps it from going on.
+    private func undue(_ i: Int, _ at: Instant, _ rule: ScheduleExplanation) async throws -> Explanation {
+        let job = dispatcher.jobs[i]
+        var filter = RunFilter(job: job.name)
+        filter.to = at + .microseconds(1)
+        filter.limit = 1
+        let request = filter
+        guard let run = try await withStore({ try await $0.runs(request) }).first else {
+            return Explanation(job: job.name, at: at, verdict: "not_due", sentences: rule.sentences)
+        }
+        let waits = !run.state.isTerminal && run.state != .running
+        return Explanation(
+            job: job.name, at: at, verdict: waits ? "waiting" : "not_due",
+            sentences: rule.sentences + ["The newest run until then: \(describe(run))"] + holdUp(of: run, job), run: waits ? run : nil)
+    }
+
+    /// Why a run that waits has not started, as things stand.
+    private func holdUp(of run: RunRecord, _ job: DispatchedJob) -> [String] {
+        guard !run.state.isTerminal, run.state != .running,
+            let reason = job.refusal(hostPaused: dispatcher.hostControl.paused, now: clock.now().wall)
+        else { return [] }
+        return ["It waits because \(sentence(for: reason, job))."]
     }
 
     private func future(_ i: Int, _ at: Instant, _ rule: ScheduleExplanation) -> Explanation {
@@ -43,7 +67,8 @@ extension Supervisor {
         var filter = RunFilter(job: job)
         let isWholeSecond = at.microseconds.floorRemainder(1_000_000) == 0
         filter.from = at
-        filter.to = isWholeSecond ? at + .microseconds(999_999) : at
+        // The end is exclusive.
+        filter.to = at + (isWholeSecond ? .seconds(1) : .microseconds(1))
         filter.limit = 10
         let request = filter
         let runs = try await withStore { try await $0.runs(request) }
