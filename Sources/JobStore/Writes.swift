@@ -1,0 +1,187 @@
+import JobCore
+
+// What is written: claims, cursors, ends of attempts, new runs.
+
+public struct FireClaim: Hashable, Sendable {
+    public var job: String
+    public var fireTime: Instant
+    public var trigger: Trigger
+    public var priority: Int
+    public var maxAttempts: Int
+    public var generation: Int64
+    public var leaseUntil: Instant
+    /// nil: the job has no cursor yet.
+    public var expectedCursor: Instant?
+    public var newCursor: Instant
+    public var scheduleText: String
+    /// Fires that this claim leaves behind (missed, skipped), recorded in the same transaction.
+    public var ranges: [FireRange]
+    /// true: waits in `available` instead of being claimed (overlap = queue, breaker's waiting).
+    public var waits: Bool
+    public init(
+        job: String, fireTime: Instant, trigger: Trigger, priority: Int = 0, maxAttempts: Int = 1,
+        generation: Int64 = 0, leaseUntil: Instant, expectedCursor: Instant?, newCursor: Instant,
+        scheduleText: String, ranges: [FireRange] = [], waits: Bool = false
+    ) {
+        self.job = job
+        self.fireTime = fireTime
+        self.trigger = trigger
+        self.priority = priority
+        self.maxAttempts = maxAttempts
+        self.generation = generation
+        self.leaseUntil = leaseUntil
+        self.expectedCursor = expectedCursor
+        self.newCursor = newCursor
+        self.scheduleText = scheduleText
+        self.ranges = ranges
+        self.waits = waits
+    }
+}
+
+public struct ClaimedRun: Hashable, Sendable {
+    public var id: RunID
+    public var job: String
+    public var trigger: Trigger
+    public var fireTime: Instant
+    /// From 1.
+    public var attempt: Int
+    public var maxAttempts: Int
+    public var fence: Int64
+    public var priority: Int
+    public var idempotencyKey: String
+    public var payload: [UInt8]
+    public init(
+        id: RunID, job: String, trigger: Trigger, fireTime: Instant, attempt: Int, maxAttempts: Int,
+        fence: Int64, priority: Int, idempotencyKey: String, payload: [UInt8]
+    ) {
+        self.id = id
+        self.job = job
+        self.trigger = trigger
+        self.fireTime = fireTime
+        self.attempt = attempt
+        self.maxAttempts = maxAttempts
+        self.fence = fence
+        self.priority = priority
+        self.idempotencyKey = idempotencyKey
+        self.payload = payload
+    }
+}
+
+/// A fire that became a run and waits for its first attempt.
+public struct WaitingFire: Hashable, Sendable {
+    public var run: RunID
+    public var job: String
+    public var trigger: Trigger
+    public init(run: RunID, job: String, trigger: Trigger) {
+        self.run = run
+        self.job = job
+        self.trigger = trigger
+    }
+}
+
+public struct CursorMove: Hashable, Sendable {
+    public var job: String
+    public var expectedCursor: Instant?
+    public var newCursor: Instant
+    public var scheduleText: String
+    public var ranges: [FireRange]
+    /// A move backward (clock rewind) must say so; it is audited.
+    public var rewind: Bool
+    public init(
+        job: String, expectedCursor: Instant?, newCursor: Instant, scheduleText: String,
+        ranges: [FireRange] = [], rewind: Bool = false
+    ) {
+        self.job = job
+        self.expectedCursor = expectedCursor
+        self.newCursor = newCursor
+        self.scheduleText = scheduleText
+        self.ranges = ranges
+        self.rewind = rewind
+    }
+}
+
+/// The end of one attempt and everything that commits with it.
+public struct Completion: Sendable {
+    public var run: RunID
+    public var fence: Int64
+    public var outcome: Outcome
+    /// Terminal state, or retryable / scheduled (snooze) / available (returned, unattempted).
+    public var state: RunState
+    /// When a retryable, snoozed or returned run is due again.
+    public var availableAt: Instant?
+    /// false: the attempt is not counted (snoozed, returned).
+    public var countsAttempt: Bool = true
+    public var startedAt: Instant?
+    public var finishedAt: Instant
+    public var pid: Int32 = 0
+    public var libraryHash: String = ""
+    /// One sentence: why it failed, what was done.
+    public var reason: String = ""
+    public var code: Int32 = 0
+    public var items: UInt64 = 0
+    public var cpu: Duration = .zero
+    public var stateBlob: StateWrite?
+    public var enqueues: [NewRun] = []
+    /// The breaker as this outcome leaves it; nil: unchanged.
+    public var breaker: BreakerRow?
+    /// adaptive interval or fixed-delay due time, persisted with the cursor row.
+    public var adaptiveInterval: Duration?
+    public init(run: RunID, fence: Int64, outcome: Outcome, state: RunState, finishedAt: Instant) {
+        self.run = run
+        self.fence = fence
+        self.outcome = outcome
+        self.state = state
+        self.finishedAt = finishedAt
+    }
+
+    public struct StateWrite: Hashable, Sendable {
+        public var version: UInt32
+        public var bytes: [UInt8]
+        public init(version: UInt32, bytes: [UInt8]) {
+            self.version = version
+            self.bytes = bytes
+        }
+    }
+}
+
+/// A run to be inserted.
+public struct NewRun: Hashable, Sendable {
+    public var job: String
+    public var trigger: Trigger
+    /// Nominal instant: when it becomes due.
+    public var fireTime: Instant
+    public var payload: [UInt8] = []
+    public var uniqueKey: String?
+    /// nil: `uniqueKey`, else the run's own id.
+    public var idempotencyKey: String?
+    public var priority: Int = 0
+    public var maxAttempts: Int = 1
+    public var retryOf: RunID?
+    public init(job: String, trigger: Trigger, fireTime: Instant) {
+        self.job = job
+        self.trigger = trigger
+        self.fireTime = fireTime
+    }
+}
+
+public struct InboxResult: Sendable {
+    public var runs: [RunRecord]
+    public var refused: [(id: Int64, job: String, reason: String)]
+    public init(runs: [RunRecord] = [], refused: [(id: Int64, job: String, reason: String)] = []) {
+        self.runs = runs
+        self.refused = refused
+    }
+}
+
+/// What a run from the inbox takes from the config of its job.
+public struct InboxRule: Sendable {
+    /// From 1.
+    public var maxAttempts: Int
+    /// Why the entry does not accept a payload; nil: it does. Called on the store's thread with
+    /// valid JSON, or nothing.
+    public var problem: @Sendable (_ payload: [UInt8]) -> String?
+    public init(maxAttempts: Int = 1, problem: @escaping @Sendable (_ payload: [UInt8]) -> String? = { _ in nil }) {
+        self.maxAttempts = maxAttempts
+        self.problem = problem
+    }
+}
