@@ -113,6 +113,34 @@ public struct LedgerRange: Hashable, Codable, Sendable {
     }
 }
 
+/// What a job's ended runs did within one step of a timeline: those of one outcome that began in it.
+public struct RunSpan: Hashable, Sendable {
+    public var job: String
+    /// From 0; runs that began before the timeline count to its first step.
+    public var step: Int
+    public var outcome: Outcome
+    public var runs: Int64
+    /// The earliest start and the latest end.
+    public var first: Instant
+    public var last: Instant
+    /// How long their last attempts took, together.
+    public var busy: Duration
+    /// The newest of them.
+    public var run: RunID
+    public init(
+        job: String, step: Int, outcome: Outcome, runs: Int64, first: Instant, last: Instant, busy: Duration, run: RunID
+    ) {
+        self.job = job
+        self.step = step
+        self.outcome = outcome
+        self.runs = runs
+        self.first = first
+        self.last = last
+        self.busy = busy
+        self.run = run
+    }
+}
+
 public struct RunFilter: Hashable, Sendable {
     public var job: String?
     public var states: [RunState] = []

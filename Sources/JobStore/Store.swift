@@ -80,6 +80,9 @@ public protocol Store: Sendable {
     func runs(_ filter: RunFilter) async throws -> [RunRecord]
     func attempts(of run: RunID) async throws -> [AttemptRecord]
     func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange]
+    /// Ended runs whose last attempt touches `from` ..< `to`, summed up by job, step (of length
+    /// `step`, positive) and outcome; by job and step. At most `limit`, those of the first jobs.
+    func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan]
     /// Outcomes per job since ever; they outlive the rows.
     func counters() async throws -> [String: [String: Int64]]
     /// Waiting and running counts and the oldest waiting instant per job.

@@ -6,6 +6,7 @@ import JobStore
 extension StoreSuite {
     static let recordRules = [
         Rule("listings are newest first, filtered and paged", { try await $0.listings() }),
+        Rule("a timeline sums up what touches it, by job, step and outcome", { try await $0.timeline() }),
         Rule("ranges are found by the time that they touch", { try await $0.rangesByTime() }),
         Rule("a breaker is kept until it is replaced", { try await $0.breakerIsKept() }),
         Rule("libraries, reloads and workers are kept", { try await $0.smallRecords() }),
@@ -36,6 +37,24 @@ extension StoreSuite {
         crashed.from = Self.at(4)
         crashed.to = Self.at(9)
         try equal(try await store.runs(crashed).map(\.fireTime), [Self.at(6)])
+    }
+
+    func timeline() async throws {
+        // Each run lasts the second before its end.
+        for fire in 1...6 as ClosedRange<Int64> {
+            let run = try await claimed(Self.claim(fire: fire, from: fire == 1 ? nil : fire - 1))
+            let (outcome, state): (Outcome, RunState) = fire == 4 ? (.crashed, .discarded) : (.succeeded, .succeeded)
+            _ = try await store.complete([Self.end(run, outcome, state, at: fire * 10)], now: Self.at(fire * 10))
+        }
+        let spans = try await store.spans(from: Self.at(20), to: Self.at(59), step: .seconds(20), limit: 10)
+        // What ended at 20 began before, and is in it; what begins at 59 is not.
+        try equal(spans.map(\.step), [0, 0, 1])
+        try equal(spans.map(\.outcome), [.crashed, .succeeded, .succeeded])
+        try equal(spans.map(\.runs), [1, 2, 1])
+        try equal(spans.map(\.first), [Self.at(39), Self.at(19), Self.at(49)])
+        try equal(spans.map(\.last), [Self.at(40), Self.at(30), Self.at(50)])
+        try equal(spans.map(\.busy), [.seconds(1), .seconds(2), .seconds(1)])
+        try equal(try await store.spans(from: Self.at(20), to: Self.at(59), step: .seconds(20), limit: 1).map(\.outcome), [.crashed])
     }
 
     func rangesByTime() async throws {

@@ -53,7 +53,7 @@ final class DispatchedJob {
     // What status shows.
     var ends = EndRate()
     var lastRun: RunRecord?
-    var recentOutcomes: [Outcome] = []
+    var recent = RecentAttempts()
 
     init(plan: ResolvedJob, schedule: JobSchedule, breaker: Breaker?, control: ControlRow, state: StateBlob?) {
         self.plan = plan
@@ -194,8 +194,7 @@ final class DispatchedJob {
 
     func remember(_ run: RunRecord) {
         lastRun = run
-        if let outcome = run.outcome { recentOutcomes.append(outcome) }
-        if recentOutcomes.count > 20 { recentOutcomes.removeFirst() }
+        recent.add(run)
     }
 }
 

@@ -277,7 +277,7 @@ extension Supervisor {
                 dispatcher.jobs[i].lastRun == nil
             else { continue }
             let ended = runs.filter { $0.outcome != nil }
-            dispatcher.jobs[i].recentOutcomes = ended.compactMap(\.outcome).reversed()
+            for run in ended.reversed() { dispatcher.jobs[i].recent.add(run) }
             dispatcher.jobs[i].lastRun = ended.first
         }
     }

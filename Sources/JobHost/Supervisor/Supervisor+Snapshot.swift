@@ -55,7 +55,10 @@ extension Supervisor {
         snapshot.waiting = depth?.waiting ?? 0
         snapshot.dead = depth?.dead ?? 0
         snapshot.last = job.lastRun
-        snapshot.recentOutcomes = job.recentOutcomes
+        snapshot.recent = job.recent.attempts
+        snapshot.failingSince = job.recent.failingSince
+        snapshot.lastSuccess = job.recent.lastSuccess
+        snapshot.pool = job.plan.pool
         snapshot.breaker = breakerSnapshot(job)
         snapshot.counters = counters[job.name] ?? [:]
         snapshot.endedLastMinute = job.ends.lastMinute(clock.now().monotonic)

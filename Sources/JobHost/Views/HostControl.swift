@@ -184,7 +184,14 @@ public struct JobSnapshot: Sendable {
     public var endedLastMinute = 0
     public var last: RunRecord?
     /// Oldest first, at most 20.
-    public var recentOutcomes: [Outcome]
+    public var recent: [RecentAttempt] = []
+    public var recentOutcomes: [Outcome] { recent.map(\.outcome) }
+    /// End of the first failure after the last success; nil: it does not fail.
+    public var failingSince: Instant?
+    /// The newest success that is remembered.
+    public var lastSuccess: Instant?
+    /// Of the workers that execute it.
+    public var pool = ""
     public var breaker: BreakerSnapshot
     /// Ever, by outcome and by no-run reason.
     public var counters: [String: Int64]
@@ -212,7 +219,6 @@ public struct JobSnapshot: Sendable {
         waiting = 0
         dead = 0
         last = nil
-        recentOutcomes = []
         breaker = BreakerSnapshot()
         counters = [:]
         libraryHash = ""

@@ -62,6 +62,26 @@ extension Ledger {
         }
     }
 
+    func spans(from: Instant, to: Instant, step: Duration, limit: Int) throws -> [RunSpan] {
+        try connection.rows("""
+            SELECT job, max(0, (started_at - ?) / ?) AS step, outcome, count(*), min(started_at), max(finished_at),
+                sum(finished_at - started_at), max(id)
+            FROM runs
+            WHERE started_at < ? AND finished_at >= ? AND outcome IS NOT NULL
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ?
+            """,
+            [
+                .int(from.stored), .int(max(1, step.microseconds)), .int(to.stored), .int(from.stored),
+                .int(Bounds.rows(limit)),
+            ]
+        ) { row in
+            RunSpan(
+                job: try row.text(0), step: try row.count(1), outcome: try row.word(2), runs: try row.int64(3),
+                first: try row.instant(4), last: try row.instant(5), busy: .microseconds(max(0, try row.int64(6))),
+                run: RunID(try row.int64(7)))
+        }
+    }
+
     func counters() throws -> [String: [String: Int64]] {
         var counters: [String: [String: Int64]] = [:]
         let rows = try connection.rows("SELECT job, name, value FROM counters") { row in

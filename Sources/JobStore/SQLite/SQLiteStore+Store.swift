@@ -125,6 +125,9 @@ extension SQLiteStore: Store {
     public func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] {
         try await list { try $0.ranges(job: job, from: from, to: to, limit: limit) }
     }
+    public func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan] {
+        try await list { try $0.spans(from: from, to: to, step: step, limit: limit) }
+    }
     public func counters() async throws -> [String: [String: Int64]] {
         try await list { try $0.counters() }
     }

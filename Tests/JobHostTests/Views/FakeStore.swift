@@ -44,6 +44,20 @@ final class FakeStore: Store {
     func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] {
         try read { Array($0.ranges.filter { job == nil || $0.job == job }.prefix(limit)) }
     }
+    func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan] {
+        try read { state in
+            let ended = state.runs.filter { run in
+                guard let start = run.startedAt, let end = run.finishedAt else { return false }
+                return run.outcome != nil && start < to && end >= from
+            }
+            return ended.prefix(limit).compactMap { run in
+                guard let start = run.startedAt, let end = run.finishedAt, let outcome = run.outcome else { return nil }
+                let index = Int(max(0, (start - from).microseconds / step.microseconds))
+                return RunSpan(
+                    job: run.job, step: index, outcome: outcome, runs: 1, first: start, last: end, busy: end - start, run: run.id)
+            }
+        }
+    }
     func counters() async throws -> [String: [String: Int64]] { try read { _ in ["candles": ["succeeded": 41, "failed": 1]] } }
     func queueDepths(now: Instant) async throws -> [String: QueueDepth] {
         try read { _ in ["mint": QueueDepth(waiting: 3, running: 0, dead: 1, oldestWaiting: Instant(seconds: 1_777_888_700))] }

@@ -22,13 +22,22 @@ enum Samples {
             uniqueKey: nil, idempotencyKey: "\(job)@\(fire.rfc3339)", retryOf: nil, payload: payload)
     }
 
+    /// Attempts that ended so, the last one just now.
+    static func recent(_ outcomes: [Outcome]) -> [RecentAttempt] {
+        outcomes.enumerated().map { index, outcome in
+            RecentAttempt(
+                run: RunID(Int64(index + 1)), outcome: outcome, finishedAt: sampleNow - .seconds(Int64(outcomes.count - index)),
+                duration: .milliseconds(1_200), lateness: .milliseconds(2))
+        }
+    }
+
     static var healthy: JobSnapshot {
         var job = JobSnapshot(name: "candles", plugin: "market", entry: "roll")
         job.description = "Rolls trades up into candles."
         job.schedule = "every 1m"
         job.nextFire = sampleNow + .seconds(12)
         job.last = record(41)
-        job.recentOutcomes = [.succeeded, .nothingToDo, .succeeded, .failed, .retry, .timedOut, .crashed, .succeeded]
+        job.recent = recent([.succeeded, .nothingToDo, .succeeded, .failed, .retry, .timedOut, .crashed, .succeeded])
         job.counters = ["succeeded": 41, "failed": 1]
         job.libraryHash = "1a2b3c4d5e6f70819293"
         job.settings = #"{"batch":200,"rate":0.10,"token":"***"}"#
@@ -45,7 +54,7 @@ enum Samples {
         run.total = 120
         run.text = "accounts"
         job.running = [run]
-        job.recentOutcomes = [.succeeded, .succeeded]
+        job.recent = recent([.succeeded, .succeeded])
         return job
     }
 
@@ -54,7 +63,9 @@ enum Samples {
         job.schedule = "every 10s"
         job.nextFire = sampleNow + .seconds(90)
         job.last = record(39, job: "deposits-credit", state: .discarded, outcome: .crashed, ago: 30, reason: "exited by signal 11 (SIGSEGV)")
-        job.recentOutcomes = [.crashed, .crashed]
+        job.recent = recent([.crashed, .crashed])
+        job.failingSince = sampleNow - .seconds(31)
+        job.pool = "deposits"
         job.breaker.state = "open"
         job.breaker.reason = "5 failures in 60s"
         job.breaker.failures = 5

@@ -20,6 +20,11 @@ extension APIRoutes {
             get("/status", "the host and its jobs at one instant") { _, _ in
                 try answer(API.Status(await control.snapshot()))
             },
+            get("/overview", "the host and its jobs, one short entry each", query: ["job", "recent"]) { _, query in
+                let names = query.text("job").map { Set($0.split(separator: ",").map(String.init)) }
+                let recent = Int(try query.integer("recent", in: 0...20) ?? 0)
+                return try answer(API.Overview(await control.snapshot(), names: names, recent: recent))
+            },
             get("/host", "the host without its jobs") { _, _ in try answer(API.Host(await control.snapshot())) },
             get("/plugins", "loaded plugins") { _, _ in
                 try answer(API.Plugins(plugins: await control.snapshot().plugins.map(API.Plugin.init)))
@@ -94,6 +99,9 @@ extension APIRoutes {
                 let limit = Int(try query.integer("limit", in: 1...Int64(LogPages.limit)) ?? Int64(LogPages.limit))
                 return try answer(LogPages(logs: control.runLogs).page(of: run, from: from, limit: limit))
             },
+            get("/timeline", "what ran when, summed up by job and step", query: ["from", "to", "step_ms"]) { _, query in
+                try answer(try await timeline(query))
+            },
             get(
                 "/ranges", "skipped and missed fires, the newest first", query: ["job", "from", "to", "limit"]
             ) { _, query in
@@ -110,6 +118,26 @@ extension APIRoutes {
         filter.before = try query.integer("before", in: 1...Int64.max).map(RunID.init)
         filter.limit = Int(try query.integer("limit", in: 1...1_000) ?? 50)
         return filter
+    }
+
+    /// Default: the last 24 hours in 288 steps of five minutes.
+    private func timeline(_ query: APIQuery) async throws -> API.Timeline {
+        let now = await control.snapshot().now
+        let to = try query.instant("to") ?? now
+        let from = try query.instant("from") ?? (to - .seconds(86_400))
+        guard from < to else {
+            throw API.Problem.invalid("'from' is not before 'to': \(from.rfc3339) … \(to.rfc3339)", hint: "'to' is not included")
+        }
+        let step = try query.integer("step_ms", in: 1...86_400_000) ?? max(1, (to - from).milliseconds / 288)
+        guard (to - from).milliseconds / step <= 2_000 else {
+            throw API.Problem.invalid("'step_ms' makes more than 2000 steps", hint: "longer steps, or less time")
+        }
+        let limit = 10_000
+        let spans = try await control.store.spans(from: from, to: to, step: .milliseconds(step), limit: limit)
+        let ranges = try await control.store.ranges(job: nil, from: from, to: to, limit: 2_000)
+        return API.Timeline(
+            from: from, to: to, stepMs: step, spans: spans.map(API.Span.init), ranges: ranges.map(API.Range.init),
+            truncated: spans.count == limit || ranges.count == 2_000)
     }
 
     private func counters() async throws -> API.Counters {
