@@ -68,7 +68,9 @@ let package = Package(
             name: "CSQLite", path: "Sources/CSQLite", pkgConfig: "sqlite3",
             providers: [.apt(["libsqlite3-dev"])]
         ),
-        .target(name: "SQL", dependencies: ["CSQLite"], swiftSettings: strict),
+        // libpq is loaded at the first postgresql:// URL, not linked: who stays on SQLite needs and pays nothing.
+        .target(name: "CPostgres", path: "Sources/CPostgres"),
+        .target(name: "SQL", dependencies: ["CPostgres", "CSQLite"], swiftSettings: strict),
         .target(name: "JobStore", dependencies: ["JobCore", "SQL"], swiftSettings: strict),
 
         // The supervisor.
@@ -123,6 +125,8 @@ let package = Package(
             name: "ExchangeTestKit", dependencies: ["ExchangeKit", "JobKit", "SQL"], path: "Tests/ExchangeTestKit",
             swiftSettings: strict),
         .target(name: "JobTestKit", dependencies: ["JobCore"], path: "Tests/JobTestKit", swiftSettings: strict),
+        .target(
+            name: "PostgresTestKit", dependencies: ["SQL"], path: "Tests/PostgresTestKit", swiftSettings: strict),
         .target(name: "OutsideTestKit", path: "Tests/OutsideTestKit", swiftSettings: strict),
         .target(
             name: "StoreSuite", dependencies: ["JobCore", "JobStore", "SQL"], path: "Tests/StoreSuite",
@@ -132,7 +136,7 @@ let package = Package(
         tests("JobJSONTests", ["JobCore", "JobJSON"]),
         tests("WireTests", ["JobCore"]),
         tests("JobConfigTests", ["CTOML", "JobConfig", "JobCore", "JobJSON"]),
-        tests("SQLTests", ["SQL"]),
+        tests("SQLTests", ["PostgresTestKit", "SQL"]),
         tests("JobStoreTests", ["JobCore", "JobStore", "SQL", "StoreSuite"]),
         tests("JobKitTests", ["JobABI", "JobKit"]),
         tests("JobWorkerTests", ["CLinux", "JobCore"]),

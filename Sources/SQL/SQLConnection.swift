@@ -13,6 +13,11 @@ public protocol SQLConnection: AnyObject {
     func prepare(_ sql: String) throws(SQLError) -> Statement
     /// Executes a script of any number of statements without parameters; rows are discarded.
     func execute(_ script: String) throws(SQLError)
+    /// Begins a transaction. For `transaction`, which also ends it.
+    func begin(_ mode: SQLTransactionMode) throws(SQLError)
+    /// Executes "COMMIT", "ROLLBACK" or a statement of savepoints. A COMMIT that the database
+    /// turned into a ROLLBACK throws.
+    func control(_ statement: String) throws(SQLError)
     /// A transaction is open.
     var inTransaction: Bool { get }
     /// Called on this connection's thread at every statement's two boundaries, so that a test
@@ -42,12 +47,18 @@ public enum SQLConnectionWatch {
     @TaskLocal public static var opened: (@Sendable (any SQLConnection) -> Void)?
 }
 
-/// When a transaction takes its write lock.
+/// What a transaction is sure of.
 public enum SQLTransactionMode: Sendable {
-    /// At the first write. For reading several statements from one snapshot.
+    /// One snapshot for all its statements (PostgreSQL: REPEATABLE READ); SQLite's write lock at the
+    /// first write. For reading.
     case deferred
-    /// At once, so that `busy` can only come from the beginning, where nothing is lost.
+    /// What it has read has not changed when it commits. SQLite: the write lock at once, so that
+    /// `busy` can only come from the beginning. PostgreSQL: SERIALIZABLE, where `busy` may come from
+    /// any statement and from the commit: the whole has to be done again.
     case immediate
+    /// What its statements have locked (`FOR UPDATE`, rows written) does not change until it
+    /// commits; anything else may. SQLite: as `immediate`. PostgreSQL: READ COMMITTED.
+    case rowLocks
 }
 
 /// One compiled statement. Columns count from 0, parameters from 1. Reading a column is
@@ -226,19 +237,17 @@ extension SQLConnection {
     @discardableResult
     public func transaction<Result>(_ mode: SQLTransactionMode, _ body: () throws -> Result) throws -> Result {
         let nested = inTransaction
-        let (begin, commit, rollback) = nested
-            ? ("SAVEPOINT nested", "RELEASE nested", "ROLLBACK TO nested")
-            : (mode == .immediate ? "BEGIN IMMEDIATE" : "BEGIN", "COMMIT", "ROLLBACK")
-        try run(begin)
+        let (commit, rollback) = nested ? ("RELEASE nested", "ROLLBACK TO nested") : ("COMMIT", "ROLLBACK")
+        if nested { try control("SAVEPOINT nested") } else { try begin(mode) }
         do {
             let result = try body()
-            try run(commit)
+            try control(commit)
             return result
         } catch {
             // Some failures (disk full, I/O) have already rolled the transaction back.
             if inTransaction {
-                _ = try? run(rollback)
-                if nested { _ = try? run(commit) }
+                _ = try? control(rollback)
+                if nested { _ = try? control(commit) }
             }
             throw error
         }

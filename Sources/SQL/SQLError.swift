@@ -6,9 +6,10 @@ public struct SQLError: Error, Hashable, Sendable, CustomStringConvertible {
         /// The disk (or the page limit) is full.
         case full
         case readOnly
-        /// Reading or writing the file failed.
+        /// Reading or writing the file failed, or the connection to the server was lost.
         case io
-        /// No such file, no permission on it or its folder, too many open files.
+        /// No such file, no permission on it or its folder, too many open files; no such server,
+        /// database or user, no permission, too many connections.
         case cannotOpen
         case noMemory
         case interrupted
@@ -37,16 +38,19 @@ public struct SQLError: Error, Hashable, Sendable, CustomStringConvertible {
     public var code: Int32
     /// SQLite's extended code, e.g. 2067 for a unique constraint.
     public var extendedCode: Int32
+    /// PostgreSQL's SQLSTATE, e.g. "23505" for a unique constraint; "" for SQLite.
+    public var sqlState: String
     public var message: String
     /// The statement, at most `clip` characters of it; "" when there was none.
     public var sql: String
 
     public static let clip = 300
 
-    public init(_ kind: Kind, _ message: String, code: Int32 = 0, extendedCode: Int32 = 0, sql: String = "") {
+    public init(_ kind: Kind, _ message: String, code: Int32 = 0, extendedCode: Int32 = 0, sqlState: String = "", sql: String = "") {
         self.kind = kind
         self.code = code
         self.extendedCode = extendedCode
+        self.sqlState = sqlState
         self.message = message
         self.sql = sql.count > Self.clip ? String(sql.prefix(Self.clip)) + "…" : sql
     }
@@ -62,6 +66,7 @@ public struct SQLError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         var text = message
         if extendedCode != 0 { text += " (code \(extendedCode))" }
+        if !sqlState.isEmpty { text += " (SQLSTATE \(sqlState))" }
         if !sql.isEmpty { text += " in: \(sql)" }
         return text
     }

@@ -119,6 +119,12 @@ public final class SQLiteConnection: SQLConnection {
         if !isOpen { throw closed(script) }
     }
 
+    public func begin(_ mode: SQLTransactionMode) throws(SQLError) {
+        try run(mode == .deferred ? "BEGIN" : "BEGIN IMMEDIATE")
+    }
+
+    public func control(_ statement: String) throws(SQLError) { try run(statement) }
+
     // MARK: Inside
 
     private func compile(_ sql: String) throws(SQLError) -> OpaquePointer {

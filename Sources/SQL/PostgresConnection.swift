@@ -1,0 +1,353 @@
+import CPostgres
+
+/// How a PostgreSQL database is opened. Password, TLS and service files are libpq's own, by URL
+/// and environment.
+public struct PostgresOptions: Sendable {
+    /// Shown in `pg_stat_activity`.
+    public var applicationName = "jobhost"
+    /// false: nothing is kept in the server between transactions, as transaction poolers need it
+    /// (pgbouncer with `pool_mode = transaction`): no prepared statements, limits by SET LOCAL.
+    public var prepared = true
+    /// Prepared statements kept for reuse.
+    public var cachedStatements = 128
+    /// How long a statement waits for another's lock before it throws `busy`, in milliseconds;
+    /// 0: for ever.
+    public var lockTimeoutMilliseconds: Int32 = 0
+    /// How long the server works on a statement before it throws `interrupted`; 0: for ever.
+    public var statementTimeoutMilliseconds: Int32 = 0
+    /// How long to wait for an answer before the connection is given up (`io`), in milliseconds;
+    /// 0: for ever, or as long as TCP's limits say.
+    public var answerTimeoutMilliseconds: Int64 = 0
+    /// A URL's own `connect_timeout` wins.
+    public var connectTimeoutSeconds = 10
+
+    public init() {}
+}
+
+/// A connection to one PostgreSQL database. Confined to one thread at a time (see `SQLConnection`).
+///
+/// Values: integers, floats, booleans, `bytea` and text come back as such; `numeric` as text with
+/// every digit (and as an integer where it is one); all other types as PostgreSQL's text. A row's
+/// answer is whole in memory before the first `step` returns.
+///
+/// A connection that was lost outside of a transaction is opened again by the next statement;
+/// inside one, all that is left of it throws `io`.
+public final class PostgresConnection: SQLConnection {
+    public typealias Statement = PostgresStatement
+
+    public let address: PostgresAddress
+    public let options: PostgresOptions
+    public var dialect: SQLDialect { .postgresql }
+    public var faultPoint: ((SQLFaultPoint) -> Void)?
+
+    private(set) var handle: OpaquePointer?
+    private var closedForGood = false
+    /// Counts connections: what is prepared belongs to one of them.
+    private(set) var life = 0
+    private var transaction = TransactionState.none
+    private var compiled: [String: Compiled] = [:]
+    private var clock: UInt64 = 0
+    private var names = 0
+
+    /// What the program believes, which outlives a lost connection.
+    private enum TransactionState { case none, open, lost }
+
+    /// Connects. Throws `cannotOpen` when there is no such server, database or user, or libpq is
+    /// not installed.
+    public init(_ address: PostgresAddress, options: PostgresOptions = PostgresOptions()) throws(SQLError) {
+        self.address = address
+        self.options = options
+        if let problem = cpg_load() { throw SQLError(.cannotOpen, String(cString: problem)) }
+        try connect()
+        SQLConnectionWatch.opened?(self)
+    }
+
+    deinit { close() }
+
+    public func close() {
+        closedForGood = true
+        disconnect()
+    }
+
+    private func disconnect() {
+        guard let handle else { return }
+        self.handle = nil
+        cpg_close(handle)
+        if transaction == .open { transaction = .lost }
+    }
+
+    private func connect() throws(SQLError) {
+        disconnect()
+        // Those before the URL give way to it.
+        let parameters = [
+            ("connect_timeout", "\(options.connectTimeoutSeconds)"), ("tcp_user_timeout", "15000"), ("keepalives_idle", "15"),
+            ("keepalives_interval", "5"), ("keepalives_count", "3"), ("application_name", options.applicationName),
+            ("dbname", address.url), ("client_encoding", "UTF8"),
+        ]
+        let fresh = CStrings.with(parameters.map(\.0)) { keywords in
+            CStrings.with(parameters.map(\.1)) { values in cpg_connect(keywords, values) }
+        }
+        guard let fresh else { throw SQLError(.noMemory, "out of memory") }
+        guard cpg_is_open(fresh) else {
+            let message = Self.text(cpg_error(fresh))
+            cpg_close(fresh)
+            throw SQLError(.cannotOpen, "cannot connect to \(address): \(address.scrubbed(message))")
+        }
+        handle = fresh
+        life += 1
+        guard options.prepared else { return }
+        let limits = limits(local: false)
+        if !limits.isEmpty { try check(exec(limits), sql: limits) }
+    }
+
+    private func limits(local: Bool) -> String {
+        let word = local ? "SET LOCAL" : "SET"
+        var text = ""
+        if options.lockTimeoutMilliseconds > 0 { text += "\(word) lock_timeout = \(options.lockTimeoutMilliseconds);" }
+        if options.statementTimeoutMilliseconds > 0 {
+            text += "\(word) statement_timeout = \(options.statementTimeoutMilliseconds);"
+        }
+        return text
+    }
+
+    // MARK: Use
+
+    var isClosedForGood: Bool { closedForGood }
+    public var isOpen: Bool { handle.map { cpg_is_open($0) } ?? false }
+
+    public var inTransaction: Bool { !closedForGood && transaction != .none }
+
+    /// As 150018 for 15.18; 0: not connected.
+    public var serverVersion: Int { handle.map { Int(cpg_server_version($0)) } ?? 0 }
+
+    /// The process that serves this connection.
+    public var backendPID: Int32 { handle.map { cpg_backend_pid($0) } ?? 0 }
+
+    public func prepare(_ sql: String) throws(SQLError) -> PostgresStatement {
+        let known = compiled[sql]
+        let entry = if let known { known } else { Compiled(try PostgresText(sql)) }
+        if known == nil { compiled[sql] = entry }
+        clock += 1
+        entry.used = clock
+        do {
+            try ready(sql)
+            try prepareInServer(entry, sql: sql)
+        } catch {
+            if entry.holders == 0 { compiled[sql] = nil }
+            throw error
+        }
+        if known == nil { makeRoom() }
+        return PostgresStatement(entry, sql: sql, connection: self)
+    }
+
+    public func execute(_ script: String) throws(SQLError) {
+        faultPoint?(.before(script))
+        try ready(script)
+        try check(exec(script), sql: script)
+        faultPoint?(.after(script))
+        if closedForGood { throw closed(script) }
+    }
+
+    public func begin(_ mode: SQLTransactionMode) throws(SQLError) {
+        let level = switch mode {
+        case .deferred: "REPEATABLE READ"
+        case .immediate: "SERIALIZABLE"
+        case .rowLocks: "READ COMMITTED"
+        }
+        let limits = options.prepared ? "" : "; " + limits(local: true)
+        let script = "BEGIN ISOLATION LEVEL \(level)\(limits)"
+        let used = life
+        do {
+            try execute(script)
+        } catch {
+            // An idle connection that the server has closed meanwhile: nothing was begun, so
+            // nothing is lost by beginning on a new one.
+            guard error.kind == .io, isOpen == false, life == used, !closedForGood else { throw error }
+            transaction = .none
+            try execute(script)
+        }
+    }
+
+    public func control(_ statement: String) throws(SQLError) {
+        let endsAll = statement == "COMMIT" || statement == "ROLLBACK"
+        if transaction == .lost, endsAll {
+            transaction = .none
+            if statement == "COMMIT" { throw lost(statement) }
+            return
+        }
+        try execute(statement)
+    }
+
+    // MARK: Inside
+
+    /// A connection that can be used now.
+    private func ready(_ sql: String) throws(SQLError) {
+        if closedForGood { throw closed(sql) }
+        if transaction == .lost { throw lost(sql) }
+        if isOpen { return }
+        if transaction == .open {
+            transaction = .lost
+            throw lost(sql)
+        }
+        try connect()
+    }
+
+    func closed(_ sql: String) -> SQLError { SQLError(.closed, "the connection to \(address) is closed", sql: sql) }
+    private func lost(_ sql: String) -> SQLError {
+        SQLError(.io, "the connection to \(address) was lost in the middle of a transaction", sql: sql)
+    }
+
+    private func exec(_ script: String) throws(SQLError) -> PostgresResult {
+        var timedOut = false
+        let result = cpg_exec(handle, script, options.answerTimeoutMilliseconds, &timedOut)
+        return try answered(result, timedOut, sql: script)
+    }
+
+    func run(_ entry: Compiled, _ values: borrowing BoundValues, sql: String) throws(SQLError) -> PostgresResult {
+        try ready(sql)
+        try prepareInServer(entry, sql: sql)
+        var timedOut = false
+        let limit = options.answerTimeoutMilliseconds
+        let result = values.withPointers(entry.text.places) { count, texts, lengths, formats in
+            options.prepared
+                ? cpg_execute(handle, entry.name, count, texts, lengths, formats, limit, &timedOut)
+                : cpg_execute_text(handle, entry.text.text, count, texts, lengths, formats, limit, &timedOut)
+        }
+        let answer = try answered(result, timedOut, sql: sql)
+        try check(answer, sql: sql)
+        return answer
+    }
+
+    func describe(_ entry: Compiled) -> PostgresResult? {
+        guard options.prepared, isOpen, entry.life == life else { return nil }
+        var timedOut = false
+        let result = cpg_describe(handle, entry.name, options.answerTimeoutMilliseconds, &timedOut)
+        return try? answered(result, timedOut, sql: entry.text.text)
+    }
+
+    private func prepareInServer(_ entry: Compiled, sql: String) throws(SQLError) {
+        guard options.prepared, entry.life != life else { return }
+        names += 1
+        entry.name = "s\(names)"
+        var timedOut = false
+        let result = cpg_prepare(handle, entry.name, entry.text.text, options.answerTimeoutMilliseconds, &timedOut)
+        try check(try answered(result, timedOut, sql: sql), sql: sql)
+        entry.life = life
+    }
+
+    /// Statements in the cache that nobody holds make room, those used longest ago first.
+    private func makeRoom() {
+        while compiled.count > max(options.cachedStatements, 1) {
+            let idle = compiled.filter { $0.value.holders == 0 }
+            guard let oldest = idle.min(by: { $0.value.used < $1.value.used }) else { return }
+            compiled[oldest.key] = nil
+            guard options.prepared, oldest.value.life == life, let handle,
+                Int(cpg_transaction(handle)) != CPG_TRANSACTION_FAILED
+            else { continue }
+            _ = try? exec("DEALLOCATE \(oldest.value.name)")
+        }
+    }
+
+    /// No answer is the end of the connection.
+    private func answered(_ result: OpaquePointer?, _ timedOut: Bool, sql: String) throws(SQLError) -> PostgresResult {
+        if let result {
+            noteTransaction()
+            return PostgresResult(result)
+        }
+        let reason = timedOut
+            ? "no answer from \(address) in \(options.answerTimeoutMilliseconds) ms"
+            : "the connection to \(address) was lost: " + address.scrubbed(Self.text(cpg_error(handle)))
+        disconnect()
+        throw SQLError(.io, reason, sql: sql)
+    }
+
+    private func noteTransaction() {
+        guard let handle else { return }
+        switch cpg_transaction(handle) {
+        case Int32(CPG_TRANSACTION_IDLE): transaction = .none
+        case Int32(CPG_TRANSACTION_UNKNOWN): if transaction == .open { transaction = .lost }
+        default: transaction = .open
+        }
+    }
+
+    /// Throws what the server said.
+    private func check(_ result: PostgresResult, sql: String) throws(SQLError) {
+        let status = cpg_status(result.pointer)
+        if status == Int32(CPG_TUPLES) || status == Int32(CPG_EMPTY) { return }
+        if status == Int32(CPG_COMMAND) {
+            // The server's answer to COMMIT in a transaction of which a statement failed.
+            if sql == "COMMIT", Self.text(cpg_command(result.pointer)) == "ROLLBACK" {
+                throw SQLError(.statement, "the transaction was rolled back, since a statement in it had failed", sql: sql)
+            }
+            return
+        }
+        let state = Self.text(cpg_sqlstate(result.pointer))
+        var message = address.scrubbed(Self.text(cpg_message(result.pointer)))
+        if state == "26000", options.prepared {
+            message += ": behind a transaction pooler prepared statements must be off (prepared = false)"
+        }
+        throw SQLError(SQLError.Kind(sqlState: state), message, sqlState: state, sql: sql)
+    }
+
+    /// Without the line's end, which libpq's messages have.
+    private static func text(_ pointer: UnsafePointer<CChar>?) -> String {
+        guard let pointer else { return "" }
+        var text = String(cString: pointer)
+        while text.last?.isNewline == true { text.removeLast() }
+        return text
+    }
+
+    // MARK: Notifications
+
+    /// Waits up to `milliseconds` for a NOTIFY on a channel that this connection listens to, or for
+    /// `wake` to become readable (-1: none). Returns how many came. Throws `io` when the connection
+    /// is lost: what was listened to must be listened to anew.
+    public func notifications(wake: Int32, milliseconds: Int64) throws(SQLError) -> Int {
+        try ready("LISTEN")
+        let count = cpg_notifications(handle, wake, milliseconds)
+        if count < 0 {
+            disconnect()
+            throw SQLError(.io, "the connection to \(address) was lost", sql: "LISTEN")
+        }
+        return Int(count)
+    }
+}
+
+/// A statement's translation, and its name in the server.
+final class Compiled {
+    let text: PostgresText
+    var name = ""
+    /// The connection's life in which it was prepared; 0: in none.
+    var life = 0
+    var used: UInt64 = 0
+    var holders = 0
+    init(_ text: PostgresText) { self.text = text }
+}
+
+/// An answer, given back with the last reference to it.
+final class PostgresResult {
+    let pointer: OpaquePointer
+    init(_ pointer: OpaquePointer) { self.pointer = pointer }
+    deinit { cpg_clear(pointer) }
+}
+
+extension SQLError.Kind {
+    /// From a SQLSTATE of PostgreSQL.
+    init(sqlState: String) {
+        self = switch (sqlState, sqlState.prefix(2)) {
+        case ("40001", _), ("40P01", _), ("55P03", _), ("55006", _): .busy
+        case ("57014", _): .interrupted
+        case ("53100", _): .full
+        case ("53200", _): .noMemory
+        case ("53300", _), ("57P03", _), ("42501", _), (_, "28"), (_, "3D"): .cannotOpen
+        case ("25006", _): .readOnly
+        case ("22012", _): .other
+        case (_, "08"), (_, "57"), (_, "58"), (_, "53"), ("", _): .io
+        case (_, "22"), (_, "23"): .constraint
+        case (_, "54"): .tooBig
+        case ("XX001", _), ("XX002", _): .corrupt
+        case (_, "42"), (_, "0A"), (_, "25"), (_, "26"), (_, "3F"): .statement
+        default: .other
+        }
+    }
+}
