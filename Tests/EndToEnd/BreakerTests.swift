@@ -20,16 +20,21 @@ import Testing
             try test.write("", to: "down")
             let first = try await test.start()
             let opened = try await first.logs("shaky", "breaker opened until")
+            #expect(first.errors.all[opened].contains("2 failures in a row, the last: failed: down"), "\(first.errors.all[opened])")
             let until = try #require(first.errors.all[opened].split(separator: " ").drop { $0 != "until" }.dropFirst().first).dropLast()
             first.signal(SIGTERM)
             #expect(await first.exitCode() == 0)
             let second = try await test.start()
             let shown = try await test.jobhost("show", "shaky", "--json")
+            #expect(shown.output.contains("the last: failed: down"), "\(shown.output)")
             #expect(shown.output.contains("\"open\"") && shown.output.contains(until.prefix(19)), "\(until): \(shown.output)")
             second.signal(SIGTERM)
             #expect(await second.exitCode() == 0)
             #expect(try test.ledger.faults(every: ["shaky": 100_000]) == [])
             #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE attempt > 0 AND state = 'discarded'") == 2)
+            #expect(try test.ledger.texts("SELECT action || ' by ' || actor || ': ' || detail FROM audit WHERE job = 'shaky'").map {
+                $0.hasPrefix("breaker open by host: breaker opened until \(until)") && $0.hasSuffix("the last: failed: down, by run 2")
+            } == [true])
         }
     }
 
@@ -50,6 +55,8 @@ import Testing
             try await host.logs("✓ shaky", from: at)
             host.signal(SIGTERM)
             #expect(await host.exitCode() == 0)
+            let moves = try test.ledger.texts("SELECT action FROM audit WHERE job = 'shaky' AND actor = 'host' ORDER BY id")
+            #expect(moves.count >= 4 && moves.last == "breaker close" && moves.dropLast().allSatisfy { $0 == "breaker open" }, "\(moves)")
             #expect(try test.ledger.faults(every: ["shaky": 100_000]) == [])
             #expect(try test.ledger.number("SELECT count(*) FROM ledger_ranges WHERE reason = 'breaker'") >= 1)
         }

@@ -68,17 +68,23 @@ import Testing
     func killsOnSecond() async throws {
         try await TestHost.with { test in
             try await test.plugin("p", PluginSource.hangs)
-            try test.config("[defaults]\ntimeout = \"10m\"\n" + config("schedule = \"none\""))
+            // So long that nothing but the second signal ends it.
+            try test.config("[defaults]\ntimeout = \"10m\"\n" + config("schedule = \"none\""), grace: "10m")
             let host = try await test.start()
             try await test.jobhost("trigger", "j")
             let worker = try await runningWorker(test)
             host.signal(SIGTERM)
             try await host.logs("stopping")
             // Longer than what counts as one wish delivered twice.
-            try await test.jobhost("next", "--cron", "* * * * *")
+            let later = ContinuousClock.now + .milliseconds(150)
+            repeat { try await test.jobhost("status") } while ContinuousClock.now < later
             host.signal(SIGINT)
             #expect(await host.exitCode() == 0)
             #expect(await ended(worker))
+            let stops = try test.ledger.texts("SELECT actor || ' by ' || via || ': ' || action || ', ' || detail FROM audit WHERE action = 'stop' ORDER BY id")
+            #expect(stops == [
+                "SIGTERM by signal: stop, 1 run may finish within 10m", "SIGINT by signal: stop, asked again: what still runs is killed",
+            ])
         }
     }
 

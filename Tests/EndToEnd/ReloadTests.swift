@@ -76,6 +76,12 @@ import Testing
             #expect(reload.code == 4, "\(reload.output)")
             try test.config(base)
             #expect(try await test.jobhost("reload").code == 0)
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            let audited = try test.ledger.texts("SELECT actor || ': ' || detail FROM audit WHERE action = 'reload' ORDER BY id")
+            #expect(audited.count == 3, "\(audited)")
+            #expect(audited[0].hasPrefix("SIGHUP: refused, generation 1 goes on: ") && audited[0].contains(reason), "\(audited)")
+            #expect(audited[2].hasSuffix("generation 2: 1 kept"), "\(audited)")
         }
     }
 
@@ -92,6 +98,8 @@ import Testing
             #expect(reload.output.contains("good"), "\(reload.output) \(reload.errors)")
             let at = try await host.logs("plugin good refused")
             try await host.logs("✓ tick", from: at)
+            let audit = try await test.jobhost("audit")
+            #expect(audit.output.contains("generation 2: 1 kept; refused: plugin good: "), "\(audit.output)")
         }
     }
 

@@ -34,7 +34,9 @@ import Testing
         try await host.logs("✓ slow", "finished in the dark")
 
         try mend()
-        let back = try await host.logs("the store answers again")
+        let back = try await host.logs("the store answers again after", "calls had failed", "kept")
+        let told = host.errors.all[..<back].filter { $0.contains("the store does not answer") }
+        #expect(told.count == 1, "\(told)")
         try await host.logs("✓ tick", from: back)
         let healthy = try await test.jobhost("status")
         #expect(!healthy.output.contains("the store does not answer"), "\(healthy.output)")

@@ -134,20 +134,22 @@ public struct Breaker: Hashable, Sendable {
     /// successes; `cancelled`, `lost`, `snoozed` say nothing about the job and give a probe's
     /// permit back. Host faults are not reported at all: release the permit instead.
     ///
+    /// - Parameter text: what the attempt said of its end. When it opens the breaker, it becomes
+    ///   part of the reason, bounded and on one line.
     /// - Returns: the change of mode, nil if there is none. The memory may have changed even so.
     public mutating func record(
-        _ outcome: Outcome, generation: Int64, wasProbe: Bool, now: Instant
+        _ outcome: Outcome, generation: Int64, wasProbe: Bool, text: String = "", now: Instant
     ) -> Transition? {
         guard generation == self.generation else { return nil }
         settle(now: now)
         switch mode {
-        case .closed: return recordClosed(outcome, now: now)
-        case .halfOpen where wasProbe && probeUnderWay: return recordProbe(outcome, now: now)
+        case .closed: return recordClosed(outcome, text, now: now)
+        case .halfOpen where wasProbe && probeUnderWay: return recordProbe(outcome, text, now: now)
         case .halfOpen, .open, .forcedOpen, .disabled: return nil
         }
     }
 
-    private mutating func recordClosed(_ outcome: Outcome, now: Instant) -> Transition? {
+    private mutating func recordClosed(_ outcome: Outcome, _ text: String, now: Instant) -> Transition? {
         switch Self.verdict(of: outcome) {
         case .silent:
             return nil
@@ -161,11 +163,12 @@ public struct Breaker: Hashable, Sendable {
             guard counted.count >= Self.bounded(policy.failures) else { return nil }
             let number = counted.count == 1 ? "1 failure" : "\(counted.count) failures"
             let place = policy.window.map { " within \(Self.text($0))" } ?? (counted.count == 1 ? "" : " in a row")
-            return move(to: .open(until: now + openFor), reason: "\(number)\(place), the last: \(outcome.rawValue)", now: now)
+            return move(
+                to: .open(until: now + openFor), reason: "\(number)\(place), the last: \(Self.words(outcome, text))", now: now)
         }
     }
 
-    private mutating func recordProbe(_ outcome: Outcome, now: Instant) -> Transition? {
+    private mutating func recordProbe(_ outcome: Outcome, _ text: String, now: Instant) -> Transition? {
         probeUnderWay = false
         switch Self.verdict(of: outcome) {
         case .silent:
@@ -176,7 +179,7 @@ public struct Breaker: Hashable, Sendable {
             let number = probeSuccesses == 1 ? "1 probe" : "\(probeSuccesses) probes"
             return move(to: .closed, reason: "\(number) succeeded", now: now)
         case .failure:
-            return move(to: .open(until: now + openFor), reason: "the probe ended \(outcome.rawValue)", now: now)
+            return move(to: .open(until: now + openFor), reason: "the probe ended: \(Self.words(outcome, text))", now: now)
         }
     }
 
@@ -259,14 +262,27 @@ public struct Breaker: Hashable, Sendable {
         return milliseconds % 1_000 == 0 ? "\(milliseconds / 1_000)s" : "\(milliseconds)ms"
     }
 
-    /// Bytes kept of a reason.
+    /// Bytes kept of a reason …
     static let longestReason = 500
+    /// … and of an attempt's text within it.
+    static let longestText = 400
 
-    private static func shortened(_ reason: String) -> String {
-        var scalars = reason.unicodeScalars
-        var bytes = reason.utf8.count
-        while bytes > longestReason, let last = scalars.popLast() { bytes -= UTF8.width(last) }
+    private static func shortened(_ reason: String) -> String { prefix(of: reason, bytes: longestReason) }
+
+    private static func prefix(of text: String, bytes limit: Int) -> String {
+        var scalars = text.unicodeScalars
+        var bytes = text.utf8.count
+        while bytes > limit, let last = scalars.popLast() { bytes -= UTF8.width(last) }
         return String(scalars)
+    }
+
+    /// "retry: no answer within 5s"
+    private static func words(_ outcome: Outcome, _ text: String) -> String {
+        // What is far beyond the limit is not even looked at.
+        let head = prefix(of: String(text.prefix(longestText + 1)), bytes: longestText)
+        let line = head.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        if line.isEmpty { return outcome.rawValue }
+        return "\(outcome.rawValue): \(line)" + (head.utf8.count < text.utf8.count ? "…" : "")
     }
 }
 

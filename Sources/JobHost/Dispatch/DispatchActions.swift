@@ -26,7 +26,8 @@ struct DispatchActions {
 struct DispatchNote {
     enum Kind: Equatable {
         case ended(Outcome, RunState)
-        case breaker
+        /// It moved by itself, to this mode.
+        case breaker(Breaker.Mode)
         case skipped(NoRunReason)
         case missed(NoRunReason)
         case badSettings

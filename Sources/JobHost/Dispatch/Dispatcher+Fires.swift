@@ -159,7 +159,6 @@ extension Dispatcher {
             out.claims.append(claim)
         }
         jobs[i].isAccounting = true
-        note(ranges, i, &out)
         let pool = jobs[i].plan.pool
         let starting = claims.count { !$0.waits }
         guard starting > 0 else { return }
@@ -175,9 +174,10 @@ extension Dispatcher {
             job: jobs[i].name, expectedCursor: jobs[i].schedule.cursor, newCursor: cursor,
             scheduleText: jobs[i].ruleText, ranges: ranges))
         jobs[i].isAccounting = true
-        note(ranges, i, &out)
     }
 
+    /// Told once they are recorded: what the store does not take is accounted for again, and
+    /// may come out otherwise then.
     private func note(_ ranges: [FireRange], _ i: Int, _ out: inout DispatchActions) {
         for range in ranges {
             let times = range.count == 1 ? "1 fire" : "\(range.count) fires"
@@ -216,12 +216,13 @@ extension Dispatcher {
                 lostRace(i, now)
                 continue
             }
+            note(claim.ranges, i, &out)
             jobs[i].schedule.advance(to: claim.newCursor)
             jobs[i].storedText = claim.scheduleText
             if claim.waits {
                 jobs[i].noteWaiting(now.wall)
                 let isNear = claim.fireTime <= now.wall + JobSchedule.preclaimReach
-                if isNear, claim.trigger == .schedule || jobs[i].isRelative { jobs[i].await(fire: run.id) }
+                if isNear, isWaitingFire(claim.trigger, i) { jobs[i].await(fire: run.id) }
             } else {
                 take(claim, run, i, now, &out)
             }
@@ -266,6 +267,7 @@ extension Dispatcher {
         for (move, ok) in zip(moves, moved) {
             guard let i = index[move.job] else { continue }
             endAccounting(i)
+            if ok { note(move.ranges, i, &out) }
             if !ok {
                 lostRace(i, now)
             } else if move.rewind {

@@ -250,10 +250,10 @@ extension Dispatcher {
     ) -> BreakerRow? {
         guard let before = jobs[i].breaker, case .granted(let generation, let isProbe)? = permit else { return nil }
         let transition = jobs[i].breaker?.record(
-            end.outcome, generation: generation, wasProbe: isProbe, now: now.wall)
+            end.outcome, generation: generation, wasProbe: isProbe, text: end.reason, now: now.wall)
         if let transition {
             out.notes.append(DispatchNote(
-                kind: .breaker, job: jobs[i].name, run: end.run,
+                kind: .breaker(transition.to), job: jobs[i].name, run: end.run,
                 text: breakerText(transition)))
         }
         guard let after = jobs[i].breaker, after != before else { return nil }
@@ -281,8 +281,16 @@ extension Dispatcher {
     mutating func attemptReturned(_ run: RunID, _ now: Now, _ out: inout DispatchActions) {
         guard let i = owners[run], let active = drop(run, i) else { return }
         if !active.isHeld { jobs[i].schedule.runReturned() }
+        // A fire that has not begun waits again, and keeps its place.
+        if active.claim.attempt == 1, isWaitingFire(active.claim.trigger, i) { jobs[i].await(fire: run) }
         out.releases.append((run, jobs[i].name))
         afterSlotFreed(i, pool: active.pool, now, &out)
+    }
+
+    /// A run of this trigger that waits takes a place of its job's fires: one on time, or any of
+    /// a rule that counts from the end of runs.
+    func isWaitingFire(_ trigger: Trigger, _ i: Int) -> Bool {
+        trigger == .schedule || trigger == .catchUp && jobs[i].isRelative
     }
 
     /// An operator's cancel. What is with the process room gets its flag and ends by it; a held

@@ -66,8 +66,10 @@ final class Reaper {
         close(child.pidfd)
         children[pid] = nil
         forget(pid)
-        child.onExit(result < 0 ? ChildExit(.unknown) : ChildExit(raw))
+        // Before anybody hears of the end: what was below it may not go on beside its next run.
+        child.group?.kill()
         sweep()
+        child.onExit(result < 0 ? ChildExit(.unknown) : ChildExit(raw))
         if let group = child.group { empty(group) }
         if isEmpty { onEmpty?() }
     }

@@ -10,18 +10,27 @@ struct RunQueue {
         var since: MonotonicInstant
         /// What it adds to the frames of its worker, about.
         var bytes = 0
+        /// Its place among those of one instant, given by the queue.
+        fileprivate(set) var sequence: UInt64 = 0
+        init(run: RunID, job: String, since: MonotonicInstant, bytes: Int = 0) {
+            self.run = run
+            self.job = job
+            self.since = since
+            self.bytes = bytes
+        }
+        fileprivate var age: Age { Age(since: since, sequence: sequence) }
     }
 
     /// What one job has in the pool.
     private struct Line {
         /// Waiting, oldest first.
-        var waiting = FIFO<(request: Request, sequence: UInt64)>()
+        var waiting = FIFO<Request>()
         /// Runs that are with workers.
         var assigned = 0
         /// Larger: served later.
         var lastServed: UInt64 = 0
     }
-    private struct Age: Comparable {
+    fileprivate struct Age: Comparable {
         var since: MonotonicInstant
         var sequence: UInt64
         static func < (a: Self, b: Self) -> Bool { a.since != b.since ? a.since < b.since : a.sequence < b.sequence }
@@ -50,11 +59,10 @@ struct RunQueue {
     /// How many jobs wait.
     var jobCount: Int { ages.count }
     /// The one that has waited longest.
-    var first: Request? { ages.first.flatMap { lines[$0.item].waiting.first?.request } }
+    var first: Request? { ages.first.flatMap { lines[$0.item].waiting.first } }
     /// All that wait, oldest first.
     var runs: [RunID] {
-        lines.flatMap(\.waiting.all).sorted { ($0.request.since, $0.sequence) < ($1.request.since, $1.sequence) }
-            .map(\.request.run)
+        lines.flatMap(\.waiting.all).sorted { $0.age < $1.age }.map(\.run)
     }
     /// Runs of a job that are with workers.
     func assigned(of job: String) -> Int { lineOf[job].map { lines[$0].assigned } ?? 0 }
@@ -63,17 +71,19 @@ struct RunQueue {
 
     mutating func append(_ request: Request) {
         let line = line(of: request.job)
+        var request = request
         nextSequence += 1
-        lines[line].waiting.append((request, nextSequence))
+        request.sequence = nextSequence
+        lines[line].waiting.append(request)
         count += 1
         if lines[line].waiting.count == 1 { rank(line) }
     }
 
-    /// Back to where its age belongs.
+    /// Back to the place that it was taken from: among its equals, too, in front of those that
+    /// came after it.
     mutating func putBack(_ request: Request) {
         let line = line(of: request.job)
-        nextSequence += 1
-        lines[line].waiting.insert((request, nextSequence)) { $0.request.since > request.since }
+        lines[line].waiting.insert(request) { $0.age > request.age }
         count += 1
         rank(line)
     }
@@ -85,7 +95,7 @@ struct RunQueue {
     mutating func takeTurn() -> Request? { turns.first.flatMap { take($0.item) } }
 
     private mutating func take(_ line: Int) -> Request? {
-        guard let request = lines[line].waiting.popFirst()?.request else { return nil }
+        guard let request = lines[line].waiting.popFirst() else { return nil }
         count -= 1
         serveCount += 1
         lines[line].assigned += 1
@@ -104,10 +114,10 @@ struct RunQueue {
     /// Takes a waiting run out.
     mutating func remove(_ run: RunID) -> Request? {
         for line in lines.indices {
-            guard let found = lines[line].waiting.remove(where: { $0.request.run == run }) else { continue }
+            guard let found = lines[line].waiting.remove(where: { $0.run == run }) else { continue }
             count -= 1
             rank(line)
-            return found.request
+            return found
         }
         return nil
     }
@@ -138,8 +148,7 @@ struct RunQueue {
             ages.remove(line)
             return turns.remove(line)
         }
-        let age = Age(since: oldest.request.since, sequence: oldest.sequence)
-        ages.set(line, to: age)
-        turns.set(line, to: Turn(assigned: lines[line].assigned, lastServed: lines[line].lastServed, age: age))
+        ages.set(line, to: oldest.age)
+        turns.set(line, to: Turn(assigned: lines[line].assigned, lastServed: lines[line].lastServed, age: oldest.age))
     }
 }

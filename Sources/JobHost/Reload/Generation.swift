@@ -124,6 +124,29 @@ public struct ReloadReport: Codable, Sendable {
         self.jobs = jobs
         self.milliseconds = milliseconds
     }
+    /// "2 added, 1 changed, 14 kept"; "nothing" for no jobs.
+    public var counts: String {
+        let counts = [Change.added, .changed, .removed, .kept, .refused].compactMap { change in
+            let count = jobs.count { $0.change == change }
+            return count == 0 ? nil : "\(count) \(change.rawValue)"
+        }
+        return counts.isEmpty ? "nothing" : counts.joined(separator: ", ")
+    }
+
+    /// One line for the audit: the counts and the reasons of refusals, the first few in full.
+    var auditText: String {
+        guard accepted else { return "refused, generation \(generation) goes on: \(Self.few(errors))" }
+        let refusals = plugins.filter { $0.change == .refused }.map { "plugin \($0.plugin): \($0.detail)" }
+            + jobs.filter { $0.change == .refused }.map { "\($0.job): \($0.detail)" }
+        return "generation \(generation): \(counts)" + (refusals.isEmpty ? "" : "; refused: \(Self.few(refusals))")
+    }
+
+    private static func few(_ sentences: [String]) -> String {
+        let shown = sentences.prefix(5).map { $0.count > 300 ? $0.prefix(300) + "…" : $0 }
+        return (shown.isEmpty ? ["no reason was given"] : shown).joined(separator: "; ")
+            + (sentences.count > 5 ? "; and \(sentences.count - 5) more" : "")
+    }
+
     /// Nothing was refused.
     public var isClean: Bool {
         accepted && !jobs.contains { $0.change == .refused } && !plugins.contains { $0.change == .refused }

@@ -62,11 +62,9 @@ extension Supervisor {
         }
     }
 
+    /// Kept while the store is away, as results are.
     func audit(_ actor: Actor, _ action: String, job: String? = nil, detail: String = "") {
-        let row = AuditRow(at: clock.now().wall, actor: actor, action: action, job: job, detail: detail)
-        Task {
-            do { try await store.writeAudit(row) } catch { storeFailed(error) }
-        }
+        record([.audit(AuditRow(at: clock.now().wall, actor: actor, action: action, job: job, detail: detail))])
     }
 
     // MARK: New runs

@@ -81,7 +81,7 @@ extension Supervisor {
                 counters = try await store.counters()
                 // Reading goes on where another program holds the file against writing: only a
                 // write shows that the store is back.
-                if storeProblem != nil { renewLeases() }
+                if storeHealth.problem != nil { renewLeases() }
             } catch { storeFailed(error) }
         }
     }
@@ -112,7 +112,7 @@ extension Supervisor {
 
     private func checkSelf() {
         let excuse: String? =
-            storeProblem != nil ? "the store is away" : dispatcher.clock.isHolding ? "the clock jumped"
+            storeHealth.problem != nil ? "the store is away" : dispatcher.clock.isHolding ? "the clock jumped"
             : phase == .draining ? "draining" : !dispatcher.settings.schedules ? "schedule = false" : nil
         let looks = dispatcher.jobs.filter { !$0.isRemoved }.map { job in
             SelfCheck.Job(

@@ -8,7 +8,10 @@ extension Supervisor {
         let job = note.job
         switch note.kind {
         case .ended(let outcome, let state): writeEnd(note, outcome, state)
-        case .breaker: log.warning("\(job): \(note.text)")
+        case .breaker(let mode):
+            log.warning("\(job): \(note.text)")
+            let run = note.run.map { ", by run \($0)" } ?? ""
+            audit(Actor(name: "host", via: "host"), mode == .closed ? "breaker close" : "breaker open", job: job, detail: note.text + run)
         case .skipped(let reason):
             // A lasting reason is in the ledger and on the status page; each fire is detail.
             log.log(level: reason == .overlap ? .info : .debug, "\(job): \(note.text)")

@@ -7,6 +7,11 @@ enum RecordOperation {
     case refuse(RunID, NoRunReason)
     case release(RunID, job: String)
     case breaker(job: String, BreakerRow)
+    case audit(AuditRow)
+
+    var isResult: Bool {
+        if case .complete = self { true } else { false }
+    }
 }
 
 extension Supervisor {
@@ -15,6 +20,7 @@ extension Supervisor {
     func record(_ operations: [RecordOperation]) {
         guard !operations.isEmpty else { return }
         pendingRecords += operations
+        storeHealth.keeps(operations.count(where: \.isResult))
         flushRecords()
     }
 
@@ -48,6 +54,7 @@ extension Supervisor {
             try await writeRefusals(&rest)
             try await writeReleases(&rest)
             try await writeBreakers(&rest)
+            try await writeAudits(&rest)
             storeAnswered()
         } catch {
             storeFailed(error)
@@ -61,7 +68,8 @@ extension Supervisor {
         }
         guard !items.isEmpty else { return }
         let accepted = try await completeAll(items)
-        rest.removeAll { if case .complete = $0 { true } else { false } }
+        rest.removeAll(where: \.isResult)
+        storeHealth.wrote(items.count)
         for ((job, completion), isAccepted) in zip(items, accepted) {
             guard isAccepted else {
                 log.warning("run \(completion.run) of \(job): its late result was refused (the attempt is no longer ours)")
@@ -122,6 +130,14 @@ extension Supervisor {
                 continue
             }
             try await store.saveBreaker(job: job, row, now: clock.now().wall)
+            rest.remove(at: position)
+        }
+    }
+
+    private func writeAudits(_ rest: inout [RecordOperation]) async throws {
+        while let position = rest.firstIndex(where: { if case .audit = $0 { true } else { false } }) {
+            guard case .audit(let row) = rest[position] else { return }
+            try await store.writeAudit(row)
             rest.remove(at: position)
         }
     }

@@ -8,19 +8,22 @@ extension Supervisor {
     /// SIGHUP: nobody waits for the report.
     func reloadBySignal() {
         log.notice("reload asked for (SIGHUP)")
-        audit(Actor(name: "SIGHUP", via: "signal"), "reload")
-        perform(reloads.request(ticket: nil, now: clock.now().monotonic))
+        perform(reloads.request(ticket: askReload(Actor(name: "SIGHUP", via: "signal")), now: clock.now().monotonic))
     }
 
     /// Returns when the new state is applied, or refused.
     func reload(by actor: Actor) async -> ReloadReport {
-        audit(actor, "reload")
-        nextTicket += 1
-        let ticket = nextTicket
+        let ticket = askReload(actor)
         return await withCheckedContinuation { continuation in
             reloadWaiters[ticket] = continuation
             perform(reloads.request(ticket: ticket, now: clock.now().monotonic))
         }
+    }
+
+    private func askReload(_ actor: Actor) -> ReloadMachine.Ticket {
+        nextTicket += 1
+        reloadActors[nextTicket] = actor
+        return nextTicket
     }
 
     /// What a reload would do: the same build, thrown away.
@@ -180,11 +183,7 @@ extension Supervisor {
             let detail = line.detail.isEmpty ? "" : ": \(line.detail)"
             log.log(level: line.change == .refused ? .error : .notice, "\(line.job) \(line.change.rawValue)\(detail)")
         }
-        let counts = [ReloadReport.Change.added, .changed, .removed, .kept, .refused].compactMap { change in
-            let count = report.jobs.count { $0.change == change }
-            return count == 0 ? nil : "\(count) \(change.rawValue)"
-        }
-        log.notice("generation \(report.generation) serves: \(counts.joined(separator: ", ")) (\(report.milliseconds)ms)")
+        log.notice("generation \(report.generation) serves: \(report.counts) (\(report.milliseconds)ms)")
     }
 
     func statusLine() -> String {
@@ -193,8 +192,15 @@ extension Supervisor {
     }
 
     private func answer(_ tickets: [ReloadMachine.Ticket], with report: ReloadReport?) {
+        let report = report ?? failure("the reload left no report")
+        // However often each asked for it.
+        var actors: [Actor: Int] = [:]
         for ticket in tickets {
-            reloadWaiters.removeValue(forKey: ticket)?.resume(returning: report ?? failure("the reload left no report"))
+            if let actor = reloadActors.removeValue(forKey: ticket) { actors[actor, default: 0] += 1 }
+            reloadWaiters.removeValue(forKey: ticket)?.resume(returning: report)
+        }
+        for (actor, times) in actors.sorted(by: { $0.key.name < $1.key.name }) {
+            audit(actor, "reload", detail: report.auditText + (times > 1 ? "; asked for \(times) times" : ""))
         }
     }
 
@@ -219,6 +225,7 @@ extension Supervisor {
         guard phase != .draining else {
             // A terminal's Ctrl-C or a wrapper may deliver one wish twice.
             guard clock.now().monotonic - stoppingSince > .milliseconds(100) else { return }
+            audit(actor, "stop", detail: "asked again: what still runs is killed")
             log.warning("second stop: killing what still runs")
             areChildrenEnding = true
             room.shutdown(grace: .zero) { [weak self] in
@@ -234,6 +241,7 @@ extension Supervisor {
         perform(reloads.stop())
         let running = dispatcher.jobs.reduce(0) { $0 + $1.active.values.count { !$0.isHeld } }
         let runs = running == 1 ? "1 run" : "\(running) runs"
+        audit(actor, "stop", detail: running == 0 ? "nothing runs" : "\(runs) may finish within \(durationText(generation.config.host.grace))")
         log.notice("stopping (\(actor.name)): \(running == 0 ? "nothing runs" : "\(runs) may finish within \(durationText(generation.config.host.grace))")")
         stoppingSince = clock.now().monotonic
         loop.timer(after: generation.config.host.grace) { [weak self] in

@@ -27,7 +27,7 @@ extension Supervisor {
     /// What is wrong with the host itself, in sentences.
     func problems() -> [String] {
         var problems: [String] = []
-        if let storeProblem { problems.append("the store does not answer: \(storeProblem); nothing new starts") }
+        if let storeProblem = storeHealth.problem { problems.append("the store does not answer: \(storeProblem); nothing new starts") }
         if dispatcher.clock.isHolding { problems.append("the wall clock jumped; firing is held for a minute") }
         problems += poolHealth.sentences
         for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) where !plugin.problem.isEmpty {

@@ -31,7 +31,7 @@ public actor Supervisor: HostControl {
     // Record
     var pendingRecords: [RecordOperation] = []
     var isRecording = false
-    var storeProblem: String?
+    var storeHealth = StoreHealth()
     var isSavingWorkers = false
     var hasNewWorkers = false
 
@@ -39,6 +39,8 @@ public actor Supervisor: HostControl {
     var reloads = ReloadMachine()
     var reloadWaiters: [ReloadMachine.Ticket: CheckedContinuation<ReloadReport, Never>] = [:]
     var nextTicket: ReloadMachine.Ticket = 0
+    /// Who asked, for the audit.
+    var reloadActors: [ReloadMachine.Ticket: Actor] = [:]
     var builtGenerations: [Int64: Generation] = [:]
     var reloadReports: [Int64: ReloadReport] = [:]
     var lastReload: ReloadReport?
@@ -200,16 +202,13 @@ public actor Supervisor: HostControl {
     }
 
     func storeAnswered() {
-        guard storeProblem != nil else { return }
-        storeProblem = nil
-        log.notice("the store answers again")
+        guard let line = storeHealth.answered(now: clock.now().monotonic) else { return }
+        log.notice("\(line)")
         flushRecords()
     }
 
     func storeFailed(_ error: any Error) {
-        let text = "\(error)"
-        if storeProblem != text { log.error("the store does not answer: \(text); nothing new starts, results are kept") }
-        storeProblem = text
+        if let line = storeHealth.failed("\(error)", now: clock.now().monotonic) { log.error("\(line)") }
     }
 
     // MARK: What the workers report

@@ -1,5 +1,6 @@
-import JobCore
 import Testing
+
+@testable import JobCore
 
 /// Seconds after an arbitrary start.
 private func at(_ seconds: Int64) -> Instant { Instant(seconds: 1_700_000_000) + .seconds(seconds) }
@@ -35,6 +36,26 @@ struct BreakerTests {
         #expect(breaker.mode == .open(until: at(7_320)))
         #expect(breaker.since == at(7_200))
         #expect(breaker.nextChange == at(7_320))
+    }
+
+    @Test("what the last attempt said is part of the reason, on one line and bounded, and is persisted with it")
+    func saysWhy() throws {
+        func opened(_ text: String) -> Breaker {
+            var breaker = Breaker(policy: BreakerPolicy(failures: 1, openFor: .seconds(120)))
+            _ = breaker.record(.retry, generation: breaker.generation, wasProbe: false, text: text, now: at(0))
+            return breaker
+        }
+        #expect(opened("no answer\n  within 5s").reason == "1 failure, the last: retry: no answer within 5s")
+        #expect(opened(" ").reason == "1 failure, the last: retry")
+        let long = opened(String(repeating: "ü", count: 100_000))
+        #expect(long.reason.utf8.count <= Breaker.longestReason && long.reason.hasSuffix("ü…"))
+        let restored = try #require(Breaker(encoded: long.encoded, policy: long.policy))
+        #expect(restored.reason == long.reason)
+
+        var probed = opened("down")
+        guard case .granted(let generation, true) = probed.acquire(now: at(120)) else { return #expect(Bool(false)) }
+        #expect(probed.record(.crashed, generation: generation, wasProbe: true, text: "SIGSEGV", now: at(121))?.reason
+            == "the probe ended: crashed: SIGSEGV")
     }
 
     @Test("what counts, what clears, and what says nothing", arguments: [

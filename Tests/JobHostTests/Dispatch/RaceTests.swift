@@ -101,6 +101,51 @@ import Testing
         #expect(host.runs("a", .available).map(\.fireTime) == [at("00:00:40")])
     }
 
+    @Test("A fire that the room gives back unstarted waits again, and a fixed delay still counts from its end", arguments: [
+        ScheduleSpec.afterFinish(.seconds(5)), .adaptive(min: .seconds(5), max: .seconds(5)),
+    ])
+    func returnedFireKeepsItsPlace(spec: ScheduleSpec) {
+        var host = host()
+        let hog = SimulatedHost.job("hog", .none) { $0.priority = 100 }
+        host.apply([hog, SimulatedHost.job("a", spec)], workers: 1)
+        host.advance(to: at("00:00:05.500"))
+        #expect(host.started.map(\.job) == ["a"])
+        // Its worker falls under a sibling before it began, and the sibling is first again.
+        host.enqueue("hog")
+        let fire = host.started.removeFirst()
+        host.send(.returned(run: fire.run))
+        #expect(host.started.map(\.job) == ["hog"])
+        host.advance(to: at("00:01:00"))
+        #expect(host.ledgerCount("a") == 1)
+        host.end(.succeeded)
+        #expect(host.started.map(\.run) == [fire.run])
+        host.end(.succeeded)
+        host.advance(to: at("00:01:04"))
+        #expect(host.ledgerCount("a") <= 2)
+        host.advance(to: at("00:01:05"))
+        #expect(host.started.map(\.fireTime) == [at("00:01:05")])
+    }
+
+    @Test("Missed and skipped fires are told once, when they are recorded, however long the store was away")
+    func toldOnce() {
+        var host = host()
+        host.apply([SimulatedHost.job("a", every(10)) { $0.catchUp.window = .seconds(30) }])
+        host.storeAnswers = false
+        host.advance(to: at("00:05:00.500"))
+        #expect(host.moves.count + host.claims.count > 100)
+        func tellsOfFires(_ note: DispatchNote) -> Bool {
+            switch note.kind {
+            case .missed, .skipped: true
+            default: false
+            }
+        }
+        #expect(host.notes.filter(tellsOfFires).map(\.text) == [])
+        host.storeAnswers = true
+        host.advance(to: at("00:05:02"))
+        let told = host.notes.filter(tellsOfFires)
+        #expect(told.count == (host.ranges["a"] ?? []).count && !told.isEmpty, "\(told.map(\.text))")
+    }
+
     // MARK: Pools
 
     @Test("Jobs of one pool take turns; the higher priority first")

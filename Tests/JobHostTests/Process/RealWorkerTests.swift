@@ -124,6 +124,17 @@ import Testing
         #expect(ProcFS.stat(pid) == nil)
     }
 
+    @Test func whatWasBelowAWorkerIsKilledBeforeAnybodyHearsOfItsEnd() async throws {
+        let stage = try await Stage()
+        await stage.configure([await stage.pool()])
+        await stage.claimReportedPids()
+        await stage.start(1, "orphan")
+        let pid = try await distantPid(stage)
+        #expect(try await stage.end(of: 1).outcome == .crashed)
+        #expect(await stage.aliveAtEnd == [], "\(pid) went on")
+        await stage.close()
+    }
+
     private func distantPid(_ stage: Stage) async throws -> Int32 {
         let event = await stage.event { if case .progress = $0 { true } else { false } }
         guard case .progress(_, let done, _, _) = event, done > 1 else { throw TestFailure(text: "no grandchild") }

@@ -17,11 +17,15 @@ actor Stage {
     private var claims = false
     private var room: ProcessRoom?
     private(set) var events: [ProcessEvent] = []
+    /// Of the pids that may be taken for orphans: those that nobody had killed when an attempt was
+    /// reported as ended.
+    private(set) var aliveAtEnd: [Int32] = []
     private var waiting: [(matches: (ProcessEvent) -> Bool, continuation: CheckedContinuation<ProcessEvent, Never>)] = []
 
     final class Claimed: Sendable {
         private let pids = Mutex<Set<Int32>>([])
         func insert(_ pid: Int32) { pids.withLock { _ = $0.insert(pid) } }
+        var all: [Int32] { pids.withLock { $0.sorted() } }
         func contains(_ pid: Int32) -> Bool { pids.withLock { $0.contains(pid) } }
     }
 
@@ -69,6 +73,7 @@ actor Stage {
 
     private func heard(_ event: ProcessEvent) {
         if claims, case .progress(_, let done, _, _) = event { claimed.insert(Int32(clamping: done)) }
+        if case .ended = event { aliveAtEnd += claimed.all.filter { !isDoomed($0) } }
         events.append(event)
         for index in waiting.indices.reversed() where waiting[index].matches(event) {
             waiting.remove(at: index).continuation.resume(returning: event)
@@ -185,6 +190,15 @@ func onStage(maxWorkers: Int = 8, groupFolder: String? = nil, _ body: (Stage) as
         throw error
     }
     await stage.close()
+}
+
+/// It has ended, or is to be ended before it does anything more of its own: SIGKILL is pending.
+func isDoomed(_ pid: Int32) -> Bool {
+    guard isAlive(pid), let status = ProcFS.read("/proc/\(pid)/status", limit: 64 << 10) else { return true }
+    return String(decoding: status, as: UTF8.self).split(separator: "\n").contains { line in
+        guard line.hasPrefix("SigPnd:") || line.hasPrefix("ShdPnd:") else { return false }
+        return line.split(separator: "\t").last.flatMap { UInt64($0, radix: 16) }.map { $0 & 1 << 8 != 0 } ?? false
+    }
 }
 
 func isAlive(_ pid: Int32) -> Bool { ProcFS.stat(pid).map { !$0.isZombie } ?? false }

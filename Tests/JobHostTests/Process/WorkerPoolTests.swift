@@ -356,6 +356,19 @@ import Testing
         #expect(driver.spawned.count == 3)
     }
 
+    @Test("A run that is taken back stands again where it stood, also among those of its instant")
+    func takenBackAmongEquals() {
+        var queue = RunQueue()
+        for (run, job) in [(1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, "b")] as [(Int64, String)] {
+            queue.append(.init(run: RunID(run), job: job, since: Self.at(0)))
+        }
+        let taken = (0..<3).compactMap { _ in queue.takeOldest() }
+        #expect(taken.map(\.run.value) == [1, 2, 3])
+        for request in [taken[2], taken[0], taken[1]] { queue.putBack(request) }
+        #expect(queue.runs.map(\.value) == [1, 2, 3, 4, 5])
+        #expect((0..<5).compactMap { _ in queue.takeOldest()?.run.value } == [1, 2, 3, 4, 5])
+    }
+
     @Test func stoppingGivesTheQueueBackAndStartsNothing() {
         var driver = Driver([Self.spec(max: 1)])
         driver.submit(1)
