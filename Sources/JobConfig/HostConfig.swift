@@ -65,9 +65,28 @@ public struct StoreSettings: Equatable, Sendable {
 }
 
 public struct HTTPSettings: Equatable, Sendable {
-    /// host:port for the read-only API, or nil: the Unix socket alone.
+    /// host:port of API and page, or nil: the Unix socket alone.
     public var listen: String?
+    /// Who may read over TCP; empty: everybody on this machine.
+    public var readTokens: [AccessToken] = []
+    /// Who may act over TCP, and read.
+    public var actTokens: [AccessToken] = []
+    /// Origins of pages elsewhere that may read here.
+    public var allowedOrigins: Set<String> = []
     public init(listen: String? = nil) { self.listen = listen }
+}
+
+/// Shows who somebody is. Never printed, whatever prints it.
+public struct AccessToken: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
+    /// For the audit.
+    public var name: String
+    public var secret: String
+    public init(name: String, secret: String) {
+        self.name = name
+        self.secret = secret
+    }
+    public var description: String { "\(name) ***" }
+    public var customMirror: Mirror { Mirror(self, children: ["name": name]) }
 }
 
 public struct PluginConfig: Equatable, Sendable {

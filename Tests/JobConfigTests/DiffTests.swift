@@ -82,6 +82,7 @@ import Testing
         let plugin = try #require(config.plugins["a"])
         #expect(Set(JobConfig.comparisons.map(\.property)) == properties(job).subtracting(["name", "position", "places"]))
         #expect(Set(PluginConfig.comparisons.map(\.property)) == properties(plugin).subtracting(["name", "position", "places"]))
+        #expect(Set(HTTPSettings.comparisons.map(\.property)) == properties(config.http))
         #expect(Set(HostSettings.comparisons.map(\.property)) == properties(config.host))
         #expect(properties(config) == ["file", "files", "host", "store", "http", "calendars", "plugins", "jobs"])
     }

@@ -39,7 +39,7 @@ public struct ConfigDiff: Equatable, Sendable {
             diff.plugins[name] = change(old.plugins[name], new.plugins[name]) { $0.differences(from: $1, by: PluginConfig.comparisons) }
         }
         diff.host = old.host.differences(from: new.host, by: HostSettings.comparisons).map { "host." + $0 }
-        if old.http != new.http { diff.host.append("http.listen") }
+        diff.host += old.http.differences(from: new.http, by: HTTPSettings.comparisons).map { "http." + $0 }
         diff.restartOnly = diff.host.filter { $0 == "host.state_dir" }
         diff.host.removeAll { $0 == "host.state_dir" }
         if old.store != new.store { diff.restartOnly.append("store.url") }
@@ -106,6 +106,13 @@ extension PluginConfig: Compared {
         .init("idle_timeout", "idleTimeout", \.idleTimeout), .init("recycle", "recycle", \.recycle),
         .init("start_timeout", "startTimeout", \.startTimeout), .init("user", "user", \.user),
         .init("settings", "settings", \.settings),
+    ]
+}
+
+extension HTTPSettings: Compared {
+    static let comparisons: [Comparison<HTTPSettings>] = [
+        .init("listen", "listen", \.listen), .init("read_token", "readTokens", \.readTokens),
+        .init("act_token", "actTokens", \.actTokens), .init("allowed_origins", "allowedOrigins", \.allowedOrigins),
     ]
 }
 

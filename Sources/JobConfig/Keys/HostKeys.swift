@@ -47,10 +47,21 @@ enum StoreKeys {
 
 /// `[http]`
 enum HTTPKeys {
-    static let listen = ConfigKey(
-        "http", "listen", .special("string `host:port`, port 0 … 65535"), "unset",
-        "Where the read-only API listens; port 0 takes a free one. Unset: on the Unix socket in `state_dir` alone.")
-    static let all = [listen]
+    private static func key(_ name: String, _ kind: ConfigKey.Kind, _ defaultText: String, _ doc: String) -> ConfigKey {
+        ConfigKey("http", name, kind, defaultText, doc)
+    }
+    static let listen = key(
+        "listen", .special("string `host:port`, port 0 … 65535"), "unset",
+        "Where API and page are served over TCP; the host is an address in numbers or `localhost`, port 0 takes a free one. Reached from other machines only with `read_token`. Unset: on the Unix socket in `state_dir` alone.")
+    static let readToken = key(
+        "read_token", .special("string `file:PATH`"), "unset",
+        "File of the tokens that may read. Unset: everybody on this machine may.")
+    static let actToken = key(
+        "act_token", .special("string `file:PATH`"), "`act.token` in `state_dir`, made at the start",
+        "File of the tokens that may act, and read. Unset on an address of other machines: nobody acts over TCP.")
+    static let allowedOrigins = key(
+        "allowed_origins", .strings(100), "[]", "Pages elsewhere that may read from a browser, as in `\"https://desk.example\"`. They never act.")
+    static let all = [listen, readToken, actToken, allowedOrigins]
 }
 
 /// `[plugins.NAME]`

@@ -199,7 +199,7 @@ final class LoadRun {
     private func read(_ merged: [String: ConfigTable], _ reader: HostReader) -> HostConfig {
         let host = reader.host()
         let store = reader.store(merged["store"], stateDir: host.stateDir)
-        var config = HostConfig(file: file, host: host, store: store, http: reader.http(merged["http"]))
+        var config = HostConfig(file: file, host: host, store: store, http: HTTPReader(merged["http"], run: self).http())
         for (name, _, table) in LoadRun.tables(merged["calendars"]) {
             config.calendars[name] = CalendarReader(run: self).calendar(name, table)
         }

@@ -1,6 +1,6 @@
 import JobCore
 
-/// `[host]`, `[store]`, `[http]`.
+/// `[host]`, `[store]`.
 struct HostReader {
     let main: ConfigTable
     private let run: LoadRun
@@ -61,21 +61,6 @@ struct HostReader {
             run.faults.add(place, "'url' must be \"sqlite:\" and a path, found \(ConfigValue(.string(String(scheme)), at: place).found) as its beginning", hint: "as in \"sqlite:var/jobhost.db\"")
         }
         return fallback
-    }
-
-    func http(_ table: ConfigTable?) -> HTTPSettings {
-        let section = SectionReader(table ?? ConfigTable(), title: "[http]", keys: HTTPKeys.all, faults: run.faults)
-        guard let value = section.value(HTTPKeys.listen) else { return HTTPSettings() }
-        guard case .string(let text) = value.content else {
-            section.refuse(HTTPKeys.listen, value, hint: "as in \"127.0.0.1:9480\" or \"[::1]:9480\"")
-            return HTTPSettings()
-        }
-        do {
-            _ = try LoopbackAddress(text)
-        } catch {
-            run.faults.add(value.position, "'listen' = \(error.message)", hint: error.hint)
-        }
-        return HTTPSettings(listen: text)
     }
 
     /// A typing error in `only` would mean a host that does nothing, silently.

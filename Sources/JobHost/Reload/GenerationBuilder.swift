@@ -76,7 +76,7 @@ public actor GenerationBuilder {
     /// Some keys are read once, at start: the reload goes through, and says so.
     static func hostChanges(_ new: HostConfig, _ old: HostConfig?) -> [ReloadReport.HostLine] {
         guard let old else { return [] }
-        let readAtStart: Set = ["host.name", "host.log_level", "host.log_file", "host.log_format", "http.listen"]
+        let readAtStart: Set = ["host.name", "host.log_level", "host.log_file", "host.log_format"]
         return ConfigDiff.diff(old: old, new: new).host.map { key in
             ReloadReport.HostLine(key: key, isApplied: !readAtStart.contains(key))
         }

@@ -103,17 +103,33 @@ enum Boot {
         let api = APIServer(control: supervisor, logger: log)
         let socket = config.host.stateDir + "/jobhost.sock"
         try await api.listen(socketPath: socket)
-        if let listen = config.http.listen { try await api.listen(loopback: listen) }
-        await supervisor.serve(report) {
-            guard access(socket, F_OK) != 0 else { return }
-            do {
-                try await api.listen(socketPath: socket)
-                log.warning("the control socket had been deleted; it is there again: \(socket)")
-            } catch {
-                log.error("the control socket had been deleted and cannot be made anew: \(error)")
+        await supervisor.serve(report) { http in
+            if access(socket, F_OK) != 0 {
+                do {
+                    try await api.listen(socketPath: socket)
+                    log.warning("the control socket had been deleted; it is there again: \(socket)")
+                } catch {
+                    log.error("the control socket had been deleted and cannot be made anew: \(error)")
+                }
             }
+            return await serveHTTP(http, config.host.stateDir, api, log)
         }
         return Host(supervisor: supervisor, locks: locks, log: log, sink: sink, api: api)
+    }
+
+    /// Returns what is wrong. Jobs do not stop because a port is taken: it is tried again.
+    private static func serveHTTP(_ http: HTTPSettings, _ stateDir: String, _ api: APIServer, _ log: Logger) async -> String? {
+        do {
+            switch try await api.serve(http, stateDir: stateDir) {
+            case .unchanged: break
+            case .off: log.notice("API and page are on the socket alone now")
+            case .serves(let authority, let token):
+                log.notice("page and API: http://\(authority)/\(token.map { " (to act there, the token in \($0))" } ?? "")")
+            }
+            return nil
+        } catch {
+            return "page and API over TCP are not served: \(error)"
+        }
     }
 
     private static func loadConfig(_ file: String, _ environment: [String: String]) throws -> HostConfig {
@@ -204,10 +220,11 @@ extension Supervisor {
     }
 
     /// The API answers now: tell everybody.
-    func serve(_ report: ReloadReport, guardSocket: @escaping @Sendable () async -> Void) async {
+    func serve(_ report: ReloadReport, tendAPI: @escaping @Sendable (HTTPSettings) async -> String?) async {
         phase = .running
-        self.guardSocket = guardSocket
+        self.tendAPI = tendAPI
         lastReload = report
+        await lookAfterAPI()
         finishReload(report)
         sayWhatNext()
         await enqueueStartRuns(of: Array(generation.jobs.keys).sorted())

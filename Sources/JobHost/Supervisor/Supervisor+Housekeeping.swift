@@ -10,7 +10,7 @@ extension Supervisor {
         repeats(every: .seconds(5)) { supervisor in
             supervisor.sweep()
             supervisor.checkSelf()
-            if let guardSocket = supervisor.guardSocket { Task { await guardSocket() } }
+            Task { await supervisor.lookAfterAPI() }
         }
         repeats(every: Heartbeat.period) { $0.beatIfDue() }
         repeats(every: .seconds(20)) { $0.renewLeases() }
@@ -19,6 +19,16 @@ extension Supervisor {
         loop.onClockSet = { [weak self] in
             self?.assumeIsolated { $0.dispatch(.tick) }
         }
+    }
+
+    /// Also after each reload, whose tokens count from then on.
+    func lookAfterAPI() async {
+        guard let tendAPI, !isTendingAPI else { return }
+        isTendingAPI = true
+        let problem = await tendAPI(generation.config.http)
+        isTendingAPI = false
+        if let problem, problem != apiProblem { log.error("\(problem); it is tried again every 5s") }
+        apiProblem = problem
     }
 
     private func repeats(every period: Duration, _ body: @escaping @Sendable (isolated Supervisor) -> Void) {

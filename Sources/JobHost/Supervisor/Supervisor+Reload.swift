@@ -93,6 +93,8 @@ extension Supervisor {
                 reloadReports[reload] = report
             }
             finishReload(report)
+            // Before the answer: whoever reloaded to rotate a token finds it rotated.
+            await lookAfterAPI()
             perform(reloads.switched(reload: reload, now: clock.now().monotonic))
         }
     }

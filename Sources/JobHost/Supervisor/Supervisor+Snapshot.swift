@@ -33,6 +33,7 @@ extension Supervisor {
         for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) where !plugin.problem.isEmpty {
             problems.append("plugin \(plugin.config.name): \(plugin.problem)")
         }
+        if let apiProblem { problems.append(apiProblem) }
         if let lastReload, !lastReload.accepted {
             problems.append("the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")")
         }

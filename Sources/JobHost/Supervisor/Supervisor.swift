@@ -57,8 +57,11 @@ public actor Supervisor: HostControl {
     var counters: [String: [String: Int64]] = [:]
     var selfCheck = SelfCheck()
     var selfCheckFaults: [String] = []
-    /// Looks whether the control socket is still there, and makes it anew if not.
-    var guardSocket: (@Sendable () async -> Void)?
+    /// Makes the control socket anew if it is gone, and serves over TCP as the config says;
+    /// returns what is wrong with that.
+    var tendAPI: (@Sendable (HTTPSettings) async -> String?)?
+    var isTendingAPI = false
+    var apiProblem: String?
     let heartbeat: Heartbeat
     private var beatPace = BeatPace()
     var pluginMetrics = PluginMetrics()

@@ -88,12 +88,14 @@ struct HostFailure: Error { var message: String }
 
 /// The real server over a fake host, for the length of `body`.
 func withServer<T>(
-    _ configure: (FakeHost) -> Void = { _ in }, _ body: (_ host: FakeHost, _ socket: String, _ server: APIServer) async throws -> T
+    _ configure: (FakeHost) -> Void = { _ in }, limits: HTTPLimits = HTTPLimits(), clock: any TimeSource = SystemClock(),
+    _ body: (_ host: FakeHost, _ socket: String, _ server: APIServer) async throws -> T
 ) async throws -> T {
     let folder = try TestFolder()
     let host = try FakeHost(folder: folder.path)
     configure(host)
-    let server = APIServer(control: host, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    let server = APIServer(
+        control: host, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock, limits: limits)
     let socket = folder.path + "/jobhost.sock"
     do {
         try await server.listen(socketPath: socket)

@@ -6,6 +6,17 @@ enum Files {
         fputs(text, file)
         fclose(file)
     }
+    /// Of the files in a folder.
+    static func names(_ path: String) throws -> [String] {
+        guard let folder = opendir(path) else { throw HostFailure(message: "cannot read \(path)") }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
     static func makeFolder(_ path: String) { mkdir(path, 0o755) }
     static func link(_ target: String, _ path: String) { symlink(target, path) }
     static func read(_ path: String) throws -> String {

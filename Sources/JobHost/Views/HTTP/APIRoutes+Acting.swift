@@ -15,7 +15,7 @@ extension APIRoutes {
             let body = try await decodeBody(type, request)
             let command = try await command(context, body)
             let via = request.headers[.userAgent]?.hasPrefix(APIClientName.userAgent) == true ? "cli" : "http"
-            let actor = Actor(name: await context.peer.name, via: via, reason: cleaned(reason(body)))
+            let actor = Actor(name: context.caller?.name ?? "unknown", via: via, reason: cleaned(reason(body)))
             return try answer(try await control.perform(command, by: actor), to: command)
         }
     }

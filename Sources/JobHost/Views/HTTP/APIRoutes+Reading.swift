@@ -26,6 +26,9 @@ extension APIRoutes {
                 return try answer(API.Overview(await control.snapshot(), names: names, recent: recent))
             },
             get("/host", "the host without its jobs") { _, _ in try answer(API.Host(await control.snapshot())) },
+            get("/caller", "who you are to the host, and whether you may act") { context, _ in
+                try answer(API.Caller(name: context.caller?.name ?? "unknown", mayAct: context.caller?.mayAct ?? false))
+            },
             get("/plugins", "loaded plugins") { _, _ in
                 try answer(API.Plugins(plugins: await control.snapshot().plugins.map(API.Plugin.init)))
             },

@@ -7,6 +7,8 @@ import JobStore
 struct APIContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     let peer: Peer
+    /// Who asks, as the gate found out.
+    var caller: Caller?
 
     init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
@@ -34,28 +36,30 @@ struct APIRoutes: Sendable {
 
     let control: any HostControl
 
-    /// For the socket everything; over TCP only the reading endpoints, and only under names of
-    /// this machine.
-    func router(acting: Bool) -> Router<APIContext> {
+    /// `gate` decides who may do what.
+    func router(gate: some RouterMiddleware<APIContext>) -> Router<APIContext> {
         let router = Router(context: APIContext.self)
         // Middleware counts for the routes that are added after it.
+        router.add(middleware: StrictHeaders())
         router.add(middleware: ProblemMiddleware())
-        if !acting { router.add(middleware: LocalNamesOnly()) }
-        let routes = table.filter { acting || $0.method == .get }
-        for route in routes {
+        router.add(middleware: gate)
+        // Again inside the gate, so that refusals carry its headers too.
+        router.add(middleware: ProblemMiddleware())
+        for route in table {
             router.on(RouterPath(Self.prefix + route.path), method: route.method, use: route.handler)
         }
-        addIndexAndHealth(to: router, routes: routes)
-        refuseOtherMethods(on: router, routes: routes, acting: acting)
+        addIndexAndHealth(to: router)
+        refuseOtherMethods(on: router)
+        PageFiles.add(to: router)
         return router
     }
 
     private var table: [Route] { reading + actingOnHost + actingOnJobs + actingOnRuns }
 
-    private func addIndexAndHealth(to router: Router<APIContext>, routes: [Route]) {
+    private func addIndexAndHealth(to router: Router<APIContext>) {
         let index = JSON.object([
             "endpoints": .array(
-                routes.map {
+                table.map {
                     .object([
                         "method": .string($0.method.rawValue), "path": .string(Self.prefix + $0.path),
                         "summary": .string($0.summary),
@@ -74,20 +78,14 @@ struct APIRoutes: Sendable {
     }
 
     /// A known path with another method is 405 with what is allowed, not 404.
-    private func refuseOtherMethods(on router: Router<APIContext>, routes: [Route], acting: Bool) {
-        let allowed = Dictionary(grouping: routes, by: \.path).mapValues { $0.map(\.method) }
-        let everything = Set(table.map(\.path))
-        for path in everything {
-            let known = allowed[path] ?? []
+    private func refuseOtherMethods(on router: Router<APIContext>) {
+        for (path, known) in Dictionary(grouping: table, by: \.path).mapValues({ $0.map(\.method) }) {
             for method in [HTTPRequest.Method.get, .post, .put, .delete, .patch] where !known.contains(method) {
                 router.on(RouterPath(Self.prefix + path), method: method) { _, _ -> Response in
                     let names = known.map(\.rawValue).sorted().joined(separator: ", ")
-                    var problem = API.Problem(
+                    let problem = API.Problem(
                         .methodNotAllowed, code: "method_not_allowed",
-                        "\(method.rawValue) is not possible here", hint: names.isEmpty ? nil : "allowed: \(names)")
-                    if !acting, method == .post {
-                        problem.hint = "commands go over the Unix socket: use the jobhost command line"
-                    }
+                        "\(method.rawValue) is not possible here", hint: "allowed: \(names)")
                     var response = problemResponse(problem)
                     response.headers[.allow] = names
                     return response

@@ -2,6 +2,7 @@ import Glibc
 import Hummingbird
 import HummingbirdCore
 import JobConfig
+import JobCore
 import Logging
 import NIOCore
 
@@ -16,26 +17,36 @@ public struct APIServerError: Error, Sendable, CustomStringConvertible {
     public var description: String { message + (hint.map { " (\($0))" } ?? "") }
 }
 
-/// `/api/v1` on the owner-only Unix socket and, when `[http] listen` is set, its reading half on
-/// loopback TCP. Served on NIO's threads; it holds no state but the connections.
+/// `/api/v1` on the owner-only Unix socket and, when `[http] listen` is set, API and page over
+/// TCP. Served on NIO's threads; it holds no state but the connections.
 public actor APIServer {
     private let routes: APIRoutes
     private let logger: Logger
-    private var listeners: [Listener] = []
+    private let clock: any TimeSource
+    private let limits: HTTPLimits
+    private var local: Listener?
     private var socket: SocketFile?
+    private var tcp: Door?
+    /// Served before; their last requests may still be under way.
+    private var retired: [Listener] = []
+    private var isStopped = false
 
-    /// Connections at a time, of each listener; further ones wait in the backlog.
-    private static let maxConnections = 64
-    /// After which a silent connection is closed.
-    private static let idleTimeout = TimeAmount.seconds(30)
+    /// Of the Unix socket: the command line makes one connection a command.
+    private static let localConnections = 64
 
     public init(control: any HostControl, logger: Logger) {
+        self.init(control: control, logger: logger, clock: SystemClock(), limits: HTTPLimits())
+    }
+
+    init(control: any HostControl, logger: Logger, clock: any TimeSource = SystemClock(), limits: HTTPLimits) {
         routes = APIRoutes(control: control)
         var quiet = logger
         // The library reports each bind, and every connection that a stop cuts off; the host has
         // its own lines for what matters.
         quiet.logLevel = .critical
         self.logger = quiet
+        self.clock = clock
+        self.limits = limits
     }
 
     /// Serves on the socket at `path` (replacing a stale one). Bound when it returns. Call it
@@ -43,41 +54,119 @@ public actor APIServer {
     public func listen(socketPath path: String) async throws {
         let socket = try SocketFile(path: path)
         try socket.prepare()
-        _ = try await bind(.unixDomainSocket(path: socket.bindPath), router: routes.router(acting: true), named: path)
+        let bound = try await bind(
+            .unixDomainSocket(path: socket.bindPath), router: routes.router(gate: SocketGate()), named: path,
+            connections: Self.localConnections)
+        if let local { retired.append(local) }
+        local = bound
         self.socket = socket
         try socket.publish()
     }
 
-    /// Serves the reading endpoints on "127.0.0.1:9480", "localhost:9480" or "[::1]:9480"; other
-    /// addresses are refused. Port 0: any free one. Returns the port.
-    @discardableResult
-    public func listen(loopback text: String) async throws -> Int {
-        let address = try LoopbackAddress(text)
-        return try await bind(
-            .hostname(address.host, port: address.port), router: routes.router(acting: false), named: text)
+    /// What became of `[http]`.
+    public enum Serving: Hashable, Sendable {
+        /// As before.
+        case unchanged
+        /// `actTokenFile`: where the token lies that this host made.
+        case serves(authority: String, actTokenFile: String?)
+        case off
+    }
+
+    /// A listener over TCP, and what it listens on and lets in.
+    private struct Door {
+        var address: ListenAddress
+        var settings: HTTPSettings
+        var book: AccessBook
+        var listener: Listener
+    }
+
+    /// Makes the TCP side as `settings` want it. Rotated tokens count from now on; connections
+    /// stay. Throws `APIServerError` when the address cannot be had: what was served before goes on.
+    ///
+    /// `stateDir`: where the acting token is made that the config does not name.
+    public func serve(_ settings: HTTPSettings, stateDir: String) async throws -> Serving {
+        guard !isStopped, let text = settings.listen else {
+            defer { tcp = nil }
+            await retireTCP()
+            return tcp == nil ? .unchanged : .off
+        }
+        let address: ListenAddress
+        do { address = try ListenAddress(text) } catch { throw APIServerError(error.message, hint: error.hint) }
+        var actTokens = settings.actTokens
+        var made: TokenFile?
+        if actTokens.isEmpty, address.isLoopback {
+            let file = TokenFile(stateDir: stateDir)
+            actTokens = [AccessToken(name: "act.token", secret: try file.token())]
+            made = file
+        }
+        let access = HTTPAccess(
+            readTokens: settings.readTokens, actTokens: actTokens, allowedOrigins: settings.allowedOrigins)
+        if let tcp, tcp.address == address, tcp.listener.isServing {
+            tcp.book.replace(access)
+            let isSame = tcp.settings == settings
+            self.tcp?.settings = settings
+            return isSame ? .unchanged : .serves(authority: address.authority(port: tcp.listener.port), actTokenFile: made?.path)
+        }
+        // Two listeners do not share a port, not even under different addresses.
+        if let tcp, tcp.address.port == address.port, address.port != 0 { await retireTCP() }
+        let book = AccessBook(access, clock: clock)
+        let listener = try await bind(
+            .hostname(address.host, port: address.port), router: routes.router(gate: TCPGate(book: book)), named: text,
+            connections: limits.connections)
+        await retireTCP()
+        tcp = Door(address: address, settings: settings, book: book, listener: listener)
+        return .serves(authority: address.authority(port: listener.port), actTokenFile: made?.path)
+    }
+
+    /// Nothing waits for its requests: one of them may be the reload that closes it.
+    private func retireTCP() async {
+        guard let listener = tcp?.listener, listener.isServing else { return }
+        await listener.close()
+        retired.append(listener)
     }
 
     /// Closes everything at once: requests under way are cut off.
     public func stop() async {
+        isStopped = true
         socket?.remove()
         socket = nil
+        let listeners = [local, tcp?.listener].compactMap { $0 } + retired
+        local = nil
+        tcp = nil
+        retired = []
         for listener in listeners { listener.task.cancel() }
         for listener in listeners { await listener.task.value }
-        listeners = []
     }
 
-    private struct Listener {
-        var task: Task<Void, Never>
+    private final class Listener: Sendable {
+        let task: Task<Void, Never>
+        let port: Int
+        private let channel: any Channel
+        init(task: Task<Void, Never>, channel: any Channel) {
+            self.task = task
+            self.channel = channel
+            port = channel.localAddress?.port ?? 0
+        }
+        var isServing: Bool { channel.isActive }
+        /// Accepts nothing more; what is under way ends by itself.
+        func close() async { try? await channel.close().get() }
     }
 
-    private func bind(_ address: BindAddress, router: Router<APIContext>, named name: String) async throws -> Int {
-        let (events, signal) = AsyncStream.makeStream(of: Result<Int, APIServerError>.self)
+    private func bind(
+        _ address: BindAddress, router: Router<APIContext>, named name: String, connections: Int
+    ) async throws -> Listener {
+        let (events, signal) = AsyncStream.makeStream(of: Result<any Channel, APIServerError>.self)
+        let limits = limits
         let application = Application(
             router: router,
-            server: .http1(configuration: .init(idleTimeout: Self.idleTimeout)),
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [Patience(limits: limits)], idleTimeout: limits.idle,
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: limits.headerField, maxHeaderListSize: 4 * limits.headerField, maxHeaderFieldCount: 64))),
             configuration: ApplicationConfiguration(
-                address: address, availableConnectionsDelegate: MaximumAvailableConnections(Self.maxConnections)),
-            onServerRunning: { channel in signal.yield(.success(channel.localAddress?.port ?? 0)) },
+                address: address, availableConnectionsDelegate: MaximumAvailableConnections(connections)),
+            onServerRunning: { channel in signal.yield(.success(channel)) },
             logger: logger)
         let task = Task {
             do {
@@ -90,9 +179,7 @@ public actor APIServer {
         }
         for await event in events {
             switch event {
-            case .success(let port):
-                listeners.append(Listener(task: task))
-                return port
+            case .success(let channel): return Listener(task: task, channel: channel)
             case .failure(let error): throw error
             }
         }
@@ -108,25 +195,5 @@ extension APIServer {
         case let code?: APIServerError("the API cannot listen on \(name): \(String(cString: strerror(code)))")
         case nil: APIServerError("the API cannot listen on \(name): \(error)")
         }
-    }
-}
-
-/// A page in a browser may make its own host name resolve to 127.0.0.1 and read what is there
-/// (DNS rebinding); its requests then carry that name.
-struct LocalNamesOnly: RouterMiddleware {
-    typealias Context = APIContext
-    func handle(
-        _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
-    ) async throws -> Response {
-        let authority = request.head.authority ?? ""
-        let isLocal = authority.hasPrefix("[::1]") || authority == "localhost" || authority.hasPrefix("localhost:")
-            || (try? LoopbackAddress(authority)) != nil || (try? LoopbackAddress(authority + ":0")) != nil
-        guard isLocal else {
-            return problemResponse(
-                API.Problem(
-                    .forbidden, code: "refused", "the name '\(authority.prefix(100))' is not this machine's",
-                    hint: "ask http://127.0.0.1 or http://localhost"))
-        }
-        return try await next(request, context)
     }
 }

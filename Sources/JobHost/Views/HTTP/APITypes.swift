@@ -33,6 +33,13 @@ public enum API {
         public var lastReload: Report?
     }
 
+    /// `GET /caller`: whoever sent the request.
+    public struct Caller: Codable, Sendable {
+        /// As the audit names it.
+        public var name: String
+        public var mayAct: Bool
+    }
+
     /// What operators decided over the config.
     public struct Control: Codable, Sendable {
         /// `null`: as the config says.
@@ -363,7 +370,8 @@ public enum API {
         public var title: String
         public var status: Int
         public var detail: String
-        /// not_found, invalid, conflict, unavailable, too_large, method_not_allowed, refused, broken
+        /// not_found, invalid, conflict, unavailable, too_large, method_not_allowed, unauthorized, refused, too_many,
+        /// broken
         public var code: String
         public var hint: String?
     }

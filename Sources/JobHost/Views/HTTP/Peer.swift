@@ -14,19 +14,22 @@ struct Peer: Sendable {
         var gid: UInt32 = 0
     }
 
-    /// "root (uid 0)" as the kernel vouches for it (SO_PEERCRED); over TCP nobody does, and the
-    /// kernel answers with the uid -1.
-    var name: String {
+    /// As the kernel vouches for it (SO_PEERCRED); nil over TCP, where nobody does and the kernel
+    /// answers with the uid -1.
+    var uid: UInt32? {
         get async {
             guard let provider = channel as? any SocketOptionProvider,
                 let credentials: Credentials = try? await provider.unsafeGetSocketOption(
                     level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED)
                 ).get(),
                 credentials.uid != .max
-            else { return "unknown" }
-            return userName(credentials.uid)
+            else { return nil }
+            return credentials.uid
         }
     }
+
+    /// Of TCP, in numbers.
+    var address: String { channel.remoteAddress?.ipAddress ?? "unknown" }
 }
 
 /// "root (uid 0)", or "uid 4711" for one without a name.

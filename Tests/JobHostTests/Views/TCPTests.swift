@@ -1,0 +1,210 @@
+import Glibc
+import JobConfig
+import JobCore
+import NIOCore
+import NIOPosix
+import Testing
+
+@testable import JobHost
+
+/// The real listener on a loopback port.
+struct TCPTests {
+    private static let token = "0123456789abcdef0123456789abcdef"
+
+    private func settings(_ listen: String? = "127.0.0.1:0", read: String? = nil, act: String? = token) -> HTTPSettings {
+        var http = HTTPSettings(listen: listen)
+        http.readTokens = read.map { [AccessToken(name: "reader", secret: $0)] } ?? []
+        http.actTokens = act.map { [AccessToken(name: "alice", secret: $0)] } ?? []
+        http.allowedOrigins = ["https://desk.example"]
+        return http
+    }
+
+    private func port(_ serving: APIServer.Serving) throws -> Int {
+        guard case .serves(let authority, _) = serving else { throw HostFailure(message: "\(serving)") }
+        return try #require(authority.split(separator: ":").last.flatMap { Int($0) })
+    }
+
+    @Test func itReadsForThisMachineAndActsForTokens() async throws {
+        try await withServer { host, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            let read = try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: 127.0.0.1:\(port)")
+            #expect(read.hasPrefix("HTTP/1.1 200"))
+            for header in ["content-security-policy: default-src 'none'", "x-content-type-options: nosniff", "x-frame-options: DENY", "cache-control: no-store"] {
+                #expect(read.lowercased().contains(header.lowercased()), "\(header)")
+            }
+            #expect(try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: evil.example").hasPrefix("HTTP/1.1 403"))
+            let post = "POST /api/v1/reload HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nContent-Length: 0"
+            let without = try await tcp(port, post)
+            #expect(without.hasPrefix("HTTP/1.1 401"))
+            #expect(without.contains("www-authenticate: Bearer") || without.contains("WWW-Authenticate: Bearer"))
+            #expect(try await tcp(port, post + "\r\nOrigin: https://evil.example\r\nAuthorization: Bearer \(Self.token)").hasPrefix("HTTP/1.1 403"))
+            #expect(host.commands.isEmpty)
+            #expect(try await tcp(port, post + "\r\nAuthorization: Bearer \(Self.token)").hasPrefix("HTTP/1.1 200"))
+            let actor = try #require(host.commands.first?.actor)
+            #expect(actor.name == "alice from 127.0.0.1")
+            #expect(actor.via == "http")
+        }
+    }
+
+    @Test func thePageIsServedWithItsTag() async throws {
+        try await withServer { _, _, server in
+            let port = try port(try await server.serve(settings(read: "another-0123456789abcdef"), stateDir: "/nowhere"))
+            let page = try await tcp(port, "GET / HTTP/1.1\r\nHost: x")
+            #expect(page.hasPrefix("HTTP/1.1 200") && page.contains("<title>"))
+            let tag = try #require(PageFiles.file(at: "/")?.digest)
+            let again = try await tcp(port, "GET / HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"\(tag)\"")
+            #expect(again.hasPrefix("HTTP/1.1 304") && !again.contains("<title>"))
+            #expect(try await tcp(port, "GET /api/v1/status HTTP/1.1\r\nHost: 127.0.0.1").hasPrefix("HTTP/1.1 401"))
+            for path in ["/../jobs.toml", "/%2e%2e/jobs.toml", "//etc/passwd", "/static/index.html", "/page.js%00"] {
+                let answer = try await tcp(port, "GET \(path) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(Self.token)")
+                #expect(answer.hasPrefix("HTTP/1.1 404") || answer.hasPrefix("HTTP/1.1 400"), "\(path): \(answer.prefix(60))")
+            }
+        }
+    }
+
+    @Test func pagesElsewhereReadIfAllowed() async throws {
+        try await withServer { _, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            let read = try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: localhost\r\nOrigin: https://desk.example")
+            #expect(read.lowercased().contains("access-control-allow-origin: https://desk.example"))
+            let foreign = try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example")
+            #expect(!foreign.lowercased().contains("access-control-allow-origin"))
+            let before = try await tcp(
+                port, "OPTIONS /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nOrigin: https://desk.example\r\nAccess-Control-Request-Method: GET")
+            #expect(before.hasPrefix("HTTP/1.1 204"))
+            #expect(before.lowercased().contains("access-control-allow-methods: get, head"))
+        }
+    }
+
+    @Test func guessersAreHeldOff() async throws {
+        try await withServer { _, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            let head = "GET /api/v1/host HTTP/1.1\r\nHost: localhost"
+            for _ in 0..<10 { #expect(try await tcp(port, head + "\r\nAuthorization: Bearer wrong").hasPrefix("HTTP/1.1 401")) }
+            let held = try await tcp(port, head + "\r\nAuthorization: Bearer \(Self.token)")
+            #expect(held.hasPrefix("HTTP/1.1 429"))
+            #expect(held.lowercased().contains("retry-after: 6"))
+            #expect(try await tcp(port, head).hasPrefix("HTTP/1.1 200"))
+        }
+    }
+
+    @Test func aReloadRotatesTokensOnTheSameListener() async throws {
+        try await withServer { _, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            #expect(try await server.serve(settings(), stateDir: "/nowhere") == .unchanged)
+            let other = "fedcba9876543210fedcba9876543210"
+            _ = try await server.serve(settings(act: other), stateDir: "/nowhere")
+            let head = "GET /api/v1/host HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+            #expect(try await tcp(port, head + Self.token).hasPrefix("HTTP/1.1 401"))
+            #expect(try await tcp(port, head + other).hasPrefix("HTTP/1.1 200"))
+            #expect(try await server.serve(settings(nil), stateDir: "/nowhere") == .off)
+            // The kernel may let one more in; nobody answers it.
+            #expect((try? await tcp(port, head + other)) ?? "" == "")
+        }
+    }
+
+    @Test func aTakenPortIsSaidAndTakenOnceItIsFree() async throws {
+        try await withServer { _, _, server in
+            let other = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton).bind(host: "127.0.0.1", port: 0).get()
+            let taken = "127.0.0.1:\(try #require(other.localAddress?.port))"
+            let error = await #expect(throws: APIServerError.self) { try await server.serve(settings(taken), stateDir: "/nowhere") }
+            #expect(error?.message == "\(taken) is already in use by another program")
+            try await other.close().get()
+            // The kernel gives a closed port back in its own time; the host tries again as well.
+            var serving: APIServer.Serving?
+            for _ in 0..<1_000 where serving == nil { serving = try? await server.serve(settings(taken), stateDir: "/nowhere") }
+            #expect(serving == .serves(authority: taken, actTokenFile: nil))
+        }
+    }
+
+    /// On this machine a host without a configured token makes one, for its own user only.
+    @Test func theHostMakesAnActingTokenOfItsOwn() async throws {
+        let folder = try TestFolder()
+        let path = folder.path
+        try await withServer { host, _, server in
+            let serving = try await server.serve(settings(act: nil), stateDir: path)
+            let port = try port(serving)
+            #expect(serving == .serves(authority: "127.0.0.1:\(port)", actTokenFile: path + "/act.token"))
+            var info = stat()
+            #expect(stat(path + "/act.token", &info) == 0 && info.st_mode & 0o777 == 0o600)
+            let token = try Files.read(path + "/act.token").trimmingSuffix { $0.isNewline }
+            #expect(token.count == 64)
+            let post = "POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nAuthorization: Bearer "
+            #expect(try await tcp(port, post + token).hasPrefix("HTTP/1.1 200"))
+            #expect(host.commands.count == 1)
+            // Kept over restarts of the listener.
+            #expect(try TokenFile(stateDir: path).token() == token)
+        }
+    }
+
+    @Test func addressesOfOtherMachinesGetNoTokenOfThemselves() async throws {
+        let folder = try TestFolder()
+        let path = folder.path
+        try await withServer { _, _, server in
+            let port = try port(try await server.serve(settings("0.0.0.0:0", read: "another-0123456789abcdef", act: nil), stateDir: path))
+            let post = try await tcp(port, "POST /api/v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nAuthorization: Bearer another-0123456789abcdef")
+            #expect(post.hasPrefix("HTTP/1.1 403") && post.contains("nobody may act over TCP here"))
+            #expect(access(path + "/act.token", F_OK) != 0)
+        }
+    }
+
+    // MARK: Those who cost
+
+    @Test func slowClientsAreCutOff() async throws {
+        var limits = HTTPLimits()
+        limits.idle = .milliseconds(200)
+        limits.body = .milliseconds(200)
+        try await withServer(limits: limits) { _, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            // Each sends the beginning of something and then nothing: the server ends it.
+            for beginning in ["", "GET / HT", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", "POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nAuthorization: Bearer \(Self.token)\r\n\r\n{"] {
+                _ = try await raw(port, beginning)
+            }
+            // On a busy machine a quick one may be too slow as well.
+            var answer = ""
+            for _ in 0..<100 where answer.isEmpty { answer = try await tcp(port, "GET /livez HTTP/1.1\r\nHost: x") }
+            #expect(answer.hasPrefix("HTTP/1.1 200"))
+        }
+    }
+
+    @Test func hugeHeadsAreRefused() async throws {
+        try await withServer { _, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            let long = "GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: " + String(repeating: "a", count: 9_000)
+            let many = "GET /livez HTTP/1.1\r\nHost: x" + (0..<70).map { "\r\nX-\($0): a" }.joined()
+            let much = "GET /livez HTTP/1.1\r\nHost: x" + (0..<40).map { "\r\nX-\($0): " + String(repeating: "a", count: 1_000) }.joined()
+            for head in [long, many, much] {
+                let answer = try await tcp(port, head)
+                #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 4"), "\(answer.prefix(80))")
+            }
+            #expect(try await tcp(port, "GET /livez HTTP/1.1\r\nHost: x").hasPrefix("HTTP/1.1 200"))
+        }
+    }
+}
+
+/// One raw request; all bytes until the server closes.
+func tcp(_ port: Int, _ head: String) async throws -> String { try await raw(port, head + "\r\nConnection: close\r\n\r\n") }
+
+func raw(_ port: Int, _ bytes: String) async throws -> String {
+    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        .connect(host: "127.0.0.1", port: port) { channel in
+            channel.eventLoop.makeCompletedFuture { try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel) }
+        }
+    return try await channel.executeThenClose { inbound, outbound in
+        var text = ""
+        // Whoever is cut off has what came until then.
+        do {
+            try await outbound.write(ByteBuffer(string: bytes))
+            for try await part in inbound { text += String(buffer: part) }
+        } catch {}
+        return text
+    }
+}
+
+extension String {
+    fileprivate func trimmingSuffix(_ isPart: (Character) -> Bool) -> String {
+        var out = self
+        while let last = out.last, isPart(last) { out.removeLast() }
+        return out
+    }
+}
