@@ -152,6 +152,7 @@ let package = Package(
             [
                 "JobConfig", "JobCore", "JobHost", "JobJSON", "JobStore",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
