@@ -111,6 +111,16 @@ public struct PluginConfig: Equatable, Sendable {
     public var startTimeout: Duration = .seconds(10)
     /// Run the workers as this user (the host must run as root).
     public var user: String?
+    /// Copies of accepted libraries that are kept to roll back to, the serving one included.
+    public var keepVersions = 5
+    /// A changed library first serves a few runs beside the old one; nil: it takes over at once.
+    public var canary: Canary?
+    /// The only content that the library may have, 64 hexadecimal digits in lower case; nil: any.
+    public var sha256: String?
+    /// A library, or a folder on the way to it, that everybody may write to is taken all the same.
+    public var allowWorldWritable = false
+    /// nil: the workers may do whatever their user may.
+    public var sandbox: Sandbox?
     /// Settings every job of the plugin starts from.
     public var settings: ConfigTable
     /// Where each key that is set stands, for messages: "user" → its value's place.
@@ -136,6 +146,30 @@ public struct PluginConfig: Equatable, Sendable {
             self.age = age
             self.memory = memory
         }
+    }
+
+    public struct Canary: Hashable, Sendable {
+        /// Runs that the changed library serves before it takes over, at least 1.
+        public var runs: Int
+        public init(runs: Int) { self.runs = runs }
+    }
+
+    /// What the workers may do less than their user may.
+    public struct Sandbox: Hashable, Sendable {
+        /// Absolute paths of files and folders that may be read, and written; nil for both: every
+        /// file that the user may.
+        public var read: [String]?
+        public var write: [String]?
+        /// false: no socket but of the Unix kind.
+        public var network = true
+        /// Added to the host's own niceness, 0 … 19.
+        public var nice = 0
+        /// CPU time of one attempt; nil: unlimited.
+        public var cpuTime: Duration?
+        public init() {}
+
+        /// Whether files are confined to the two lists.
+        public var confinesFiles: Bool { read != nil || write != nil }
     }
 }
 

@@ -4,9 +4,11 @@ import JobCore
 
 /// One process, one plugin, one run at a time.
 ///
-/// `jobhost-worker --fd N [--cgroup PATH] [--user NAME]`: descriptor N (default 3) is a stream
+/// `jobhost-worker --fd N [--cgroup PATH] [--user NAME] [--sandbox [--read PATH]… [--write PATH]…
+/// [--files] [--no-network] [--nice N]]`: descriptor N (default 3) is a stream
 /// socket to the supervisor, stdout and stderr become the run's log; the process moves into that
-/// control group and becomes that user before anything of the plugin is loaded. Two threads: the main one belongs to the plugin;
+/// control group, becomes that user and enters its sandbox before anything of the plugin is
+/// loaded. Two threads: the main one belongs to the plugin;
 /// the reader always listens to the supervisor, so that a cancellation arrives and the
 /// supervisor's death is noticed whatever the plugin does.
 @main
@@ -19,7 +21,7 @@ enum Worker {
         }
         guard let arguments = arguments(), clw_is_stream_socket(arguments.socket) == 1 else {
             say(
-                "usage: jobhost-worker --fd N [--cgroup PATH] [--user NAME]\nStarted by jobhost; N is a socket to it.\n",
+                "usage: jobhost-worker --fd N [--cgroup PATH] [--user NAME] [--sandbox …]\nStarted by jobhost; N is a socket to it.\n",
                 to: STDERR_FILENO)
             quit(.usage)
         }
@@ -29,6 +31,10 @@ enum Worker {
         }
         if let user = arguments.user, clw_become_user(user) != 0 {
             say("cannot become user '\(user)': \(String(cString: strerror(errno)))\n", to: STDERR_FILENO)
+            quit(.refused)
+        }
+        if let problem = arguments.confinement.apply() {
+            say(problem + "\n", to: STDERR_FILENO)
             quit(.refused)
         }
         let socket = arguments.socket
@@ -49,12 +55,20 @@ enum Worker {
         }
     }
 
-    private static func arguments() -> (socket: Int32, group: String?, user: String?)? {
+    private static func arguments() -> (socket: Int32, group: String?, user: String?, confinement: Confinement)? {
+        var confinement = Confinement()
         var socket: Int32 = 3
         var group: String?
         var user: String?
         var rest = CommandLine.arguments.dropFirst()
         while let name = rest.popFirst() {
+            switch name {
+            case "--sandbox": confinement.isWanted = true
+            case "--files": (confinement.read, confinement.write) = (confinement.read ?? [], confinement.write ?? [])
+            case "--no-network": confinement.network = false
+            default: break
+            }
+            if ["--sandbox", "--files", "--no-network"].contains(name) { continue }
             guard let value = rest.popFirst() else { return nil }
             switch name {
             case "--fd":
@@ -62,10 +76,15 @@ enum Worker {
                 socket = number
             case "--cgroup": group = value
             case "--user": user = value
+            case "--read": confinement.read = (confinement.read ?? []) + [value]
+            case "--write": confinement.write = (confinement.write ?? []) + [value]
+            case "--nice":
+                guard let number = Int32(value) else { return nil }
+                confinement.nice = number
             default: return nil
             }
         }
-        return (socket, group, user)
+        return (socket, group, user, confinement)
     }
 
     private static func say(_ text: String, to descriptor: Int32) {

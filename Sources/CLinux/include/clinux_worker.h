@@ -3,6 +3,8 @@
 #ifndef CLINUX_WORKER_H
 #define CLINUX_WORKER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /// Orphaned grandchildren become this process's children instead of init's.
@@ -14,6 +16,22 @@ int clw_no_new_privs(void);
 int clw_become_user(const char *name);
 /// Moves this process into the control group whose folder that is.
 int clw_join_group(const char *path);
+// MARK: sandbox. For this process and all that it starts; nothing undoes it. Before there is a second thread,
+// and after clw_no_new_privs, without which only root may.
+
+/// Which Landlock the kernel has, from 1; negative: none, with errno.
+int clw_landlock_version(void);
+/// `files`: nothing but these files and folders, and those that every program needs, can be
+/// opened, made, renamed or removed any more. In any case signals reach only processes in the
+/// same sandbox, where the kernel can (Landlock 6). `*culprit`: the path that made it fail, or NULL.
+int clw_confine(
+    bool files, const char *const *read, size_t read_count, const char *const *write, size_t write_count, const char **culprit);
+/// System calls that reach beyond the process (tracing, mounting, namespaces, kernel code, the
+/// clock, io_uring …) fail with EPERM; without `network` sockets other than Unix ones too.
+int clw_filter_calls(bool network);
+/// Adds to the niceness, up to 19.
+int clw_lower_priority(int by);
+
 /// Duplicates `fd` to the lowest free number >= `minimum`, close-on-exec.
 int clw_dup_above(int fd, int minimum);
 /// Whether `fd` is a stream socket: 1 or 0.

@@ -105,7 +105,9 @@ extension PluginConfig: Compared {
         .init("max_workers", "maxWorkers", \.maxWorkers), .init("min_workers", "minWorkers", \.minWorkers),
         .init("idle_timeout", "idleTimeout", \.idleTimeout), .init("recycle", "recycle", \.recycle),
         .init("start_timeout", "startTimeout", \.startTimeout), .init("user", "user", \.user),
-        .init("settings", "settings", \.settings),
+        .init("keep_versions", "keepVersions", \.keepVersions), .init("canary", "canary", \.canary),
+        .init("sha256", "sha256", \.sha256), .init("allow_world_writable", "allowWorldWritable", \.allowWorldWritable),
+        .init("sandbox", "sandbox", \.sandbox), .init("settings", "settings", \.settings),
     ]
 }
 

@@ -82,7 +82,7 @@ func choiceText(_ words: [String]) -> String {
 /// All keys, by section, in the order of the documentation.
 public enum ConfigKeys {
     public static let all: [ConfigKey] =
-        HostKeys.all + StoreKeys.all + HTTPKeys.all + PluginKeys.all + RecycleKeys.all + JobKeys.all + EveryKeys.all
+        HostKeys.all + StoreKeys.all + HTTPKeys.all + PluginKeys.all + RecycleKeys.all + CanaryKeys.all + SandboxKeys.all + JobKeys.all + EveryKeys.all
         + AdaptiveKeys.all + CatchUpKeys.all + RetryKeys.all + BreakerKeys.all + RetentionKeys.all + CalendarKeys.all
 
     /// Tables of the top level. `[defaults]` takes every key of a job.

@@ -91,10 +91,49 @@ enum PluginKeys {
         "start_timeout", .duration(.milliseconds(1)...(.seconds(600))), "\"10s\"",
         "Limit of loading the library and shaking hands. Past it the worker is killed: a host fault, not counted against the job.")
     static let user = key("user", .string(32), "unset", "Run the workers as this user. The host must run as root.")
+    static let keepVersions = key(
+        "keep_versions", .integer(2...100), "5",
+        "Accepted libraries that are kept to roll back to (`jobhost plugin versions NAME`), the serving one included; older copies go.")
+    static let canary = key(
+        "canary", .table, "unset", "A changed library serves a few runs before it takes over. Unset: it takes over at once. See below.")
+    static let sha256 = key(
+        "sha256", .string(64), "unset",
+        "The library's only allowed content, as `sha256sum` prints it. Any other is refused, and what serves goes on.")
+    static let allowWorldWritable = key(
+        "allow_world_writable", .boolean, "false",
+        "true: takes a library that everybody may write to, or that lies in such a folder. Otherwise it is refused.")
+    static let sandbox = key("sandbox", .table, "unset", "What its workers may do less than their user may. See below.")
     static let settings = key("settings", .table, "{}", "Settings that every job of the plugin starts from. See Settings.")
     static let all = [
-        library, memoryLimit, fileLimit, env, maxWorkers, minWorkers, idleTimeout, recycle, startTimeout, user, settings,
+        library, memoryLimit, fileLimit, env, maxWorkers, minWorkers, idleTimeout, recycle, startTimeout, user, keepVersions,
+        canary, sha256, allowWorldWritable, sandbox, settings,
     ]
+}
+
+/// `[plugins.NAME.canary]`
+enum CanaryKeys {
+    static let runs = ConfigKey(
+        "plugins.NAME.canary", "runs", .integer(1...10_000), "required",
+        "So many runs of the plugin's jobs, the next ones, are served by the changed library, all others by the old one.")
+    static let all = [runs]
+}
+
+/// `[plugins.NAME.sandbox]`
+enum SandboxKeys {
+    private static func key(_ name: String, _ kind: ConfigKey.Kind, _ defaultText: String, _ doc: String) -> ConfigKey {
+        ConfigKey("plugins.NAME.sandbox", name, kind, defaultText, doc)
+    }
+    static let read = key(
+        "read", .strings(100), "unset",
+        "Files and folders that may be read, besides those that every program needs (below) and those of `write`. With this or `write` set no other file can be opened (Landlock).")
+    static let write = key(
+        "write", .strings(100), "unset", "Files and folders that may be read, written, made and removed.")
+    static let network = key("network", .boolean, "true", "false: no sockets but Unix ones.")
+    static let nice = key("nice", .integer(0...19), "0", "Added to the host's niceness: such workers get less of a busy CPU.")
+    static let cpuTime = key(
+        "cpu_time", .duration(.seconds(1)...(.days(366))), "unset",
+        "CPU time of one attempt, looked at each second. Past it the worker is killed; outcome `crashed` (CPU limit).")
+    static let all = [read, write, network, nice, cpuTime]
 }
 
 /// `[plugins.NAME.recycle]`

@@ -28,8 +28,48 @@ struct PluginReader {
                 runs: recycle.integer(RecycleKeys.runs), age: recycle.duration(RecycleKeys.age), memory: recycle.size(RecycleKeys.memory))
         }
         plugin.user = section.string(PluginKeys.user)
+        if let value = section.integer(PluginKeys.keepVersions) { plugin.keepVersions = value }
+        if let canary = section.section(PluginKeys.canary, keys: CanaryKeys.all) {
+            if !canary.has(CanaryKeys.runs) { run.faults.add(plugin.place(of: "canary"), "'canary' lacks 'runs'", hint: "canary = { runs = 5 }") }
+            plugin.canary = canary.integer(CanaryKeys.runs).map(PluginConfig.Canary.init(runs:))
+        }
+        plugin.sha256 = pin(section)
+        plugin.allowWorldWritable = section.boolean(PluginKeys.allowWorldWritable) ?? false
+        plugin.sandbox = section.section(PluginKeys.sandbox, keys: SandboxKeys.all).map(sandbox)
         plugin.settings = section.subtable(PluginKeys.settings) ?? ConfigTable()
         return plugin
+    }
+
+    private func pin(_ section: SectionReader) -> String? {
+        guard let text = section.string(PluginKeys.sha256) else { return nil }
+        let digits = text.lowercased()
+        if digits.utf8.count == 64, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) { return digits }
+        if let value = section.value(PluginKeys.sha256) {
+            run.faults.add(
+                value.position, "'sha256' must be 64 hexadecimal digits, found \(value.found)", hint: "as `sha256sum` prints them")
+        }
+        return nil
+    }
+
+    private func sandbox(_ section: SectionReader) -> PluginConfig.Sandbox {
+        var sandbox = PluginConfig.Sandbox()
+        sandbox.read = paths(SandboxKeys.read, section)
+        sandbox.write = paths(SandboxKeys.write, section)
+        sandbox.network = section.boolean(SandboxKeys.network) ?? true
+        sandbox.nice = section.integer(SandboxKeys.nice) ?? 0
+        sandbox.cpuTime = section.duration(SandboxKeys.cpuTime)
+        return sandbox
+    }
+
+    /// Absolute; each has to be there, since the kernel confines to files and not to names.
+    private func paths(_ key: ConfigKey, _ section: SectionReader) -> [String]? {
+        section.strings(key)?.map { path in
+            let absolute = Paths.absolute(path.text, in: run.folder)
+            if run.machine.kind(absolute) == nil {
+                run.faults.add(path.position, "'\(key.name)' of the sandbox names \(absolute), which is not there", hint: "make it first")
+            }
+            return absolute
+        }
     }
 
     private func environment(_ section: SectionReader) -> [String] {

@@ -15,11 +15,16 @@ public struct Attempt: Sendable {
         public var heartbeat: Duration?
         /// RLIMIT_DATA of the worker, for telling a memory limit from another crash.
         public var memory: UInt64?
-        public init(timeout: Duration?, killGrace: Duration, heartbeat: Duration? = nil, memory: UInt64? = nil) {
+        /// CPU time, watched by the supervisor.
+        public var cpu: Duration?
+        public init(
+            timeout: Duration?, killGrace: Duration, heartbeat: Duration? = nil, memory: UInt64? = nil, cpu: Duration? = nil
+        ) {
             self.timeout = timeout
             self.killGrace = killGrace
             self.heartbeat = heartbeat
             self.memory = memory
+            self.cpu = cpu
         }
     }
 
@@ -33,6 +38,8 @@ public struct Attempt: Sendable {
         case cancel(CancelReason, grace: Duration)
         /// Resident size above the limit, bytes.
         case memoryExceeded(resident: UInt64)
+        /// More CPU time than `limits.cpu`.
+        case cpuExceeded(used: Duration)
         /// The worker talks nonsense; it is being killed.
         case wireBroken(String)
         case result(RunResult)
@@ -84,12 +91,13 @@ public struct Attempt: Sendable {
         case heartbeat(Duration)
         case cancel(CancelReason)
         case memory(resident: UInt64)
+        case cpu(used: Duration)
         case wire(String)
 
         var isLimit: Bool {
             switch self {
             case .timeout, .heartbeat: true
-            case .cancel, .memory, .wire: false
+            case .cancel, .memory, .cpu, .wire: false
             }
         }
     }
@@ -144,6 +152,7 @@ public struct Attempt: Sendable {
         case .tick: return tick(now)
         case .cancel(let reason, let grace): return cancel(reason, grace, now)
         case .memoryExceeded(let resident): return overrule(.memory(resident: resident), now)
+        case .cpuExceeded(let used): return overrule(.cpu(used: used), now)
         case .wireBroken(let problem): return overrule(.wire(problem), now)
         case .result(let result): return finish(Self.judge(result, cause: cause, limits: limits, now: now))
         case .returned: return returned()
@@ -235,6 +244,8 @@ public struct Attempt: Sendable {
             case .heartbeat(let limit): (.timedOut, "no progress for \(brief(limit)); \(fate)")
             case .cancel(let reason): (.cancelled, "\(reason.rawValue); \(fate)")
             case .memory(let resident): (.crashed, memorySentence(resident))
+            case .cpu(let used):
+                (.crashed, "CPU limit\(limits.cpu.map { " of \(brief($0))" } ?? ""): \(brief(used)) used; killed")
             case .wire(let problem): (.crashed, "its worker broke the wire: \(problem)")
             case nil: (.crashed, crashSentence(status, lastWords))
             }

@@ -53,7 +53,7 @@ extension Attempt {
         case .timeout(let limit): note = "after its limit of \(brief(limit))"
         case .heartbeat(let limit): note = "after no progress for \(brief(limit))"
         case .cancel(let reason): note = "after the cancel flag (\(reason.rawValue))"
-        case .memory, .wire, nil: return
+        case .memory, .cpu, .wire, nil: return
         }
         ending.reason = ending.reason.isEmpty ? note : "\(ending.reason) (\(note))"
     }
@@ -64,7 +64,7 @@ extension Attempt {
         case .timeout(let limit): why = "no result within \(brief(limit)); it stopped when asked"
         case .heartbeat(let limit): why = "no progress for \(brief(limit)); it stopped when asked"
         case .cancel(let reason): why = reason.rawValue
-        case .memory, .wire, nil: return text.isEmpty ? "the plugin cancelled itself" : text
+        case .memory, .cpu, .wire, nil: return text.isEmpty ? "the plugin cancelled itself" : text
         }
         return text.isEmpty ? why : "\(why): \(text)"
     }

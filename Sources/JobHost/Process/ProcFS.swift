@@ -24,6 +24,16 @@ enum ProcFS {
         return Stat(parent: parent, startTime: start, isZombie: fields[0].first == UInt8(ascii: "Z"))
     }
 
+    /// CPU time of a process and of its children that have ended and been waited for.
+    static func cpu(_ pid: Int32) -> Duration? {
+        guard let bytes = read("/proc/\(pid)/stat", limit: 2_048), let end = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let fields = bytes[(end + 1)...].split(separator: UInt8(ascii: " "))
+        guard fields.count > 14 else { return nil }
+        let ticks = fields[11...14].compactMap { number($0) }.reduce(UInt64(0)) { $0.addingReportingOverflow($1).partialValue }
+        let perSecond = UInt64(max(1, sysconf(Int32(_SC_CLK_TCK))))
+        return .milliseconds(Int64(clamping: ticks.multipliedReportingOverflow(by: 1_000).partialValue / perSecond))
+    }
+
     struct Memory: Hashable {
         /// All that is in memory for the process, bytes.
         var resident: UInt64

@@ -58,6 +58,8 @@ public final class ProcessRoom: WorkerRoom {
         let spec: PoolSpec
         var instances: [InstanceKey: UInt32] = [:]
         var executing: RunID?
+        /// CPU time of the worker when it started what it executes; looked at only with a limit.
+        var cpuAtStart = Duration.zero
         init(process: WorkerProcess, spec: PoolSpec) {
             self.process = process
             self.spec = spec
@@ -105,9 +107,10 @@ public final class ProcessRoom: WorkerRoom {
     public func start(_ requests: [AttemptRequest]) {
         var accepted: [(run: RunID, job: String, pool: String, bytes: Int)] = []
         for request in requests where runs[request.run] == nil {
-            let memory = force.pools[request.pool]?.spec.memoryLimit
+            let spec = force.pools[request.pool]?.spec
             let limits = Attempt.Limits(
-                timeout: request.timeout, killGrace: request.killGrace, heartbeat: request.heartbeat, memory: memory
+                timeout: request.timeout, killGrace: request.killGrace, heartbeat: request.heartbeat,
+                memory: spec?.memoryLimit, cpu: spec?.sandbox?.cpuTime
             )
             runs[request.run] = LiveRun(request: request, attempt: Attempt(limits: limits))
             if let problem = request.problem {
@@ -266,12 +269,20 @@ public final class ProcessRoom: WorkerRoom {
     func measure(_ id: WorkerID) {
         guard let member = members[id], let memory = ProcFS.memory(member.process.pid) else { return }
         run(force.measured(id, resident: memory.resident, now: now.monotonic))
+        watchCPU(member)
         guard let limit = member.spec.memoryLimit, memory.anonymous > limit else { return }
         if let executing = members[id]?.executing {
             apply(.memoryExceeded(resident: memory.anonymous), to: executing)
         } else {
             kill(id)
         }
+    }
+
+    private func watchCPU(_ member: Member) {
+        guard let limit = member.spec.sandbox?.cpuTime, let run = member.executing, let used = ProcFS.cpu(member.process.pid),
+            used - member.cpuAtStart > limit
+        else { return }
+        apply(.cpuExceeded(used: used - member.cpuAtStart), to: run)
     }
 }
 

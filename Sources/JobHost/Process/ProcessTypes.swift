@@ -27,6 +27,8 @@ public struct PoolSpec: Equatable, Sendable {
     public var environment: [String: String]
     public var startTimeout: Duration
     public var user: String?
+    /// nil: the workers may do what their user may.
+    public var sandbox: Sandbox?
     public init(
         key: String, plugin: String, library: LibraryCopy, maxWorkers: Int = 1, minWorkers: Int = 0,
         idleTimeout: Duration = .seconds(300), recycleRuns: Int? = nil, recycleAge: Duration? = nil,
@@ -50,8 +52,32 @@ public struct PoolSpec: Equatable, Sendable {
     }
 }
 
+/// What workers may do less than their user may; entered before the library is loaded.
+public struct Sandbox: Hashable, Sendable {
+    /// Absolute paths; nil for both: files are not confined.
+    public var read: [String]?
+    public var write: [String]?
+    public var network = true
+    public var nice = 0
+    /// CPU time of one attempt; the supervisor watches it.
+    public var cpuTime: Duration?
+    public init() {}
+
+    /// Of jobhost-worker's command line; `library` can always be read.
+    func arguments(library: String) -> [String] {
+        var arguments = ["--sandbox"]
+        if read != nil || write != nil {
+            arguments += ["--files", "--read", library] + (read ?? []).flatMap { ["--read", $0] }
+            arguments += (write ?? []).flatMap { ["--write", $0] }
+        }
+        if !network { arguments.append("--no-network") }
+        if nice > 0 { arguments += ["--nice", "\(nice)"] }
+        return arguments
+    }
+}
+
 /// A library as the host keeps it: `<state_dir>/plugins/<sha256>/<name>.so`, mode 0444.
-public struct LibraryCopy: Hashable, Sendable {
+public struct LibraryCopy: Codable, Hashable, Sendable {
     public var sha256: String
     public var path: String
     public init(sha256: String, path: String) {

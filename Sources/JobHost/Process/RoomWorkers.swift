@@ -18,7 +18,7 @@ extension ProcessRoom {
         )
         do {
             let process = try WorkerProcess(
-                spawner: spawner, environment: spec.environment, user: spec.user, loop: loop, reaper: reaper,
+                spawner: spawner, environment: spec.environment, user: spec.user, sandbox: spec.sandboxArguments, loop: loop, reaper: reaper,
                 handlers: handlers
             )
             members[id] = Member(process: process, spec: spec)
@@ -208,6 +208,7 @@ extension ProcessRoom {
             return
         }
         member.executing = run
+        if member.spec.sandbox?.cpuTime != nil { member.cpuAtStart = ProcFS.cpu(member.process.pid) ?? .zero }
         // What was read at the end of a run before it, in the same hearing, may be this one's.
         if !hasDrained { member.process.forgetWords() }
         force.started(id, run, now: now.monotonic)
@@ -301,6 +302,8 @@ extension LogLine {
 }
 
 extension PoolSpec {
+    var sandboxArguments: [String] { sandbox?.arguments(library: library.path) ?? [] }
+
     var loadRequest: LoadRequest {
         LoadRequest(
             library: library.path, plugin: plugin, memoryLimit: memoryLimit ?? 0, fileLimit: fileLimit ?? 0

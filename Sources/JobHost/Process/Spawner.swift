@@ -16,8 +16,8 @@ struct SpawnedWorker {
 }
 
 /// Starts workers. Their command line is
-/// `jobhost-worker --fd 3 [--cgroup PATH] [--user NAME]`: the wire is on descriptor 3; the
-/// worker moves into the control group and becomes the user itself, before it loads anything.
+/// `jobhost-worker --fd 3 [--cgroup PATH] [--user NAME] [--sandbox …]`: the wire is on descriptor 3; the
+/// worker moves into the control group, becomes the user and enters the sandbox itself, before it loads anything.
 /// (It could be moved from here; but that may take 15 ms of the kernel, which the loop has not.)
 struct Spawner {
     /// Absolute path of jobhost-worker.
@@ -28,7 +28,7 @@ struct Spawner {
     var groups: ControlGroups?
 
     /// Out of processes, descriptors or memory, or no such binary: a host fault.
-    func spawn(environment: [String: String], user: String?) throws(HostFault) -> SpawnedWorker {
+    func spawn(environment: [String: String], user: String?, sandbox: [String] = []) throws(HostFault) -> SpawnedWorker {
         var channel = cl_channel()
         _ = try checked(cl_channel_open(&channel), "open a channel to a worker")
         defer {
@@ -40,6 +40,7 @@ struct Spawner {
         let group = groups?.make()
         if let group { arguments += ["--cgroup", group.path] }
         if let user { arguments += ["--user", user] }
+        arguments += sandbox
         // A key or value with a NUL would be cut there; the config refuses those.
         let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
 

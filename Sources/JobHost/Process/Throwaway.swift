@@ -39,7 +39,7 @@ class Throwaway<Verdict> {
         )
         do {
             process = try WorkerProcess(
-                spawner: spawner, environment: spec.environment, user: spec.user, loop: loop, reaper: reaper,
+                spawner: spawner, environment: spec.environment, user: spec.user, sandbox: spec.sandboxArguments, loop: loop, reaper: reaper,
                 handlers: handlers
             )
             send(.load(spec.loadRequest))

@@ -422,6 +422,6 @@ extension PoolSpec {
     /// keeps have changed.
     func servesLike(_ other: PoolSpec) -> Bool {
         key == other.key && plugin == other.plugin && library == other.library && memoryLimit == other.memoryLimit
-            && fileLimit == other.fileLimit && environment == other.environment && user == other.user
+            && fileLimit == other.fileLimit && environment == other.environment && user == other.user && sandbox == other.sandbox
     }
 }

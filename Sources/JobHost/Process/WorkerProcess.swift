@@ -58,10 +58,10 @@ final class WorkerProcess {
 
     /// Starts the process. On an error nothing is left of it.
     init(
-        spawner: Spawner, environment: [String: String], user: String?, loop: EventLoop, reaper: Reaper,
-        handlers: Handlers
+        spawner: Spawner, environment: [String: String], user: String?, sandbox: [String] = [], loop: EventLoop,
+        reaper: Reaper, handlers: Handlers
     ) throws(HostFault) {
-        let child = try spawner.spawn(environment: environment, user: user)
+        let child = try spawner.spawn(environment: environment, user: user, sandbox: sandbox)
         let now = loop.now()
         pid = child.pid
         startTime = child.startTime
