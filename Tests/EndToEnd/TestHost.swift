@@ -95,6 +95,12 @@ final class TestHost: Sendable {
         rename(target + ".new", target)
     }
 
+    /// Compiles a program in C.
+    func program(_ name: String, _ source: String) async throws {
+        try write(source, to: "\(name).c")
+        try await compile("cc", ["-std=gnu11", "-O1", "-o", folder + "/" + name, "\(name).c"])
+    }
+
     /// Compiles a plugin in Rust and renames it into place.
     func rustPlugin(_ name: String, _ source: String) async throws {
         try write(source, to: "\(name).rs")
@@ -179,6 +185,13 @@ final class TestHost: Sendable {
         var code: Int32
         var output: String
         var errors: String
+    }
+
+    /// Starts any program in the test's folder and does not wait.
+    func run(_ program: String, _ arguments: String...) throws -> Child {
+        let child = try Child(program, arguments, environment: Self.environment(), folder: folder)
+        hosts.withLock { $0.append(child) }
+        return child
     }
 
     /// Starts a command and does not wait.

@@ -89,6 +89,7 @@ struct Assembly {
     private static func warnings(_ generation: Generation, _ environment: [String: String]) -> [String] {
         var warnings: [String] = []
         for (name, plugin) in generation.plugins.sorted(by: { $0.key < $1.key }) {
+            if let rollback = plugin.rollback { warnings.append("plugin '\(name)': \(rollback.sentence(of: name))") }
             if !plugin.problem.isEmpty { warnings.append("plugin '\(name)': \(plugin.problem)") }
             for variable in plugin.config.environment where environment[variable] == nil {
                 warnings.append("plugin '\(name)': \(variable) of its env is not set in the host's environment")

@@ -16,6 +16,8 @@ public struct BuildTools: Sendable {
     public var probe: @Sendable (_ spec: PoolSpec, _ questions: [SettingsQuestion]) async -> ProbeResult
     /// nil: there is no such file.
     public var stamp: @Sendable (_ path: String) -> FileStamp?
+    /// What everybody may write to of the file and the folders that lead to it; nil: nothing.
+    public var exposed: @Sendable (_ path: String) -> ExposedPath?
     public var zones: any ZoneSource
     public var clock: any TimeSource
     public init(
@@ -23,14 +25,47 @@ public struct BuildTools: Sendable {
         accept: @escaping @Sendable (String) async throws -> LibraryCopy,
         probe: @escaping @Sendable (PoolSpec, [SettingsQuestion]) async -> ProbeResult,
         stamp: @escaping @Sendable (String) -> FileStamp? = { FileStamp(path: $0) },
+        exposed: @escaping @Sendable (String) -> ExposedPath? = { ExposedPath(of: $0) },
         zones: any ZoneSource, clock: any TimeSource
     ) {
         self.loadConfig = loadConfig
         self.accept = accept
         self.probe = probe
         self.stamp = stamp
+        self.exposed = exposed
         self.zones = zones
         self.clock = clock
+    }
+}
+
+/// A file or folder that everybody may write to.
+public struct ExposedPath: Hashable, Sendable, CustomStringConvertible {
+    public var path: String
+    public var isFolder: Bool
+    public init(path: String, isFolder: Bool) {
+        self.path = path
+        self.isFolder = isFolder
+    }
+    public var description: String { "everybody may write to the \(isFolder ? "folder " : "file ")\(path)" }
+
+    /// The first of them: the file itself, its folder, the folders above. A sticky folder above
+    /// (as /tmp is) is no danger: what is in it stays its owner's.
+    public init?(of file: String) {
+        guard let pointer = realpath(file, nil) else { return nil }
+        defer { free(pointer) }
+        var path = String(cString: pointer)
+        var depth = 0
+        while true {
+            var found = stat()
+            let isThere = stat(path, &found) == 0
+            if isThere, found.st_mode & S_IWOTH != 0, depth < 2 || found.st_mode & S_ISVTX == 0 {
+                self.init(path: path, isFolder: depth > 0)
+                return
+            }
+            guard path != "/", let slash = path.lastIndex(of: "/") else { return nil }
+            path = slash == path.startIndex ? "/" : String(path[..<slash])
+            depth += 1
+        }
     }
 }
 

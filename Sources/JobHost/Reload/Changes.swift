@@ -24,7 +24,18 @@ enum Changes {
                 ? "" : " (version \(old.descriptor.version) → \(new.descriptor.version))"
             parts.append(library(old.copy.sha256, new.copy.sha256) + versions)
         }
+        if let canary = new.canary, canary != old.canary { parts.append(sentence(canary, beside: new.copy)) }
+        if let rollback = new.rollback, rollback != old.rollback {
+            parts.append("rolled back by \(rollback.by)" + (rollback.reason.isEmpty ? "" : ": \(rollback.reason)"))
+        } else if new.rollback == nil, old.rollback != nil {
+            parts.append("no longer rolled back")
+        }
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
+    }
+
+    static func sentence(_ canary: CanaryLibrary, beside copy: LibraryCopy) -> String {
+        "canary: library \(canary.copy.sha256.prefix(7)) (version \(canary.descriptor.version)) serves the next "
+            + "\(counted(canary.runs, "run")), \(copy.sha256.prefix(7)) all others, until it is known to be no worse"
     }
 
     static func library(_ old: String, _ new: String) -> String { "library \(old.prefix(7)) → \(new.prefix(7))" }

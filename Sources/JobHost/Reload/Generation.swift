@@ -24,11 +24,28 @@ public struct LoadedPlugin: Sendable {
     public var descriptor: PluginDescriptor
     /// Why an older copy serves although the file on disk is another one; "": it is the newest.
     public var problem: String
+    /// Why an earlier library serves although the file is a sound one; nil: it does not.
+    public var rollback: LibraryHistory.Rollback?
+    /// The file's library, which first serves a few runs beside `copy`; nil: none.
+    public var canary: CanaryLibrary?
     public init(config: PluginConfig, copy: LibraryCopy, descriptor: PluginDescriptor, problem: String = "") {
         self.config = config
         self.copy = copy
         self.descriptor = descriptor
         self.problem = problem
+    }
+}
+
+/// A changed library on trial.
+public struct CanaryLibrary: Equatable, Sendable {
+    public var copy: LibraryCopy
+    public var descriptor: PluginDescriptor
+    /// Runs that it serves before it takes over.
+    public var runs: Int
+    public init(copy: LibraryCopy, descriptor: PluginDescriptor, runs: Int) {
+        self.copy = copy
+        self.descriptor = descriptor
+        self.runs = runs
     }
 }
 

@@ -33,24 +33,36 @@ public actor GenerationBuilder {
     ///   - previous: what serves now; nil at start and for `check`.
     ///   - accepted: the last accepted copies, from the store; looked at only if there is no `previous`.
     ///   - number: of the new generation; nil: one after `previous`, or 1.
+    ///   - history: what each plugin has served with, and which libraries it was taken back from.
+    ///   - choices: what has been decided about single plugins since.
+    ///   - choicesOnly: the config is that of `previous`, and only the plugins of `choices` are
+    ///     looked at: what is on disk for the others waits for a reload.
     public func build(
         file: String, environment: [String: String], previous: Generation?, accepted: [AcceptedLibrary],
-        number: Int64? = nil
+        number: Int64? = nil, history: LibraryHistory = LibraryHistory(), choices: [String: LibraryChoice] = [:],
+        choicesOnly: Bool = false
     ) async -> BuildOutcome {
         let start = tools.clock.now()
         let next = number ?? (previous?.number ?? 0) + 1
         var report = ReloadReport(generation: previous?.number ?? 0, at: start.wall, accepted: false)
         let config: HostConfig
-        do {
-            config = try await tools.loadConfig(file, environment)
-        } catch {
-            report.errors = error.errors.map(\.description)
-            return .refused(timed(report, since: start))
+        if choicesOnly, let previous {
+            config = previous.config
+        } else {
+            do {
+                config = try await tools.loadConfig(file, environment)
+            } catch {
+                report.errors = error.errors.map(\.description)
+                return .refused(timed(report, since: start))
+            }
         }
         report.errors = Self.needsRestart(config, previous?.config)
         guard report.errors.isEmpty else { return .refused(timed(report, since: start)) }
 
-        let verdicts = await judge(config, environment, previous, accepted)
+        let matter = Matter(
+            environment: environment, previous: previous, accepted: previous == nil ? accepted : [], history: history,
+            choices: choices, choicesOnly: choicesOnly, at: start.wall)
+        let verdicts = await judge(config, matter)
         let assembly = Assembly(
             number: next, config: config, environment: environment, previous: previous, verdicts: verdicts)
         var outcome = assembly.report(at: start.wall)
@@ -84,15 +96,21 @@ public actor GenerationBuilder {
 
     // MARK: Plugins
 
-    private func judge(
-        _ config: HostConfig, _ environment: [String: String], _ previous: Generation?, _ accepted: [AcceptedLibrary]
-    ) async -> [String: PluginVerdict] {
+    /// What all plugins of one build have in common.
+    private struct Matter: Sendable {
+        var environment: [String: String]
+        var previous: Generation?
+        var accepted: [AcceptedLibrary]
+        var history: LibraryHistory
+        var choices: [String: LibraryChoice]
+        var choicesOnly: Bool
+        var at: Instant
+    }
+
+    private func judge(_ config: HostConfig, _ matter: Matter) async -> [String: PluginVerdict] {
         let byPlugin = Dictionary(grouping: config.jobs.values, by: \.plugin)
         let work = config.plugins.values.sorted { $0.name < $1.name }.map { plugin in
-            Work(
-                plugin: plugin, jobs: (byPlugin[plugin.name] ?? []).sorted { $0.name < $1.name },
-                environment: environment, previous: previous,
-                accepted: previous == nil ? accepted.last { $0.plugin == plugin.name } : nil)
+            Work(plugin: plugin, jobs: (byPlugin[plugin.name] ?? []).sorted { $0.name < $1.name }, matter: matter)
         }
         let resolver = JobResolver(config: config, zones: tools.zones)
         return await withTaskGroup(of: (String, PluginVerdict).self) { group in
@@ -109,14 +127,20 @@ public actor GenerationBuilder {
     private struct Work: Sendable {
         var plugin: PluginConfig
         var jobs: [JobConfig]
-        var environment: [String: String]
-        var previous: Generation?
-        var accepted: AcceptedLibrary?
+        var matter: Matter
+        var environment: [String: String] { matter.environment }
+        var previous: Generation? { matter.previous }
+        var accepted: AcceptedLibrary? { matter.accepted.last { $0.plugin == plugin.name } }
         var old: LoadedPlugin? { previous?.plugins[plugin.name] }
+        var choice: LibraryChoice? { matter.choices[plugin.name] }
+        var known: LibraryHistory.Plugin? { matter.history.plugins[plugin.name] }
     }
 
     private func verdict(_ work: Work, _ resolver: JobResolver) async -> PluginVerdict {
-        let newest = await newestLibrary(work, resolver)
+        if work.matter.choicesOnly, work.choice == nil, let previous = work.previous, let old = work.old {
+            return .serves(old, previous.jobs.filter { $0.value.config.plugin == work.plugin.name }, faults: [:])
+        }
+        let newest = await wantedLibrary(work, resolver)
         if case .loaded(let plugin, let result) = newest, result.isWhole {
             return .serves(plugin, result.jobs, faults: [:])
         }
@@ -151,22 +175,99 @@ public actor GenerationBuilder {
         }
     }
 
+    /// The file's library, unless it has been decided that another one is to serve.
+    private func wantedLibrary(_ work: Work, _ resolver: JobResolver) async -> Tried {
+        if case .rollBack(let copy, let by, let reason) = work.choice {
+            let rollback = LibraryHistory.Rollback(
+                serving: copy, insteadOf: await fileCopy(work) ?? work.old?.copy ?? copy, at: work.matter.at, by: by, reason: reason)
+            return await earlier(rollback, work, resolver)
+        }
+        if case .serve(let copy) = work.choice { return await load(copy, work, resolver) }
+        if let rollback = work.known?.rollback, await fileCopy(work)?.sha256 == rollback.insteadOf.sha256 {
+            return await earlier(rollback, work, resolver)
+        }
+        let newest = await newestLibrary(work, resolver)
+        guard let canary = work.plugin.canary, case .loaded(let plugin, let result) = newest, result.isWhole,
+            let base = baseline(work), base.sha256 != plugin.copy.sha256
+        else { return newest }
+        return await canaried(plugin, canary, beside: base, work, resolver)
+    }
+
+    /// What served before the file's library, where it is still there.
+    private func baseline(_ work: Work) -> LibraryCopy? {
+        if let old = work.old { return old.copy }
+        return work.known?.versions.last { tools.stamp($0.path) != nil }?.copy
+    }
+
+    /// Both libraries serve the new config: the old one everything but a few runs.
+    private func canaried(
+        _ fresh: LoadedPlugin, _ canary: PluginConfig.Canary, beside base: LibraryCopy, _ work: Work, _ resolver: JobResolver
+    ) async -> Tried {
+        let tried = await load(base, work, resolver)
+        guard case .loaded(var plugin, let result) = tried, result.isWhole else {
+            return .refused(
+                "its library changed to \(fresh.copy.sha256.prefix(7)), and a canary needs the old one, \(base.sha256.prefix(7)), "
+                    + "beside it; but that does not serve the new config: \(tried.reason). Change the library first and the "
+                    + "config when it has taken over, or take out `canary` for this reload")
+        }
+        plugin.canary = CanaryLibrary(copy: fresh.copy, descriptor: fresh.descriptor, runs: canary.runs)
+        return .loaded(plugin, result)
+    }
+
+    private func earlier(_ rollback: LibraryHistory.Rollback, _ work: Work, _ resolver: JobResolver) async -> Tried {
+        guard tools.stamp(rollback.serving.path) != nil else {
+            return .refused("the copy \(rollback.serving.path) that was rolled back to is gone")
+        }
+        let tried = await load(rollback.serving, work, resolver)
+        guard case .loaded(var plugin, let result) = tried else {
+            return .refused("library \(rollback.serving.sha256.prefix(7)), which was rolled back to: \(tried.reason)")
+        }
+        plugin.rollback = rollback
+        return .loaded(plugin, result)
+    }
+
+    /// A copy that the host has, with the config as it is now.
+    private func load(_ copy: LibraryCopy, _ work: Work, _ resolver: JobResolver) async -> Tried {
+        let trial = Trial(work.plugin, jobs: work.jobs, environment: work.environment)
+        switch await ask(copy, trial, work) {
+        case .loaded(let descriptor, let answers):
+            let plugin = LoadedPlugin(config: work.plugin, copy: copy, descriptor: descriptor)
+            return .loaded(plugin, resolver.resolve(work.jobs, descriptor: descriptor, copy: copy, answers: trial.byJob(answers)))
+        case .refused(let reason): return .refused(reason)
+        case .hostFault(let reason): return .refused("the host could not try it: \(reason)")
+        }
+    }
+
+    /// nil: the file is not there, or no library.
+    private func fileCopy(_ work: Work) async -> LibraryCopy? {
+        guard let stamp = tools.stamp(work.plugin.library) else { return nil }
+        return try? await copyOf(work.plugin, stamp)
+    }
+
     /// The file as the operator keeps it.
     private func newestLibrary(_ work: Work, _ resolver: JobResolver) async -> Tried {
         let path = work.plugin.library
         guard let stamp = tools.stamp(path) else { return .refused("there is no library \(path)") }
+        if !work.plugin.allowWorldWritable, let exposed = tools.exposed(path) {
+            return .refused(
+                "\(path) is not safe: \(exposed), so anybody on this machine could have put code of theirs into the host. "
+                    + "Take that right away (chmod o-w \(exposed.path)), or set allow_world_writable = true")
+        }
         let trial = Trial(work.plugin, jobs: work.jobs, environment: work.environment)
         if let before = refused[work.plugin.name], before.stamp == stamp, before.trial == nil || before.trial == trial {
             return .refused("\(before.reason) (as before: the file is unchanged; touch it to have it tried again)")
         }
         let copy: LibraryCopy
         do {
-            copy = try await copyOf(path, stamp)
+            copy = try await copyOf(work.plugin, stamp)
         } catch let refusal as LibraryRefusal where !refusal.isHostFault {
             refused[work.plugin.name] = Refused(stamp: stamp, trial: nil, reason: "\(refusal)")
             return .refused("\(refusal)")
         } catch {
             return .refused("\(error)")
+        }
+        if let pin = work.plugin.sha256, pin != copy.sha256 {
+            return .refused("\(path) has the sha256 \(copy.sha256), but \(work.plugin.place(of: "sha256")) allows only \(pin)")
         }
         let answer = await ask(copy, trial, work)
         switch answer {
@@ -187,14 +288,13 @@ public actor GenerationBuilder {
         guard let accepted = work.accepted, tools.stamp(accepted.path) != nil else { return nil }
         if case .loaded(let plugin, _) = newest, plugin.copy.sha256 == accepted.sha256 { return nil }
         let copy = LibraryCopy(sha256: accepted.sha256, path: accepted.path)
-        let trial = Trial(work.plugin, jobs: work.jobs, environment: work.environment)
-        guard case .loaded(let descriptor, let answers) = await ask(copy, trial, work) else { return nil }
-        let problem = "the copy accepted on \(accepted.acceptedAt.rfc3339) serves instead: \(newest.reason)"
-        let plugin = LoadedPlugin(config: work.plugin, copy: copy, descriptor: descriptor, problem: problem)
-        return .loaded(plugin, resolver.resolve(work.jobs, descriptor: descriptor, copy: copy, answers: trial.byJob(answers)))
+        guard case .loaded(var plugin, let result) = await load(copy, work, resolver) else { return nil }
+        plugin.problem = "the copy accepted on \(accepted.acceptedAt.rfc3339) serves instead: \(newest.reason)"
+        return .loaded(plugin, result)
     }
 
-    private func copyOf(_ path: String, _ stamp: FileStamp) async throws -> LibraryCopy {
+    private func copyOf(_ plugin: PluginConfig, _ stamp: FileStamp) async throws -> LibraryCopy {
+        let path = plugin.library
         if let known = copies[path], known.stamp == stamp, tools.stamp(known.copy.path) != nil { return known.copy }
         let copy = try await tools.accept(path)
         // Only if the file did not change meanwhile does the stamp belong to this copy.
@@ -204,10 +304,11 @@ public actor GenerationBuilder {
 
     /// The probe, unless the very same question has been answered by the generation that serves.
     private func ask(_ copy: LibraryCopy, _ trial: Trial, _ work: Work) async -> ProbeResult {
-        if let old = work.old, let previous = work.previous, old.problem.isEmpty, old.copy == copy,
-            trial.isCovered(by: Trial(old, in: previous, environment: work.environment))
-        {
-            return .loaded(old.descriptor, answers: trial.questions.map { _ in nil })
+        if let old = work.old, let previous = work.previous, old.problem.isEmpty {
+            let isKnown = trial.isCovered(by: Trial(old, in: previous, environment: work.environment))
+            // A canary was asked the same as the library beside it.
+            let descriptor = old.copy == copy ? old.descriptor : old.canary?.copy == copy ? old.canary?.descriptor : nil
+            if isKnown, let descriptor { return .loaded(descriptor, answers: trial.questions.map { _ in nil }) }
         }
         let spec = PoolPlan.spec(work.plugin, copy: copy, environment: work.environment)
         return await tools.probe(spec, trial.questions)
@@ -226,10 +327,11 @@ struct Trial: Hashable, Sendable {
     private var memoryLimit: UInt64?
     private var fileLimit: UInt64?
     private var user: String?
+    private var sandbox: PluginConfig.Sandbox?
 
     init(_ plugin: PluginConfig, jobs: [JobConfig], environment: [String: String]) {
         self.environment = environment.filter { plugin.environment.contains($0.key) }
-        (memoryLimit, fileLimit, user) = (plugin.memoryLimit, plugin.fileLimit, plugin.user)
+        (memoryLimit, fileLimit, user, sandbox) = (plugin.memoryLimit, plugin.fileLimit, plugin.user, plugin.sandbox)
         for job in jobs {
             self.jobs.append(job.name)
             asked.append(Question(entry: job.entry, settings: Array(job.settings.canonicalJSON.utf8)))
@@ -255,6 +357,6 @@ struct Trial: Hashable, Sendable {
 
     func isCovered(by other: Trial) -> Bool {
         environment == other.environment && memoryLimit == other.memoryLimit && fileLimit == other.fileLimit
-            && user == other.user && Set(asked).isSubset(of: other.asked)
+            && user == other.user && sandbox == other.sandbox && Set(asked).isSubset(of: other.asked)
     }
 }

@@ -87,10 +87,13 @@ enum Boot {
         let parts = try HostParts(config: config, clock: clock, environment: environment)
         if let group = parts.groupFolder { log.notice("each worker has a control group of its own below \(group)") }
         let accepted = try await store.acceptedLibraries()
+        let (history, problem) = LibraryHistoryFile(stateDir: config.host.stateDir).read()
+        if let problem { log.error("\(problem)") }
         // Generations are numbered over the host's lives, so that a run's number names one config.
         let last = try await store.reloads(limit: 1).first?.generation ?? 0
         let outcome = await parts.builder.build(
-            file: configFile, environment: environment, previous: nil, accepted: accepted, number: last + 1)
+            file: configFile, environment: environment, previous: nil, accepted: accepted, number: last + 1,
+            history: history)
         guard case .ready(let generation, let report) = outcome else {
             throw Failure(messages: outcome.report.errors, exitCode: 2)
         }
@@ -98,7 +101,7 @@ enum Boot {
             loop: parts.loop, clock: clock, log: log, store: store, runLogs: parts.runLogs, room: parts.room,
             libraries: parts.libraries, builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
             environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment),
-            heartbeat: heartbeat)
+            heartbeat: heartbeat, history: history)
         try await supervisor.begin(report)
         let api = APIServer(control: supervisor, logger: log)
         let socket = config.host.stateDir + "/jobhost.sock"
@@ -214,6 +217,7 @@ extension Supervisor {
         let states = await stateBlobs(of: generation)
         let waiting = try await store.waitingFires(upTo: clock.now().wall + JobSchedule.preclaimReach)
         apply(generation, rows: rows, states: states, waitingFires: waiting)
+        await recordLibraries(of: generation)
         await saveAccepted(generation)
         startHousekeeping()
         Task { await restoreHistory() }

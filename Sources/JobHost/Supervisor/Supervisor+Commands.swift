@@ -36,6 +36,7 @@ extension Supervisor {
         case .next(let job, let from, let count):
             let i = try find(job)
             return .fires(fires(of: i, after: from ?? clock.now().wall, count: min(max(count, 1), 1_000)))
+        case .rollBack(let plugin, let version): return .report(try await rollBack(plugin, to: version, by: actor))
         case .stop:
             stop(by: actor)
             return .done

@@ -8,13 +8,24 @@ extension Supervisor {
     /// SIGHUP: nobody waits for the report.
     func reloadBySignal() {
         log.notice("reload asked for (SIGHUP)")
+        isFileAsked = true
         perform(reloads.request(ticket: askReload(Actor(name: "SIGHUP", via: "signal")), now: clock.now().monotonic))
     }
 
     /// Returns when the new state is applied, or refused.
     func reload(by actor: Actor) async -> ReloadReport {
-        let ticket = askReload(actor)
-        return await withCheckedContinuation { continuation in
+        isFileAsked = true
+        return await report(for: askReload(actor))
+    }
+
+    /// Obeys what has been chosen about single libraries; returns as `reload` does.
+    func obeyChoices() async -> ReloadReport {
+        nextTicket += 1
+        return await report(for: nextTicket)
+    }
+
+    private func report(for ticket: ReloadMachine.Ticket) async -> ReloadReport {
+        await withCheckedContinuation { continuation in
             reloadWaiters[ticket] = continuation
             perform(reloads.request(ticket: ticket, now: clock.now().monotonic))
         }
@@ -28,7 +39,7 @@ extension Supervisor {
 
     /// What a reload would do: the same build, thrown away.
     func plan() async -> ReloadReport {
-        await builder.build(file: configFile, environment: environment, previous: generation, accepted: []).report
+        await builder.build(file: configFile, environment: environment, previous: generation, accepted: [], history: history).report
     }
 
     // MARK: Performing the machine's actions
@@ -50,9 +61,12 @@ extension Supervisor {
 
     private func build(_ reload: Int64) {
         notifier.send(.reloading, .status("reloading \(configFile)"))
+        let (choices, choicesOnly) = (pendingChoices, !isFileAsked)
+        (pendingChoices, isFileAsked) = ([:], false)
         Task {
             let outcome = await builder.build(
-                file: configFile, environment: environment, previous: generation, accepted: [])
+                file: configFile, environment: environment, previous: generation, accepted: [], history: history,
+                choices: choices, choicesOnly: choicesOnly)
             switch outcome {
             case .ready(let next, let report):
                 builtGenerations[reload] = next
@@ -82,6 +96,7 @@ extension Supervisor {
                 let states = await stateBlobs(of: next)
                 let before = generation
                 apply(next, rows: rows, states: states)
+                await recordLibraries(of: next)
                 await pruneLibraries(before: before)
                 await saveAccepted(next)
                 await enqueueStartRuns(of: report.jobs.filter { $0.change == .added }.map(\.job))
@@ -109,13 +124,15 @@ extension Supervisor {
         dispatcher.settings.consumes = next.config.host.consume
         room.setMaxWorkers(next.config.host.maxWorkers)
         room.configure(pools: next.pools, drain: next.config.host.grace)
+        followCanaries(next)
         perform(dispatcher.apply(next, rows: rows, states: states, waitingFires: waitingFires, now: clock.now()))
     }
 
-    /// Copies of libraries that neither this generation nor the one before uses go. Within a
-    /// reload, so that no other one has just made a copy.
+    /// Copies of libraries that neither this generation nor the one before uses, and that nobody
+    /// may want to roll back to, go. Within a reload, so that no other one has just made a copy.
     func pruneLibraries(before: Generation) async {
-        let kept = Set((Array(before.plugins.values) + Array(generation.plugins.values)).map(\.copy.sha256))
+        let used = (Array(before.plugins.values) + Array(generation.plugins.values)).flatMap { [$0.copy, $0.canary?.copy].compactMap(\.self) }
+        let kept = history.copies.union(used.map(\.sha256))
         let libraries = libraries
         await Task.detached { libraries.prune(keeping: kept) }.value
     }

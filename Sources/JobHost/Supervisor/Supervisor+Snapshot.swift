@@ -13,12 +13,16 @@ extension Supervisor {
         snapshot.problems = problems()
         snapshot.jobs = dispatcher.jobs.filter { !$0.isRemoved }.map(jobSnapshot).sorted { $0.name < $1.name }
         snapshot.plugins = generation.plugins.values.map { plugin in
-            PluginSnapshot(
+            var snapshot = PluginSnapshot(
                 name: plugin.config.name, library: plugin.config.library, libraryHash: plugin.copy.sha256,
                 id: plugin.descriptor.id, version: plugin.descriptor.version,
                 description: plugin.descriptor.description, entries: plugin.descriptor.entries.map(\.id),
                 problem: plugin.problem)
+            snapshot.versions = versions(of: plugin)
+            snapshot.canary = canaries[plugin.config.name]?.sentence ?? ""
+            return snapshot
         }.sorted { $0.name < $1.name }
+        snapshot.notes = canaries.values.sorted { $0.plugin < $1.plugin }.map { "plugin \($0.plugin): \($0.sentence)" }
         snapshot.workers = room.snapshot()
         snapshot.lastReload = lastReload
         return snapshot
@@ -30,8 +34,11 @@ extension Supervisor {
         if let storeProblem = storeHealth.problem { problems.append("the store does not answer: \(storeProblem); nothing new starts") }
         if dispatcher.clock.isHolding { problems.append("the wall clock jumped; firing is held for a minute") }
         problems += poolHealth.sentences
-        for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) where !plugin.problem.isEmpty {
-            problems.append("plugin \(plugin.config.name): \(plugin.problem)")
+        for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) {
+            if !plugin.problem.isEmpty { problems.append("plugin \(plugin.config.name): \(plugin.problem)") }
+            if let rollback = plugin.rollback {
+                problems.append("plugin \(plugin.config.name): \(rollback.sentence(of: plugin.config.name))")
+            }
         }
         if let apiProblem { problems.append(apiProblem) }
         if let lastReload, !lastReload.accepted {

@@ -44,6 +44,13 @@ public actor Supervisor: HostControl {
     var builtGenerations: [Int64: Generation] = [:]
     var reloadReports: [Int64: ReloadReport] = [:]
     var lastReload: ReloadReport?
+    /// Since the last build began: somebody wants the files read, not just a choice obeyed.
+    var isFileAsked = false
+    var pendingChoices: [String: LibraryChoice] = [:]
+    var history: LibraryHistory
+    nonisolated let historyFile: LibraryHistoryFile
+    /// Changed libraries on trial, by plugin.
+    var canaries: [String: CanaryTrial] = [:]
 
     // Health and bookkeeping
     var poolHealth = PoolHealth()
@@ -76,7 +83,8 @@ public actor Supervisor: HostControl {
     init(
         loop: EventLoop, clock: any TimeSource, log: Logger, store: any Store, runLogs: RunLogs,
         room: any WorkerRoom, libraries: LibraryStore, builder: GenerationBuilder, generation: Generation, owner: Owner,
-        configFile: String, environment: [String: String], seed: UInt64, notifier: Notify, heartbeat: Heartbeat
+        configFile: String, environment: [String: String], seed: UInt64, notifier: Notify, heartbeat: Heartbeat,
+        history: LibraryHistory
     ) {
         self.loop = loop
         self.clock = clock
@@ -92,6 +100,8 @@ public actor Supervisor: HostControl {
         self.environment = environment
         self.notifier = notifier
         self.heartbeat = heartbeat
+        self.history = history
+        historyFile = LibraryHistoryFile(stateDir: generation.config.host.stateDir)
         let now = clock.now()
         startedAt = now.wall
         var settings = Dispatcher.Settings()
@@ -112,7 +122,7 @@ public actor Supervisor: HostControl {
         // Starts first: they are what somebody waits for.
         if !actions.starts.isEmpty {
             beatIfDue()
-            room.start(actions.starts)
+            room.start(onTrial(actions.starts))
         }
         if !actions.claims.isEmpty { claimFires(actions.claims) }
         if !actions.moves.isEmpty { moveCursors(actions.moves) }
@@ -230,8 +240,10 @@ public actor Supervisor: HostControl {
             // By the rules of a lost attempt it is tried again where that does no harm.
             if end.gaveWay { end.outcome = .lost }
             dispatch(.ended(end))
+            canaryHears(end)
         case .returned(let run):
             cancellations[run] = nil
+            for plugin in canaries.keys { canaries[plugin]?.returned(run) }
             dispatch(.returned(run: run))
         case .hostFault(let pool, let message):
             if let message {
@@ -241,6 +253,7 @@ public actor Supervisor: HostControl {
             }
         case .poolRefused(let pool, let message):
             if let line = poolHealth.failed(pool, message) { log.error("\(line)") }
+            canaryRefused(pool, message)
         case .workersChanged: saveWorkers()
         }
     }

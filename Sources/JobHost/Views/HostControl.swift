@@ -35,6 +35,9 @@ public enum HostCommand: Sendable {
     case explain(job: String, at: Instant)
     /// Fires of the job after an instant.
     case next(job: String, from: Instant?, count: Int)
+    /// An earlier library serves (nil: the one before), or the file's own again; by its sha256,
+    /// of which the first few digits are enough.
+    case rollBack(plugin: String, to: String?)
     /// Drain and exit.
     case stop
 }
@@ -104,17 +107,22 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
     }
 
     /// With the nearest name, else with those that there are.
-    static func unknownJob(_ name: String, among jobs: some Sequence<String>) -> CommandError {
-        let jobs = jobs.sorted()
+    static func unknownJob(_ name: String, among jobs: some Sequence<String>) -> CommandError { unknown("job", name, among: jobs) }
+    static func unknownPlugin(_ name: String, among plugins: some Sequence<String>) -> CommandError {
+        unknown("plugin", name, among: plugins)
+    }
+
+    private static func unknown(_ noun: String, _ name: String, among names: some Sequence<String>) -> CommandError {
+        let names = names.sorted()
         let hint: String =
-            if jobs.isEmpty {
-                "the config has no jobs"
-            } else if let nearest = nearestName(name, among: jobs) {
+            if names.isEmpty {
+                "the config has no \(noun)s"
+            } else if let nearest = nearestName(name, among: names) {
                 "did you mean '\(nearest)'?"
             } else {
-                "there are: " + jobs.prefix(20).joined(separator: ", ") + (jobs.count > 20 ? ", …" : "")
+                "there are: " + names.prefix(20).joined(separator: ", ") + (names.count > 20 ? ", …" : "")
             }
-        return CommandError(.notFound, "there is no job '\(name.prefix(60))'", hint: hint)
+        return CommandError(.notFound, "there is no \(noun) '\(name.prefix(60))'", hint: hint)
     }
 }
 
@@ -134,6 +142,8 @@ public struct HostSnapshot: Sendable {
     public var phase: String
     /// Sentences; empty: healthy.
     public var problems: [String]
+    /// Sentences about what is under way.
+    public var notes: [String] = []
     /// By name.
     public var jobs: [JobSnapshot]
     public var plugins: [PluginSnapshot]
@@ -268,6 +278,10 @@ public struct PluginSnapshot: Sendable {
     public var description: String
     public var entries: [String]
     public var problem: String
+    /// A changed library on trial, in a sentence; "": none.
+    public var canary = ""
+    /// The newest first.
+    public var versions: [LibraryVersion] = []
     public init(name: String, library: String, libraryHash: String = "", id: String = "", version: String = "",
                 description: String = "", entries: [String] = [], problem: String = "") {
         self.name = name
@@ -278,6 +292,25 @@ public struct PluginSnapshot: Sendable {
         self.description = description
         self.entries = entries
         self.problem = problem
+    }
+}
+
+/// A library that a plugin has served with, or is to serve with.
+public struct LibraryVersion: Codable, Hashable, Sendable {
+    public var sha256: String
+    /// The plugin's own word for it; "": it never served.
+    public var version: String
+    /// When it last began to serve all runs; nil: it never did.
+    public var acceptedAt: Instant?
+    /// serving, canary, rolled_back (the file's, which is not to serve), kept
+    public var state: String
+    public var note: String
+    public init(sha256: String, version: String, acceptedAt: Instant?, state: String, note: String = "") {
+        self.sha256 = sha256
+        self.version = version
+        self.acceptedAt = acceptedAt
+        self.state = state
+        self.note = note
     }
 }
 

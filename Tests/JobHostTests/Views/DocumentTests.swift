@@ -24,7 +24,7 @@ struct DocumentTests {
         let dump = try JSON(parsing: JobHostCommand._dumpHelp(), limits: .init(bytes: 8 << 20))
         var verbs: [String] = []
         try check(try #require(dump["command"]), path: [], verbs: &verbs)
-        #expect(verbs.count == 29)
+        #expect(verbs.count == 31)
         // And nothing is documented that is not there.
         let headings = document.split(separator: "\n").filter { $0.hasPrefix("### `jobhost ") }
         #expect(headings.map(String.init).sorted() == verbs.map { "### `jobhost \($0)`" }.sorted())
@@ -95,7 +95,7 @@ struct DocumentTests {
         let text = try #require(section("## The API"))
         let index = try await withServer { _, socket, _ in try await ask(socket, "GET", "/api/v1").json }
         let endpoints = try #require(index["endpoints"]?.arrayValue)
-        #expect(endpoints.count == 36)
+        #expect(endpoints.count == 38)
         for endpoint in endpoints {
             let method = endpoint["method"]?.stringValue ?? "?"
             let path = endpoint["path"]?.stringValue?.dropFirst(APIRoutes.prefix.count) ?? "?"

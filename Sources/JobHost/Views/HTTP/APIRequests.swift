@@ -15,6 +15,17 @@ extension API {
         public init(reason: String? = nil) { self.reason = reason }
     }
 
+    public struct RollbackBody: Codable, Sendable {
+        /// The first digits of a library's sha256, at least 4; none: the library before.
+        public var hash: String?
+        public var reason: String?
+        enum CodingKeys: CodingKey, CaseIterable { case hash, reason }
+        public init(hash: String? = nil, reason: String? = nil) {
+            self.hash = hash
+            self.reason = reason
+        }
+    }
+
     public struct TriggerBody: Codable, Sendable {
         public var payload: JSON?
         public var reason: String?

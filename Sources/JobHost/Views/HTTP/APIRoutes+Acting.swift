@@ -57,6 +57,9 @@ extension APIRoutes {
             post("/plan", "what a reload would do") { _ in .plan },
             post("/pause", "start nothing new on the whole host") { _ in .setPaused(job: nil, true) },
             post("/resume", "end the pause of the whole host") { _ in .setPaused(job: nil, false) },
+            post("/plugins/{plugin}/rollback", "an earlier library serves", API.RollbackBody.self, reason: \.reason) { context, body in
+                .rollBack(plugin: try pluginName(context), to: body.hash)
+            },
             post("/stop", "drain and exit") { _ in .stop },
         ]
     }

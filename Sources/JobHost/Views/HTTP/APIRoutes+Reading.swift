@@ -32,6 +32,13 @@ extension APIRoutes {
             get("/plugins", "loaded plugins") { _, _ in
                 try answer(API.Plugins(plugins: await control.snapshot().plugins.map(API.Plugin.init)))
             },
+            get("/plugins/{plugin}/versions", "libraries it has served with") { context, _ in
+                let (name, plugins) = (try pluginName(context), await control.snapshot().plugins)
+                guard let plugin = plugins.first(where: { $0.name == name }) else {
+                    throw CommandError.unknownPlugin(name, among: plugins.map(\.name))
+                }
+                return try answer(API.PluginVersions(plugin))
+            },
             get("/workers", "living worker processes") { _, _ in
                 try answer(API.Workers(workers: await control.snapshot().workers.map(API.Worker.init)))
             },
@@ -168,6 +175,13 @@ extension APIRoutes {
     func jobName(_ context: APIContext) throws -> String {
         guard let name = context.parameters.get("job").flatMap({ percentDecoded($0) }), !name.isEmpty else {
             throw API.Problem.invalid("the job's name is not valid in the path")
+        }
+        return name
+    }
+
+    func pluginName(_ context: APIContext) throws -> String {
+        guard let name = context.parameters.get("plugin").flatMap({ percentDecoded($0) }), !name.isEmpty else {
+            throw API.Problem.invalid("the plugin's name is not valid in the path")
         }
         return name
     }

@@ -17,7 +17,7 @@ extension API.Host {
             startedAt: snapshot.startedAt, now: snapshot.now,
             uptimeMs: max(0, (snapshot.now - snapshot.startedAt).milliseconds), generation: snapshot.generation,
             configFile: snapshot.configFile, stateDir: snapshot.stateDir, storeUrl: maskingPassword(snapshot.storeURL),
-            control: API.Control(snapshot.control), workers: snapshot.workers.count, problems: snapshot.problems,
+            control: API.Control(snapshot.control), workers: snapshot.workers.count, problems: snapshot.problems, notes: snapshot.notes,
             lastReload: snapshot.lastReload.map(API.Report.init))
     }
 }
@@ -118,7 +118,18 @@ extension API.Plugin {
     init(_ plugin: PluginSnapshot) {
         self.init(
             name: plugin.name, library: plugin.library, libraryHash: plugin.libraryHash, id: plugin.id,
-            version: plugin.version, description: plugin.description, entries: plugin.entries, problem: plugin.problem)
+            version: plugin.version, description: plugin.description, entries: plugin.entries, problem: plugin.problem,
+            canary: plugin.canary)
+    }
+}
+
+extension API.PluginVersions {
+    init(_ plugin: PluginSnapshot) {
+        self.init(
+            plugin: plugin.name,
+            versions: plugin.versions.map {
+                API.PluginVersion(sha256: $0.sha256, version: $0.version, acceptedAt: $0.acceptedAt, state: $0.state, note: $0.note)
+            })
     }
 }
 

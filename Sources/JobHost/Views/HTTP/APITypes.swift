@@ -30,6 +30,8 @@ public enum API {
         public var workers: Int
         /// Sentences; empty: healthy.
         public var problems: [String]
+        /// Sentences about what is under way, such as a canary.
+        public var notes: [String]
         public var lastReload: Report?
     }
 
@@ -238,6 +240,25 @@ public enum API {
         public var description: String
         public var entries: [String]
         public var problem: String
+        /// A changed library on trial, in a sentence; "": none.
+        public var canary: String
+    }
+
+    public struct PluginVersions: Codable, Sendable {
+        public var plugin: String
+        /// The newest first.
+        public var versions: [PluginVersion]
+    }
+
+    public struct PluginVersion: Codable, Sendable {
+        public var sha256: String
+        /// The plugin's own word for it; "": it never served.
+        public var version: String
+        /// When it last began to serve all runs; `null`: it never did.
+        public var acceptedAt: Instant?
+        /// serving, canary, rolled_back (the file's, which is not to serve), kept
+        public var state: String
+        public var note: String
     }
 
     public struct Workers: Codable, Sendable {

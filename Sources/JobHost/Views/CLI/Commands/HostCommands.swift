@@ -126,8 +126,48 @@ struct DoctorCommand: AsyncParsableCommand {
 
 struct PluginCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "plugin", abstract: "Look into plugin libraries.", discussion: "Example: jobhost plugin inspect plugins/libCandles.so",
-        subcommands: [PluginInspectCommand.self])
+        commandName: "plugin", abstract: "Look into plugin libraries, and say which one serves.",
+        discussion: "Example: jobhost plugin versions candles",
+        subcommands: [PluginInspectCommand.self, PluginVersionsCommand.self, PluginRollbackCommand.self])
+}
+
+struct PluginVersionsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "versions", abstract: "The libraries that a plugin has served with, the newest first.",
+        discussion: "Example: jobhost plugin versions candles")
+    @Argument(help: "A plugin's name in the config.") var plugin: String
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let (versions, json) = try await session.client().get(
+            "/plugins/\(percentEncoded(plugin))/versions", as: API.PluginVersions.self)
+        session.print(json) { VersionsView(screen: $0).lines(versions) }
+    }
+}
+
+struct PluginRollbackCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rollback", abstract: "Let an earlier library serve; survives restarts and reloads until the file changes.",
+        discussion: """
+            Nothing else of the config is read or changed. With the hash of the file's own
+            library it goes forward again, and ends a canary in its favour. Exit code 4:
+            the earlier library does not serve the present config, nothing changed.
+
+            Example: jobhost plugin rollback candles --reason "wrong volumes"
+            """)
+    @Argument(help: "A plugin's name in the config.") var plugin: String
+    @Argument(help: "The first digits of a library's sha256; without: the library before.") var hash: String?
+    @OptionGroup var reason: ReasonOption
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let (report, json) = try await session.client().reloading.post(
+            "/plugins/\(percentEncoded(plugin))/rollback", API.RollbackBody(hash: hash, reason: reason.reason), as: API.Report.self)
+        session.print(json) { ReportView(screen: $0, kind: .reload).lines(report) }
+        if !report.clean { throw CLIFailure.silent(.refused) }
+    }
 }
 
 struct PluginInspectCommand: AsyncParsableCommand {

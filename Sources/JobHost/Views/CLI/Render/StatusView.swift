@@ -73,6 +73,7 @@ struct StatusView {
         for problem in host.problems where !(isRefused && problem.hasPrefix("the last reload was refused")) {
             lines += note("!", .bad, problem)
         }
+        for text in host.notes { lines += note("◐", .accent, text) }
         if let reload = host.lastReload, !reload.clean {
             let why = reload.errors.first.map { ": \($0)" } ?? ""
             let what = reload.accepted ? "was refused for some jobs" : "was refused\(why)"

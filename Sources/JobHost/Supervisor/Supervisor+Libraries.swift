@@ -1,0 +1,174 @@
+import JobConfig
+import JobCore
+import JobStore
+
+// Which library serves: versions, rolling back, canaries.
+extension Supervisor {
+    // MARK: Versions
+
+    /// What this generation serves with is what one may roll back to later.
+    func recordLibraries(of next: Generation) async {
+        let before = history
+        history.record(next, at: clock.now().wall)
+        guard history != before else { return }
+        let (file, history) = (historyFile, history)
+        if let fault = await Task.detached(operation: { () -> String? in
+            do { try file.write(history) } catch { return "\(error)" }
+            return nil
+        }).value {
+            log.error("the history of libraries could not be saved, so a restart would not know what serves now: \(fault)")
+        }
+    }
+
+    /// The newest first; what is to serve but does not before all.
+    func versions(of plugin: LoadedPlugin) -> [LibraryVersion] {
+        let known = history.plugins[plugin.config.name]?.versions ?? []
+        var versions: [LibraryVersion] = known.reversed().map { version in
+            LibraryVersion(
+                sha256: version.sha256, version: version.version, acceptedAt: version.acceptedAt,
+                state: version.sha256 == plugin.copy.sha256 ? "serving" : "kept")
+        }
+        func mark(_ copy: LibraryCopy, _ state: String, version: String, note: String) {
+            let old = versions.firstIndex { $0.sha256 == copy.sha256 }.map { versions.remove(at: $0) }
+            versions.insert(
+                LibraryVersion(
+                    sha256: copy.sha256, version: old?.version ?? version, acceptedAt: old?.acceptedAt, state: state, note: note),
+                at: 0)
+        }
+        if let rollback = plugin.rollback {
+            let why = rollback.reason.isEmpty ? "" : ": \(rollback.reason)"
+            mark(
+                rollback.insteadOf, "rolled_back", version: "",
+                note: "the file's; rolled back on \(rollback.at.rfc3339) by \(rollback.by)\(why)")
+        }
+        if let canary = plugin.canary {
+            mark(canary.copy, "canary", version: canary.descriptor.version, note: canaries[plugin.config.name]?.sentence ?? "")
+        }
+        return versions
+    }
+
+    // MARK: Rolling back
+
+    /// Returns when it serves, or is refused.
+    func rollBack(_ name: String, to wanted: String?, by actor: Actor) async throws -> ReloadReport {
+        guard let plugin = generation.plugins[name] else { throw CommandError.unknownPlugin(name, among: generation.plugins.keys) }
+        let (choice, sentence) = try self.choice(plugin, wanted, by: actor)
+        audit(actor, "plugin rollback", detail: "\(name): \(sentence)")
+        log.notice("plugin \(name): \(sentence), by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
+        pendingChoices[name] = choice
+        return await obeyChoices()
+    }
+
+    private func choice(
+        _ plugin: LoadedPlugin, _ wanted: String?, by actor: Actor
+    ) throws -> (LibraryChoice, sentence: String) {
+        let name = plugin.config.name
+        let target = try target(plugin, wanted)
+        let files = [plugin.rollback?.insteadOf, plugin.canary?.copy]
+        if files.contains(target) { return (.serve(target), "the file's library \(target.sha256.prefix(7)) serves again") }
+        guard target != plugin.copy || plugin.canary != nil else {
+            throw CommandError(
+                .conflict, "library \(target.sha256.prefix(7)) serves already", hint: "jobhost plugin versions \(name) lists what there is")
+        }
+        let from = plugin.canary?.copy ?? plugin.copy
+        return (
+            .rollBack(to: target, by: actor.name, reason: actor.reason),
+            "rolled back from library \(from.sha256.prefix(7)) to \(target.sha256.prefix(7))"
+        )
+    }
+
+    private func target(_ plugin: LoadedPlugin, _ wanted: String?) throws -> LibraryCopy {
+        let name = plugin.config.name
+        let known = history.plugins[name] ?? LibraryHistory.Plugin()
+        guard let wanted = wanted?.lowercased() else {
+            // While a canary runs, the one before it is the one that serves.
+            if plugin.canary != nil { return plugin.copy }
+            guard let before = known.previous(to: plugin.copy.sha256) else {
+                throw CommandError(.conflict, "plugin \(name) has served with no other library than \(plugin.copy.sha256.prefix(7))")
+            }
+            return before.copy
+        }
+        let all = Set(known.versions.map(\.copy) + [plugin.copy, plugin.rollback?.insteadOf, plugin.canary?.copy].compactMap(\.self))
+        let matches = all.filter { $0.sha256.hasPrefix(wanted) }
+        guard wanted.utf8.count >= 4, let match = matches.first, matches.count == 1 else {
+            let problem = matches.count > 1 && wanted.utf8.count >= 4
+                ? "'\(wanted)' begins more than one of them" : "plugin \(name) has no library '\(wanted.prefix(64))'"
+            let list = all.map { String($0.sha256.prefix(7)) }.sorted().joined(separator: ", ")
+            throw CommandError(.notFound, problem, hint: "at least 4 digits of one of: \(list)")
+        }
+        return match
+    }
+
+    // MARK: Canaries
+
+    /// Trials begin and end with the generations that have them; one that goes on is kept.
+    func followCanaries(_ next: Generation) {
+        var trials: [String: CanaryTrial] = [:]
+        for (name, plugin) in next.plugins {
+            guard let canary = plugin.canary else { continue }
+            if let trial = canaries[name], trial.isOf(plugin) {
+                trials[name] = trial
+                continue
+            }
+            trials[name] = CanaryTrial(plugin: name, old: plugin.copy.sha256, fresh: canary.copy.sha256, wanted: canary.runs)
+            log.notice("plugin \(name): \(Changes.sentence(canary, beside: plugin.copy))")
+            // Its first run shall not wait for a process.
+            room.prewarm(pool: PoolPlan.canaryKey(of: name), workers: 1)
+            Task { await rememberRuns(of: plugin, jobs: next.jobs.values.filter { $0.config.plugin == name }.map(\.config.name)) }
+        }
+        canaries = trials
+    }
+
+    /// How the old library did lately, from the ledger.
+    private func rememberRuns(of plugin: LoadedPlugin, jobs: [String]) async {
+        let name = plugin.config.name
+        for job in jobs.sorted().prefix(50) {
+            var filter = RunFilter(job: job)
+            filter.limit = 50
+            guard let runs = try? await store.runs(filter), canaries[name]?.old == plugin.copy.sha256 else { continue }
+            canaries[name]?.remember(runs.filter { $0.libraryHash == plugin.copy.sha256 }.compactMap(\.outcome))
+        }
+    }
+
+    /// Some of these runs go to a library on trial.
+    func onTrial(_ requests: [AttemptRequest]) -> [AttemptRequest] {
+        guard !canaries.isEmpty else { return requests }
+        return requests.map { request in
+            guard let plugin = generation.jobs[request.job]?.config.plugin, canaries[plugin]?.takes(request.run) == true else {
+                return request
+            }
+            var request = request
+            request.pool = PoolPlan.canaryKey(of: request.pool)
+            return request
+        }
+    }
+
+    func canaryHears(_ end: AttemptEnd) {
+        guard !canaries.isEmpty, let plugin = generation.jobs[end.job]?.config.plugin else { return }
+        if let decision = canaries[plugin]?.ended(end.run, job: end.job, end.outcome, reason: end.reason) { obey(decision, plugin) }
+    }
+
+    func canaryRefused(_ pool: String, _ message: String) {
+        guard !canaries.isEmpty, let spec = generation.pools.first(where: { $0.key == pool }),
+            generation.plugins[spec.plugin]?.canary?.copy == spec.library
+        else { return }
+        if let decision = canaries[spec.plugin]?.refused(message) { obey(decision, spec.plugin) }
+    }
+
+    private func obey(_ decision: CanaryTrial.Decision, _ name: String) {
+        guard let plugin = generation.plugins[name], let canary = plugin.canary else { return }
+        let fresh = canary.copy.sha256.prefix(7)
+        let host = Actor(name: "canary", via: "host")
+        switch decision {
+        case .takeOver(let seen):
+            log.notice("plugin \(name): canary: library \(fresh) takes over after \(seen)")
+            audit(host, "canary takes over", detail: "\(name): library \(fresh) after \(seen)")
+            pendingChoices[name] = .serve(canary.copy)
+        case .rollBack(let why):
+            log.error("plugin \(name): canary: library \(fresh) is rolled back to \(plugin.copy.sha256.prefix(7)): \(why)")
+            audit(host, "canary rolled back", detail: "\(name): library \(fresh): \(why)")
+            pendingChoices[name] = .rollBack(to: plugin.copy, by: "canary", reason: why)
+        }
+        perform(reloads.request(ticket: nil, now: clock.now().monotonic))
+    }
+}

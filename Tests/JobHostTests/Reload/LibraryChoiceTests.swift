@@ -1,0 +1,183 @@
+import JobConfig
+import JobCore
+import JobStore
+import Testing
+
+@testable import JobHost
+
+/// Which library of a plugin serves: the file's, one that was rolled back to, one beside a canary.
+@Suite("Which library serves")
+struct LibraryChoiceTests {
+    private let world = ScriptedTools()
+    private let builder: GenerationBuilder
+    private let a = LibraryCopy(sha256: "aaaaaaaa", path: "/copies/aaaaaaaa")
+    private let b = LibraryCopy(sha256: "bbbbbbbb", path: "/copies/bbbbbbbb")
+
+    init() {
+        builder = GenerationBuilder(tools: world.tools)
+        world.write("/lib/libBank.so", "aaaaaaaa")
+        world.write("/lib/libMint.so", "mmmmmmmm")
+        world.change { world in
+            world.libraries["aaaaaaaa"] = library("1.0")
+            world.libraries["bbbbbbbb"] = library("1.1")
+            world.libraries["cccccccc"] = library("1.2", entry("credit"), entry("fresh"))
+            world.libraries["mmmmmmmm"] = library("3.0")
+            world.libraries["nnnnnnnn"] = library("3.1")
+        }
+    }
+
+    private func build(
+        _ config: HostConfig, previous: Generation? = nil, history: LibraryHistory = LibraryHistory(),
+        choices: [String: LibraryChoice] = [:], choicesOnly: Bool = false
+    ) async -> BuildOutcome {
+        world.set(config)
+        return await builder.build(
+            file: "jobs.toml", environment: [:], previous: previous, accepted: [], history: history, choices: choices,
+            choicesOnly: choicesOnly)
+    }
+
+    private func first(_ config: HostConfig) async throws -> (generation: Generation, history: LibraryHistory) {
+        let generation = try #require(await build(config).generation)
+        var history = LibraryHistory()
+        history.record(generation, at: Instant(seconds: 1))
+        return (generation, history)
+    }
+
+    private let canary: (inout HostConfig) -> Void = { $0.plugins["bank"]?.canary = .init(runs: 5) }
+
+    // MARK: Rolling back
+
+    @Test("a rollback serves the earlier copy until the file is another one, over reloads and a restart")
+    func rollsBack() async throws {
+        let config = config(job("credit"))
+        var (generation, history) = try await first(config)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        generation = try #require(await build(config, previous: generation, history: history).generation)
+        history.record(generation, at: Instant(seconds: 2))
+        #expect(history.plugins["bank"]?.versions.map(\.sha256) == ["aaaaaaaa", "bbbbbbbb"])
+
+        let outcome = await build(
+            config, previous: generation, history: history, choices: ["bank": .rollBack(to: a, by: "root", reason: "wrong sums")],
+            choicesOnly: true)
+        generation = try #require(outcome.generation)
+        history.record(generation, at: Instant(seconds: 3))
+        #expect(generation.jobs["credit"]?.libraryHash == "aaaaaaaa")
+        #expect(outcome.report.plugin("bank").contains("rolled back by root: wrong sums"), "\(outcome.report.plugin("bank"))")
+        #expect(outcome.report.isClean)
+
+        for previous in [generation, nil] {
+            let again = try #require(await build(config, previous: previous, history: history).generation)
+            #expect(again.plugins["bank"]?.copy == a && again.plugins["bank"]?.rollback?.insteadOf == b)
+        }
+        world.write("/lib/libBank.so", "cccccccc")
+        let changed = try #require(await build(config, previous: generation, history: history).generation)
+        #expect(changed.plugins["bank"]?.copy.sha256 == "cccccccc" && changed.plugins["bank"]?.rollback == nil)
+        history.record(changed, at: Instant(seconds: 4))
+        #expect(history.plugins["bank"]?.rollback == nil)
+    }
+
+    @Test("a rollback touches one plugin: what is on disk for the others, and the edited config, waits")
+    func touchesOne() async throws {
+        let config = config(
+            plugins: ["bank": "/lib/libBank.so", "mint": "/lib/libMint.so"], job("credit"), job("coins", plugin: "mint"))
+        let (generation, history) = try await first(config)
+        world.write("/lib/libMint.so", "nnnnnnnn")
+        world.change { $0.config = .failure(ConfigErrors([ConfigError(position: nil, message: "half an edit")])) }
+        let outcome = await builder.build(
+            file: "jobs.toml", environment: [:], previous: generation, accepted: [], history: history,
+            choices: ["bank": .rollBack(to: b, by: "root", reason: "")], choicesOnly: true)
+        let next = try #require(outcome.generation)
+        #expect(next.plugins["bank"]?.copy == b && next.plugins["mint"]?.copy.sha256 == "mmmmmmmm")
+        #expect(outcome.report.job("coins") == "kept: ")
+    }
+
+    @Test("an earlier library that does not serve the present config changes nothing")
+    func doesNotFit() async throws {
+        world.write("/lib/libBank.so", "cccccccc")
+        let (generation, history) = try await first(config(job("new", entry: "fresh")))
+        let outcome = await build(
+            config(job("new", entry: "fresh")), previous: generation, history: history,
+            choices: ["bank": .rollBack(to: a, by: "root", reason: "")], choicesOnly: true)
+        #expect(!outcome.report.isClean)
+        #expect(outcome.generation?.plugins["bank"]?.copy.sha256 == "cccccccc")
+        #expect(outcome.generation?.plugins["bank"]?.rollback == nil)
+    }
+
+    @Test("going forward again takes the named copy, not what the file may have become meanwhile")
+    func forward() async throws {
+        let config = config(job("credit"), change: canary)
+        let (generation, history) = try await first(config)
+        world.write("/lib/libBank.so", "cccccccc")
+        let outcome = await build(
+            config, previous: generation, history: history, choices: ["bank": .serve(b)], choicesOnly: true)
+        let plugin = try #require(outcome.generation?.plugins["bank"])
+        #expect(plugin.copy == b && plugin.rollback == nil && plugin.canary == nil)
+    }
+
+    @Test("so many copies are remembered, the newest last; what was rolled back from stays on disk too")
+    func keepsSome() async throws {
+        var history = LibraryHistory()
+        for (index, hash) in ["aaaaaaaa", "bbbbbbbb", "aaaaaaaa", "cccccccc"].enumerated() {
+            world.write("/lib/libBank.so", hash)
+            let generation = try #require(await build(config(job("credit")) { $0.plugins["bank"]?.keepVersions = 2 }).generation)
+            history.record(generation, at: Instant(seconds: Int64(index)))
+        }
+        #expect(history.plugins["bank"]?.versions.map(\.sha256) == ["aaaaaaaa", "cccccccc"])
+        history.plugins["bank"]?.rollback = .init(serving: a, insteadOf: b, at: .epoch, by: "root", reason: "")
+        #expect(history.copies == ["aaaaaaaa", "bbbbbbbb", "cccccccc"])
+    }
+
+    // MARK: Canary
+
+    @Test("a changed library is put beside the old one, which goes on to serve every job")
+    func besides() async throws {
+        let config = config(job("credit"), job("alone") { $0.isolate = true }, change: canary)
+        let (generation, history) = try await first(config)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        let outcome = await build(config, previous: generation, history: history)
+        let next = try #require(outcome.generation)
+        #expect(next.plugins["bank"]?.copy == a && next.plugins["bank"]?.canary?.copy == b)
+        #expect(next.jobs["credit"]?.libraryHash == "aaaaaaaa")
+        #expect(next.pools.map(\.key) == ["bank", "bank/alone", "bank/alone@canary", "bank@canary"])
+        #expect(next.pools.map(\.library.sha256) == ["aaaaaaaa", "aaaaaaaa", "bbbbbbbb", "bbbbbbbb"])
+        #expect(outcome.report.plugin("bank").hasPrefix("changed: canary: library bbbbbbb (version 1.1) serves the next 5 runs"))
+        #expect(outcome.report.job("credit") == "kept: ")
+        _ = world.takeProbed()
+        let again = try #require(await build(config, previous: next, history: history).generation)
+        #expect(again.plugins["bank"]?.canary == next.plugins["bank"]?.canary)
+        #expect(world.takeProbed() == [], "both are known")
+    }
+
+    @Test("a library that was changed while the host was down is a canary too")
+    func atStart() async throws {
+        let config = config(job("credit"), change: canary)
+        let (_, history) = try await first(config)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        let generation = try #require(await build(config, history: history).generation)
+        #expect(generation.plugins["bank"]?.copy == a && generation.plugins["bank"]?.canary?.copy == b)
+    }
+
+    @Test("a config that the old library cannot serve is refused with the reason, and nothing changes")
+    func oldCannot() async throws {
+        let (generation, history) = try await first(config(job("credit"), change: canary))
+        world.write("/lib/libBank.so", "cccccccc")
+        let outcome = await build(
+            config(job("credit"), job("new", entry: "fresh"), change: canary), previous: generation, history: history)
+        #expect(outcome.report.plugin("bank").contains("a canary needs the old one, aaaaaaa, beside it"), "\(outcome.report.plugin("bank"))")
+        #expect(outcome.generation?.jobs.keys.sorted() == ["credit"] && outcome.generation?.plugins["bank"]?.canary == nil)
+    }
+
+    // MARK: Pins
+
+    @Test("a library with another sha256 than the pinned one is refused by name of both; correcting the pin is enough")
+    func pinned() async throws {
+        var wanted = config(job("credit"))
+        let (generation, history) = try await first(wanted)
+        wanted.plugins["bank"]?.sha256 = "cccccccc"
+        let refused = await build(wanted, previous: generation, history: history)
+        #expect(refused.report.plugin("bank").contains("has the sha256 aaaaaaaa, but jobs.toml:1:1 allows only cccccccc"))
+        #expect(refused.generation?.jobs["credit"]?.libraryHash == "aaaaaaaa", "the old one goes on")
+        wanted.plugins["bank"]?.sha256 = "aaaaaaaa"
+        #expect(await build(wanted, previous: generation, history: history).report.isClean)
+    }
+}
