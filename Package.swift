@@ -189,7 +189,7 @@ let package = Package(
             name: "ArenaTests",
             dependencies: [
                 "Arena", "Candles", "Competitions", "Deposits", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "MintQueue",
-                "OrderExpiry", "SQL", "Tickers",
+                "OrderExpiry", "Reconciler", "SQL", "Tickers",
             ],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),

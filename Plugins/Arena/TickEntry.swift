@@ -3,7 +3,8 @@ import Glibc
 import JobKit
 
 /// Moves a simulated or replayed market on by one tick.
-public final class TickEntry: JobEntry {
+public final class TickEntry: ExchangeEntry {
+    public static let statements = StatementSet.arena
     public enum Mode: String, CaseIterable, Codable, Sendable {
         /// Trades are invented, from a seed.
         case simulated

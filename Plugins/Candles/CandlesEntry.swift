@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Makes candles of what was traded since the last run, closes those that are over.
-public final class CandlesEntry: JobEntry {
+public final class CandlesEntry: ExchangeEntry {
+    public static let statements = StatementSet.candles
     public struct Settings: ExchangeSettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout

@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Ends competitions that are over: freezes equity, ranks, pays prizes.
-public final class EndEntry: JobEntry {
+public final class EndEntry: ExchangeEntry {
+    public static let statements = StatementSet.competitions
     public static let info = EntryInfo(
         id: "end", description: "Ends competitions that are over: ranks, pays prizes, refunds.",
         idempotent: true, defaultSchedule: "every 1m")
@@ -15,7 +16,8 @@ public final class EndEntry: JobEntry {
 }
 
 /// Finalizes challenges that are over: the better return takes the stakes.
-public final class FinalizeChallengesEntry: JobEntry {
+public final class FinalizeChallengesEntry: ExchangeEntry {
+    public static let statements = StatementSet.competitions
     public static let info = EntryInfo(
         id: "finalize-challenges", description: "Finalizes challenges of one against one: the better return takes the stakes.",
         idempotent: true, defaultSchedule: "every 1m")

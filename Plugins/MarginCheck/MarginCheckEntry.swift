@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Values every margin account at the market's prices, calls and liquidates.
-public final class MarginCheckEntry: JobEntry {
+public final class MarginCheckEntry: ExchangeEntry {
+    public static let statements = StatementSet.marginCheck
     public static let info = EntryInfo(
         id: "check", description: "Values every margin account; margin calls, liquidations.",
         idempotent: true, defaultSchedule: "every 5m")

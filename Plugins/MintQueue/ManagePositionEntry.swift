@@ -55,7 +55,8 @@ public struct PositionSettings: ExchangeSettings {
 }
 
 /// Places a trade's failed orders again, the remainder only, three times at most.
-public final class ManagePositionEntry: JobEntry {
+public final class ManagePositionEntry: ExchangeEntry {
+    public static let statements = StatementSet.mintQueue
     public static let info = EntryInfo(
         id: "manage-position", description: "Places a trade's failed orders again, what remains of them; run when enqueued.",
         idempotent: true, stateVersion: 1, payloadSchema: JSONSchema.text(of: PositionPayload.self))

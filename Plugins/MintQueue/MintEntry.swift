@@ -95,7 +95,8 @@ enum PeerSettings {
 }
 
 /// Mints after a sale, once.
-public final class MintEntry: JobEntry {
+public final class MintEntry: ExchangeEntry {
+    public static let statements = StatementSet.mintQueue
     public static let info = EntryInfo(
         id: "mint", description: "Mints after a sale, once for its cause; run when enqueued.",
         idempotent: true, stateVersion: 1, payloadSchema: JSONSchema.text(of: MintPayload.self))

@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Ends orders past their time and unlocks what they hold.
-public final class OrderExpiryEntry: JobEntry {
+public final class OrderExpiryEntry: ExchangeEntry {
+    public static let statements = StatementSet.orderExpiry
     public static let info = EntryInfo(
         id: "expire", description: "Ends orders past their time and unlocks what they hold.",
         idempotent: true, defaultSchedule: "every 10s")

@@ -4,7 +4,8 @@ import JobKit
 import OutsideKit
 
 /// Asks another exchange what became of the orders placed there, and corrects what we have.
-public final class ReconcilerEntry: JobEntry {
+public final class ReconcilerEntry: ExchangeEntry {
+    public static let statements = StatementSet.reconciler
     public static let info = EntryInfo(
         id: "reconcile", description: "Asks other exchanges what became of the orders placed there.",
         idempotent: true, defaultSchedule: "every 45s", stateVersion: 1)

@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Keeps the 24-hour statistics of every active pair.
-public final class TickersEntry: JobEntry {
+public final class TickersEntry: ExchangeEntry {
+    public static let statements = StatementSet.tickers
     public struct Settings: ExchangeSettings {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout

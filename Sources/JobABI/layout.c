@@ -64,6 +64,7 @@ AT(job_entry, create, 112);
 AT(job_entry, run, 120);
 AT(job_entry, destroy, 128);
 AT(job_entry, doctor, 136);
+AT(job_entry, schema, 144);
 
 AT(job_plugin, struct_size, 0);
 AT(job_plugin, entry_count, 4);

@@ -65,6 +65,12 @@ public enum JobPlugin {
             guard let instance, let context, let findings else { return JOB_FAILED }
             return Unmanaged<RunningEntry>.fromOpaque(instance).takeUnretainedValue().doctor(context, findings)
         }
+        guard type is any SchemaEntry.Type else { return entry }
+        entry.pointee.schema = { instance, context, request, findings in
+            guard let instance, let context, let findings else { return JOB_FAILED }
+            return Unmanaged<RunningEntry>.fromOpaque(instance).takeUnretainedValue()
+                .schema([UInt8](request), context, findings)
+        }
         return entry
     }
 
@@ -101,13 +107,13 @@ private final class Gate<E: JobEntry>: EntryGate {
         _ instance: UnsafeMutablePointer<UnsafeMutableRawPointer?>?
     ) -> Int32 {
         do {
-            let entry: E
+            let box: RunningEntry
             do {
-                entry = try E(settings: SettingsReader<E.Settings>().read(settings))
+                let settings = try SettingsReader<E.Settings>().read(settings)
+                box = Running(try E(settings: settings), settings)
             } catch let fault as SettingsFault {
                 throw JobFailure.badSettings(fault.description)
             }
-            let box: RunningEntry = Running(entry)
             instance?.pointee = Unmanaged.passRetained(box).toOpaque()
             return JOB_SUCCEEDED
         } catch let failure {
@@ -125,11 +131,18 @@ private final class Gate<E: JobEntry>: EntryGate {
 private class RunningEntry {
     func run(_ context: UnsafePointer<job_context>) -> Int32 { JOB_FAILED }
     func doctor(_ context: UnsafePointer<job_context>, _ findings: UnsafePointer<job_findings>) -> Int32 { JOB_FAILED }
+    func schema(
+        _ request: [UInt8], _ context: UnsafePointer<job_context>, _ findings: UnsafePointer<job_findings>
+    ) -> Int32 { JOB_FAILED }
 }
 
 private final class Running<E: JobEntry>: RunningEntry {
     let entry: E
-    init(_ entry: E) { self.entry = entry }
+    private let settings: E.Settings
+    init(_ entry: E, _ settings: E.Settings) {
+        self.entry = entry
+        self.settings = settings
+    }
 
     override func run(_ raw: UnsafePointer<job_context>) -> Int32 {
         do {
@@ -143,8 +156,21 @@ private final class Running<E: JobEntry>: RunningEntry {
     }
 
     override func doctor(_ raw: UnsafePointer<job_context>, _ findings: UnsafePointer<job_findings>) -> Int32 {
+        look(raw) { try entry.doctor(DoctorContext(raw, findings)) }
+    }
+
+    override func schema(
+        _ request: [UInt8], _ raw: UnsafePointer<job_context>, _ findings: UnsafePointer<job_findings>
+    ) -> Int32 {
+        look(raw) {
+            guard let type = E.self as? any SchemaEntry.Type else { return }
+            try type.answer(request, settings: settings, DoctorContext(raw, findings))
+        }
+    }
+
+    private func look(_ raw: UnsafePointer<job_context>, _ body: () throws -> Void) -> Int32 {
         do {
-            try entry.doctor(DoctorContext(raw, findings))
+            try body()
             return JOB_SUCCEEDED
         } catch let failure {
             describe(failure).withJobStr { raw.pointee.fail(raw, (failure as? JobFailure)?.code ?? 0, $0) }

@@ -87,16 +87,28 @@ public final class TestRun {
     /// gives up leaves the reason in `text` and its code as the answer.
     public func doctor<E: JobEntry>(_ entry: E.Type) -> Code {
         onInstance(of: entry) { plugin, instance in
-            withContext { context in
-                var findings = job_findings()
-                findings.struct_size = UInt32(MemoryLayout<job_findings>.size)
-                findings.host_data = me
-                findings.add = { findings, level, subject, text in
-                    TestRun.of(findings?.pointee.host_data)?.findings.append(
-                        Finding(DoctorContext.Level(rawValue: level) ?? .error, String(subject), String(text)))
-                }
-                return plugin.doctor(instance, context, &findings)
+            withFindings { plugin.doctor(instance, $0, $1) }
+        }
+    }
+
+    /// As `doctor`, with a question of `jobhost schema`; `.failed` where the entry needs no tables.
+    public func schema<E: JobEntry>(_ entry: E.Type, _ request: SchemaRequest) -> Code {
+        onInstance(of: entry) { plugin, instance in
+            guard let schema = plugin.schema, let text = try? JSON(encoding: request).text else { return JOB_FAILED }
+            return withFindings { context, findings in text.withJobStr { schema(instance, context, $0, findings) } }
+        }
+    }
+
+    private func withFindings(_ body: (UnsafePointer<job_context>, UnsafePointer<job_findings>) -> Int32) -> Int32 {
+        withContext { context in
+            var findings = job_findings()
+            findings.struct_size = UInt32(MemoryLayout<job_findings>.size)
+            findings.host_data = me
+            findings.add = { findings, level, subject, text in
+                TestRun.of(findings?.pointee.host_data)?.findings.append(
+                    Finding(DoctorContext.Level(rawValue: level) ?? .error, String(subject), String(text)))
             }
+            return body(context, &findings)
         }
     }
 

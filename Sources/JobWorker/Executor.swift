@@ -176,18 +176,26 @@ final class Executor {
             clw_flush_output()
         }
         guard let entry = plugin.entries[frame.entry] else { return .failed(unknownEntry(frame.entry)) }
-        guard let doctor = entry.doctor else { return .absent }
+        guard frame.schemaRequest.isEmpty ? entry.doctor != nil : entry.schema != nil else { return .absent }
         switch create(entry, frame.settings) {
         case .refused(_, let reason): return .failed(reason)
         case .made(let instance):
             let desk = FindingsDesk(output)
             let answer = session.diagnose(frame) { context in
-                desk.withTable { doctor(instance, context, $0) }
+                desk.withTable { ask(entry, frame.schemaRequest, instance, context, $0) }
             }
             if let destroy = entry.raw.pointee.destroy { destroy(instance) }
             if answer.code == JOB_SUCCEEDED { return .complete(dropped: desk.dropped) }
-            return .failed(answer.text.isEmpty ? "doctor returned \(answer.code) without a reason" : answer.text)
+            return .failed(answer.text.isEmpty ? "\(frame.schemaRequest.isEmpty ? "doctor" : "schema") returned \(answer.code) without a reason" : answer.text)
         }
+    }
+
+    private func ask(
+        _ entry: LoadedLibrary.Entry, _ schemaRequest: Bytes, _ instance: UnsafeMutableRawPointer?,
+        _ context: UnsafePointer<job_context>, _ findings: UnsafePointer<job_findings>
+    ) -> Int32 {
+        if schemaRequest.isEmpty { return entry.doctor?(instance, context, findings) ?? JOB_FAILED }
+        return schemaRequest.withJobStr { entry.schema?(instance, context, $0, findings) ?? JOB_FAILED }
     }
 }
 

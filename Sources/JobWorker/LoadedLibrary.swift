@@ -17,6 +17,16 @@ struct LoadedLibrary {
             else { return nil }
             return raw.pointee.doctor
         }
+
+        /// As `doctor`.
+        var schema: (@convention(c) (
+            UnsafeMutableRawPointer?, UnsafePointer<job_context>?, job_str, UnsafePointer<job_findings>?
+        ) -> Int32)? {
+            guard let offset = MemoryLayout<job_entry>.offset(of: \.schema),
+                Int(raw.pointee.struct_size) >= offset + MemoryLayout<UnsafeRawPointer>.size
+            else { return nil }
+            return raw.pointee.schema
+        }
     }
     /// Of revision 1: everything before `doctor`.
     private static let leastEntrySize = MemoryLayout<job_entry>.offset(of: \.doctor) ?? MemoryLayout<job_entry>.size

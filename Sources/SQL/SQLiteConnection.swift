@@ -127,6 +127,22 @@ public final class SQLiteConnection: SQLConnection {
 
     // MARK: Inside
 
+    /// Shows `callback` what is compiled in `body`.
+    func withAuthorizer(
+        _ callback: @escaping @convention(c) (
+            UnsafeMutableRawPointer?, Int32, UnsafePointer<CChar>?, UnsafePointer<CChar>?, UnsafePointer<CChar>?,
+            UnsafePointer<CChar>?
+        ) -> Int32,
+        _ context: UnsafeMutableRawPointer, _ body: () throws(SQLError) -> Void
+    ) throws(SQLError) {
+        sqlite3_set_authorizer(database, callback, context)
+        defer { sqlite3_set_authorizer(database, nil, nil) }
+        try body()
+    }
+
+    /// Compiles a statement anew and forgets it.
+    func check(_ sql: String) throws(SQLError) { sqlite3_finalize(try compile(sql)) }
+
     private func compile(_ sql: String) throws(SQLError) -> OpaquePointer {
         var text = sql
         var handle: OpaquePointer?

@@ -164,13 +164,6 @@ import Testing
     }
 
     @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        let folder = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Plugins/Deposits/sql/sqlite")
-        var found: [String: String] = [:]
-        for file in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil) {
-            let text = try String(contentsOf: file, encoding: .utf8)
-            found[file.deletingPathExtension().lastPathComponent] = text.trimmingCharacters(in: .newlines)
-        }
-        #expect(found == StatementSet.deposits.texts, "run scripts/embed-sql")
+        #expect(try notEmbedded(.deposits, "Plugins/Deposits").isEmpty, "run scripts/embed-sql")
     }
 }

@@ -42,6 +42,24 @@ struct DoctorTests {
         }
     }
 
+    @Test func `schema is asked with its request, doctor is not`() throws {
+        let schema = """
+            static int32_t schema(void *i, const job_context *c, job_str request, const job_findings *f) {
+                (void)i; (void)c;
+                f->add(f, JOB_FINDING_OK, JOB_STR("table t"), request);
+                return JOB_SUCCEEDED;
+            }
+            """
+        _ = try worker.load(workshop.plugin(run: "return JOB_FAILED;", before: schema, members: ".schema = schema,"))
+        try worker.send(.diagnose(
+            DiagnoseFrame(job: "the-job", entry: "go", settings: Array("{}".utf8), timeout: .zero, schemaRequest: Array(#"{"action":"print"}"#.utf8))))
+        let told = try answer()
+        #expect(told.findings == [PluginFinding(.ok, "table t", #"{"action":"print"}"#)])
+        #expect(told.end == .complete(dropped: 0))
+        try worker.send(frame())
+        #expect(try answer().end == .absent)
+    }
+
     @Test func `Findings arrive in order, cleaned, an unknown level as an error`() throws {
         try ask(
             """

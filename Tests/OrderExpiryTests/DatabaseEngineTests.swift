@@ -187,7 +187,7 @@ import Testing
     @Test func costFollowsTheExpiredOrdersNotTheTable() throws {
         let desk = try Desk()
         for (name, index) in [("due_orders", "orders_due"), ("waiting_orders", "order_expiries_waiting")] {
-            let sql = try #require(StatementSet.orderExpiry[name])
+            let sql = try #require(StatementSet.orderExpiry.files(.sqlite)[name])
             let statement = try desk.test.connection.prepare("EXPLAIN QUERY PLAN " + sql)
             try statement.bind(["now": 0, "after_ms": 0, "after_id": "", "limit": 1], ignoringUnused: true)
             var plan: [String] = []

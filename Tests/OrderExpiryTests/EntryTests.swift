@@ -1,4 +1,5 @@
 import ExchangeKit
+import ExchangeTestKit
 import Foundation
 import JobKit
 import SQL
@@ -120,13 +121,6 @@ import Testing
     }
 
     @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        let folder = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Plugins/OrderExpiry/sql/sqlite")
-        var found: [String: String] = [:]
-        for file in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil) {
-            let text = try String(contentsOf: file, encoding: .utf8)
-            found[file.deletingPathExtension().lastPathComponent] = text.trimmingCharacters(in: .newlines)
-        }
-        #expect(found == StatementSet.orderExpiry.texts, "run scripts/embed-sql")
+        #expect(try notEmbedded(.orderExpiry, "Plugins/OrderExpiry").isEmpty, "run scripts/embed-sql")
     }
 }

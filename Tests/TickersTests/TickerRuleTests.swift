@@ -252,7 +252,7 @@ import Testing
     @Test func noStatementReadsAllTrades() throws {
         let market = try Market()
         for name in ["new_trades", "newest_seq", "trades_between", "trades_before", "trades_from", "extreme", "extreme_after", "extreme_before"] {
-            let statement = try market.test.connection.prepare("EXPLAIN QUERY PLAN " + (StatementSet.tickers[name] ?? ""))
+            let statement = try market.test.connection.prepare("EXPLAIN QUERY PLAN " + (StatementSet.tickers.files(.sqlite)[name] ?? ""))
             for index in statement.parameterNames.indices { try statement.bind(0, at: index + 1) }
             var plan: [String] = []
             while try statement.step() { plan.append(try statement.text(3)) }

@@ -51,7 +51,8 @@ extension HostFrame {
         case 5:
             .diagnose(
                 DiagnoseFrame(
-                    job: r.text(), entry: r.text(), settings: r.bytes(), timeout: .microseconds(r.integer(Int64.self))))
+                    job: r.text(), entry: r.text(), settings: r.bytes(), timeout: .microseconds(r.integer(Int64.self)),
+                    schemaRequest: r.bytes()))
         default: .shutdown
         }
     }

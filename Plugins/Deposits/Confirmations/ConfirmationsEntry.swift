@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Follows deposits from PENDING to CONFIRMED, and watches that the chain does not take them back.
-public final class ConfirmationsEntry: JobEntry {
+public final class ConfirmationsEntry: ExchangeEntry {
+    public static let statements = StatementSet.deposits
     public static let info = EntryInfo(
         id: "confirmations", description: "Counts the confirmations of deposits; finds reorganisations.",
         idempotent: true, defaultSchedule: "every 30s", stateVersion: 1)

@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Credits confirmed deposits, each once.
-public final class CreditEntry: JobEntry {
+public final class CreditEntry: ExchangeEntry {
+    public static let statements = StatementSet.deposits
     public static let info = EntryInfo(
         id: "credit", description: "Credits confirmed deposits to their wallets, each once.",
         idempotent: true, defaultSchedule: "every 10s", stateVersion: 1, payloadSchema: JSONSchema.text(of: Request.self))

@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Finds deposits that a listener missed, and listeners that are not there.
-public final class ScanEntry: JobEntry {
+public final class ScanEntry: ExchangeEntry {
+    public static let statements = StatementSet.deposits
     public static let info = EntryInfo(
         id: "scan", description: "Finds deposits that the listener missed; watches the listener.",
         idempotent: true, defaultSchedule: "every 1m", stateVersion: 1)

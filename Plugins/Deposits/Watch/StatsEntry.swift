@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Counts deposits by status, and warns of those that nobody credits.
-public final class StatsEntry: JobEntry {
+public final class StatsEntry: ExchangeEntry {
+    public static let statements = StatementSet.deposits
     public static let info = EntryInfo(
         id: "stats", description: "Counts deposits by status; warns of deposits waiting to be credited.",
         idempotent: true, defaultSchedule: "every 5m")

@@ -2,7 +2,8 @@ import ExchangeKit
 import JobKit
 
 /// Names the deposits that have come to no end.
-public final class StuckEntry: JobEntry {
+public final class StuckEntry: ExchangeEntry {
+    public static let statements = StatementSet.deposits
     public static let info = EntryInfo(
         id: "stuck", description: "Names deposits that have come to no end for a day.",
         idempotent: true, defaultSchedule: "every 1h")

@@ -6,16 +6,18 @@ public final class Exchange {
     public let connection: any SQLConnection
     /// Where it is, for messages.
     public let place: String
-    private let texts: StatementSet
+    private let statements: StatementSet
+    private let texts: [String: String]
     private let overridden: Set<String>
     private var prepared: [String: any SQLStatement] = [:]
 
-    /// - Parameter statements: the plugin's own; ExchangeKit's are added.
-    init(connection: any SQLConnection, place: String, statements: StatementSet, overridden: Set<String> = []) {
+    /// - Parameter statements: the plugin's own, with those put in their place.
+    init(connection: any SQLConnection, place: String, statements: StatementSet) {
         self.connection = connection
         self.place = place
-        texts = StatementSet.exchange.adding(statements)
-        self.overridden = overridden
+        self.statements = statements
+        texts = statements.texts(connection.dialect)
+        overridden = Set(statements.replaced.keys)
     }
 
     /// What a power cut may take.
@@ -33,22 +35,23 @@ public final class Exchange {
     public static func open(
         _ location: ExchangeLocation, statements: StatementSet, durability: Durability = .everything
     ) throws -> Exchange {
-        let path = try location.path()
+        let place = try location.place()
         let chosen = try location.replacing(statements)
         do {
-            let connection = try connect(path, location, create: false, durability)
             let exchange = Exchange(
-                connection: connection, place: path, statements: chosen, overridden: Set(location.sql.keys))
+                connection: try connect(location, create: false, durability), place: place, statements: chosen)
             try exchange.checkSchema()
             return exchange
         } catch {
-            throw failure(error, place: path)
+            throw failure(error, place: place)
         }
     }
 
     static func connect(
-        _ path: String, _ location: ExchangeLocation, create: Bool, _ durability: Durability = .everything
-    ) throws -> SQLiteConnection {
+        _ location: ExchangeLocation, create: Bool, _ durability: Durability = .everything
+    ) throws -> any SQLConnection {
+        let path = try location.path()
+        if create { makeFolder(of: path) }
         var options = SQLiteOptions()
         options.create = create
         options.busyTimeoutMilliseconds = Int32(clamping: location.lockTimeout.milliseconds)
@@ -80,15 +83,20 @@ public final class Exchange {
 
     /// Compiles every statement, so that a wrong one is found before work begins.
     public func prepareAll() throws {
-        for name in texts.names where !name.hasPrefix("migration_") { _ = try statement(name) }
+        for name in try callable() { _ = try statement(name) }
     }
 
-    /// What is wrong with statements that do not compile, a sentence for each; empty when all do.
-    func statementFaults() -> [String] {
-        texts.names.filter { !$0.hasPrefix("migration_") }.compactMap { name in
+    /// What is wrong with statements that do not compile, or do not fit the place of ours, a sentence
+    /// for each; empty when all do.
+    ///
+    /// - Parameter all: ours too, not only those put in their place.
+    func statementFaults(all: Bool = true) throws -> [String] {
+        let ours = statements.ours(connection.dialect)
+        return try callable().filter { all || overridden.contains($0) }.compactMap { name in
             do {
-                _ = try statement(name)
-                return nil
+                let statement = try statement(name)
+                guard overridden.contains(name), let original = ours[name] else { return nil }
+                return try misfit(statement, original).map { "sql.\(name): \($0)" }
             } catch let failure as JobFailure {
                 return failure.text
             } catch {
@@ -97,8 +105,27 @@ public final class Exchange {
         }
     }
 
+    /// Why a statement of the settings cannot stand in for ours.
+    private func misfit(_ statement: any SQLStatement, _ original: String) throws -> String? {
+        // A table of ours that is replaced as a whole need not be there: then nothing is known.
+        guard let ours = try? connection.prepare(original) as any SQLStatement else { return nil }
+        let offered = Set(ours.parameterNames.compactMap(\.self))
+        if let unknown = statement.parameterNames.compactMap(\.self).first(where: { !offered.contains($0) }) {
+            let known = offered.sorted().map { ":" + $0 }.joined(separator: ", ")
+            return "there is no parameter :\(unknown)\(known.isEmpty ? "" : "; there are: " + known)"
+        }
+        let (has, wants) = (statement.columnNames.count, ours.columnNames.count)
+        return has < wants ? "it has \(counted(has, "column")), \(wants) are read: \(ours.columnNames.joined(separator: ", "))" : nil
+    }
+
     /// How many statements can be called by name.
-    var statementCount: Int { texts.names.count { !$0.hasPrefix("migration_") } }
+    func statementCount() throws -> Int { try callable().count }
+
+    /// Names, but for what stands in for the outside in simulations where this is none.
+    private func callable() throws -> [String] {
+        let isReal = try purpose() == .live
+        return texts.keys.sorted().filter { !$0.hasPrefix("migration_") && !(isReal && texts[$0]?.contains("paper_") == true) }
+    }
 
     private func bound(_ name: String, _ values: [String: SQLValue]) throws -> any SQLStatement {
         let statement = try statement(name)

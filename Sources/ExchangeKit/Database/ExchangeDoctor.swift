@@ -23,9 +23,9 @@ extension DoctorContext {
             ok("database", "\(opened.place), schema version \(Exchange.schemaVersion), \(kind)")
         }
         try look(at: "lock") { try lock(opened, location, clock) }
-        compile(opened)
+        try look(at: "statements") { try compile(opened) }
         try look(at: "job") { try body(opened) }
-        try look(at: "ledger") { try ledger(opened) }
+        if statements.shared.contains(.ledger) { try look(at: "ledger") { try ledger(opened) } }
     }
 
     /// Whether a job that moves money or orders does.
@@ -62,10 +62,10 @@ extension DoctorContext {
         }
     }
 
-    private func compile(_ exchange: Exchange) {
-        let faults = exchange.statementFaults()
+    private func compile(_ exchange: Exchange) throws {
+        let faults = try exchange.statementFaults()
         for fault in faults { error("statements", fault) }
-        if faults.isEmpty { ok("statements", "all \(exchange.statementCount) fit the schema") }
+        if faults.isEmpty { ok("statements", "all \(try exchange.statementCount()) fit the schema") }
     }
 
     private func ledger(_ exchange: Exchange) throws {

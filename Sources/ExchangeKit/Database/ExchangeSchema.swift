@@ -8,17 +8,21 @@ extension Exchange {
         case live, simulation
     }
 
-    /// The newest version of the schema that this code knows.
-    public static var schemaVersion: Int { StatementSet.exchange.migrations.last?.version ?? 0 }
+    /// The newest version of the schema that this code knows, the same in every dialect.
+    public static var schemaVersion: Int { StatementSet.migrations(.sqlite).last?.version ?? 0 }
 
     /// The schema of a new database, as one script.
-    public static func schemaScript(purpose: Purpose, at now: Int64) -> String {
-        let steps = StatementSet.exchange.migrations.map(\.sql).joined(separator: "\n")
-        return """
-            \(steps)
-            INSERT INTO exchange_info (id, purpose, created_ms) VALUES (1, '\(purpose.rawValue)', \(now));
-            PRAGMA user_version = \(schemaVersion);
-            """
+    public static func schemaScript(_ dialect: SQLDialect = .sqlite, purpose: Purpose, at now: Int64) -> String {
+        let steps = StatementSet.migrations(dialect).map(\.sql).joined(separator: "\n")
+        return steps + "\n" + infoRow(purpose, at: now)
+    }
+
+    /// What says that the tables are there, of which version, and for what.
+    static func infoRow(_ purpose: Purpose, at now: Int64) -> String {
+        """
+        INSERT INTO exchange_info (id, purpose, schema_version, created_ms)
+        VALUES (1, '\(purpose.rawValue)', \(schemaVersion), \(now)) ON CONFLICT (id) DO NOTHING;
+        """
     }
 
     /// Opens a simulation, creating it where there is nothing yet.
@@ -28,23 +32,20 @@ extension Exchange {
     public static func openSimulation(
         _ location: ExchangeLocation, statements: StatementSet, at now: Int64
     ) throws -> (exchange: Exchange, created: Bool) {
-        let path = try location.path()
+        let place = try location.place()
         let chosen = try location.replacing(statements)
         do {
-            makeFolder(of: path)
-            let connection = try connect(path, location, create: true)
-            let exchange = Exchange(
-                connection: connection, place: path, statements: chosen, overridden: Set(location.sql.keys))
+            let exchange = Exchange(connection: try connect(location, create: true), place: place, statements: chosen)
             let created = try exchange.createIfEmpty(.simulation, at: now)
             try exchange.checkSchema()
             guard try exchange.purpose() == .simulation else {
                 throw JobFailure.permanent(
-                    "\(path) was not created as a simulation: nothing invented is written there. Name another database, "
+                    "\(place) was not created as a simulation: nothing invented is written there. Name another database, "
                         + "it will be created")
             }
             return (exchange, created)
         } catch {
-            throw failure(error, place: path)
+            throw failure(error, place: place)
         }
     }
 
@@ -52,16 +53,25 @@ extension Exchange {
     @discardableResult
     public func createIfEmpty(_ purpose: Purpose, at now: Int64) throws -> Bool {
         guard try isEmpty() else { return false }
+        try makeSchema()
         // Asked again with the lock: two programs may have begun at once.
         return try connection.transaction(.immediate) {
             guard try isEmpty() else { return false }
-            try connection.execute(Self.schemaScript(purpose: purpose, at: now))
+            try connection.execute(Self.schemaScript(connection.dialect, purpose: purpose, at: now))
             return true
         }
     }
 
     private func isEmpty() throws -> Bool {
         try connection.first("SELECT count(*) FROM sqlite_schema", []) { try $0.int64(0) } == 0
+    }
+
+    /// The place in the database in which our tables are.
+    func makeSchema() throws {}
+
+    /// Our tables, or some of them, are there.
+    static func isMade(_ connection: any SQLConnection) throws -> Bool {
+        try TableFacts.read("exchange_info", connection) != nil
     }
 
     public func purpose() throws -> Purpose {
@@ -71,22 +81,25 @@ extension Exchange {
     }
 
     func checkSchema() throws {
-        let version = try connection.first("PRAGMA user_version", []) { try $0.int64(0) } ?? 0
-        guard version == Self.schemaVersion else {
+        guard try Self.isMade(connection) else {
             // Somebody may be making it right now.
-            if version == 0, try isEmpty() {
+            if try isEmpty() {
                 throw JobFailure.transient("\(place) is empty so far; a simulated exchange is created by the arena's tick")
             }
             throw JobFailure.permanent(
-                version == 0
-                    ? "\(place) has no exchange schema; a simulated exchange is created by the arena's tick"
-                    : "\(place) has version \(version) of the exchange schema, this plugin knows \(Self.schemaVersion)")
+                "\(place) has no exchange schema: jobhost schema apply makes what a job needs beside the tables that are there")
+        }
+        let version = try connection.first("SELECT schema_version FROM exchange_info WHERE id = 1", []) { try $0.int64(0) }
+        guard version == Int64(Self.schemaVersion) else {
+            let found = version.map { "version \($0)" } ?? "no version"
+            throw JobFailure.permanent(
+                "\(place) has \(found) of the exchange schema, this plugin knows \(Self.schemaVersion)")
         }
     }
 }
 
 /// Makes the folders of a path that are missing; what fails is told by the opening.
-private func makeFolder(of path: String) {
+func makeFolder(of path: String) {
     var folder = ""
     for part in path.split(separator: "/", omittingEmptySubsequences: false).dropLast() {
         folder += part + "/"

@@ -27,6 +27,15 @@ public struct ExchangeLocation: Hashable, Sendable {
         SettingsField("sql", "Statements of your own by name: \"file:\" and a path, or the SQL itself."),
     ]
 
+    /// What kind of database it is.
+    public func dialect() throws -> SQLDialect {
+        _ = try path()
+        return .sqlite
+    }
+
+    /// For messages.
+    func place() throws -> String { try path() }
+
     /// The path of a SQLite database.
     public func path() throws -> String {
         guard database.hasPrefix("sqlite:"), database.utf8.count > 7 else {
@@ -38,10 +47,10 @@ public struct ExchangeLocation: Hashable, Sendable {
 
     /// What can be said without touching anything: the form of `database`, the names in `sql`.
     ///
-    /// - Parameter statements: the plugin's; ExchangeKit's may be replaced too.
+    /// - Parameter statements: the plugin's; what it shares may be replaced too.
     public func validate(_ statements: StatementSet) throws {
-        _ = try path()
-        let own = StatementSet.exchange.adding(statements).names.filter { !$0.hasPrefix("migration_") }
+        _ = try dialect()
+        let own = statements.names
         for name in sql.keys.sorted() where !own.contains(name) {
             throw JobFailure.badSettings("sql.\(name): there is no such statement; there are: \(own.joined(separator: ", "))")
         }
@@ -50,7 +59,7 @@ public struct ExchangeLocation: Hashable, Sendable {
     /// The statements with the operator's in place of ours.
     func replacing(_ ours: StatementSet) throws -> StatementSet {
         try validate(ours)
-        var texts = ours.texts
+        var texts: [String: String] = [:]
         for (name, value) in sql {
             guard value.hasPrefix("file:") else {
                 texts[name] = value
@@ -62,7 +71,7 @@ public struct ExchangeLocation: Hashable, Sendable {
             }
             texts[name] = String(decoding: bytes, as: UTF8.self)
         }
-        return StatementSet(texts)
+        return ours.replacing(texts)
     }
 }
 

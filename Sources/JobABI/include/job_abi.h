@@ -11,7 +11,7 @@
  *       entry->validate(...)          any number of times, before or between runs
  *       entry->create(...)            once per job and settings, before its first run
  *         entry->run(...)             one run at a time, again and again
- *         entry->doctor(...)          in a worker of its own that runs nothing
+ *         entry->doctor(...)          in a worker of its own that runs nothing; so is schema(...)
  *       entry->destroy(...)           when the worker retires in order
  *
  *   Workers come and go: several may serve one plugin at the same time, each with its
@@ -335,6 +335,17 @@ struct job_entry {
        finding, as are a crash and not returning in time. NULL, or not in a plugin's struct_size:
        the job has no checks of its own. */
     int32_t (*doctor)(void *instance, const job_context *context, const job_findings *findings);
+
+    /* Answers `jobhost schema`: which tables the job needs in the database that its settings name.
+       `request`: a JSON object. `action`: "print" tells the SQL of each object, "grants" the rights
+       the job needs, "check" what is missing or differs, "apply" makes what is missing; it alone has
+       effects. `dialect` ("sqlite", "postgresql"; absent: the database's), `simulation` (a boolean:
+       what only a simulation needs, too), `role` (who gets the rights; absent: a name of the plugin's
+       choosing). To findings goes one finding for each object: `subject` is its kind and name ("table
+       candles", the same from every job that needs it), `text` its SQL or what is to be said of it.
+       The rest is as in doctor(). NULL, or not in a plugin's struct_size: it needs no tables. */
+    int32_t (*schema)(
+        void *instance, const job_context *context, job_str request, const job_findings *findings);
 };
 
 /* A plugin's description of itself. Static. */

@@ -1,4 +1,4 @@
-/// Supervisor → worker: what `doctor` is asked with.
+/// Supervisor → worker: what `doctor`, or `schema`, is asked with.
 public struct DiagnoseFrame: Hashable, Sendable {
     public var job: String
     public var entry: String
@@ -6,15 +6,18 @@ public struct DiagnoseFrame: Hashable, Sendable {
     public var settings: Bytes
     /// What the plugin is told it has; 0: no limit.
     public var timeout: Duration
-    public init(job: String, entry: String, settings: Bytes, timeout: Duration) {
+    /// A JSON object for `schema`; empty: `doctor` is asked.
+    public var schemaRequest: Bytes
+    public init(job: String, entry: String, settings: Bytes, timeout: Duration, schemaRequest: Bytes = []) {
         self.job = job
         self.entry = entry
         self.settings = settings
         self.timeout = timeout
+        self.schemaRequest = schemaRequest
     }
 }
 
-/// What a plugin's `doctor` says of one subject.
+/// What a plugin's `doctor` says of one subject, or its `schema` of one object.
 public struct PluginFinding: Hashable, Sendable {
     public enum Level: UInt8, Hashable, Sendable { case ok = 1, warning, error }
     public var level: Level
@@ -44,12 +47,14 @@ extension DiagnoseFrame {
         writer.write(entry)
         writer.write(settings)
         writer.write(timeout)
+        writer.write(schemaRequest)
     }
     init(from reader: inout WireReader) throws(WireError) {
         let job = try reader.readString()
         let entry = try reader.readString()
         let settings = try reader.readBytes()
-        self.init(job: job, entry: entry, settings: settings, timeout: try reader.readDuration())
+        let timeout = try reader.readDuration()
+        self.init(job: job, entry: entry, settings: settings, timeout: timeout, schemaRequest: try reader.readBytes())
     }
 }
 

@@ -37,7 +37,8 @@ final class Examination: Throwaway<ExaminationResult> {
         isAsked = true
         send(.diagnose(
             DiagnoseFrame(
-                job: question.job, entry: question.entry, settings: question.settings, timeout: question.timeout)))
+                job: question.job, entry: question.entry, settings: question.settings, timeout: question.timeout,
+                schemaRequest: question.schemaRequest)))
         limit(question.timeout) { [self] in
             send(.cancel(run: .none))
             limit(Self.grace) { [self] in fail("not done within \(brief(question.timeout))") }

@@ -279,11 +279,14 @@ public struct DoctorQuestion: Sendable {
     public var settings: [UInt8]
     /// Until it is asked to stop.
     public var timeout: Duration
-    public init(job: String, entry: String, settings: [UInt8], timeout: Duration) {
+    /// A JSON object for its `schema`; empty: its doctor is asked.
+    public var schemaRequest: [UInt8]
+    public init(job: String, entry: String, settings: [UInt8], timeout: Duration, schemaRequest: [UInt8] = []) {
         self.job = job
         self.entry = entry
         self.settings = settings
         self.timeout = timeout
+        self.schemaRequest = schemaRequest
     }
 }
 
@@ -309,7 +312,7 @@ public protocol WorkerRoom: AnyObject {
     func probe(
         _ spec: PoolSpec, questions: [SettingsQuestion], completion: @escaping (ProbeResult) -> Void
     )
-    /// Asks the plugin's own doctor about a job, in a throwaway worker.
+    /// Asks the plugin's own doctor (or its `schema`) about a job, in a throwaway worker.
     func examine(
         _ spec: PoolSpec, _ question: DoctorQuestion, completion: @escaping (ExaminationResult) -> Void
     )

@@ -12,6 +12,7 @@ extension HostOperations {
             check: { await check($0, environment) },
             execute: { try await Foreground.execute($0, environment, onLine: $1) },
             doctor: { try await Checkup.findings($0, environment) },
+            schema: { try await SchemaSurvey.answers($0, environment) },
             inspect: { try await inspect($0, environment) },
             zones: SystemZones(environment: environment), version: Supervisor.version)
     }

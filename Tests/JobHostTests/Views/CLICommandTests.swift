@@ -320,6 +320,38 @@ struct CLICommandTests {
         ])
     }
 
+    @Test func schemaPrintsWhatTheJobsNeedOnce() async throws {
+        let asked = Mutex<[SchemaInquiry]>([])
+        let answers = [
+            API.SchemaAnswer(jobs: ["candles"], level: .ok, object: "table pairs", text: "CREATE TABLE pairs (\n    id bigint\n);"),
+            API.SchemaAnswer(jobs: ["candles"], level: .warn, object: "index x", text: "pairs has no such index"),
+            API.SchemaAnswer(jobs: ["tickers"], level: .ok, object: "table pairs", text: "CREATE TABLE pairs (\n    id bigint\n);"),
+        ]
+        let operations = HostOperations.fake(schema: { inquiry in
+            asked.withLock { $0.append(inquiry) }
+            return answers.merged()
+        })
+        let printed = await speak(["schema", "print", "candles", "tickers", "-c", "x", "--dialect", "postgresql"], operations: operations)
+        #expect(printed.code == 0)
+        #expect(printed.out == "\nCREATE TABLE pairs (\n    id bigint\n);\n\n-- candles: index x: pairs has no such index\n")
+        let checked = await speak(["schema", "check", "-c", "x", "--json"], operations: operations)
+        #expect(checked.code == 0)
+        #expect(try JSON(parsing: checked.out)["answers"]?.arrayValue?.first?["jobs"] == ["candles", "tickers"])
+        #expect(await speak(["schema", "apply", "-c", "x", "--timeout", "0s"], operations: operations).code == 2)
+        #expect(asked.withLock { $0 } == [
+            SchemaInquiry(
+                config: "x", jobs: ["candles", "tickers"], request: .init(action: "print", dialect: "postgresql"), timeout: .seconds(30)),
+            SchemaInquiry(config: "x", jobs: [], request: .init(action: "check"), timeout: .seconds(30)),
+        ])
+    }
+
+    @Test func schemaFailsWhereSomethingIsMissing() async throws {
+        let missing = HostOperations.fake(schema: { _ in
+            [API.SchemaAnswer(jobs: ["candles"], level: .fail, object: "table candles", text: "there is none")]
+        })
+        for verb in ["print", "check", "apply"] { #expect(await speak(["schema", verb, "-c", "x"], operations: missing).code == 1) }
+    }
+
     @Test func runHandsOverItsExitCode() async {
         #expect(await speak(["run", "-c", "x.toml"], operations: .fake(run: 0)).code == 0)
         #expect(await speak(["run", "-c", "x.toml"], operations: .fake(run: 2)).code == 2)

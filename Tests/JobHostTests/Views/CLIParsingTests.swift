@@ -40,6 +40,9 @@ struct CLIParsingTests {
         (["exec", "candles", "--set", "a=1", "--set", "b=x=y", "--payload", "{}"], ExecCommand.self),
         (["doctor", "candles", "--timeout", "2m"], DoctorCommand.self),
         (["plugin", "inspect", "libX.so"], PluginInspectCommand.self),
+        (["schema", "print", "--dialect", "postgresql", "--grants", "--role", "x", "candles"], SchemaPrintCommand.self),
+        (["schema", "apply", "--simulation", "candles", "tickers"], SchemaApplyCommand.self),
+        (["schema", "check", "--timeout", "2m"], SchemaCheckCommand.self),
     ]
 
     @Test func everyVerbTakesItsArguments() throws {

@@ -176,7 +176,8 @@ extension HostOperations {
         execution: API.Execution = API.Execution(job: "candles", outcome: .succeeded, reason: "", code: 0, items: 3, durationUs: 1_234_567),
         findings: [Doctor.Finding] = [Doctor.Finding("disk", .ok, "9000 MB are free")],
         seen: @escaping @Sendable (ExecutionRequest) -> Void = { _ in },
-        examined: @escaping @Sendable (DoctorRequest) -> Void = { _ in }
+        examined: @escaping @Sendable (DoctorRequest) -> Void = { _ in },
+        schema: @escaping @Sendable (SchemaInquiry) -> [API.SchemaAnswer] = { _ in [] }
     ) -> HostOperations {
         HostOperations(
             run: { _ in run }, check: { _ in report },
@@ -189,6 +190,7 @@ extension HostOperations {
                 examined(request)
                 return findings
             },
+            schema: { schema($0) },
             inspect: { file in
                 API.Inspection(
                     file: file, sha256: "ab12",

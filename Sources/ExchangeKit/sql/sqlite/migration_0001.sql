@@ -4,11 +4,13 @@
 -- STRICT tables keep what is put in. Sums are made by the programs, not by SQL, whose
 -- arithmetic is binary. Instants are INTEGER milliseconds since 1970 UTC, names end in _ms.
 
--- One row: what this database is for. 'simulation' is set when it is created, never later.
+-- One row: what this database is for, and of which version these tables are. 'simulation' is set
+-- when it is created, never later.
 CREATE TABLE exchange_info (
-    id         INTEGER PRIMARY KEY CHECK (id = 1),
-    purpose    TEXT    NOT NULL CHECK (purpose IN ('live', 'simulation')),
-    created_ms INTEGER NOT NULL
+    id             INTEGER PRIMARY KEY CHECK (id = 1),
+    purpose        TEXT    NOT NULL CHECK (purpose IN ('live', 'simulation')),
+    schema_version INTEGER NOT NULL,
+    created_ms     INTEGER NOT NULL
 ) STRICT;
 
 -- How far somebody has read, written in the transaction of the effect.
@@ -70,10 +72,17 @@ CREATE TABLE trades (
 ) STRICT;
 CREATE INDEX trades_by_time ON trades (pair_id, ts_ms, id);
 
+-- Numbers for pairs that a platform knows by something else (a uuid), given once: the tables below
+-- know pairs by number. Empty where pairs.id is one.
+CREATE TABLE pair_keys (
+    id  INTEGER PRIMARY KEY,
+    key TEXT    NOT NULL UNIQUE
+) STRICT;
+
 -- first_* and last_* name the trades that gave open and close, so that a late trade can be
 -- put in without reading the others again. A flat candle (no trades) has zeros there.
 CREATE TABLE candles (
-    pair_id      INTEGER NOT NULL REFERENCES pairs (id),
+    pair_id      INTEGER NOT NULL,
     interval     TEXT    NOT NULL,         -- 1m 5m 15m 30m 1h 4h 1d 1w 1M
     open_ms      INTEGER NOT NULL,
     close_ms     INTEGER NOT NULL,         -- exclusive
@@ -108,7 +117,7 @@ CREATE INDEX quotes_by_pair_and_time ON quotes (pair_id, ts_ms);
 -- The last 24 hours of a pair; without a trade in them, its last price and zeros. A reader may
 -- show it until valid_until_ms (in real time).
 CREATE TABLE tickers (
-    pair_id        INTEGER PRIMARY KEY REFERENCES pairs (id),
+    pair_id        INTEGER PRIMARY KEY,
     last           TEXT    NOT NULL,
     open           TEXT    NOT NULL,
     high           TEXT    NOT NULL,
@@ -125,7 +134,7 @@ CREATE TABLE tickers (
 -- among them came first. last_*: the newest before until_ms, in the window or not. newest_ms:
 -- of all that were read; where it is not before until_ms, trades wait for their time.
 CREATE TABLE ticker_windows (
-    pair_id      INTEGER PRIMARY KEY REFERENCES pairs (id),
+    pair_id      INTEGER PRIMARY KEY,
     from_ms      INTEGER NOT NULL,
     until_ms     INTEGER NOT NULL,
     trades       INTEGER NOT NULL,
@@ -145,7 +154,7 @@ CREATE TABLE ticker_windows (
 -- Who may still become the highest (lowest) of a window: trades that no later one is as high
 -- (low) as. The oldest of them is it.
 CREATE TABLE ticker_extremes (
-    pair_id INTEGER NOT NULL REFERENCES pairs (id),
+    pair_id INTEGER NOT NULL,
     kind    TEXT    NOT NULL CHECK (kind IN ('high', 'low')),
     ts_ms   INTEGER NOT NULL,
     id      INTEGER NOT NULL,

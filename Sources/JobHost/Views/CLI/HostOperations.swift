@@ -14,6 +14,8 @@ public struct HostOperations: Sendable {
     public var execute: @Sendable (_ request: ExecutionRequest, _ onLine: @escaping @Sendable (API.LogLine) -> Void) async throws -> API.Execution
     /// Throws `CommandError` for a job that is not there.
     public var doctor: @Sendable (DoctorRequest) async throws -> [Doctor.Finding]
+    /// Throws `CommandError` for a job that is not there, `ConfigErrors`.
+    public var schema: @Sendable (SchemaInquiry) async throws -> [API.SchemaAnswer]
     /// Loads a library in a throwaway worker. Throws `CommandError`.
     public var inspect: @Sendable (_ file: String) async throws -> API.Inspection
     /// The time zones of this machine.
@@ -27,6 +29,7 @@ public struct HostOperations: Sendable {
             _ request: ExecutionRequest, _ onLine: @escaping @Sendable (API.LogLine) -> Void
         ) async throws -> API.Execution,
         doctor: @escaping @Sendable (DoctorRequest) async throws -> [Doctor.Finding],
+        schema: @escaping @Sendable (SchemaInquiry) async throws -> [API.SchemaAnswer],
         inspect: @escaping @Sendable (_ file: String) async throws -> API.Inspection,
         zones: any ZoneSource, version: String
     ) {
@@ -34,6 +37,7 @@ public struct HostOperations: Sendable {
         self.check = check
         self.execute = execute
         self.doctor = doctor
+        self.schema = schema
         self.inspect = inspect
         self.zones = zones
         self.version = version
