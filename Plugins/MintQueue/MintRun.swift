@@ -9,8 +9,8 @@ struct MintRun: RunReport {
         var asset: String
         var size: Amount
         var version: Int64
-        /// Milliseconds.
-        var updatedAt: Int64
+        /// When it was last sent, milliseconds.
+        var sentAt: Int64?
     }
 
     let exchange: Exchange
@@ -76,7 +76,7 @@ struct MintRun: RunReport {
             return Record(
                 machine: MintMachine(
                     status: status, sends: try row.int64(3), reference: try row.textOrNil(4), reason: try row.text(5)),
-                asset: try row.text(0), size: try row.amount(1), version: try row.int64(6), updatedAt: try row.int64(7))
+                asset: try row.text(0), size: try row.amount(1), version: try row.int64(6), sentAt: try row.int64OrNil(7))
         }
         guard let found else { throw JobFailure.permanent("mint \(order.key) is gone") }
         return found
@@ -171,8 +171,8 @@ struct MintRun: RunReport {
 
     /// Accepted and not done: asked again later, which costs no attempt.
     private func waitForTheMinter(_ record: Record) throws -> RunOutcome {
-        // The record stands still while it is pending.
-        let age = now - record.updatedAt
+        // Since it was sent, whatever was or was not heard meanwhile.
+        let age = now - (record.sentAt ?? now)
         guard age < settings.pendingLimit.milliseconds else {
             let time = Span.milliseconds(age / 1_000 * 1_000)
             return .failed("\(what) is pending at the minter for \(time), longer than pending_limit", code: 5)

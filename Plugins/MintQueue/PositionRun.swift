@@ -93,6 +93,17 @@ struct PositionRun: RunReport {
                 guard let order = try take(clientID, of: original, last, quantity) else { continue }
                 try place(order)
                 return
+            case .send:
+                guard try withinCaps(last, last.quantity) else { return }
+                guard settings.mode == .live else {
+                    placed += 1
+                    debug("would send order \(last.clientID) of \(last.quantity)")
+                    return
+                }
+                // On record first: whoever comes after a crash asks before sending again.
+                guard try mark(last, "pending"), let order = try order(last.clientID) else { continue }
+                try place(order)
+                return
             }
         }
         open.append("order \(original) is being changed by others")
@@ -161,6 +172,16 @@ struct PositionRun: RunReport {
         }
     }
 
+    /// What nobody but us knows of an order. false: somebody was faster.
+    private func mark(_ order: PlacedOrder, _ status: String) throws -> Bool {
+        try exchange.write {
+            try exchange.run("mark_order", [
+                "exchange": .text(settings.exchange), "client": .text(order.clientID), "version": .int(order.version),
+                "status": .text(status),
+            ]) == 1
+        }
+    }
+
     // MARK: The gateway
 
     private mutating func place(_ order: PlacedOrder) throws {
@@ -177,8 +198,8 @@ struct PositionRun: RunReport {
                 debug("order \(order.clientID) of \(order.quantity) \(order.symbol) is \(answer.status)")
             }
         } catch let error as CallError {
-            // It has not left: refused on record, so that the next number may be tried.
-            _ = try record(order, GatewayAnswer(status: "rejected", executed: .zero, reference: ""))
+            // It has not left: its number is kept for it.
+            _ = try mark(order, PlacedOrder.unsent)
             throw error.jobFailure
         }
     }

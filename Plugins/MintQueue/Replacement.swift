@@ -9,11 +9,14 @@ struct PlacedOrder: Hashable, Sendable {
     var price: Amount
     var quantity: Amount
     var executed: Amount
-    /// new, pending, partial, filled, cancelled, rejected, expired; whatever else is not known.
+    /// new, pending, partial, filled, cancelled, rejected, expired; `unsent`; whatever else is not known.
     var status: String
     /// The exchange has confirmed it, one way or the other.
     var isPlaced: Bool
     var version: Int64
+
+    /// Its client order id is taken, and it has certainly not left: the gateway was down.
+    static let unsent = "unsent"
 }
 
 /// What to do about an order of a position.
@@ -23,11 +26,14 @@ enum Replacement: Hashable, Sendable {
     /// What became of it is not known: asked for, never placed again on a guess.
     case ask
     case place(clientID: String, quantity: Amount)
+    /// Its number is taken and it has certainly not left: sent now, under the same number.
+    case send
     /// For a human.
     case giveUp(reason: String)
 
     /// An order is placed again this often at most.
     static let most = 3
+    private static let tooOld = "is of a trade older than max_age: not placed again"
 
     /// - Parameters:
     ///   - chain: the original and what was placed in its stead, in that order; not empty.
@@ -40,12 +46,14 @@ enum Replacement: Hashable, Sendable {
         case "filled": return .leave(reason: "is filled")
         case "cancelled": return .leave(reason: "was cancelled")
         case "rejected", "expired": break
+        case PlacedOrder.unsent:
+            return age <= maxAge ? .send : .giveUp(reason: tooOld)
         default: return .ask
         }
         let remainder = try last.quantity - last.executed
         guard remainder.isPositive else { return .leave(reason: "is filled") }
         guard chain.count <= most else { return .giveUp(reason: "was placed again \(most) times") }
-        guard age <= maxAge else { return .giveUp(reason: "is of a trade older than max_age: not placed again") }
+        guard age <= maxAge else { return .giveUp(reason: tooOld) }
         return .place(clientID: "\(original.clientID)-\(chain.count)", quantity: remainder)
     }
 }

@@ -5,12 +5,19 @@ extension StatementSet {
     static let mintQueue = StatementSet(
         "mintQueue", shared: [.activity, .outbox],
         sqlite: [
+            "mark_order": #"""
+                -- Whether an order that the exchange has not confirmed is on its way, if it is still what was read.
+                -- in:  :exchange TEXT, :client TEXT, :version INTEGER, :status TEXT (pending; unsent: it has certainly not left)
+                -- 1: done, 0: somebody was faster
+                UPDATE exchange_orders SET status = :status, version = version + 1
+                WHERE exchange = :exchange AND client_id = :client AND version = :version AND placed_ms IS NULL
+                """#,
             "mint": #"""
                 -- A mint by its cause.
                 -- in:  :cause TEXT
                 -- out: asset_id TEXT, size TEXT, status TEXT (requested, sent, minted, failed, unknown), attempts INTEGER,
-                --      reference TEXT or NULL, reason TEXT, version INTEGER, updated_ms INTEGER
-                SELECT asset_id, size, status, attempts, reference, reason, version, updated_ms FROM mint_requests WHERE cause = :cause
+                --      reference TEXT or NULL, reason TEXT, version INTEGER, sent_ms INTEGER or NULL
+                SELECT asset_id, size, status, attempts, reference, reason, version, sent_ms FROM mint_requests WHERE cause = :cause
                 """#,
             "mint_counts": #"""
                 -- Mints by status, with the oldest change in each.
@@ -28,8 +35,8 @@ extension StatementSet {
                 -- in:  :cause TEXT, :version INTEGER, :status TEXT, :attempts INTEGER, :reference TEXT or NULL, :reason TEXT, :now INTEGER
                 -- 1: done, 0: somebody was faster
                 UPDATE mint_requests
-                SET status = :status, attempts = :attempts, reference = :reference, reason = :reason, updated_ms = :now,
-                    version = version + 1
+                SET status = :status, sent_ms = CASE WHEN :attempts > attempts THEN :now ELSE sent_ms END, attempts = :attempts,
+                    reference = :reference, reason = :reason, updated_ms = :now, version = version + 1
                 WHERE cause = :cause AND version = :version
                 """#,
             "move_order": #"""

@@ -485,7 +485,7 @@ extension StatementSet {
                     settled        TEXT    NOT NULL DEFAULT '0', -- of the base
                     settled_quote  TEXT    NOT NULL DEFAULT '0',
                     locked         TEXT    NOT NULL DEFAULT '0', -- quote of a buy, base of a sell
-                    status         TEXT    NOT NULL,       -- pending, new, partial; filled, cancelled, rejected, expired: final
+                    status         TEXT    NOT NULL,       -- unsent, pending, new, partial; filled, cancelled, rejected, expired: final
                     version        INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
                     placed_ms      INTEGER,                -- NULL: not sent yet
                     last_synced_ms INTEGER,
@@ -532,6 +532,7 @@ extension StatementSet {
                     reason     TEXT    NOT NULL DEFAULT '',
                     version    INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
                     created_ms INTEGER NOT NULL,           -- of the sale
+                    sent_ms    INTEGER,                    -- when it was last sent
                     updated_ms INTEGER NOT NULL
                 ) STRICT, WITHOUT ROWID;
                 CREATE INDEX mint_requests_by_time ON mint_requests (updated_ms);
@@ -1111,7 +1112,7 @@ extension StatementSet {
                     settled        numeric NOT NULL DEFAULT '0', -- of the base
                     settled_quote  numeric NOT NULL DEFAULT '0',
                     locked         numeric NOT NULL DEFAULT '0', -- quote of a buy, base of a sell
-                    status         text    NOT NULL,       -- pending, new, partial; filled, cancelled, rejected, expired: final
+                    status         text    NOT NULL,       -- unsent, pending, new, partial; filled, cancelled, rejected, expired: final
                     version        bigint  NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
                     placed_ms      bigint,                -- NULL: not sent yet
                     last_synced_ms bigint,
@@ -1158,6 +1159,7 @@ extension StatementSet {
                     reason     text    NOT NULL DEFAULT '',
                     version    bigint  NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
                     created_ms bigint  NOT NULL,           -- of the sale
+                    sent_ms    bigint,                    -- when it was last sent
                     updated_ms bigint  NOT NULL
                 );
                 CREATE INDEX mint_requests_by_time ON mint_requests (updated_ms);

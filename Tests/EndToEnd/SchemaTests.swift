@@ -16,10 +16,12 @@ import Testing
 
                 [jobs.candles]
                 plugin = "candles"
+                entry = "candles"
                 cron = "0 * * * * *"
 
                 [jobs.candles-1h]
                 plugin = "candles"
+                entry = "candles"
                 cron = "0 0 * * * *"
                 settings = { interval = "1h" }
                 """, to: "jobs.toml")

@@ -111,6 +111,20 @@ import Testing
         #expect(counter.minter.minted == ["sale-1": 1])
     }
 
+    /// The limit counts from when it was sent: silence in between does not begin it anew.
+    @Test func silenceInBetweenDoesNotPostponeTheLimit() throws {
+        let counter = try Counter()
+        counter.minter.moods = [.isSlow]
+        try counter.mint()
+        for minute in stride(from: Int64(10), to: 60, by: 10) {
+            counter.minter.deafFor = 1
+            #expect(throws: JobFailure.self) { try counter.mint(at: minute * 60) }
+            guard case .snooze = try counter.mint(at: minute * 60 + 5) else { Issue.record("minute \(minute)"); return }
+        }
+        #expect(try counter.mint(at: 3_600) == .failed(
+            "mint sale-1 of 1.5 of asset 7 is pending at the minter for 1h, longer than pending_limit", code: 5))
+    }
+
     @Test func aKeyThatBelongsToAnotherMintSendsNothing() throws {
         let counter = try Counter()
         try counter.mint()

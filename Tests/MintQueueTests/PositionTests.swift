@@ -127,14 +127,40 @@ final class Desk {
         #expect(desk.gateway.calls == ["PUT t-1 10", "PUT t-2 10", "PUT t-3 10"])
     }
 
-    @Test func aGatewayThatIsDownCostsANumberNotAnOrder() throws {
+    @Test func aGatewayThatIsDownUsesUpNoNumber() throws {
+        let desk = try Desk()
+        try desk.order("t", "rejected")
+        desk.gateway.moods = Array(repeating: .isDown, count: 5)
+        for _ in 0 ..< 5 {
+            let error = #expect(throws: JobFailure.self) { try desk.manage() }
+            #expect(error?.kind == .transient)
+            #expect(try desk.orders().last == "t-1 unsent 10 0")
+        }
+        #expect(try desk.manage() == .succeeded("Managed 1 order of trade 17: 1 placed again, 0 left as they are"))
+        #expect(Set(desk.gateway.calls) == ["PUT t-1 10"])
+        #expect(try desk.orders() == ["t rejected 10 0", "t-1 filled 10 10"])
+    }
+
+    /// Between the mark on record and the answer it may have left: then it is asked for.
+    @Test func whatMayHaveLeftAfterAllIsAskedForNotSentAgain() throws {
+        let desk = try Desk()
+        try desk.order("t", "rejected")
+        desk.gateway.moods = [.isDown, .losesTheAnswer]
+        #expect(throws: JobFailure.self) { try desk.manage() }
+        for _ in 0 ..< 2 { try desk.manage() }
+        #expect(desk.gateway.calls == ["PUT t-1 10", "PUT t-1 10", "GET t-1"])
+        #expect(try desk.orders().last == "t-1 filled 10 10")
+    }
+
+    @Test func whatNeverLeftIsNotSentForAnOldTrade() throws {
         let desk = try Desk()
         try desk.order("t", "rejected")
         desk.gateway.moods = [.isDown]
-        let error = #expect(throws: JobFailure.self) { try desk.manage() }
-        #expect(error?.kind == .transient)
-        try desk.manage()
-        #expect(desk.gateway.calls == ["PUT t-1 10", "PUT t-2 10"])
+        #expect(throws: JobFailure.self) { try desk.manage() }
+        #expect(try desk.manage(age: 3_601) == .failed(
+            "order t is of a trade older than max_age: not placed again. Managed 1 order of trade 17: 0 placed again, 0 left as they are",
+            code: 2))
+        #expect(desk.gateway.calls.count == 1)
     }
 
     @Test func anOldTradeIsLeftToAHuman() throws {

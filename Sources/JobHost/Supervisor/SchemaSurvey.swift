@@ -23,7 +23,7 @@ enum SchemaSurvey {
             let request = try JSON(encoding: inquiry.request).bytes
             for name in names {
                 guard let job = generation.jobs[name], let pool = generation.pools.first(where: { $0.key == job.pool }) else {
-                    let why = report.jobs.first(where: { $0.name == name })?.detail ?? ""
+                    let why = report.jobs.first(where: { $0.job == name })?.detail ?? ""
                     answers.append(API.SchemaAnswer(jobs: [name], level: .fail, object: "job", text: why.isEmpty ? "it is refused" : why))
                     continue
                 }

@@ -463,7 +463,7 @@ CREATE TABLE exchange_orders (
     settled        numeric NOT NULL DEFAULT '0', -- of the base
     settled_quote  numeric NOT NULL DEFAULT '0',
     locked         numeric NOT NULL DEFAULT '0', -- quote of a buy, base of a sell
-    status         text    NOT NULL,       -- pending, new, partial; filled, cancelled, rejected, expired: final
+    status         text    NOT NULL,       -- unsent, pending, new, partial; filled, cancelled, rejected, expired: final
     version        bigint  NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
     placed_ms      bigint,                -- NULL: not sent yet
     last_synced_ms bigint,
@@ -510,6 +510,7 @@ CREATE TABLE mint_requests (
     reason     text    NOT NULL DEFAULT '',
     version    bigint  NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
     created_ms bigint  NOT NULL,           -- of the sale
+    sent_ms    bigint,                    -- when it was last sent
     updated_ms bigint  NOT NULL
 );
 CREATE INDEX mint_requests_by_time ON mint_requests (updated_ms);

@@ -455,7 +455,7 @@ CREATE TABLE exchange_orders (
     settled        TEXT    NOT NULL DEFAULT '0', -- of the base
     settled_quote  TEXT    NOT NULL DEFAULT '0',
     locked         TEXT    NOT NULL DEFAULT '0', -- quote of a buy, base of a sell
-    status         TEXT    NOT NULL,       -- pending, new, partial; filled, cancelled, rejected, expired: final
+    status         TEXT    NOT NULL,       -- unsent, pending, new, partial; filled, cancelled, rejected, expired: final
     version        INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
     placed_ms      INTEGER,                -- NULL: not sent yet
     last_synced_ms INTEGER,
@@ -502,6 +502,7 @@ CREATE TABLE mint_requests (
     reason     TEXT    NOT NULL DEFAULT '',
     version    INTEGER NOT NULL DEFAULT 1, -- moves with every change: compare-and-set
     created_ms INTEGER NOT NULL,           -- of the sale
+    sent_ms    INTEGER,                    -- when it was last sent
     updated_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mint_requests_by_time ON mint_requests (updated_ms);

@@ -34,7 +34,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     public var meaning: String {
         switch self {
         case .ok: "done; the run succeeded or found nothing to do"
-        case .failed: "it was tried and failed; the run failed; `doctor` found a fault"
+        case .failed: "it was tried and failed; the run failed; `doctor` or `schema` found a fault"
         case .usage: "wrong arguments, an impossible value, or a config with errors"
         case .notRunning: "no host answers on the socket"
         case .refused: "the reload was refused, wholly or for some jobs"
