@@ -42,8 +42,8 @@ struct HTTPAccessTests {
         #expect(verdict(access(read: true), host: "desk.example", token: Self.read) == "grafana from 10.0.0.7")
         #expect(verdict(access(read: true), token: Self.act) == "alice from 10.0.0.7 acts")
         #expect(verdict(access(read: true), token: "nonsense") == "401 counted")
-        for path in ["/", "/page.js", "/livez", "/readyz"] { #expect(verdict(access(read: true), .get, path) == "10.0.0.7", "\(path)") }
-        for path in ["/metrics", "/healthz", "/api/v1", "/page.js/../api/v1"] { #expect(verdict(access(read: true), .get, path) == "401", "\(path)") }
+        for path in ["/", "/app.js", "/livez", "/readyz"] { #expect(verdict(access(read: true), .get, path) == "10.0.0.7", "\(path)") }
+        for path in ["/metrics", "/healthz", "/api/v1", "/app.js/../api/v1"] { #expect(verdict(access(read: true), .get, path) == "401", "\(path)") }
     }
 
     @Test func nothingIsWrittenWithoutAnActingToken() {

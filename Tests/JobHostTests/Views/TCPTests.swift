@@ -55,7 +55,7 @@ struct TCPTests {
             let again = try await tcp(port, "GET / HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"\(tag)\"")
             #expect(again.hasPrefix("HTTP/1.1 304") && !again.contains("<title>"))
             #expect(try await tcp(port, "GET /api/v1/status HTTP/1.1\r\nHost: 127.0.0.1").hasPrefix("HTTP/1.1 401"))
-            for path in ["/../jobs.toml", "/%2e%2e/jobs.toml", "//etc/passwd", "/static/index.html", "/page.js%00"] {
+            for path in ["/../jobs.toml", "/%2e%2e/jobs.toml", "//etc/passwd", "/static/index.html", "/app.js%00"] {
                 let answer = try await tcp(port, "GET \(path) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(Self.token)")
                 #expect(answer.hasPrefix("HTTP/1.1 404") || answer.hasPrefix("HTTP/1.1 400"), "\(path): \(answer.prefix(60))")
             }

@@ -25,6 +25,8 @@ extension API {
         public var residentBytes: UInt64
         /// Sentences; empty: healthy.
         public var problems: [String]
+        /// Sentences about what is under way, such as a canary.
+        public var notes: [String]
         /// `null`: there was none in this life of the host.
         public var reload: ReloadLine?
     }
@@ -133,7 +135,7 @@ extension API.HostLine {
             name: snapshot.name, version: snapshot.version, pid: snapshot.pid, phase: snapshot.phase,
             startedAt: snapshot.startedAt, now: snapshot.now, generation: snapshot.generation,
             control: API.Control(snapshot.control), workers: snapshot.workers.count, residentBytes: residentBytes,
-            problems: snapshot.problems,
+            problems: snapshot.problems, notes: snapshot.notes,
             reload: snapshot.lastReload.map { report in
                 API.ReloadLine(
                     generation: report.generation, at: report.at, accepted: report.accepted, clean: report.isClean,

@@ -1,0 +1,138 @@
+// Requests to the host. Every failure becomes an `APIError` with a sentence and what to do.
+
+import { learnClock } from "./time.js";
+
+const BASE = "api/v1";
+/** A request that nothing answers is given up after this, in milliseconds. */
+const PATIENCE = 15_000;
+
+export class APIError extends Error {
+  constructor(message, { status = 0, code = "unreachable", hint = null } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+let token = read();
+let askForToken = null;
+
+function read() {
+  try { return sessionStorage.getItem("jobhost.token") ?? ""; } catch { return ""; }
+}
+
+/** For this tab, until it is closed. "": none. */
+export function setToken(text) {
+  token = text;
+  try {
+    if (text) sessionStorage.setItem("jobhost.token", text);
+    else sessionStorage.removeItem("jobhost.token");
+  } catch { /* only until the page is left, then */ }
+}
+
+export function hasToken() { return token !== ""; }
+
+/** `ask(problem, method)` → a promise of whether there is a token now. */
+export function onTokenNeeded(ask) { askForToken = ask; }
+
+export function headers(more = {}) {
+  return token ? { ...more, Authorization: `Bearer ${token}` } : more;
+}
+
+export function query(parameters) {
+  const pairs = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  if (pairs.length === 0) return "";
+  return "?" + pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
+}
+
+export function path(...parts) { return "/" + parts.map((part) => encodeURIComponent(part)).join("/"); }
+
+/** What early.js asked for already; once. */
+async function firstAnswer(method, where) {
+  const first = method === "GET" && where === "/overview" ? window.firstAnswer : null;
+  if (!first) return null;
+  window.firstAnswer = null;
+  const response = await first.response;
+  return response?.ok ? { response, sent: first.sent, received: first.received } : null;
+}
+
+async function send(method, where, body, mayAsk) {
+  let sent = Date.now();
+  let received = null;
+  let response;
+  try {
+    const first = await firstAnswer(method, where);
+    if (first) ({ response, sent, received } = first);
+    else response = await fetch(BASE + where, {
+      method, headers: headers(body === undefined ? {} : { "Content-Type": "application/json" }),
+      body: body === undefined ? undefined : JSON.stringify(body),
+      cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE),
+    });
+  } catch (error) {
+    throw new APIError(
+      error.name === "TimeoutError" ? "the host did not answer in time" : "the host does not answer",
+      { hint: "the page tries again by itself" });
+  }
+  if (response.ok) {
+    let answer;
+    try { answer = await response.json(); } catch { throw new APIError("the answer broke off"); }
+    const clock = answer.host?.now ?? answer.now;
+    if (clock) learnClock(clock, sent, received ?? Date.now());
+    return answer;
+  }
+  let problem = {};
+  try { problem = await response.json(); } catch { /* no problem details: the status has to do */ }
+  const error = new APIError(problem.detail ?? `the host answered ${response.status} ${response.statusText}`, {
+    status: response.status, code: problem.code ?? "refused", hint: problem.hint ?? null,
+  });
+  // A token that may only read is refused otherwise than one that is not known.
+  const wantsToken = response.status === 401 || (response.status === 403 && method === "POST" && token !== "");
+  if (wantsToken && mayAsk && askForToken && (await askForToken(error, method))) {
+    return send(method, where, body, false);
+  }
+  throw error;
+}
+
+export function get(where) { return send("GET", where, undefined, true); }
+/** For what runs by itself: never opens a question. */
+export function quietly(where) { return send("GET", where, undefined, false); }
+export function post(where, body = {}) { return send("POST", where, body, true); }
+
+/**
+ * Server-sent events, read with fetch so that they carry the token. Calls `onOpen()`, then
+ * `onEvent({ id, type, data })` for each. Ends, by return or error, with the stream.
+ */
+export async function stream(where, lastId, { onOpen, onEvent, signal }) {
+  const response = await fetch(BASE + where, {
+    headers: headers({ Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) }),
+    cache: "no-store", credentials: "same-origin", signal,
+  });
+  const type = response.headers.get("Content-Type") ?? "";
+  if (!response.ok || !type.startsWith("text/event-stream")) {
+    throw new APIError(`no events: ${response.status}`, { status: response.status });
+  }
+  onOpen();
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let event = { id: null, type: "message", data: [] };
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop();
+    for (const line of lines) {
+      if (line === "") {
+        onEvent({ id: event.id, type: event.type, data: event.data.join("\n") });
+        event = { id: null, type: "message", data: [] };
+        continue;
+      }
+      const colon = line.indexOf(":");
+      const field = colon < 0 ? line : line.slice(0, colon);
+      const text = colon < 0 ? "" : line.slice(colon + (line[colon + 1] === " " ? 2 : 1));
+      if (field === "id") event.id = text;
+      else if (field === "event") event.type = text;
+      else if (field === "data") event.data.push(text);
+    }
+  }
+}

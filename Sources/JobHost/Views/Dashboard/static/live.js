@@ -1,0 +1,176 @@
+// What the host last said, kept fresh: by events where the host sends them, else by asking every
+// few seconds. Whatever happens, the page says how old its data is.
+
+import { quietly, query, stream, APIError } from "./api.js";
+import { now, instant } from "./time.js";
+
+/** Milliseconds between looks at everything: without events, with events, after a failure. */
+const POLL = 3_000;
+const SWEEP = 15_000;
+const RETRY = [1_000, 2_000, 4_000, 8_000];
+/** Events of a burst are answered together. */
+const GATHER = 400;
+/** A stream that says nothing at all for so long is dead. */
+const SILENCE = 45_000;
+
+/** `mode`: connecting, live, polling, offline. */
+export const state = { mode: "connecting", asOf: null, error: null, host: null, jobs: new Map(), recent: new Map() };
+
+const listeners = new Set();
+let lastId = null;
+let dirtyJobs = new Set();
+let dirtyAll = false;
+let gathering = null;
+let sweeping = null;
+let failures = 0;
+let streaming = false;
+
+/**
+ * `listener({ jobs, all })`: names of jobs that something happened to; `all`: anything may have.
+ * Returns how to end it.
+ */
+export function subscribe(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function tell(change) { for (const listener of [...listeners]) listener(change); }
+
+export async function start() {
+  await refresh();
+  follow();
+}
+
+/** Everything, now. */
+export async function refresh() {
+  try {
+    const overview = await quietly("/overview");
+    take(overview, true);
+    succeeded();
+    tell({ jobs: new Set(), all: true });
+  } catch (error) {
+    failed(error);
+  }
+  schedule();
+}
+
+function take(overview, whole) {
+  state.host = overview.host;
+  state.asOf = instant(overview.host.now);
+  if (whole) {
+    const names = new Set(overview.jobs.map((job) => job.name));
+    for (const name of state.jobs.keys()) if (!names.has(name)) state.jobs.delete(name);
+  }
+  for (const job of overview.jobs) {
+    if (job.recent.length > 0) state.recent.set(job.name, job.recent);
+    else job.recent = state.recent.get(job.name) ?? [];
+    state.jobs.set(job.name, job);
+  }
+}
+
+function succeeded() {
+  failures = 0;
+  state.error = null;
+  if (!streaming) state.mode = "polling";
+}
+
+function failed(error) {
+  failures += 1;
+  state.error = error;
+  state.mode = "offline";
+  tell({ jobs: new Set(), all: false });
+}
+
+function schedule() {
+  clearTimeout(sweeping);
+  const delay = state.error ? RETRY[Math.min(failures - 1, RETRY.length - 1)] : streaming ? SWEEP : POLL;
+  sweeping = setTimeout(refresh, delay);
+}
+
+/** Attempts of jobs whose rows are seen; asked for only where something newer is known of. */
+export async function wantRecent(names) {
+  const stale = names.filter((name) => {
+    const last = state.jobs.get(name)?.last;
+    if (!last) return false;
+    const known = state.recent.get(name)?.at(-1);
+    return !known || (last.finished_at !== null && instant(last.finished_at) > instant(known.finished_at));
+  });
+  if (stale.length === 0 || state.error) return;
+  try {
+    take(await quietly("/overview" + query({ job: stale.join(","), recent: 20 })), false);
+    tell({ jobs: new Set(stale), all: false });
+  } catch { /* the next sweep says what is the matter */ }
+}
+
+function touched(job) {
+  if (job) dirtyJobs.add(job);
+  else dirtyAll = true;
+  gathering ??= setTimeout(gather, GATHER);
+}
+
+async function gather() {
+  const jobs = dirtyJobs;
+  const all = dirtyAll || jobs.size > 60;
+  dirtyJobs = new Set();
+  dirtyAll = false;
+  try {
+    if (all) {
+      await refresh();
+      return;
+    }
+    take(await quietly("/overview" + query({ job: [...jobs].join(","), recent: 20 })), false);
+    succeeded();
+    tell({ jobs, all: false });
+  } catch (error) {
+    failed(error);
+    schedule();
+  } finally {
+    gathering = null;
+    if (dirtyJobs.size > 0 || dirtyAll) gathering = setTimeout(gather, GATHER);
+  }
+}
+
+/** Reads events for as long as the page lives; between two streams the page polls. */
+async function follow() {
+  for (let misses = 0; ; ) {
+    const ended = new AbortController();
+    let heard = Date.now();
+    const watch = setInterval(() => { if (Date.now() - heard > SILENCE) ended.abort(); }, 5_000);
+    try {
+      await stream("/events", lastId, {
+        signal: ended.signal,
+        onOpen() {
+          misses = 0;
+          streaming = true;
+          state.mode = "live";
+          // What happened between the last answer and this stream.
+          touched(null);
+        },
+        onEvent(event) {
+          heard = Date.now();
+          if (event.id) lastId = event.id;
+          if (event.data) touched(jobOf(event));
+        },
+      });
+    } catch (error) {
+      if (error instanceof APIError && [400, 410].includes(error.status)) lastId = null;
+      misses += 1;
+    }
+    clearInterval(watch);
+    if (streaming) {
+      streaming = false;
+      await refresh();
+    }
+    await new Promise((done) => { setTimeout(done, Math.min(30_000, 1_000 * 2 ** Math.min(misses, 5))); });
+  }
+}
+
+function jobOf(event) {
+  try {
+    const body = JSON.parse(event.data);
+    return typeof body.job === "string" ? body.job : null;
+  } catch { return null; }
+}
+
+/** Milliseconds since the data was true. */
+export function staleness() { return state.asOf === null ? null : Math.max(0, now() - state.asOf); }

@@ -1,0 +1,233 @@
+// One job: what it does now, what it did, its log, its rule, its settings, and what to press.
+
+import { h } from "./dom.js";
+import { get, quietly, path, query } from "./api.js";
+import { state, wantRecent } from "./live.js";
+import { problems, condition, lately, nextWords } from "./problems.js";
+import { toneMark, strip, spark } from "./marks.js";
+import { button, askBackfill } from "./actions.js";
+import { Log } from "./log.js";
+import { instant, when, exact, relative, now, parseTime, timeText, zoneName } from "./time.js";
+import { breakerOf, counted, pretty, OUTCOMES } from "./words.js";
+import { section, table, ledgerRows, runColumns, facts, time, runLink, auditRows, auditColumns, failure, badge } from "./parts.js";
+
+const PAGE = 25;
+const HISTORIES = [["", "All"], ["bad", "Failed"], ["good", "Succeeded"], ["waiting", "Waiting, running"]];
+const STATES = { waiting: { state: "scheduled,available,retryable,running" }, bad: { outcome: "failed,timed_out,crashed,lost,retry" }, good: { outcome: "succeeded,nothing_to_do" } };
+
+export class JobPage {
+  constructor(context, parameters, name, place) {
+    this.context = context;
+    this.name = name;
+    this.job = null;
+    this.error = null;
+    this.fires = null;
+    this.audit = null;
+    this.history = { runs: [], ranges: [], next: null };
+    this.which = "";
+    this.explained = null;
+    this.explainText = timeText(now() - 60_000);
+    this.log = null;
+    this.isClosed = false;
+    this.loading = null;
+    this.load();
+    if (place === "explain") this.explain();
+  }
+
+  get title() { return this.name; }
+
+  close() {
+    this.isClosed = true;
+    this.log?.close();
+  }
+
+  changed(change) { if (change.all || change.jobs.has(this.name)) this.load(); }
+
+  async load() {
+    // Changes while one is under way are answered by one more.
+    if (this.loading) { this.again = true; return; }
+    this.loading = true;
+    const where = path("jobs", this.name);
+    try {
+      const [job, history, fires, audit] = await Promise.all([
+        quietly(where), quietly("/runs" + query({ job: this.name, limit: PAGE, ...STATES[this.which] })),
+        quietly(where + "/next" + query({ count: 6 })), quietly("/audit" + query({ job: this.name, limit: 10 })),
+      ]);
+      if (this.isClosed) return;
+      Object.assign(this, { job, fires, audit: audit.audit, error: null });
+      if (!this.older) this.history = { runs: history.runs, ranges: history.ranges, next: history.next_before };
+      this.follow(history.runs);
+    } catch (error) {
+      if (this.isClosed) return;
+      if (error.status > 0 || !this.job) this.error = error;
+    }
+    this.loading = null;
+    this.context.draw();
+    if (this.again) {
+      this.again = false;
+      setTimeout(() => { if (!this.isClosed) this.load(); }, 500);
+    }
+  }
+
+  /** The log of the newest run that has started, unless somebody is reading another one. */
+  follow(runs) {
+    const newest = runs.find((run) => run.started_at);
+    if (!newest || this.which || newest.id === this.log?.run || (this.log && !this.log.isFollowing)) return;
+    this.log?.close();
+    this.log = new Log(newest.id, () => this.context.draw());
+  }
+
+  view() {
+    if (this.error) return [h("h1", this.name), failure(this.error), h("p", h("a", { href: "#/runs?job=" + encodeURIComponent(this.name) }, "Its runs in the ledger"))];
+    if (!this.job) return h("p.empty", "…");
+    const line = state.jobs.get(this.name);
+    queueMicrotask(() => wantRecent([this.name]));
+    return [this.head(line), h("div.columns", { key: "columns" }, this.nowPart(line), this.steering(), h("div.stack", { key: "when" }, this.schedule(), this.explainPart())),
+      this.logPart(), this.historyPart(), h("div.columns", { key: "more" }, this.settings(), this.limits(), this.auditPart())];
+  }
+
+  head(line) {
+    const { tone, word } = line ? condition(line, state.host) : { tone: "idle", word: "" };
+    return h("header.title", { key: "title" },
+      h("h1", toneMark(tone, word), this.name), h("span.badge", { class: `tone-${tone}` }, word),
+      h("span.hint", `${this.job.plugin} · ${this.job.entry}`, this.job.labels.length > 0 && ` · ${this.job.labels.join(", ")}`),
+      this.job.description && h("p.note", this.job.description));
+  }
+
+  nowPart(line) {
+    if (!line) return null;
+    const [problem] = problems(null, [line]);
+    const next = nextWords(line, state.host);
+    const fire = instant(line.next_fire);
+    const run = line.running[0];
+    return section("Now", {},
+      problem && h("div.callout", { class: `tone-${problem.tone}` },
+        h("p", toneMark(problem.tone === "bad" ? "bad" : "attention", "problem"), h("span", problem.why,
+          problem.since !== null && h("span.hint", ` since ${when(problem.since)}, ${relative(problem.since)}`))),
+        problem.more.map((text) => h("p.hint", text)),
+        h("div.press", problem.actions.map((entry, index) => button(entry.action, { job: this.name, ...entry }, index === 0 ? "first" : "")))),
+      facts([
+        ["Lately", h("span.num", lately(line))],
+        ["Next fire", h("span.num", { class: next.tone ? `tone-${next.tone}` : "", title: fire === null ? false : exact(fire) },
+          next.text, fire !== null && line.enabled && h("span.hint", ` at ${when(fire)}`))],
+        ["Running", run && [runLink(run.run), run.text && ` ${run.text}`, run.total > 0 && ` ${run.done} of ${run.total}`, run.pid > 0 && h("span.hint", ` pid ${run.pid}`)]],
+        ["Waiting", line.waiting > 0 && counted(line.waiting, "run")],
+        ["Last success", line.last_success ? [time(line.last_success), h("span.hint", ` ${relative(instant(line.last_success))}`)] : "not within its last attempts"],
+        ["Attempts", strip(line.recent)],
+        ["Took", spark(line.recent.map((attempt) => attempt.duration_us), "took", 220, 34)],
+        ["Late", spark(line.recent.map((attempt) => attempt.lateness_us), "late", 220, 34)],
+      ]));
+  }
+
+  steering() {
+    const job = this.job;
+    const about = { job: this.name };
+    const breaker = breakerOf(job.breaker.state);
+    const isOpen = ["open", "forced_open", "half_open"].includes(job.breaker.state);
+    return section("Steer", {},
+      h("div.press",
+        button("trigger", about, "first"),
+        button(job.control.paused ? "resume" : "pause", about),
+        button(job.enabled ? "disable" : "enable", about),
+        job.control.enabled !== null && button("asConfigured", about),
+        h("button", { type: "button", onclick: () => askBackfill(this.name) }, "Backfill"),
+        job.dead > 0 && button("dead", about)),
+      facts([
+        ["Breaker", [badge(breaker.tone, breaker.word), job.breaker.reason && ` ${job.breaker.reason}`,
+          job.breaker.failures > 0 && h("span.hint", ` ${counted(job.breaker.failures, "failure")} counted`),
+          job.breaker.since && h("span.hint", ` since ${when(instant(job.breaker.since))}`),
+          job.breaker.until && h("span.hint", `, until ${when(instant(job.breaker.until))} (${relative(instant(job.breaker.until))})`)]],
+        ["On", job.enabled ? (job.control.enabled === true ? "yes, switched on by an operator" : "yes") : job.disabled_reason],
+        ["Decided", job.control.since && [time(job.control.since), job.control.reason && `: ${job.control.reason}`]],
+      ]),
+      job.breaker.state !== "off" && h("div.press",
+        isOpen ? button("breakerReset", about) : button("breakerOpen", about),
+        (isOpen || job.breaker.state === "disabled") && button("breakerClose", about),
+        job.breaker.state !== "disabled" && button("breakerDisable", about)));
+  }
+
+  schedule() {
+    const fires = this.fires.fires.filter((fire) => instant(fire) > now());
+    return section("Schedule", {},
+      h("p.rule", this.job.schedule, this.job.timezone !== "UTC" && h("span.hint", ` ${this.job.timezone}`)),
+      fires.length === 0 ? h("p.empty", "No fire time of its own.") : h("ol.fires", fires.map((fire) => {
+        const ms = instant(fire);
+        return h("li", { key: fire }, time(fire), this.job.timezone !== "UTC" && h("span.hint.num", ` ${inZone(ms, this.job.timezone)}`), h("span.hint.num", ` ${relative(ms)}`));
+      })));
+  }
+
+  explainPart() {
+    return section("Why did it run, or not?", { id: "explain" },
+      h("form.row", { onsubmit: (event) => { event.preventDefault(); this.explain(); } },
+        h("label", `At (${zoneName()})`, h("input", {
+          type: "text", value: this.explainText, name: "at", autocomplete: "off", spellcheck: "false", title: "02:13, 2h ago, 2026-11-21 02:13:05",
+          oninput: (event) => { this.explainText = event.target.value; },
+        })), h("button", { type: "submit" }, "Explain")),
+      this.explained?.error && failure(this.explained.error),
+      this.explained?.sentences && h("div.explained",
+        h("p.rule", this.explained.verdict.replaceAll("_", " "), this.explained.run && [": run ", runLink(this.explained.run.id)]),
+        this.explained.sentences.map((sentence, index) => h("p", { key: index }, sentence))));
+  }
+
+  async explain() {
+    const at = parseTime(this.explainText);
+    try {
+      if (at === null) throw new Error("no time that can be read: write 02:13, 2h ago, or 2026-11-21 02:13:05");
+      this.explained = await get(path("jobs", this.name, "explain") + query({ at: new Date(at).toISOString() }));
+    } catch (error) {
+      this.explained = { error };
+    }
+    if (!this.isClosed) this.context.draw();
+  }
+
+  historyPart() {
+    return section("History", {
+      aside: h("div.chips", HISTORIES.map(([key, label]) => h("button.chip", {
+        key, type: "button", "aria-pressed": this.which === key ? "true" : "false",
+        onclick: () => { this.which = key; this.older = false; this.load(); },
+      }, label))),
+    },
+    table("History", runColumns(false), ledgerRows(this.history, false), "No run yet."),
+    this.history.next !== null && h("button.plain", { type: "button", onclick: () => this.more() }, "Older"));
+  }
+
+  async more() {
+    this.older = true;
+    try {
+      const page = await get("/runs" + query({ job: this.name, limit: PAGE, before: this.history.next, ...STATES[this.which] }));
+      this.history = { runs: [...this.history.runs, ...page.runs], ranges: [...this.history.ranges, ...page.ranges], next: page.next_before };
+    } catch (error) { this.error = error; }
+    this.context.draw();
+  }
+
+  logPart() {
+    if (!this.log) return null;
+    return section("Log", { aside: ["run ", runLink(this.log.run)] }, this.log.view());
+  }
+
+  settings() { return section("Settings", {}, h("pre", pretty(this.job.settings))); }
+
+  limits() {
+    const counters = Object.entries(this.job.counters).sort(([a], [b]) => a.localeCompare(b));
+    return section("Limits and counts", {},
+      facts(this.job.limits.map(({ name, value }) => [name.replaceAll("_", " "), value])),
+      h("h3", "Since ever"),
+      facts(counters.map(([name, value]) => [OUTCOMES[name]?.word ?? name.replaceAll("_", " "), h("span.num", value.toLocaleString("en"))])),
+      facts([["library", h("code", { title: this.job.library_hash }, this.job.library_hash.slice(0, 12))]]));
+  }
+
+  auditPart() {
+    return section("What was done by hand", { wide: true, aside: h("a", { href: "#/audit?job=" + encodeURIComponent(this.name) }, "All") },
+      table("Audit", auditColumns(false), auditRows(this.audit ?? [], false), "Nothing."));
+  }
+
+  drawn(root) { this.log?.settle(root); }
+
+  get needsTicks() { return true; }
+}
+
+function inZone(ms, zone) {
+  try {
+    return new Intl.DateTimeFormat("en-GB", { timeZone: zone, weekday: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms) + ` ${zone}`;
+  } catch { return ""; }
+}

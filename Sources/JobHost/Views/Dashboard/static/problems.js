@@ -1,0 +1,177 @@
+// What is wrong, the worst first: one sentence why, since when, and what to press. Pure.
+
+import { instant, now, age, relative } from "./time.js";
+import { counted, outcomeOf, short } from "./words.js";
+
+/** A fire that nobody starts is overdue after this, in milliseconds. */
+const OVERDUE = 15_000;
+
+/**
+ * Of each: `key`, `job` (null: the host), `tone` (bad, warn), `rank` (less is worse), `why`,
+ * `more` (further sentences), `since` (ms or null), `actions` (names for actions.js, each with
+ * what it is about).
+ */
+export function problems(host, jobs) {
+  const found = hostProblems(host);
+  for (const job of jobs) {
+    const problem = jobProblem(job, host);
+    if (problem) found.push(problem);
+  }
+  return found.sort((a, b) => a.rank - b.rank || (a.since ?? Infinity) - (b.since ?? Infinity) || a.key.localeCompare(b.key));
+}
+
+function hostProblems(host) {
+  if (!host) return [];
+  const found = [];
+  const add = (key, tone, rank, why, since, actions) =>
+    found.push({ key: `host ${key}`, job: null, tone, rank, why, more: [], since, actions });
+  const reload = host.reload;
+  for (const text of host.problems) {
+    // The refused reload has its own entry, which says when it was.
+    if (reload && !reload.accepted && text.startsWith("the last reload was refused")) continue;
+    add(text, "bad", 0, text, null, [{ action: "host" }]);
+  }
+  if (host.phase === "draining") add("draining", "warn", 1, "the host drains: it starts nothing new and will exit", null, []);
+  if (host.control.paused) {
+    const why = host.control.pause_reason ? `: ${host.control.pause_reason}` : "";
+    add("paused", "warn", 1, `the whole host is paused${why}`, instant(host.control.paused_since), [{ action: "resumeHost" }]);
+  }
+  if (reload && !reload.clean) {
+    const why = reload.accepted
+      ? "the last reload was refused for some jobs"
+      : `the last reload was refused, the old config goes on${reload.first_error ? `: ${reload.first_error}` : ""}`;
+    add("reload", "bad", 2, why, instant(reload.at), [{ action: "plugins" }, { action: "plan" }, { action: "reload" }]);
+  }
+  return found;
+}
+
+function jobProblem(job, host) {
+  const notes = jobNotes(job, host);
+  if (notes.length === 0) return null;
+  notes.sort((a, b) => a.rank - b.rank);
+  const [first, ...rest] = notes;
+  const seen = new Set();
+  const actions = notes.flatMap((note) => note.actions).filter((entry) => {
+    const key = `${entry.action} ${entry.run ?? ""}`;
+    return seen.has(key) ? false : seen.add(key);
+  });
+  return {
+    key: `job ${job.name}`, job: job.name, tone: first.tone, rank: first.rank, why: first.why,
+    more: rest.map((note) => note.why), since: first.since, actions: actions.slice(0, 4),
+  };
+}
+
+function jobNotes(job, host) {
+  const notes = [];
+  const add = (rank, tone, why, since, actions) => notes.push({ rank, tone, why, since, actions });
+  for (const text of job.problems) add(3, "bad", text, null, [{ action: "plugins" }]);
+  for (const run of job.running) {
+    if (run.problem) add(3, "bad", `run ${run.run} cannot start: ${run.problem}`, null, [{ action: "log", run: run.run }]);
+  }
+  const failure = lastFailure(job);
+  const { breaker } = job;
+  if (breaker.state === "open") {
+    const probe = breaker.until ? `; tries again ${relative(instant(breaker.until))}` : "";
+    // "3 failures in a row, the last: failed": how the last one failed stands there already.
+    const count = breaker.reason.replace(/, the last: [^,]*$/, "");
+    add(4, "bad", `breaker open${count ? ` after ${count}` : ""}${failure ? `: ${failure}` : ""}${probe}`,
+      instant(job.failing_since) ?? instant(breaker.since), [...logOf(job), { action: "breakerReset" }, { action: "pause" }]);
+  } else if (breaker.state === "forced_open") {
+    const until = breaker.until ? `, until ${relative(instant(breaker.until))}` : "";
+    add(6, "bad", `breaker opened by hand${until}${breaker.reason ? `: ${breaker.reason}` : ""}`, instant(breaker.since),
+      [{ action: "breakerClose" }]);
+  } else if (failure) {
+    const row = failuresInARow(job);
+    add(5, "bad", `run ${job.last.id} ${failure}${row > 1 ? ` (${counted(row, "failure")} in a row)` : ""}`,
+      instant(job.failing_since) ?? instant(job.last.finished_at),
+      [...logOf(job), ...(job.last.state === "discarded" ? [{ action: "retry", run: job.last.id }] : [{ action: "trigger" }]),
+        { action: "breakerOpen" }]);
+  } else if (breaker.state === "half_open") {
+    add(8, "warn", "breaker half-open: the next run decides whether it closes", instant(breaker.since), logOf(job));
+  }
+  const late = overdue(job, host);
+  if (late) add(5, "bad", late.why, late.since, [{ action: "explain" }, { action: "trigger" }]);
+  if (job.control.enabled === false) {
+    add(9, "warn", `off: ${job.disabled_reason}`, instant(job.control.since), [{ action: "enable" }]);
+  }
+  if (job.control.paused) {
+    const why = job.control.pause_reason ? `: ${job.control.pause_reason}` : "";
+    add(9, "warn", `paused${why}`, instant(job.control.paused_since), [{ action: "resume" }]);
+  }
+  const others = job.dead - (failure && job.last?.state === "discarded" ? 1 : 0);
+  if (others > 0) add(10, "warn", counted(job.dead, "dead letter"), null, [{ action: "dead" }]);
+  return notes;
+}
+
+/** "crashed: exited by signal 11"; null: the last attempt is nothing to worry about. */
+export function lastFailure(job) {
+  const last = job.last;
+  if (!last) return null;
+  const outcome = outcomeOf(last.outcome);
+  const isDead = last.state === "discarded";
+  if (!isDead && outcome.tone !== "bad" && !(job.failing_since && last.outcome === "retry")) return null;
+  const words = outcome.tone === "bad" ? outcome.word : isDead ? "used up its attempts" : `failed attempt ${last.attempt} of ${last.max_attempts}`;
+  // What follows from the job's policy is told by its state.
+  const reason = short(last.reason).replace(/; (failed for good|the only attempt is used)$/, "");
+  return `${words}${reason ? `: ${reason}` : ""}`;
+}
+
+function failuresInARow(job) {
+  let count = 0;
+  for (const attempt of [...(job.recent ?? [])].reverse()) {
+    if (["succeeded", "nothing_to_do"].includes(attempt.outcome)) break;
+    if (!["cancelled", "snoozed"].includes(attempt.outcome)) count += 1;
+  }
+  return count;
+}
+
+function logOf(job) { return job.last ? [{ action: "log", run: job.last.id }] : []; }
+
+function overdue(job, host) {
+  const next = instant(job.next_fire);
+  if (next === null || !job.enabled || job.control.paused || job.running.length > 0) return null;
+  if (host?.control.paused || host?.phase !== "running" || ["open", "forced_open"].includes(job.breaker.state)) return null;
+  if (now() - next < OVERDUE) return null;
+  return { why: `was due ${age(now() - next)} ago and has not started`, since: next };
+}
+
+/** The most telling of a job's conditions: a tone for its mark, and a word. */
+export function condition(job, host) {
+  const failure = lastFailure(job);
+  if (job.problems.length > 0 || job.running.some((run) => run.problem)) return { tone: "bad", word: "broken" };
+  if (!job.enabled) return { tone: "idle", word: "off" };
+  if (["open", "forced_open"].includes(job.breaker.state)) return { tone: "bad", word: "breaker open" };
+  if (failure) return { tone: "bad", word: "failing" };
+  if (job.control.paused || host?.control.paused) return { tone: "warn", word: "paused" };
+  if (overdue(job, host)) return { tone: "bad", word: "overdue" };
+  if (job.running.length > 0) return { tone: "busy", word: "running" };
+  if (!job.last) return { tone: "idle", word: "never ran" };
+  return { tone: "ok", word: "ok" };
+}
+
+/** "running for 3 s, 40 of 120", "succeeded 12 s ago". */
+export function lately(job) {
+  const run = job.running[0];
+  if (run) {
+    const others = job.running.length > 1 ? `, ${job.running.length} at once` : "";
+    if (!run.started_at) return run.problem ? `cannot start${others}` : `starting${others}`;
+    const progress = run.total > 0 ? `, ${Math.floor((run.done / run.total) * 100)} %` : "";
+    return `running ${age(now() - instant(run.started_at))}${progress}${others}`;
+  }
+  if (!job.last) return "never ran";
+  const word = job.last.state === "discarded" && outcomeOf(job.last.outcome).tone !== "bad" ? "gave up" : outcomeOf(job.last.outcome).word;
+  const ago = relative(instant(job.last.finished_at) ?? instant(job.last.fire_time));
+  return `${word}${word.includes(" ") ? "," : ""} ${ago}`;
+}
+
+/** What stands where the next fire counts down. */
+export function nextWords(job, host) {
+  if (!job.enabled) return { text: "off", tone: "idle" };
+  if (job.control.paused || host?.control.paused) return { text: "paused", tone: "warn" };
+  const next = instant(job.next_fire);
+  if (next === null || host?.phase === "draining") return { text: "–", tone: "idle" };
+  const left = next - now();
+  if (left <= 0 && ["open", "forced_open"].includes(job.breaker.state)) return { text: "breaker", tone: "bad" };
+  if (left < -OVERDUE) return { text: `${age(-left)} late`, tone: "bad" };
+  return { text: left < 1000 ? "now" : age(left), tone: "" };
+}

@@ -1,0 +1,453 @@
+"""The page as an operator uses it: real clicks in a real browser, on a real host.
+
+scripts/browser runs it. Each test has a host of its own and leaves nothing.
+"""
+
+import json
+import os
+import re
+import signal
+import time
+import unittest
+
+from chromium import Chromium, Failure
+from host import DESK, ROOT, Host, many
+
+STATIC = ROOT + "/Sources/JobHost/Views/Dashboard/static"
+
+
+class PageTest(unittest.TestCase):
+    jobs = DESK
+
+    @classmethod
+    def setUpClass(cls):
+        cls.browser = Chromium().__enter__()
+        cls.addClassCleanup(cls.browser.__exit__, None, None, None)
+
+    def setUp(self):
+        self.host = Host(self.jobs)
+        self.addCleanup(self.host.end)
+
+    def open(self, place="", width=1280, height=900, scheme="light", token=True):
+        page = self.browser.page(self.host.url, width, height, scheme)
+        self.addCleanup(page.close)
+        # What the token's dialog does, which has its own test.
+        page.run(f"sessionStorage.setItem('jobhost.token', {json.dumps(self.host.token if token else '')})")
+        page.go(self.host.url + "?fresh" + place)
+        page.wait("document.querySelector('#top .live') && !document.body.innerText.includes('connecting')")
+        return page
+
+    def reason(self, page, text):
+        page.wait("document.activeElement?.name === 'reason'")
+        page.ask("Input.insertText", text=text)
+
+    def audit(self, action):
+        return next((entry for entry in self.host.get("/api/v1/audit")["audit"] if entry["action"] == action), None)
+
+
+class TroubleTest(PageTest):
+    """What is wrong, why, since when, and what to press."""
+
+    def broken(self):
+        self.host.until(lambda: self.host.job("deposits-credit")["breaker"]["state"] == "open", "the breaker to open")
+
+    def test_problems_come_first_with_cause_since_when_and_what_to_press(self):
+        self.broken()
+        page = self.open()
+        problem = page.wait("document.querySelector('.problems li')?.innerText")
+        self.assertIn("deposits-credit", problem)
+        self.assertIn("breaker open", problem)
+        self.assertIn("connection refused by node-3.chain.internal:8545", problem)
+        self.assertRegex(problem, r"since \d\d:\d\d:\d\d")
+        for label in ("Show log", "Try at once", "Pause"):
+            self.assertIn(label, problem)
+        self.assertIn("(1)", page.run("document.title"))
+
+    def test_from_the_failed_job_to_its_log_in_one_press(self):
+        self.broken()
+        page = self.open()
+        page.click("text=Show log")
+        page.wait_text("How it went")
+        page.wait_text("connection refused")
+        self.assertIn("peer=node-3.chain.internal:8545", page.text())
+        self.assertIn("failed", page.text())
+
+    def test_which_job_failed_last_night(self):
+        self.host.run("margin-check")
+        page = self.open()
+        page.key("g")
+        page.key("r")
+        row = page.wait("[...document.querySelectorAll('main tbody tr')].find(row => row.innerText.includes('margin-check'))?.innerText")
+        self.assertIn("crashed", row)
+        self.assertIn("SIGABRT", row)
+
+    def test_rerun_with_a_reason(self):
+        failed = self.host.run("payouts", {"how": "refuse"})
+        page = self.open(f"#/runs/{failed['id']}")
+        page.click("text=Retry run")
+        self.reason(page, "the bank is back")
+        page.wait_text(f"jobhost retry {failed['id']} --reason 'the bank is back'")
+        page.key("Enter")
+        page.wait_text(f"Run {failed['id']} is tried again as run")
+        self.assertEqual(self.audit("retry")["reason"], "the bank is back")
+        page.click("text=Show it")
+        page.wait_text("retry of")
+
+    def test_open_a_breaker_until_a_time_and_close_it_again(self):
+        page = self.open("#/jobs/payouts")
+        page.wait_text("Steer")
+        self.assertNotIn("Open breaker", page.text())  # breaker = false
+        page.go(self.host.url + "?fresh#/jobs/deposits-credit")
+        self.broken()
+        page.wait_text("breaker open")
+        page.click("text=Close breaker")
+        page.key("Enter")
+        page.wait_text("is closed")
+        page.click("text=Open breaker")
+        self.reason(page, "the node is being mended")
+        page.type("input[name=until]", "in 2h")
+        page.wait("/in (1 h 59 m|2 h 00 m)/.test(document.body.innerText)")
+        page.click("dialog button[type=submit]")
+        page.wait_text("The breaker of deposits-credit is open.")
+        breaker = self.host.job("deposits-credit")["breaker"]
+        self.assertEqual(breaker["state"], "forced_open")
+        self.assertIsNotNone(breaker["until"])
+        page.wait_text("the node is being mended")
+
+    def test_a_time_that_cannot_be_read_is_not_sent(self):
+        page = self.open("#/jobs/deposits-credit")
+        page.wait_text("Steer")
+        page.click("text=Open breaker" if "Open breaker" in page.text() else "text=Close breaker")
+        if page.run("Boolean(document.querySelector('input[name=until]'))"):
+            page.type("input[name=until]", "tomorrowish")
+            page.wait_text("no time that can be read")
+            page.click("dialog button[type=submit]")
+            self.assertTrue(page.run("Boolean(document.querySelector('dialog'))"))
+
+    def test_pause_and_resume(self):
+        page = self.open("#/jobs/candles-1m")
+        page.click("text=Pause")
+        self.reason(page, "month end")
+        page.click("dialog button[type=submit]")
+        page.wait_text("paused: month end")
+        self.assertTrue(self.host.job("candles-1m")["control"]["paused"])
+        page.go(self.host.url + "?fresh#/")
+        page.wait_text("paused: month end")
+        page.click("text=Resume")
+        page.key("Enter")
+        self.host.until(lambda: not self.host.job("candles-1m")["control"]["paused"], "the pause to end")
+
+    def test_backfill_shows_which_before_it_makes_them(self):
+        page = self.open("#/jobs/candles-1m")
+        page.click("text=Backfill")
+        page.run("document.querySelector('input[name=from]').value = ''")
+        page.type("input[name=from]", "10s ago")
+        page.click("text=Show which")
+        page.wait("/(9|10|11) runs:/.test(document.body.innerText)")
+        self.assertIsNone(self.audit("backfill"))
+        page.click("text=Make runs")
+        page.wait("/(9|10|11) runs of candles-1m made/.test(document.body.innerText)")
+        self.assertIsNotNone(self.audit("backfill"))
+
+    def test_why_it_did_not_run(self):
+        self.broken()
+        page = self.open("#/jobs/deposits-credit/explain")
+        page.wait_text("Why did it run, or not?")
+        page.run("document.querySelector('input[name=at]').value = ''")
+        page.type("input[name=at]", "now")
+        page.click("text=Explain")
+        page.wait("document.querySelector('.explained')")
+
+    def test_a_run_under_way_shows_how_far_it_is_and_can_be_cancelled(self):
+        self.host.until(lambda: self.host.job("reconcile")["running"], "reconcile to run")
+        page = self.open("#/jobs/reconcile")
+        page.wait_text("accounts")
+        run = self.host.job("reconcile")["running"][0]["run"]
+        page.go(self.host.url + f"?fresh#/runs/{run}")
+        page.click("text=Cancel run")
+        page.key("Enter")
+        page.wait_text("cancelled")
+
+
+class QueueTest(PageTest):
+    def test_many_dead_letters_are_retried_at_once(self):
+        for account in range(3):
+            self.host.run("payouts", {"how": "refuse", "account": account})
+        page = self.open("#/queues?job=payouts")
+        page.wait_text("the bank refused the transfer: R03")
+        self.assertEqual(page.run("document.querySelectorAll('input[aria-label^=\"Choose run\"]').length"), 3)
+        page.click("input[aria-label='Choose all of the list']")
+        page.click("text=Retry 3")
+        self.reason(page, "the bank is back")
+        page.click("dialog button[type=submit]")
+        page.wait_text("3 dead letters tried again.")
+        retried = [entry for entry in self.host.get("/api/v1/audit")["audit"] if entry["action"] == "retry"]
+        self.assertEqual([entry["reason"] for entry in retried], ["the bank is back"] * 3)
+
+    def test_one_is_discarded(self):
+        run = self.host.run("payouts", {"how": "refuse"})["id"]
+        page = self.open("#/queues?job=payouts")
+        page.wait_text(str(run))
+        page.click("text=Discard")
+        self.reason(page, "account closed")
+        page.click("dialog button[type=submit]")
+        page.wait_text("None: nothing was given up.")
+        self.assertEqual(self.host.get(f"/api/v1/runs/{run}")["run"]["state"], "cancelled")
+
+
+class TextTest(PageTest):
+    """What comes from outside is text, whatever it is made of."""
+
+    def test_markup_in_names_settings_payloads_logs_and_errors(self):
+        run = self.host.run("markup", {"<b>": "<img src=x onerror=document.title='owned'>"})
+        places = ["#/", "#/jobs/markup", f"#/runs/{run['id']}", "#/queues", "#/runs?job=markup", "#/runs?job=%3Cimg%20src%3Dx%3E", "#/timeline", "#/audit", "#/jobs/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E"]
+        page = self.open()
+        seen = ""
+        for place in places:
+            page.go(self.host.url + "?fresh" + place)
+            page.wait("document.querySelector('main').innerText.length > 30")
+            time.sleep(0.3)
+            seen += page.text()
+            self.assertNotIn("owned", page.run("document.title"), place)
+            self.assertEqual(page.run("document.querySelectorAll('main img, main script, main b b, main iframe').length"), 0, place)
+        for text in ("<script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">", "<b>bold</b> & \"quoted\"", "was no account"):
+            self.assertIn(text, seen)
+
+    def test_the_files_of_the_page_have_no_way_to_write_markup(self):
+        banned = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|createContextualFragment|DOMParser|srcdoc|javascript:")
+        for name in os.listdir(STATIC):
+            with open(os.path.join(STATIC, name)) as file:
+                text = file.read()
+            self.assertIsNone(banned.search(text), name)
+            self.assertNotRegex(text, r"https?://(?!www\.w3\.org/2000/svg)", name)
+
+    def test_the_policy_forbids_what_is_not_the_page_s_own(self):
+        page = self.open()
+        page.run("document.body.append(Object.assign(document.createElement('script'), { textContent: \"document.title = 'owned'\" }))")
+        self.assertNotIn("owned", page.run("document.title"))
+
+
+class LiveTest(PageTest):
+    def test_what_happens_is_seen_without_a_reload(self):
+        page = self.open("#/jobs/payouts")
+        page.wait_text("never ran")
+        self.host.run("payouts")
+        page.wait_text("succeeded", seconds=8)
+        self.host.post("/jobs/payouts/pause", {"reason": "from elsewhere"})
+        page.wait_text("paused: from elsewhere", seconds=8)
+
+    def test_a_log_is_followed_while_it_runs(self):
+        self.host.until(lambda: self.host.job("reconcile")["running"], "reconcile to run")
+        page = self.open("#/jobs/reconcile")
+        page.wait_text("looked at 120 accounts changed=4")
+        page.wait_text("live")
+
+    def test_a_host_that_goes_away_is_said_so_and_comes_back(self):
+        page = self.open()
+        page.wait_text("candles-1m")
+        self.host.stop()
+        page.wait_text("reconnecting")
+        self.assertRegex(page.text(), r"data as of \d\d:\d\d:\d\d")
+        # What was known is still shown.
+        self.assertIn("candles-1m", page.text())
+        self.host.start()
+        page.wait("!document.body.innerText.includes('reconnecting')")
+        page.wait("document.querySelector('#top .live.tone-ok')")
+        pid = self.host.get("/api/v1/host")["pid"]
+        page.go(self.host.url + "?fresh#/host")
+        page.wait_text(str(pid))
+
+    def test_a_host_that_is_killed_resumes_without_a_gap(self):
+        page = self.open("#/jobs/candles-1m")
+        page.wait_text("succeeded")
+        self.host.stop(signal.SIGKILL)
+        page.wait_text("reconnecting")
+        self.host.start()
+        page.wait("!document.body.innerText.includes('reconnecting')")
+        newest = self.host.until(lambda: self.host.get("/api/v1/runs?job=candles-1m&state=succeeded&limit=1")["runs"][0]["id"], "a run")
+        page.wait(f"[...document.querySelectorAll('main tbody a.num')].some(link => Number(link.textContent) >= {newest})", seconds=25)
+
+
+class ReloadTest(PageTest):
+    def test_a_plan_and_a_reload_with_its_report(self):
+        page = self.open("#/plugins")
+        page.wait_text("2.4.1")
+        self.host.write(DESK + '\n[jobs.fees]\nplugin = "bench"\nentry = "work"\nevery = "1h"\n')
+        page.click("text=Plan a reload")
+        page.wait_text("would be accepted")
+        page.wait("document.querySelector('main').innerText.match(/added\\s*fees/)")
+        self.assertIsNone(self.host.job("fees"))
+        page.click("text=Reload")
+        page.click("dialog button[type=submit]")
+        page.wait_text("Generation 2 serves.")
+        self.assertIsNotNone(self.host.job("fees"))
+
+    def test_a_plugin_goes_back_to_its_previous_version(self):
+        before = self.host.get("/api/v1/plugins")["plugins"][0]["library_hash"]
+        self.host.compile(version="2.5.0")
+        self.host.post("/reload")
+        page = self.open("#/plugins")
+        page.wait_text("2.5.0")
+        page.click("button[aria-label='Versions of bench']")
+        page.click("text=Let it serve")
+        self.reason(page, "wrong volumes")
+        page.click("dialog button[type=submit]")
+        page.wait_text("bench serves with " + before[:7])
+        now = {plugin["name"]: plugin["version"] for plugin in self.host.get("/api/v1/plugins")["plugins"]}
+        self.assertEqual(now, {"bench": "2.4.1", "margin": "2.5.0"})
+
+    def test_a_refused_reload_is_on_top_with_the_place_of_the_fault(self):
+        self.host.write(DESK + '\n[jobs.fees]\nplugin = "bench"\nentry = "work"\nevry = "1h"\n')
+        page = self.open("#/plugins")
+        page.click("text=Reload")
+        page.click("dialog button[type=submit]")
+        page.wait_text("The reload was refused")
+        page.go(self.host.url + "?fresh#/")
+        page.wait_text("the last reload was refused")
+        self.assertRegex(page.text(), r"jobs\.toml:\d+:\d+: .*evry")
+
+
+class AccessTest(PageTest):
+    def test_acting_asks_for_the_token_once(self):
+        page = self.open("#/jobs/payouts", token=False)
+        page.click("text=Run now")
+        page.wait_text("jobhost trigger payouts")
+        page.click("dialog button[type=submit]")
+        page.wait_text("token for acting")
+        page.type("input[name=token]", self.host.token)
+        page.key("Enter")
+        page.wait_text("of payouts waits to start")
+        page.click("text=Run now")
+        page.click("dialog button[type=submit]")
+        page.wait("!document.querySelector('dialog')")
+
+    def test_a_wrong_token_is_said_to_be_wrong(self):
+        page = self.open("#/jobs/payouts", token=False)
+        page.click("text=Run now")
+        page.click("dialog button[type=submit]")
+        page.wait("document.querySelector('input[name=token]')")
+        page.type("input[name=token]", "0" * 64)
+        page.key("Enter")
+        page.wait_text("this token is not known")
+
+
+class KeyTest(PageTest):
+    def test_find_walk_and_open_by_keys(self):
+        page = self.open()
+        page.wait_text("candles-1m")
+        page.key("/")
+        page.ask("Input.insertText", text="order")
+        page.wait("document.querySelectorAll('table.jobs tbody tr:not(.space)').length === 1")
+        page.key("Enter")
+        page.wait("document.querySelector('tr[aria-selected=true]')")
+        page.key("Enter")
+        page.wait("location.hash === '#/jobs/order-expiry'")
+        page.wait_text("Europe/Berlin")
+        for key, place in (("t", "timeline"), ("q", "queues"), ("p", "plugins"), ("h", "host"), ("a", "audit"), ("r", "runs"), ("j", "")):
+            page.key("g")
+            page.key(key)
+            page.wait(f"location.hash === '#/{place}'")
+        page.key("?")
+        page.wait_text("Keys and marks")
+        page.key("Escape")
+        page.wait("!document.querySelector('dialog')")
+
+    def test_j_and_k_walk_the_table(self):
+        page = self.open()
+        page.wait_text("candles-1m")
+        chosen = []
+        for key in "jjk":
+            page.key(key)
+            chosen.append(page.wait("document.querySelector('tr[aria-selected=true] .c-name a')?.textContent"))
+            time.sleep(0.1)
+        page.wait("document.querySelector('tr[aria-selected=true]')")
+        names = page.run("[...document.querySelectorAll('.c-name a')].map(link => link.textContent)")
+        self.assertEqual(page.run("document.querySelector('tr[aria-selected=true] .c-name a').textContent"), names[0])
+
+
+class LookTest(PageTest):
+    PLACES = ["#/", "#/jobs/deposits-credit", "#/runs", "#/timeline", "#/queues", "#/plugins", "#/host", "#/audit"]
+
+    def test_nothing_is_wider_than_a_phone(self):
+        run = self.host.run("payouts", {"how": "refuse", "note": "x" * 300})["id"]
+        page = self.open("", 360, 740)
+        for place in [*self.PLACES, f"#/runs/{run}"]:
+            page.go(self.host.url + "?fresh" + place)
+            page.wait("document.querySelector('main').innerText.length > 30")
+            time.sleep(0.4)
+            self.assertLessEqual(page.run("document.documentElement.scrollWidth"), 360, place)
+
+    def test_no_script_fails_and_nothing_breaks_the_policy(self):
+        page = self.open()
+        for place in self.PLACES:
+            page.go(self.host.url + "?fresh" + place)
+            page.wait("document.querySelector('main').innerText.length > 30")
+            time.sleep(0.3)
+        # A host that sends no events answers 404, and the page polls.
+        self.assertEqual([text for text in page.complaints() if "/api/v1/events" not in text], [])
+
+    def test_accessible(self):
+        axe = os.environ.get("AXE_JS")
+        if not axe:
+            self.skipTest("AXE_JS names no axe.min.js")
+        with open(axe) as file:
+            script = file.read()
+        run = self.host.run("payouts", {"how": "refuse"})["id"]
+        self.host.until(lambda: self.host.job("deposits-credit")["breaker"]["state"] == "open", "the breaker to open")
+        for scheme in ("light", "dark"):
+            page = self.open("", scheme=scheme)
+            for place in [*self.PLACES, f"#/runs/{run}"]:
+                page.go(self.host.url + "?fresh" + place)
+                page.wait("document.querySelector('main').innerText.length > 30")
+                time.sleep(0.3)
+                self.assertEqual(self.violations(page, script), [], f"{scheme} {place}")
+            page.go(self.host.url + "?fresh#/jobs/deposits-credit")
+            page.click("text=Pause")
+            page.wait("document.querySelector('dialog')")
+            self.assertEqual(self.violations(page, script), [], f"{scheme} dialog")
+
+    def violations(self, page, script):
+        page.run(script + "; undefined")
+        found = page.run("axe.run(document, { resultTypes: ['violations'] }).then((result) => result.violations.map((v) => [v.impact, v.id, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160) + ' ' + (n.failureSummary ?? '').slice(0, 200))]))")
+        return [violation for violation in found if violation[0] in ("serious", "critical", "moderate")]
+
+    def test_theme_follows_the_system_and_the_switch(self):
+        page = self.open(scheme="dark")
+        ground = "getComputedStyle(document.body).backgroundColor"
+        dark = page.run(ground)
+        page.scheme("light")
+        self.assertNotEqual(page.run(ground), dark)
+        page.click("button[aria-label^=Theme]")  # light
+        page.click("button[aria-label^=Theme]")  # dark
+        self.assertEqual(page.wait(f"document.documentElement.dataset.theme === 'dark' && {ground}"), dark)
+        page.go(self.host.url + "?fresh")
+        self.assertEqual(page.run(ground), dark)
+        page.run("localStorage.clear()")
+
+
+class ThousandTest(PageTest):
+    jobs = many(1000)
+
+    def test_a_thousand_jobs(self):
+        page = self.open()
+        page.wait_text("job-0000")
+        self.assertLess(page.run("document.querySelectorAll('table.jobs tr').length"), 120)
+        self.assertEqual(page.run("document.querySelector('table.jobs').getAttribute('aria-rowcount')"), "1001")
+        page.key("/")
+        page.ask("Input.insertText", text="job-0777")
+        page.wait("document.querySelectorAll('table.jobs tbody tr:not(.space)').length === 1")
+        page.key("Escape")
+        page.run("document.querySelector('#search').value")
+        took = []
+        for _ in range(7):
+            page.go(self.host.url + "?fresh")
+            # From the start of the navigation until the rows are in the document and painted.
+            took.append(page.wait("performance.getEntriesByName('jobs shown')[0]?.startTime"))
+        took.sort()
+        print(f"\n1,000 jobs: shown in {took[len(took) // 2]:.0f} ms (median of {len(took)}; {took[0]:.0f} … {took[-1]:.0f})")
+        if os.environ.get("JOBHOST_BUILD") == "release":
+            self.assertLess(took[len(took) // 2], 100)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
