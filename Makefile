@@ -1,5 +1,5 @@
 # What people type. Every rule calls one script, so that each can be read and run alone.
-.PHONY: help setup build run check test release bench clean
+.PHONY: help setup build run check test release bench package clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,11 @@ release: setup ## build for production
 
 bench: setup ## measure, in release mode, beside a floor in plain C
 	@scripts/bench
+
+package: setup ## build a .deb and try it on a clean Debian root
+	@scripts/setup --package
+	@scripts/package
+	@scripts/package-check
 
 clean: ## remove what was built and the demo's state
 	rm -rf .build var
