@@ -912,7 +912,7 @@ function set(element, name, value, old) {
 
 """###),
         PageFile(
-            "live.js", type: "text/javascript; charset=utf-8", digest: "85004706a2981910", ###"""
+            "live.js", type: "text/javascript; charset=utf-8", digest: "83289d165deb054d", ###"""
 // What the host last said, kept fresh: by events where the host sends them, else by asking every
 // few seconds. Whatever happens, the page says how old its data is.
 
@@ -922,6 +922,9 @@ import { now, instant } from "./time.js";
 /** Milliseconds between looks at everything: without events, with events, after a failure. */
 const POLL = 3_000;
 const SWEEP = 15_000;
+/** How far a run is comes by no event: jobs that run are asked for so often, unless they are many. */
+const PACE = 2_000;
+const MOST_RUNNING = 20;
 const RETRY = [1_000, 2_000, 4_000, 8_000];
 /** Events of a burst are answered together. */
 const GATHER = 400;
@@ -953,6 +956,7 @@ function tell(change) { for (const listener of [...listeners]) listener(change);
 
 export async function start() {
   await refresh();
+  setInterval(watchRunning, PACE);
   follow();
 }
 
@@ -986,7 +990,7 @@ function take(overview, whole) {
 function succeeded() {
   failures = 0;
   state.error = null;
-  if (!streaming) state.mode = "polling";
+  state.mode = streaming ? "live" : "polling";
 }
 
 function failed(error) {
@@ -1015,6 +1019,12 @@ export async function wantRecent(names) {
     take(await quietly("/overview" + query({ job: stale.join(","), recent: 20 })), false);
     tell({ jobs: new Set(stale), all: false });
   } catch { /* the next sweep says what is the matter */ }
+}
+
+function watchRunning() {
+  if (!streaming || document.hidden || state.error) return;
+  const running = [...state.jobs.values()].filter((job) => job.running.some((run) => run.started_at));
+  if (running.length <= MOST_RUNNING) for (const job of running) touched(job.name);
 }
 
 function touched(job) {
@@ -1064,7 +1074,7 @@ async function follow() {
         onEvent(event) {
           heard = Date.now();
           if (event.id) lastId = event.id;
-          if (event.data) touched(jobOf(event));
+          if (event.data) touched(event.type === "reset" ? null : jobOf(event));
         },
       });
     } catch (error) {
@@ -2646,7 +2656,7 @@ export function failure(error) {
 
 """###),
         PageFile(
-            "problems.js", type: "text/javascript; charset=utf-8", digest: "3f4cc4d34ba1941c", ###"""
+            "problems.js", type: "text/javascript; charset=utf-8", digest: "e7ff7e0ee1b2cdbd", ###"""
 // What is wrong, the worst first: one sentence why, since when, and what to press. Pure.
 
 import { instant, now, age, relative } from "./time.js";
@@ -2734,7 +2744,7 @@ function jobNotes(job, host) {
     add(5, "bad", `run ${job.last.id} ${failure}${row > 1 ? ` (${counted(row, "failure")} in a row)` : ""}`,
       instant(job.failing_since) ?? instant(job.last.finished_at),
       [...logOf(job), ...(job.last.state === "discarded" ? [{ action: "retry", run: job.last.id }] : [{ action: "trigger" }]),
-        { action: "breakerOpen" }]);
+        { action: breaker.state === "off" ? "pause" : "breakerOpen" }]);
   } else if (breaker.state === "half_open") {
     add(8, "warn", "breaker half-open: the next run decides whether it closes", instant(breaker.since), logOf(job));
   }

@@ -7,6 +7,9 @@ import { now, instant } from "./time.js";
 /** Milliseconds between looks at everything: without events, with events, after a failure. */
 const POLL = 3_000;
 const SWEEP = 15_000;
+/** How far a run is comes by no event: jobs that run are asked for so often, unless they are many. */
+const PACE = 2_000;
+const MOST_RUNNING = 20;
 const RETRY = [1_000, 2_000, 4_000, 8_000];
 /** Events of a burst are answered together. */
 const GATHER = 400;
@@ -38,6 +41,7 @@ function tell(change) { for (const listener of [...listeners]) listener(change);
 
 export async function start() {
   await refresh();
+  setInterval(watchRunning, PACE);
   follow();
 }
 
@@ -71,7 +75,7 @@ function take(overview, whole) {
 function succeeded() {
   failures = 0;
   state.error = null;
-  if (!streaming) state.mode = "polling";
+  state.mode = streaming ? "live" : "polling";
 }
 
 function failed(error) {
@@ -100,6 +104,12 @@ export async function wantRecent(names) {
     take(await quietly("/overview" + query({ job: stale.join(","), recent: 20 })), false);
     tell({ jobs: new Set(stale), all: false });
   } catch { /* the next sweep says what is the matter */ }
+}
+
+function watchRunning() {
+  if (!streaming || document.hidden || state.error) return;
+  const running = [...state.jobs.values()].filter((job) => job.running.some((run) => run.started_at));
+  if (running.length <= MOST_RUNNING) for (const job of running) touched(job.name);
 }
 
 function touched(job) {
@@ -149,7 +159,7 @@ async function follow() {
         onEvent(event) {
           heard = Date.now();
           if (event.id) lastId = event.id;
-          if (event.data) touched(jobOf(event));
+          if (event.data) touched(event.type === "reset" ? null : jobOf(event));
         },
       });
     } catch (error) {

@@ -85,7 +85,7 @@ function jobNotes(job, host) {
     add(5, "bad", `run ${job.last.id} ${failure}${row > 1 ? ` (${counted(row, "failure")} in a row)` : ""}`,
       instant(job.failing_since) ?? instant(job.last.finished_at),
       [...logOf(job), ...(job.last.state === "discarded" ? [{ action: "retry", run: job.last.id }] : [{ action: "trigger" }]),
-        { action: "breakerOpen" }]);
+        { action: breaker.state === "off" ? "pause" : "breakerOpen" }]);
   } else if (breaker.state === "half_open") {
     add(8, "warn", "breaker half-open: the next run decides whether it closes", instant(breaker.since), logOf(job));
   }
