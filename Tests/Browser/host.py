@@ -101,6 +101,8 @@ class Host:
         self.process = None
         self.http = http
         try:
+            with open(self.folder + "/read.token", "w") as file:
+                file.write("a-token-that-may-only-read-0123456789\n")
             self.write(jobs)
             self.compile()
             self.start()
@@ -161,7 +163,7 @@ class Host:
     def __exit__(self, *_):
         self.end()
 
-    def until(self, test, what, seconds=30):
+    def until(self, test, what, seconds=60):
         limit = time.monotonic() + seconds
         while True:
             value = test()
@@ -178,7 +180,7 @@ class Host:
         """(status, answer), or None where nobody answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            headers = {"Authorization": "Bearer " + self.token} if method == "POST" else {}
+            headers = {"Authorization": "Bearer " + self.token} if path.startswith("/api") else {}
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             answer = connection.getresponse()
             text = answer.read()

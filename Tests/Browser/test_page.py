@@ -18,6 +18,7 @@ STATIC = ROOT + "/Sources/JobHost/Views/Dashboard/static"
 
 class PageTest(unittest.TestCase):
     jobs = DESK
+    http = ""
 
     @classmethod
     def setUpClass(cls):
@@ -25,7 +26,7 @@ class PageTest(unittest.TestCase):
         cls.addClassCleanup(cls.browser.__exit__, None, None, None)
 
     def setUp(self):
-        self.host = Host(self.jobs)
+        self.host = Host(self.jobs, http=self.http)
         self.addCleanup(self.host.end)
 
     def open(self, place="", width=1280, height=900, scheme="light", token=True):
@@ -331,6 +332,26 @@ class AccessTest(PageTest):
         page.type("input[name=token]", "0" * 64)
         page.key("Enter")
         page.wait_text("this token is not known")
+
+
+class ReadingTest(PageTest):
+    http = 'read_token = "file:read.token"'
+
+    def test_reading_asks_for_a_token_where_the_host_does(self):
+        page = self.browser.page(self.host.url + "#/")
+        self.addCleanup(page.close)
+        page.wait_text("no access")
+        self.assertNotIn("candles-1m", page.text())
+        page.click("text=Give a token")
+        page.wait_text("token for reading")
+        page.type("input[name=token]", "a-token-that-may-only-read-0123456789")
+        page.key("Enter")
+        page.wait_text("candles-1m")
+        # Acting takes another one.
+        page.go(self.host.url + "?fresh#/jobs/payouts")
+        page.click("text=Run now")
+        page.click("dialog button[type=submit]")
+        page.wait_text("this token may read, not act")
 
 
 class KeyTest(PageTest):
