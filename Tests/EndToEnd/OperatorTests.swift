@@ -58,7 +58,7 @@ import Testing
             try await test.jobhost("enqueue", "j")
             let waiting = try await test.jobhost("explain", "j", "--at", "now")
             #expect(waiting.output.contains("waiting"), "\(waiting.output)")
-            #expect(waiting.output.contains("It waits because the job, or the host, was paused."), "\(waiting.output)")
+            #expect(waiting.output.contains("It waits: j is paused since"), "\(waiting.output)")
         }
     }
 

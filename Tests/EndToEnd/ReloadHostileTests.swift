@@ -110,7 +110,7 @@ import Testing
             try test.config(Toml.plugin("slow") + Toml.job("second", of: "slow"))
             for _ in 0..<5 { host.signal(SIGHUP) }
             try gate.open()
-            try await host.logs("serving 1 jobs")
+            try await host.logs("serving 1 job;")
             try await host.logs("second added")
             try await host.logs("generation 2 serves")
             #expect(try await test.jobhost("trigger", "second", "--wait").code == 0)

@@ -11,7 +11,7 @@ enum PluginVerdict: Sendable {
 
 /// Puts a generation together from the plugins' verdicts, and says what changed. Pure.
 struct Assembly {
-    let generation: Generation
+    private(set) var generation: Generation
     private let previous: Generation?
     private let config: HostConfig
     /// Refused plugins, whatever goes on in their place.
@@ -52,6 +52,18 @@ struct Assembly {
             pools: PoolPlan.pools(
                 plugins: plugins, jobs: jobs, hostLimit: config.host.maxWorkers, environment: environment))
         warnings = Self.warnings(generation, environment)
+        for name in config.jobs.keys {
+            let line = line(job: name)
+            guard line.change == .refused else { continue }
+            if generation.jobs[name] == nil { generation.refused[name] = refused(name, line.detail) } else { generation.kept[name] = line.detail }
+        }
+    }
+
+    private func refused(_ name: String, _ reason: String) -> RefusedJob? {
+        guard let job = config.jobs[name] else { return nil }
+        let entries = generation.plugins[job.plugin]?.descriptor.entries ?? []
+        return RefusedJob(
+            config: job, reason: reason, payloadSchema: entries.first { $0.id == job.entry }?.payloadSchema ?? "")
     }
 
     /// A job that moves to a refused plugin would be nowhere: the plugin it leaves is refused
@@ -106,9 +118,13 @@ struct Assembly {
     // MARK: Report
 
     func report(at instant: Instant) -> ReloadReport {
-        ReloadReport(
+        var report = ReloadReport(
             generation: generation.number, at: instant, accepted: true, warnings: warnings,
             plugins: pluginNames.map(line(plugin:)), jobs: jobNames.map(line(job:)))
+        for index in report.jobs.indices { report.jobs[index].serves = generation.jobs[report.jobs[index].job] != nil }
+        report.jobsBefore = previous?.jobs.count ?? 0
+        if let warning = report.removalWarning { report.warnings.insert(warning, at: 0) }
+        return report
     }
 
     private var pluginNames: [String] { Set(config.plugins.keys).union(previous?.plugins.keys ?? [:].keys).sorted() }
@@ -117,7 +133,7 @@ struct Assembly {
     private func line(plugin name: String) -> ReloadReport.PluginLine {
         let old = previous?.plugins[name]
         if let refusal = refusals[name] {
-            let goesOn = old.map { "; library \($0.copy.sha256.prefix(7)) goes on" } ?? ""
+            let goesOn = old.map { "; library \($0.copy.sha256.prefix(7)) goes on\(jobsThatGoOn(with: name))" } ?? ""
             return .init(plugin: name, change: .refused, detail: refusal.reason + goesOn)
         }
         guard let new = generation.plugins[name] else { return .init(plugin: name, change: .removed) }
@@ -127,6 +143,14 @@ struct Assembly {
             return .init(plugin: name, change: .added, detail: "\(new.descriptor.id) \(new.descriptor.version), library \(new.copy.sha256.prefix(7))")
         }
         return Changes.of(old, new).map { .init(plugin: name, change: .changed, detail: $0) } ?? .init(plugin: name, change: .kept)
+    }
+
+    /// A refused plugin keeps all of its jobs, also those that nothing is wrong with: each is named.
+    private func jobsThatGoOn(with plugin: String) -> String {
+        let names = generation.jobs.values.filter { $0.config.plugin == plugin }.map(\.config.name).sorted()
+        guard !names.isEmpty else { return "" }
+        let shown = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
+        return " with \(names.count == 1 ? "its job" : "all its \(names.count) jobs") as before: \(shown)"
     }
 
     private func line(job name: String) -> ReloadReport.JobLine {

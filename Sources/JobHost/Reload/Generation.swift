@@ -9,12 +9,37 @@ public struct Generation: Sendable {
     public var plugins: [String: LoadedPlugin]
     public var jobs: [String: ResolvedJob]
     public var pools: [PoolSpec]
-    public init(number: Int64, config: HostConfig, plugins: [String: LoadedPlugin], jobs: [String: ResolvedJob], pools: [PoolSpec]) {
+    /// Jobs that the config asks for and that do not serve, by name.
+    public var refused: [String: RefusedJob]
+    /// Why jobs that serve do so as they were, and not as the config has them now: by name.
+    public var kept: [String: String]
+    public init(
+        number: Int64, config: HostConfig, plugins: [String: LoadedPlugin], jobs: [String: ResolvedJob], pools: [PoolSpec],
+        refused: [String: RefusedJob] = [:], kept: [String: String] = [:]
+    ) {
         self.number = number
         self.config = config
         self.plugins = plugins
         self.jobs = jobs
         self.pools = pools
+        self.refused = refused
+        self.kept = kept
+    }
+}
+
+/// A job that the config asks for and that does not serve: its library or its settings were
+/// refused, and there was nothing older that could go on.
+public struct RefusedJob: Sendable {
+    /// As the config has it; its schedule may be missing.
+    public var config: JobConfig
+    /// Sentences, with the place in the config where there is one.
+    public var reason: String
+    /// JSON Schema of its payloads; "": none, or its library could not be asked.
+    public var payloadSchema: String
+    public init(config: JobConfig, reason: String, payloadSchema: String = "") {
+        self.config = config
+        self.reason = reason
+        self.payloadSchema = payloadSchema
     }
 }
 
@@ -90,10 +115,13 @@ public struct ReloadReport: Codable, Sendable {
         public var change: Change
         /// What changed ("schedule, settings; library 1a2b3c → 4d5e6f"), or why it was refused.
         public var detail: String
-        public init(job: String, change: Change, detail: String = "") {
+        /// The job serves afterwards; a refused one, as it was.
+        public var serves: Bool
+        public init(job: String, change: Change, detail: String = "", serves: Bool? = nil) {
             self.job = job
             self.change = change
             self.detail = detail
+            self.serves = serves ?? (change != .removed && change != .refused)
         }
     }
     public struct PluginLine: Codable, Sendable {
@@ -129,6 +157,8 @@ public struct ReloadReport: Codable, Sendable {
     public var host: [HostLine] = []
     public var plugins: [PluginLine]
     public var jobs: [JobLine]
+    /// How many jobs served before; at a start: in the host's last life.
+    public var jobsBefore = 0
     public var milliseconds: Int64
     public init(generation: Int64, at: Instant, accepted: Bool, errors: [String] = [], warnings: [String] = [],
                 plugins: [PluginLine] = [], jobs: [JobLine] = [], milliseconds: Int64 = 0) {

@@ -37,10 +37,11 @@ public actor GenerationBuilder {
     ///   - choices: what has been decided about single plugins since.
     ///   - choicesOnly: the config is that of `previous`, and only the plugins of `choices` are
     ///     looked at: what is on disk for the others waits for a reload.
+    ///   - allowsEmpty: a config without a job may take the place of one that has some.
     public func build(
         file: String, environment: [String: String], previous: Generation?, accepted: [AcceptedLibrary],
         number: Int64? = nil, history: LibraryHistory = LibraryHistory(), choices: [String: LibraryChoice] = [:],
-        choicesOnly: Bool = false
+        choicesOnly: Bool = false, allowsEmpty: Bool = false
     ) async -> BuildOutcome {
         let start = tools.clock.now()
         let next = number ?? (previous?.number ?? 0) + 1
@@ -57,6 +58,9 @@ public actor GenerationBuilder {
             }
         }
         report.errors = Self.needsRestart(config, previous?.config)
+        if !allowsEmpty, config.jobs.isEmpty, let serving = previous?.jobs.count, serving > 0 {
+            report.errors.append(Self.isEmpty(file, serving))
+        }
         guard report.errors.isEmpty else { return .refused(timed(report, since: start)) }
 
         let matter = Matter(
@@ -67,13 +71,23 @@ public actor GenerationBuilder {
             number: next, config: config, environment: environment, previous: previous, verdicts: verdicts)
         var outcome = assembly.report(at: start.wall)
         outcome.host = Self.hostChanges(config, previous?.config)
-        return .ready(assembly.generation, timed(outcome, since: start))
+        var generation = assembly.generation
+        if choicesOnly, let previous { generation.keepRefusals(of: previous, &outcome) }
+        return .ready(generation, timed(outcome, since: start))
     }
 
     private func timed(_ report: ReloadReport, since start: Now) -> ReloadReport {
         var report = report
         report.milliseconds = (tools.clock.now().monotonic - start.monotonic).milliseconds
         return report
+    }
+
+    /// A file that was just emptied, or cut off before its first job, is valid: nobody means it.
+    private static func isEmpty(_ file: String, _ serving: Int) -> String {
+        ConfigError(
+            position: nil, message: "\(file) has no jobs, and \(counted(serving, "job")) would be removed",
+            hint: "if that is meant: jobhost reload --allow-empty"
+        ).description
     }
 
     /// Where the host lives and what it remembers cannot change under it.

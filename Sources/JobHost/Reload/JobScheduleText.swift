@@ -3,8 +3,10 @@ import JobCore
 
 /// A job's schedule in the words of the config, for people.
 enum ScheduleText {
-    static func describe(_ plan: ResolvedJob) -> String {
-        switch plan.schedule {
+    static func describe(_ plan: ResolvedJob) -> String { describe(plan.schedule) }
+
+    static func describe(_ schedule: ScheduleSpec) -> String {
+        switch schedule {
         case .cron(let expression, let zone):
             return "cron \(expression.text)" + (zone == "UTC" ? "" : " (\(zone))")
         case .every(let interval, let phase):

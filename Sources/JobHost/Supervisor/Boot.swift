@@ -90,13 +90,15 @@ enum Boot {
         let (history, problem) = LibraryHistoryFile(stateDir: config.host.stateDir).read()
         if let problem { log.error("\(problem)") }
         // Generations are numbered over the host's lives, so that a run's number names one config.
-        let last = try await store.reloads(limit: 1).first?.generation ?? 0
+        let reloads = try await store.reloads(limit: 20)
+        let last = reloads.first?.generation ?? 0
         let outcome = await parts.builder.build(
             file: configFile, environment: environment, previous: nil, accepted: accepted, number: last + 1,
             history: history)
-        guard case .ready(let generation, let report) = outcome else {
+        guard case .ready(let generation, var report) = outcome else {
             throw Failure(messages: outcome.report.errors, exitCode: 2)
         }
+        report.compare(withLastLife: ReloadHistory(reloads).served)
         let supervisor = Supervisor(
             loop: parts.loop, clock: clock, log: log, store: store, runLogs: parts.runLogs, room: parts.room,
             libraries: parts.libraries, builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
@@ -237,8 +239,7 @@ extension Supervisor {
 
     /// The last lines of a start: a newcomer's next steps.
     private func sayWhatNext() {
-        let jobs = dispatcher.jobs.count { $0.isEnabled }
-        log.notice("serving \(jobs) jobs; history in \(generation.config.store.url)")
+        log.notice("serving \(jobsOn()); history in \(generation.config.store.url)")
         // As it was called: the newcomer's shell finds it by the same name.
         let program = CommandLine.arguments.first ?? "jobhost"
         let config = configFile == "jobs.toml" ? "" : " --config \(configFile)"

@@ -41,8 +41,9 @@ extension HostOperations {
             let scratch = try ScratchFolder()
             defer { scratch.remove() }
             let parts = try HostParts(config: config, clock: clock, environment: environment, stateDir: scratch.path)
-            let report = await parts.builder.build(
+            var report = await parts.builder.build(
                 file: file, environment: environment, previous: nil, accepted: []).report
+            report.sayWhatAReloadWouldDo(config.jobs.mapValues(\.plugin))
             await parts.stop()
             return report
         } catch let error as ConfigErrors {

@@ -6,7 +6,7 @@ extension Supervisor {
     /// The one door for everything an operator does, whether by CLI, HTTP or signal.
     public func perform(_ command: HostCommand, by actor: Actor) async throws -> CommandResult {
         switch command {
-        case .reload: return .report(await reload(by: actor))
+        case .reload(let allowsEmpty): return .report(await reload(by: actor, allowsEmpty: allowsEmpty))
         case .plan: return .report(await plan())
         case .trigger(let job, let payload):
             try refuseWhileStopping(job)
@@ -47,7 +47,9 @@ extension Supervisor {
 
     func find(_ job: String) throws -> Int {
         if let i = dispatcher.index[job], !dispatcher.jobs[i].isRemoved { return i }
-        throw CommandError.unknownJob(job, among: dispatcher.jobs.filter { !$0.isRemoved }.map(\.name))
+        if let refused = generation.refused[job] { throw CommandError.refusedJob(job, refused.reason) }
+        throw CommandError.unknownJob(
+            job, among: dispatcher.jobs.filter { !$0.isRemoved }.map(\.name) + generation.refused.keys, last: lastReload)
     }
 
     /// Store errors in the words of commands.
@@ -100,11 +102,7 @@ extension Supervisor {
             audit(actor, action, job: job, detail: "run \(result.run.id)")
             dispatch(.waiting(job: job, due: run.fireTime))
         }
-        var record = result.run
-        if let reason = dispatched.refusal(hostPaused: dispatcher.hostControl.paused, now: now), record.reason.isEmpty {
-            record.reason = "it waits: \(sentence(for: reason, dispatched))"
-        }
-        return .run(record, inserted: result.inserted)
+        return .run(result.run, inserted: result.inserted)
     }
 
     private func enqueue(_ request: EnqueueCommand, by actor: Actor) async throws -> CommandResult {

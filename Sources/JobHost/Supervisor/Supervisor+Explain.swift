@@ -1,32 +1,90 @@
 import JobConfig
 import JobCore
-import JobJSON
 import JobStore
 
 extension Supervisor {
     /// Why did the job run, or not, at that instant? First what the ledger knows, then the rule.
     func explain(_ job: String, at: Instant) async throws -> Explanation {
-        let i = try find(job)
+        guard let i = dispatcher.index[job], !dispatcher.jobs[i].isRemoved else { return try await explainAbsent(job, at) }
         let plan = dispatcher.jobs[i].plan
         let rule = JobCore.explain(
             schedule: Schedule(spec: plan.schedule, zone: plan.zone), zone: plan.zone,
             calendar: plan.calendar.map { ($0, plan.calendarZone) }, at: at)
         let now = clock.now().wall
         if at > now { return future(i, at, rule) }
-
         if let run = try await runDue(job, at) {
             return Explanation(
-                job: job, at: at, verdict: run.state.isTerminal ? (run.attempt > 0 ? "ran" : run.state.rawValue) : "waiting",
-                sentences: [describe(run)] + holdUp(of: run, dispatcher.jobs[i]) + rule.sentences, run: run)
+                job: job, at: at, verdict: Self.verdict(on: run), sentences: [describe(run)] + holdUp(of: run) + rule.sentences,
+                run: run)
         }
-        let ranges = try await withStore { try await $0.ranges(job: job, from: at, to: at + .microseconds(1), limit: 5) }
-        if let range = ranges.first(where: { $0.first <= at && at <= $0.last }), rule.isFire {
+        let range = try await range(job, at)
+        if let range, rule.isFire {
             return Explanation(
                 job: job, at: at, verdict: range.reason.state.rawValue,
                 sentences: [describe(range)] + rule.sentences)
         }
-        if rule.isFire { return try await unexplained(i, at, rule) }
+        let history = ReloadHistory(try await withStore { try await $0.reloads(limit: 1_000) })
+        if range == nil, let absence = Self.absence(of: job, at: at, history) {
+            return Explanation(job: job, at: at, verdict: "absent", sentences: [absence] + (rule.isFire ? ["By today's rule it would have been due."] : []))
+        }
+        if rule.isFire { return try await unexplained(i, at, rule, history) }
         return try await undue(i, at, rule)
+    }
+
+    private static func verdict(on run: RunRecord) -> String {
+        run.state.isTerminal ? (run.attempt > 0 ? "ran" : run.state.rawValue) : "waiting"
+    }
+
+    private func range(_ job: String, _ at: Instant) async throws -> LedgerRange? {
+        let ranges = try await withStore { try await $0.ranges(job: job, from: at, to: at + .microseconds(1), limit: 5) }
+        return ranges.first { $0.first <= at && at <= $0.last }
+    }
+
+    // MARK: Jobs that are not there
+
+    /// A job that is refused, or that was removed: what the ledger has of it stays, and the
+    /// reloads know since when it is gone.
+    private func explainAbsent(_ job: String, _ at: Instant) async throws -> Explanation {
+        let history = ReloadHistory(try await withStore { try await $0.reloads(limit: 1_000) })
+        let refusal = generation.refused[job]
+        let removal = history.removal(of: job)
+        let known = try await runDue(job, at)
+        guard refusal != nil || removal != nil || known != nil else {
+            _ = try find(job)
+            throw CommandError.unknownJob(job, among: [])
+        }
+        var sentences: [String] = []
+        if let known { sentences += [describe(known)] + holdUp(of: known) }
+        let range = try await range(job, at)
+        if known == nil, let range { sentences.append(describe(range)) }
+        let absence = known == nil && range == nil ? Self.absence(of: job, at: at, history) : nil
+        if let absence { sentences.append(absence) }
+        if let refusal {
+            sentences.append("It does not serve now: it is refused: \(refusal.reason)")
+        } else if let removal, at < removal.at || absence == nil {
+            sentences.append("It is not in the config now: \(Self.sentence(of: removal, removing: job))")
+        }
+        let verdict = known.map(Self.verdict) ?? range.map(\.reason.state.rawValue) ?? (absence != nil || at > clock.now().wall ? "absent" : "unknown")
+        return Explanation(job: job, at: at, verdict: verdict, sentences: sentences, run: known)
+    }
+
+    /// "generation 7, at 2026-05-04T10:00:00Z, removed it".
+    private static func sentence(of entry: ReloadHistory.Entry, removing job: String) -> String {
+        let detail = entry.jobs[job]?.detail ?? ""
+        return "the reload at \(entry.at.rfc3339) (generation \(entry.generation)) removed it" + (detail.isEmpty ? "." : ", \(detail).")
+    }
+
+    /// That it did not serve at that instant; nil: it did, or nobody knows.
+    private static func absence(of job: String, at instant: Instant, _ history: ReloadHistory) -> String? {
+        switch history.presence(of: job, at: instant) {
+        case .served, .unknown: return nil
+        case .refused(let since, let reason):
+            return "It did not serve then: it was refused since \(since.at.rfc3339) (generation \(since.generation)): \(reason)"
+        case .absent(let since, let until):
+            let from = since.map { ": \(sentence(of: $0, removing: job))" } ?? ", and had not been before."
+            let back = until.map { " Generation \($0.generation), at \($0.at.rfc3339), brought it\(since == nil ? "" : " back")." } ?? ""
+            return "It was not in the config then\(from)\(back)"
+        }
     }
 
     /// No fire time: what there was of the job until then, and what keeps it from going on.
@@ -42,15 +100,13 @@ extension Supervisor {
         let waits = !run.state.isTerminal && run.state != .running
         return Explanation(
             job: job.name, at: at, verdict: waits ? "waiting" : "not_due",
-            sentences: rule.sentences + ["The newest run until then: \(describe(run))"] + holdUp(of: run, job), run: waits ? run : nil)
+            sentences: rule.sentences + ["The newest run until then: \(describe(run))"] + holdUp(of: run), run: waits ? run : nil)
     }
 
-    /// Why a run that waits has not started, as things stand.
-    private func holdUp(of run: RunRecord, _ job: DispatchedJob) -> [String] {
-        guard !run.state.isTerminal, run.state != .running,
-            let reason = job.refusal(hostPaused: dispatcher.hostControl.paused, now: clock.now().wall)
-        else { return [] }
-        return ["It waits because \(sentence(for: reason, job))."]
+    /// Why a run that waits has not started, as things stand, and what helps.
+    private func holdUp(of run: RunRecord) -> [String] {
+        guard let waits = waiting(for: run) else { return [] }
+        return ["It waits: \(waits.sentence)." + (waits.command.map { " What helps: \($0)" } ?? "")]
     }
 
     private func future(_ i: Int, _ at: Instant, _ rule: ScheduleExplanation) -> Explanation {
@@ -105,27 +161,21 @@ extension Supervisor {
         }
     }
 
-    /// Whether a reload's report says that it touched the job.
-    private static func changed(_ job: String, in reload: ReloadRow) -> Bool {
-        guard let report = try? JSON(parsing: reload.report), let lines = report["jobs"]?.arrayValue else { return false }
-        return lines.contains { line in
-            line["job"]?.stringValue == job && line["change"]?.stringValue != ReloadReport.Change.kept.rawValue
-        }
-    }
-
     /// Due by today's rule, but the ledger has nothing: say what is known.
-    private func unexplained(_ i: Int, _ at: Instant, _ rule: ScheduleExplanation) async throws -> Explanation {
+    private func unexplained(
+        _ i: Int, _ at: Instant, _ rule: ScheduleExplanation, _ history: ReloadHistory
+    ) async throws -> Explanation {
         let job = dispatcher.jobs[i]
         var sentences: [String] = []
         let oldest = clock.now().wall - job.plan.config.retention.age
         if at < oldest {
             sentences.append("The ledger keeps \(durationText(job.plan.config.retention.age)) of this job; that instant is older.")
         }
-        let reloads = try await withStore { try await $0.reloads(limit: 100) }
-        if let reload = reloads.last(where: { $0.at > at && $0.accepted && Self.changed(job.name, in: $0) }) {
+        if let change = history.change(of: job.name, after: at) {
+            let what = change.jobs[job.name].map { $0.detail.isEmpty ? $0.change : "\($0.change): \($0.detail)" } ?? "changed"
             sentences.append(
-                "Generation \(reload.generation), at \(reload.at.rfc3339), added or changed the job, after that instant: "
-                    + "it may have had another schedule, or not have existed.")
+                "Generation \(change.generation), at \(change.at.rfc3339), changed the job after that instant (\(what)): "
+                    + "it may have had another schedule then.")
         }
         if at <= job.schedule.cursor {
             sentences.append("The schedule has been accounted for up to \(job.schedule.cursor.rfc3339).")

@@ -45,9 +45,13 @@ extension Supervisor {
     private func drainInbox() {
         guard !isDrainingInbox, phase != .draining else { return }
         isDrainingInbox = true
-        let rules = generation.jobs.mapValues { job in
+        var rules = generation.jobs.mapValues { job in
             let schema = job.entry.payloadSchema
             return InboxRule(maxAttempts: job.config.retry.maxAttempts) { PayloadCheck.problem($0, schema: schema) }
+        }
+        // Of a refused job too: they wait until it serves, and say so.
+        for (name, job) in generation.refused {
+            rules[name] = InboxRule(maxAttempts: job.config.retry.maxAttempts) { PayloadCheck.problem($0, schema: job.payloadSchema) }
         }
         Task {
             defer { isDrainingInbox = false }
@@ -106,9 +110,8 @@ extension Supervisor {
     }
 
     private func prune() {
-        let rules = generation.jobs.mapValues {
-            RetentionRule(age: $0.config.retention.age, runs: $0.config.retention.runs)
-        }
+        let configs = generation.jobs.mapValues(\.config).merging(generation.refused.mapValues(\.config)) { serving, _ in serving }
+        let rules = configs.mapValues { RetentionRule(age: $0.retention.age, runs: $0.retention.runs) }
         Task {
             do {
                 var removed: [(job: String, run: RunID)]

@@ -13,8 +13,9 @@ extension Supervisor {
     }
 
     /// Returns when the new state is applied, or refused.
-    func reload(by actor: Actor) async -> ReloadReport {
+    func reload(by actor: Actor, allowsEmpty: Bool = false) async -> ReloadReport {
         isFileAsked = true
+        if allowsEmpty { isEmptyAllowed = true }
         return await report(for: askReload(actor))
     }
 
@@ -61,12 +62,14 @@ extension Supervisor {
 
     private func build(_ reload: Int64) {
         notifier.send(.reloading, .status("reloading \(configFile)"))
+        let allowsEmpty = isEmptyAllowed
+        isEmptyAllowed = false
         let (choices, choicesOnly) = (pendingChoices, !isFileAsked)
         (pendingChoices, isFileAsked) = ([:], false)
         Task {
             let outcome = await builder.build(
                 file: configFile, environment: environment, previous: generation, accepted: [], history: history,
-                choices: choices, choicesOnly: choicesOnly)
+                choices: choices, choicesOnly: choicesOnly, allowsEmpty: allowsEmpty)
             switch outcome {
             case .ready(let next, let report):
                 builtGenerations[reload] = next
@@ -205,9 +208,18 @@ extension Supervisor {
         log.notice("generation \(report.generation) serves: \(report.counts) (\(report.milliseconds)ms)")
     }
 
+    /// "19 jobs", "18 of 19 jobs, 1 switched off".
+    func jobsOn() -> String {
+        let jobs = dispatcher.jobs.filter { !$0.isRemoved }
+        let (off, refused) = (jobs.count { !$0.isEnabled }, generation.refused.count)
+        let total = counted(jobs.count + refused, "job")
+        guard off + refused > 0 else { return total }
+        let why = (off > 0 ? ["\(off) switched off"] : []) + (refused > 0 ? ["\(refused) refused"] : [])
+        return "\(jobs.count - off) of \(total), \(why.joined(separator: ", "))"
+    }
+
     func statusLine() -> String {
-        let jobs = dispatcher.jobs.count { !$0.isRemoved }
-        return "generation \(generation.number), \(jobs) jobs" + (problems().first.map { "; \($0)" } ?? "")
+        return "generation \(generation.number), \(jobsOn())" + (problems().first.map { "; \($0)" } ?? "")
     }
 
     private func answer(_ tickets: [ReloadMachine.Ticket], with report: ReloadReport?) {

@@ -5,13 +5,10 @@ import JobStore
 
 extension Supervisor {
     public func snapshot() -> HostSnapshot {
-        let now = clock.now().wall
-        var snapshot = HostSnapshot(
-            name: owner.host, version: Self.version, pid: getpid(), startedAt: startedAt, now: now,
-            generation: generation.number, configFile: configFile, stateDir: generation.config.host.stateDir,
-            storeURL: generation.config.store.url, control: dispatcher.hostControl, phase: phase.rawValue)
+        var snapshot = hostSnapshot()
         snapshot.problems = problems()
-        snapshot.jobs = dispatcher.jobs.filter { !$0.isRemoved }.map(jobSnapshot).sorted { $0.name < $1.name }
+        snapshot.jobs = (dispatcher.jobs.filter { !$0.isRemoved }.map(jobSnapshot) + generation.refused.values.map(jobSnapshot))
+            .sorted { $0.name < $1.name }
         snapshot.plugins = generation.plugins.values.map { plugin in
             var snapshot = PluginSnapshot(
                 name: plugin.config.name, library: plugin.config.library, libraryHash: plugin.copy.sha256,
@@ -28,6 +25,46 @@ extension Supervisor {
         return snapshot
     }
 
+    /// The host alone, which is quickly told.
+    private func hostSnapshot() -> HostSnapshot {
+        let now = clock.now().wall
+        var snapshot = HostSnapshot(
+            name: owner.host, version: Self.version, pid: getpid(), startedAt: startedAt, now: now,
+            generation: generation.number, configFile: configFile, stateDir: generation.config.host.stateDir,
+            storeURL: generation.config.store.url, control: dispatcher.hostControl, phase: phase.rawValue)
+        snapshot.consumes = dispatcher.settings.consumes
+        if let storeProblem = storeHealth.problem {
+            snapshot.hold = "the store does not answer: \(storeProblem)"
+        } else if dispatcher.clock.isHolding {
+            snapshot.hold = "the wall clock jumped; starting is held for a minute"
+        }
+        return snapshot
+    }
+
+    public func waiting(for run: RunRecord) -> WaitingFor? {
+        let job = generation.refused[run.job].map(jobSnapshot)
+            ?? dispatcher.index[run.job].flatMap { dispatcher.jobs[$0].isRemoved ? nil : jobSnapshot(dispatcher.jobs[$0]) }
+        return WaitingFor.of(run, job: job, host: hostSnapshot())
+    }
+
+    /// Of a job that does not serve only what the config says of it is known.
+    private func jobSnapshot(_ job: RefusedJob) -> JobSnapshot {
+        var snapshot = JobSnapshot(name: job.config.name, plugin: job.config.plugin, entry: job.config.entry)
+        snapshot.description = job.config.description
+        snapshot.labels = job.config.labels
+        snapshot.schedule = job.config.schedule.map(ScheduleText.describe) ?? "its plugin's own"
+        snapshot.enabled = false
+        snapshot.refused = job.reason
+        snapshot.disabledReason = "refused: \(job.reason)"
+        snapshot.waiting = depths[job.config.name]?.waiting ?? 0
+        snapshot.dead = depths[job.config.name]?.dead ?? 0
+        snapshot.counters = counters[job.config.name] ?? [:]
+        snapshot.settings = job.config.settings.maskedJSON
+        snapshot.limits = limits(job.config)
+        snapshot.concurrency = job.config.concurrency
+        return snapshot
+    }
+
     /// What is wrong with the host itself, in sentences.
     func problems() -> [String] {
         var problems: [String] = []
@@ -41,6 +78,10 @@ extension Supervisor {
             }
         }
         if let apiProblem { problems.append(apiProblem) }
+        if let lastReload, lastReload.accepted, lastReload.removesMany {
+            problems.append(
+                "\(lastReload.removedJobs.count) of \(lastReload.jobsBefore) jobs were removed by the reload at \(TimeText.absolute(lastReload.at))")
+        }
         if let lastReload, !lastReload.accepted {
             problems.append("the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")")
         }
@@ -58,6 +99,11 @@ extension Supervisor {
         snapshot.disabledReason = job.isEnabled ? "" : disabledReason(job)
         snapshot.control = job.control
         snapshot.nextFire = nextFire(job)
+        snapshot.nextProbe = nextProbe(job, after: snapshot.nextFire)
+        snapshot.concurrency = config.concurrency
+        snapshot.workers = dispatcher.pools[job.plan.pool]?.maxWorkers ?? 0
+        snapshot.busyWorkers = dispatcher.pools[job.plan.pool]?.busy ?? 0
+        snapshot.workerProblem = poolHealth.message(of: job.plan.pool) ?? ""
         snapshot.running = job.active.values.filter { !$0.isHeld }.map(runningRun).sorted { $0.run < $1.run }
         let depth = depths[job.name]
         snapshot.waiting = depth?.waiting ?? 0
@@ -75,6 +121,7 @@ extension Supervisor {
         snapshot.limits = limits(config) + memoryLimit(of: config.plugin)
         snapshot.metrics = pluginMetrics.lines(job: job.name)
         if let bad = job.badSettings { snapshot.problems.append("the entry refused its settings: \(bad)") }
+        if let why = generation.kept[job.name] { snapshot.problems.append("what the config says of it now is refused: \(why)") }
         return snapshot
     }
 
@@ -85,6 +132,17 @@ extension Supervisor {
             if case .held(let until) = active.phase { until } else { nil }
         }.min()
         return held ?? job.schedule.nextFire()
+    }
+
+    /// The first fire once an open breaker lets one through; with runs waiting, that very instant.
+    private func nextProbe(_ job: DispatchedJob, after fire: Instant?) -> Instant? {
+        guard let breaker = job.breaker, let until = breaker.nextChange else { return nil }
+        if (depths[job.name]?.waiting ?? 0) > 0 { return until }
+        guard let fire else { return nil }
+        guard fire < until else { return fire }
+        // A rule that counts from the end of runs holds its fire until it may go.
+        guard !job.isRelative else { return until }
+        return Schedule(spec: job.plan.schedule, zone: job.plan.zone).next(after: until - .microseconds(1))
     }
 
     private func runningRun(_ active: ActiveRun) -> RunningRun {

@@ -51,6 +51,8 @@ public actor Supervisor: HostControl {
     nonisolated let historyFile: LibraryHistoryFile
     /// Changed libraries on trial, by plugin.
     var canaries: [String: CanaryTrial] = [:]
+    /// The next build may take a config without jobs: somebody said so.
+    var isEmptyAllowed = false
 
     // Health and bookkeeping
     var poolHealth = PoolHealth()

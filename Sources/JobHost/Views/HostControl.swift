@@ -8,6 +8,8 @@ import JobStore
 public protocol HostControl: Sendable {
     func snapshot() async -> HostSnapshot
     func perform(_ command: HostCommand, by actor: Actor) async throws -> CommandResult
+    /// Why a run that has not started has not; nil: it has started, or ended.
+    func waiting(for run: RunRecord) async -> WaitingFor?
     /// For history: runs, ranges, audit, counters.
     var store: any Store { get }
     /// For the logs of runs.
@@ -16,7 +18,8 @@ public protocol HostControl: Sendable {
 
 /// Everything an operator can do.
 public enum HostCommand: Sendable {
-    case reload
+    /// `allowsEmpty`: a config without a job may take the place of one that has some.
+    case reload(allowsEmpty: Bool)
     /// What a reload would do, without doing it.
     case plan
     case trigger(job: String, payload: [UInt8]?)
@@ -101,13 +104,24 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
     }
     public var description: String { message + (hint.map { " (\($0))" } ?? "") }
 
+    static func refusedJob(_ name: String, _ reason: String) -> CommandError {
+        CommandError(.conflict, "\(name) is refused: \(reason)", hint: "mend it, then: jobhost reload; what it says now: jobhost plan")
+    }
+
     static func unknownRun(_ run: RunID) -> CommandError {
         CommandError(
             .notFound, "there is no run \(run)", hint: "retention may have removed it; jobhost runs lists those that are kept")
     }
 
-    /// With the nearest name, else with those that there are.
-    static func unknownJob(_ name: String, among jobs: some Sequence<String>) -> CommandError { unknown("job", name, among: jobs) }
+    /// With the reload that removed it, else the nearest name, else those that there are.
+    static func unknownJob(_ name: String, among jobs: some Sequence<String>, last reload: ReloadReport? = nil) -> CommandError {
+        if let reload, reload.accepted, reload.removedJobs.contains(name) {
+            return CommandError(
+                .notFound, "there is no job '\(name)': the reload at \(TimeText.absolute(reload.at)) removed it",
+                hint: "put it back into the config, then: jobhost reload")
+        }
+        return unknown("job", name, among: jobs)
+    }
     static func unknownPlugin(_ name: String, among plugins: some Sequence<String>) -> CommandError {
         unknown("plugin", name, among: plugins)
     }
@@ -149,6 +163,10 @@ public struct HostSnapshot: Sendable {
     public var plugins: [PluginSnapshot]
     public var workers: [WorkerSnapshot]
     public var lastReload: ReloadReport?
+    /// Waiting runs are claimed here (`consume`).
+    public var consumes = true
+    /// Why nothing new starts on the whole host, apart from a pause; "": no such trouble.
+    public var hold = ""
     public init(name: String, version: String, pid: Int32, startedAt: Instant, now: Instant, generation: Int64,
                 configFile: String, stateDir: String, storeURL: String, control: ControlRow, phase: String,
                 problems: [String] = [], jobs: [JobSnapshot] = [], plugins: [PluginSnapshot] = [],
@@ -185,9 +203,21 @@ public struct JobSnapshot: Sendable {
     public var enabled: Bool
     /// Why it is off, when it is: config, operator (with reason), bad settings.
     public var disabledReason: String
+    /// Why it does not serve at all: its library or its settings were refused; "": it serves.
+    public var refused = ""
     public var control: ControlRow
     public var nextFire: Instant?
+    /// While the breaker is open: when the next probe starts, if nothing enqueued comes before;
+    /// nil: not by itself.
+    public var nextProbe: Instant?
     public var running: [RunningRun]
+    /// How many of its runs may run at once.
+    public var concurrency = 1
+    /// How many workers it may share, and how many runs are with them.
+    public var workers = 0
+    public var busyWorkers = 0
+    /// Why no worker of it starts; "": no such trouble.
+    public var workerProblem = ""
     public var waiting: Int64
     public var dead: Int64
     /// Attempts that ended within the last minute.
@@ -318,7 +348,7 @@ public struct LibraryVersion: Codable, Hashable, Sendable {
 public struct Explanation: Codable, Sendable {
     public var job: String
     public var at: Instant
-    /// ran, waiting, skipped, missed, not_due, future, unknown
+    /// ran, waiting, skipped, missed, not_due, future, absent, unknown
     public var verdict: String
     public var sentences: [String]
     public var run: RunRecord?

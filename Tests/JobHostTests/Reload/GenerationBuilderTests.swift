@@ -189,7 +189,7 @@ struct GenerationBuilderTests {
         #expect(generation.jobs["coins"]?.config.priority == 5)
         #expect(generation.config.jobs["credit"]?.timeout == .seconds(30), "the config in force")
         let reason = "/lib/libBank.so: killed by signal 11 (SIGSEGV) while loading"
-        #expect(outcome.report.plugin("bank") == "refused: \(reason); library aaaaaaa goes on")
+        #expect(outcome.report.plugin("bank") == "refused: \(reason); library aaaaaaa goes on with its job as before: credit")
         #expect(outcome.report.job("credit") == "refused: plugin 'bank' was refused: \(reason); it goes on as it was (timeout)")
         #expect(outcome.report.job("extra") == "refused: plugin 'bank' was refused: \(reason)")
         #expect(outcome.report.job("coins") == "changed: priority")
@@ -205,7 +205,7 @@ struct GenerationBuilderTests {
         let said = "jobs.toml:31:1: settings of job 'credit': plugin 'bank' refuses them: batch must be even"
         #expect(outcome.generation?.jobs["credit"]?.settings == Array(#"{"batch":1}"#.utf8))
         #expect(outcome.generation?.jobs["debit"]?.libraryHash == "aaaaaaaa")
-        #expect(outcome.report.plugin("bank") == "refused: \(said); library aaaaaaa goes on")
+        #expect(outcome.report.plugin("bank") == "refused: \(said); library aaaaaaa goes on with all its 2 jobs as before: credit, debit")
         #expect(outcome.report.job("credit") == "refused: \(said); it goes on as it was (settings)")
         #expect(outcome.report.job("debit") == "kept: with library aaaaaaa")
     }
@@ -256,7 +256,7 @@ struct GenerationBuilderTests {
             config(plugins: two, job("wander", plugin: "mint"), job("coins", plugin: "mint")), previous: first)
         #expect(outcome.generation?.jobs["wander"]?.config.plugin == "bank")
         #expect(outcome.report.plugin("bank")
-            == "refused: its job 'wander' moves to plugin 'mint', which was refused; library aaaaaaa goes on")
+            == "refused: its job 'wander' moves to plugin 'mint', which was refused; library aaaaaaa goes on with its job as before: wander")
     }
 
     @Test("a job that moves away from a refused plugin is served by the new one, once")
@@ -316,7 +316,7 @@ struct GenerationBuilderTests {
         world.write("/lib/libBank.so", "bbbbbbbb")
         world.change { $0.hostFault = "no process: EAGAIN" }
         let failed = await build(config(job("credit")), previous: first)
-        #expect(failed.report.plugin("bank") == "refused: the host could not try /lib/libBank.so: no process: EAGAIN; library aaaaaaa goes on")
+        #expect(failed.report.plugin("bank") == "refused: the host could not try /lib/libBank.so: no process: EAGAIN; library aaaaaaa goes on with its job as before: credit")
         world.change { $0.hostFault = nil }
         #expect(await build(config(job("credit")), previous: first).report.isClean)
     }
@@ -351,5 +351,53 @@ struct GenerationBuilderTests {
     func dangling() async {
         let outcome = await build(config(job("credit") { $0.schedule = .after(job: "ghost") }))
         #expect(outcome.report.warnings == ["job 'credit' runs after 'ghost', which is not there now: it will not run"])
+    }
+
+    // MARK: Jobs that are not there
+
+    @Test("a job that does not serve is known with its reason, and with the payloads its library accepts")
+    func refusedJobs() async throws {
+        world.change { world in
+            world.libraries["aaaaaaaa"] = library("1.0", entry("credit", payload: #"{"type":"object"}"#), entry("debit"))
+            world.dislikes["aaaaaaaa"] = [#"{"rate":-1}"#: "'rate' must be positive"]
+        }
+        world.write("/lib/libMint.so", "broken")
+        let jobs = config(plugins: two, job("credit", settings: ["rate": -1]), job("debit", entry: "debit"), job("coins", plugin: "mint", entry: "debit"))
+        let outcome = await build(jobs)
+        let generation = try #require(outcome.generation)
+        #expect(generation.refused.keys.sorted() == ["coins", "credit"])
+        #expect(generation.refused["credit"]?.reason.contains("'rate' must be positive") == true)
+        #expect(generation.refused["credit"]?.payloadSchema == #"{"type":"object"}"#)
+        #expect(generation.refused["coins"]?.reason.contains("SIGSEGV") == true)
+        #expect(generation.refused["coins"]?.payloadSchema == "")
+        #expect(outcome.report.jobs.map(\.serves) == [false, false, true], "coins, credit, debit")
+        #expect(generation.kept.isEmpty)
+    }
+
+    @Test("a refused plugin names the jobs that go on with it, also those that nothing is wrong with")
+    func namesTheConsequence() async throws {
+        let first = try #require(await build(config(job("credit"), job("debit", entry: "debit"))).generation)
+        world.change { $0.dislikes["aaaaaaaa"] = [#"{"rate":-1}"#: "'rate' must be positive"] }
+        let outcome = await build(config(job("credit", settings: ["rate": -1]), job("debit", entry: "debit")), previous: first)
+        #expect(outcome.report.plugin("bank").hasSuffix("; library aaaaaaa goes on with all its 2 jobs as before: credit, debit"))
+        let next = try #require(outcome.generation)
+        #expect(next.refused.isEmpty)
+        #expect(next.kept.keys.sorted() == ["credit"])
+        #expect(outcome.report.jobs.map(\.serves) == [true, true])
+    }
+
+    @Test("a config that removes many jobs is warned of; one without any is refused unless that is meant")
+    func removesJobs() async throws {
+        let first = try #require(await build(config(job("a"), job("b"), job("c"))).generation)
+        let short = await build(config(job("a")), previous: first)
+        #expect(short.report.accepted)
+        #expect(short.report.warnings == ["this removes 2 of 3 jobs: if that is not meant, is the config cut short?"])
+        let empty = await build(config(), previous: first)
+        #expect(empty.generation == nil)
+        #expect(empty.report.errors == ["jobs.toml has no jobs, and 3 jobs would be removed (if that is meant: jobhost reload --allow-empty)"])
+        world.set(config())
+        let meant = await builder.build(file: "jobs.toml", environment: [:], previous: first, accepted: [], allowsEmpty: true)
+        #expect(meant.generation?.jobs.isEmpty == true)
+        #expect(await build(config()).generation != nil, "a start has nothing to lose")
     }
 }

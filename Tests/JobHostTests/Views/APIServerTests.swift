@@ -130,7 +130,8 @@ struct APIServerTests {
 
     @Test func everyActingPathMeansItsCommand() async throws {
         let wanted: [(String, String, String)] = [
-            ("/reload", "", "reload"), ("/plan", "", "plan"), ("/stop", "", "stop"),
+            ("/reload", "", "reload(allowsEmpty: false)"), ("/reload", #"{"allow_empty":true}"#, "reload(allowsEmpty: true)"),
+            ("/plan", "", "plan"), ("/stop", "", "stop"),
             ("/pause", "", "setPaused(job: nil, true)"), ("/resume", "", "setPaused(job: nil, false)"),
             ("/jobs/mint/pause", "", #"setPaused(job: Optional("mint"), true)"#),
             ("/jobs/mint/resume", "", #"setPaused(job: Optional("mint"), false)"#),

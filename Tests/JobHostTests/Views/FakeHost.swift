@@ -41,6 +41,10 @@ final class FakeHost: HostControl {
     func fail(with error: CommandError?) { state.withLock { $0.error = error } }
     var commands: [(command: HostCommand, actor: Actor)] { state.withLock { $0.commands } }
 
+    func waiting(for run: RunRecord) async -> WaitingFor? {
+        state.withLock { state in WaitingFor.of(run, job: state.snapshot.jobs.first { $0.name == run.job }, host: state.snapshot) }
+    }
+
     func perform(_ command: HostCommand, by actor: Actor) async throws -> CommandResult {
         try state.withLock { state in
             state.commands.append((command, actor))

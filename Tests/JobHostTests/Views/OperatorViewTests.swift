@@ -137,7 +137,7 @@ struct OperatorViewTests {
         job.breaker.reason = "it failed"
         job.breaker.until = until.map { sampleNow + .seconds($0) }
         let view = JobView(screen: Screen(width: nil, color: false, now: sampleNow))
-        let lines = view.lines(API.Job(job), latest: API.Runs(runs: [], ranges: [], nextBefore: nil)).map { $0.text(color: false) }
+        let lines = view.lines(API.Job(job, host: Samples.snapshot()), latest: API.Runs(runs: [], ranges: [], nextBefore: nil)).map { $0.text(color: false) }
         #expect(lines.contains { $0.hasPrefix("breaker ") && $0.hasSuffix("  \(text)") }, "\(lines)")
     }
 
@@ -149,5 +149,107 @@ struct OperatorViewTests {
             "a reload would:  7ms", "  ~ change key  host.max_workers  takes effect with the reload",
             "  ~ change key  host.log_level    takes effect at the next start of the host",
         ])
+    }
+
+    // MARK: Jobs that do not serve, and runs that wait
+
+    private func status(_ change: (inout HostSnapshot) -> Void) -> [String] {
+        var snapshot = Samples.snapshot([Samples.healthy])
+        change(&snapshot)
+        return StatusView(screen: plain).lines(API.Status(snapshot)).map { $0.text(color: false) }
+    }
+
+    @Test func aRefusedJobIsARedRowWithItsReason() {
+        var refused = JobSnapshot(name: "mint", plugin: "mint", entry: "mint")
+        (refused.enabled, refused.refused, refused.waiting) = (false, "libMint.so: cannot open shared object file", 2)
+        let lines = status { $0.jobs.append(refused) }
+        #expect(lines[0].contains("1 of 2 jobs on"))
+        #expect(lines.contains("!  mint  refused: libMint.so: cannot open shared object file. 2 runs of it wait. Mend it, then:"))
+        #expect(lines.contains { $0.hasPrefix("✗  mint") && $0.contains("refused") && $0.contains("2 waiting") })
+    }
+
+    @Test func removedJobsAreToldUntilTheNextReload() {
+        var report = ReloadReport(generation: 5, at: sampleNow - .seconds(3_600), accepted: true)
+        report.jobs = (1...18).map { .init(job: "job-\($0)", change: .removed) } + [.init(job: "candles", change: .kept)]
+        report.jobsBefore = 19
+        let many = status { snapshot in
+            snapshot.lastReload = report
+            snapshot.problems = ["18 of 19 jobs were removed by the reload at 2026-05-04 09:00:00Z"]
+        }
+        #expect(many.count { $0.contains("18 of 19 jobs were removed by the reload at 2026-05-04 09:00:00Z, 1h ago: job-1,") } == 1)
+        #expect(many.count { $0.contains("removed") } == 1)
+        report.jobs = [.init(job: "fees", change: .removed), .init(job: "candles", change: .kept)]
+        report.jobsBefore = 2
+        #expect(status { $0.lastReload = report }.contains { $0.hasPrefix("!  1 job was removed by the reload at") })
+        report.jobs = [.init(job: "candles", change: .kept)]
+        #expect(!status { $0.lastReload = report }.contains { $0.contains("removed") })
+    }
+
+    @Test func anOldFailureIsNoProblemOnceALaterRunHasEndedWell() {
+        var job = Samples.healthy
+        job.dead = 3
+        #expect(!status { $0.jobs = [job] }.contains { $0.hasPrefix("!") }, "its later run did the work")
+        #expect(status { $0.jobs = [job] }.contains { $0.contains("3 dead") })
+        job.nextFire = nil
+        #expect(status { $0.jobs = [job] }.contains("!  candles  3 dead letters. See: jobhost dead list candles"), "each was for a cause of its own")
+        job.dead = 0
+        job.last = Samples.record(9, state: .discarded, outcome: .failed, ago: 80_000, reason: "no account")
+        #expect(status { $0.jobs = [job] }.contains { $0.contains("run 9 failed: no account") })
+        job.last = Samples.record(9, state: .discarded, outcome: .failed, ago: 90_000, reason: "no account")
+        #expect(!status { $0.jobs = [job] }.contains { $0.hasPrefix("!") }, "nothing later comes by itself: after a day it is no news")
+        job.nextFire = sampleNow + .seconds(5)
+        #expect(status { $0.jobs = [job] }.contains { $0.contains("run 9 failed: no account") }, "its next run is still to come")
+    }
+
+    @Test func theRedNotesComeFirst() {
+        var off = Samples.off
+        off.name = "a"
+        let marks = status { $0.jobs = [off, Samples.broken] }.filter { $0.hasPrefix("!") }
+        #expect(marks.first?.contains("deposits-credit") == true)
+        #expect(marks.last?.contains("!  a") == true)
+    }
+
+    @Test func aRunThatWaitsSaysForWhatAndWhatHelps() async throws {
+        try await withServer({ host in
+            host.edit { snapshot in
+                snapshot.jobs = snapshot.jobs.map { job in
+                    var job = job
+                    if job.name == "candles" { job.control = ControlRow(paused: true, pauseReason: "maintenance") }
+                    return job
+                }
+            }
+        }) { host, socket, _ in
+            let triggered = await speak(["trigger", "candles", "--socket", socket])
+            #expect(triggered.out.contains("it waits: candles is paused: maintenance. What helps: jobhost resume candles\n"), "\(triggered.out)")
+            host.fakeStore.edit { $0.runs.insert(Samples.record(38, state: .available, outcome: nil), at: 0) }
+            let shown = await speak(["show", "38", "--socket", socket])
+            #expect(shown.out.contains("it waits: candles is paused: maintenance"), "\(shown.out)")
+            let listed = await speak(["runs", "--socket", socket])
+            #expect(listed.out.contains("waits: candles is paused: maintenance"), "\(listed.out)")
+            let json = try await ask(socket, "GET", "/api/v1/runs/38").json
+            #expect(json["run"]?["waits_for"]?["cause"] == "paused")
+            #expect(json["run"]?["waits_for"]?["command"] == "jobhost resume candles")
+        }
+    }
+
+    @Test func aRetriedDeadLetterSaysAsWhichRun() async throws {
+        try await withServer({ host in
+            host.fakeStore.edit { contents in
+                var again = Samples.record(50)
+                again.retryOf = RunID(41)
+                contents.runs = [again, Samples.record(41, state: .cancelled, outcome: .failed)]
+            }
+        }) { _, socket, _ in
+            let spoken = await speak(["dead", "show", "41", "--socket", socket])
+            #expect(spoken.code == 6)
+            #expect(spoken.errors.hasPrefix("run 41 of candles is no dead letter any longer: it was retried as run 50\n"), "\(spoken.errors)")
+        }
+    }
+
+    @Test func aNumberMayStandRightBehindItsLetter() async throws {
+        try await withServer { _, socket, _ in
+            #expect(await speak(["runs", "-n1", "--socket", socket]).out.split(separator: "\n").count == 3)
+            #expect(await speak(["next", "--cron", "0 * * * *", "-n3"]).out.split(separator: "\n").count == 3)
+        }
     }
 }

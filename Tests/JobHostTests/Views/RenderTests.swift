@@ -17,7 +17,7 @@ struct RenderTests {
         let text = try await shown(["status"], columns: 100)
         #expect(
             text == #"""
-            prod-1 · running · up 3h 12m · generation 4 · 1 worker · pid 4242
+            prod-1 · running · up 3h 12m · 3 of 4 jobs on · generation 4 · 1 worker · pid 4242
             /etc/jobhost/jobs.toml
 
             !  deposits-credit  breaker open, next try in 1m 24s: 5 failures in 60s. Close it:
@@ -25,11 +25,11 @@ struct RenderTests {
             !  deposits-credit  run 39 crashed: exited by signal 11 (SIGSEGV). See: jobhost logs 39
             !  mint  off: switched off by an operator: wrong numbers. Switch it on: jobhost enable mint
 
-               JOB              SCHEDULE       NEXT       LAST                         QUEUE              RECENT
-            ●  candles          every 1m       in 12s     succeeded 47s ago (1.2s)                        …✗rT!✓
-            ▶  margin-check     cron */10 * …  in 4s      running for 2s 25% accounts                     ✓✓
-            ✗  deposits-credit  every 10s      in 1m 30s  crashed 29s ago (1.2s)       3 waiting, 1 dead  !!
-            ○  mint             enqueued only  off        never ran
+               JOB              SCHEDULE      NEXT          LAST                         QUEUE
+            ●  candles          every 1m      in 12s        succeeded 47s ago (1.2s)
+            ▶  margin-check     cron */10 *…  in 4s         running for 2s 25% accounts
+            ✗  deposits-credit  every 10s     probe 1m 30s  crashed 29s ago (1.2s)       3 waiting, 1 dead
+            ○  mint             enqueued on…  off           never ran
             
             """#)
     }
@@ -38,7 +38,7 @@ struct RenderTests {
         let text = try await shown(["status"], columns: 60)
         #expect(
             text == #"""
-            prod-1 · running · up 3h 12m · generation 4 · 1 worker · pi…
+            prod-1 · running · up 3h 12m · 3 of 4 jobs on · generation …
             /etc/jobhost/jobs.toml
 
             !  deposits-credit  breaker open, next try in 1m 24s: 5
@@ -49,11 +49,11 @@ struct RenderTests {
             !  mint  off: switched off by an operator: wrong numbers.
                Switch it on: jobhost enable mint
 
-               JOB              NEXT       LAST
-            ●  candles          in 12s     succeeded 47s ago (1.2s)
-            ▶  margin-check     in 4s      running for 2s 25% accounts
-            ✗  deposits-credit  in 1m 30s  crashed 29s ago (1.2s)
-            ○  mint             off        never ran
+               JOB             NEXT          LAST
+            ●  candles         in 12s        succeeded 47s ago (1.2s)
+            ▶  margin-check    in 4s         running for 2s 25% accounts
+            ✗  deposits-cred…  probe 1m 30s  crashed 29s ago (1.2s)
+            ○  mint            off           never ran
             
             """#)
     }
@@ -134,7 +134,7 @@ struct RenderTests {
               –  deposits-credit  55 skipped         1m ago         breaker open, 2026-05-04 09:50:00Z … 09…
              40  candles          nothing to do  1m 48s ago  0.3ms
              39  deposits-credit  dead, crashed     31s ago   1.2s  exited by signal 11 (SIGSEGV)
-             38  mint             available          6s ago
+             38  mint             available          6s ago         waits: mint is disabled: switched off b…
             
             """#)
     }
@@ -148,7 +148,7 @@ struct RenderTests {
               –  deposits-cr…  55 skipped         1m ago         breaker open, 2…
              40  candles       nothing to do  1m 48s ago  0.3ms
              39  deposits-cr…  dead, crashed     31s ago   1.2s  exited by signa…
-             38  mint          available          6s ago
+             38  mint          available          6s ago         waits: mint is …
             
             """#)
     }
@@ -222,6 +222,7 @@ struct RenderTests {
                 "state": "closed",
                 "until": null
               },
+              "concurrency": 1,
               "control": {
                 "enabled": null,
                 "pause_reason": "",
@@ -269,7 +270,8 @@ struct RenderTests {
                 "started_at": "2026-05-04T09:59:10.802Z",
                 "state": "succeeded",
                 "trigger": "schedule",
-                "unique_key": null
+                "unique_key": null,
+                "waits_for": null
               },
               "library_hash": "1a2b3c4d5e6f70819293",
               "limits": [
@@ -283,6 +285,10 @@ struct RenderTests {
                 }
               ],
               "name": "candles",
+              "next": {
+                "at": "2026-05-04T10:00:12Z",
+                "what": "fire"
+              },
               "next_fire": "2026-05-04T10:00:12Z",
               "plugin": "market",
               "problems": [],
@@ -296,6 +302,7 @@ struct RenderTests {
                 "crashed",
                 "succeeded"
               ],
+              "refused": "",
               "running": [],
               "schedule": "every 1m",
               "settings": {
@@ -369,7 +376,8 @@ struct RenderTests {
                 "started_at": "2026-05-04T09:59:28.802Z",
                 "state": "discarded",
                 "trigger": "schedule",
-                "unique_key": null
+                "unique_key": null,
+                "waits_for": null
               },
               "running": null
             }
@@ -393,34 +401,41 @@ struct RenderTests {
                 {
                   "change": "changed",
                   "detail": "schedule",
-                  "name": "candles"
+                  "name": "candles",
+                  "serves": true
                 },
                 {
                   "change": "added",
                   "detail": "",
-                  "name": "fees"
+                  "name": "fees",
+                  "serves": true
                 },
                 {
                   "change": "removed",
                   "detail": "",
-                  "name": "old"
+                  "name": "old",
+                  "serves": false
                 },
                 {
                   "change": "kept",
                   "detail": "",
-                  "name": "mint"
+                  "name": "mint",
+                  "serves": true
                 },
                 {
                   "change": "refused",
                   "detail": "the library refused its settings: 'rate' must be positive",
-                  "name": "deposits-credit"
+                  "name": "deposits-credit",
+                  "serves": false
                 }
               ],
+              "jobs_before": 0,
               "plugins": [
                 {
                   "change": "changed",
                   "detail": "library 1a2b3c → 4d5e6f",
-                  "name": "market"
+                  "name": "market",
+                  "serves": null
                 }
               ],
               "warnings": [

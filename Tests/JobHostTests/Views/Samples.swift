@@ -62,6 +62,7 @@ enum Samples {
         var job = JobSnapshot(name: "deposits-credit", plugin: "deposits", entry: "credit")
         job.schedule = "every 10s"
         job.nextFire = sampleNow + .seconds(90)
+        job.nextProbe = sampleNow + .seconds(90)
         job.last = record(39, job: "deposits-credit", state: .discarded, outcome: .crashed, ago: 30, reason: "exited by signal 11 (SIGSEGV)")
         job.recent = recent([.crashed, .crashed])
         job.failingSince = sampleNow - .seconds(31)

@@ -82,7 +82,11 @@ struct CLISession: Sendable {
         print(try APIJSON.value(of: value), or: lines)
     }
 
-    func note(_ line: Styled) { environment.errors.write(screen(environment.errors).text([line])) }
+    func note(_ line: Styled) { note([line]) }
+
+    func note(_ lines: [Styled]) {
+        if !lines.isEmpty { environment.errors.write(screen(environment.errors).text(lines)) }
+    }
 
     // MARK: Files
 

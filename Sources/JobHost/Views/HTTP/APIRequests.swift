@@ -15,6 +15,17 @@ extension API {
         public init(reason: String? = nil) { self.reason = reason }
     }
 
+    public struct ReloadBody: Codable, Sendable {
+        /// A config without a job may take the place of one that has some.
+        public var allowEmpty: Bool?
+        public var reason: String?
+        enum CodingKeys: CodingKey, CaseIterable { case allowEmpty, reason }
+        public init(allowEmpty: Bool? = nil, reason: String? = nil) {
+            self.allowEmpty = allowEmpty
+            self.reason = reason
+        }
+    }
+
     public struct RollbackBody: Codable, Sendable {
         /// The first digits of a library's sha256, at least 4; none: the library before.
         public var hash: String?

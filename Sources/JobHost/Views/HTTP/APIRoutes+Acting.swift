@@ -16,7 +16,7 @@ extension APIRoutes {
             let command = try await command(context, body)
             let via = request.headers[.userAgent]?.hasPrefix(APIClientName.userAgent) == true ? "cli" : "http"
             let actor = Actor(name: context.caller?.name ?? "unknown", via: via, reason: cleaned(reason(body)))
-            return try answer(try await control.perform(command, by: actor), to: command)
+            return try await answer(try await control.perform(command, by: actor), to: command)
         }
     }
 
@@ -38,22 +38,28 @@ extension APIRoutes {
         String((reason ?? "").map { $0.isNewline ? " " : $0 }.prefix(500))
     }
 
-    private func answer(_ result: CommandResult, to command: HostCommand) throws -> Response {
+    private func answer(_ result: CommandResult, to command: HostCommand) async throws -> Response {
         switch (result, command) {
-        case (.done, _): try JobHost.answer(API.Done())
-        case (.run(let run, let inserted), _): try JobHost.answer(API.Accepted(run: API.Run(run), inserted: inserted))
-        case (.report(let report), _): try JobHost.answer(API.Report(report))
-        case (.explanation(let explanation), _): try JobHost.answer(API.Explained(explanation))
-        case (.fires(let fires), _): try JobHost.answer(API.Fires(job: nil, schedule: "", timezone: "UTC", fires: fires))
+        case (.done, _): return try JobHost.answer(API.Done())
+        case (.run(let record, let inserted), _):
+            var run = API.Run(record)
+            run.waitsFor = await control.waiting(for: record)
+            return try JobHost.answer(API.Accepted(run: run, inserted: inserted))
+        case (.report(let report), _): return try JobHost.answer(API.Report(report))
+        case (.explanation(let explanation), _): return try JobHost.answer(API.Explained(explanation))
+        case (.fires(let fires), _):
+            return try JobHost.answer(API.Fires(job: nil, schedule: "", timezone: "UTC", fires: fires, note: ""))
         case (.backfill(let fires, let total), .backfill(let job, let from, let to, let dryRun)):
-            try JobHost.answer(API.Backfilled(job: job, from: from, to: to, dryRun: dryRun, total: total, fires: fires))
+            return try JobHost.answer(API.Backfilled(job: job, from: from, to: to, dryRun: dryRun, total: total, fires: fires))
         case (.backfill, _): throw unexpected
         }
     }
 
     var actingOnHost: [Route] {
         [
-            post("/reload", "apply the config as it is on disk now") { _ in .reload },
+            post("/reload", "apply the config as it is on disk now", API.ReloadBody.self, reason: \.reason) { _, body in
+                .reload(allowsEmpty: body.allowEmpty ?? false)
+            },
             post("/plan", "what a reload would do") { _ in .plan },
             post("/pause", "start nothing new on the whole host") { _ in .setPaused(job: nil, true) },
             post("/resume", "end the pause of the whole host") { _ in .setPaused(job: nil, false) },

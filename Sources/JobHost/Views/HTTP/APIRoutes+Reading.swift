@@ -60,17 +60,20 @@ extension APIRoutes {
     private var readingJobs: [Route] {
         [
             get("/jobs", "all jobs") { _, _ in
-                try answer(API.Jobs(jobs: await control.snapshot().jobs.map(API.Job.init)))
+                let host = await control.snapshot()
+                return try answer(API.Jobs(jobs: host.jobs.map { API.Job($0, host: host) }))
             },
             get("/jobs/{job}", "one job") { context, _ in
-                try answer(API.Job(await jobSnapshot(try jobName(context))))
+                let host = await control.snapshot()
+                return try answer(API.Job(try jobSnapshot(try jobName(context), in: host), host: host))
             },
             get("/jobs/{job}/next", "coming fire times", query: ["from", "count"]) { context, query in
-                let job = try await jobSnapshot(try jobName(context))
+                let host = await control.snapshot()
+                let job = try jobSnapshot(try jobName(context), in: host)
                 let count = Int(try query.integer("count", in: 1...1_000) ?? 5)
                 let command = HostCommand.next(job: job.name, from: try query.instant("from"), count: count)
                 guard case .fires(let fires) = try await control.perform(command, by: .reader) else { throw unexpected }
-                return try answer(API.Fires(job: job.name, schedule: job.schedule, timezone: job.timezone, fires: fires))
+                return try answer(API.Fires(job: job.name, schedule: job.schedule, timezone: job.timezone, fires: fires, note: nextNote(job, host)))
             },
             get("/jobs/{job}/explain", "why it ran, or not, at an instant", query: ["at"]) { context, query in
                 guard let at = try query.instant("at") else {
@@ -194,10 +197,27 @@ extension APIRoutes {
         return RunID(id)
     }
 
-    func jobSnapshot(_ name: String) async throws -> JobSnapshot {
-        let jobs = await control.snapshot().jobs
-        if let job = jobs.first(where: { $0.name == name }) { return job }
-        throw CommandError.unknownJob(name, among: jobs.map(\.name))
+    func jobSnapshot(_ name: String, in host: HostSnapshot) throws -> JobSnapshot {
+        if let job = host.jobs.first(where: { $0.name == name }) { return job }
+        throw CommandError.unknownJob(name, among: host.jobs.map(\.name), last: host.lastReload)
+    }
+
+    /// What becomes of the fires of a job that may not start.
+    private func nextNote(_ job: JobSnapshot, _ host: HostSnapshot) -> String {
+        switch NextStart.of(job, host: host).what {
+        case .fire, .nothing, .refused: ""
+        case .off: "\(job.name) is switched off (\(job.disabledReason)): it has no fires until jobhost enable \(job.name)"
+        case .paused:
+            host.control.paused
+                ? "the whole host is paused: fires are recorded as skipped until jobhost resume"
+                : "\(job.name) is paused: fires are recorded as skipped until jobhost resume \(job.name)"
+        case .held: "the breaker is held open: fires are recorded as skipped until jobhost breaker \(job.name) close"
+        case .probe:
+            job.breaker.until.map {
+                "the breaker is open until \(TimeText.absolute($0)): fires before that are recorded as skipped, the first one after it is the probe"
+            } ?? "the breaker is half-open: the next run is a probe"
+        case .stopping: "the host is stopping: nothing new starts"
+        }
     }
 
     func record(_ id: RunID) async throws -> RunRecord {

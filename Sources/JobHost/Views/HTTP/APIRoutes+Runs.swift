@@ -11,15 +11,21 @@ extension APIRoutes {
         let isLast = runs.count < filter.limit
         let ranges = wantsRanges ? try await self.ranges(among: runs, isLast: isLast, filter) : []
         if runs.isEmpty, ranges.isEmpty, let job = filter.job { try await checkKnown(job) }
-        let live = await live()
+        let host = await control.snapshot()
+        let live = live(host)
+        let jobs = Dictionary(host.jobs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return API.Runs(
-            runs: runs.map { API.Run($0, live: live[$0.id.value]) }, ranges: ranges.map(API.Range.init),
+            runs: runs.map { run in
+                var shown = API.Run(run, live: live[run.id.value])
+                shown.waitsFor = WaitingFor.of(run, job: jobs[run.job], host: host)
+                return shown
+            }, ranges: ranges.map(API.Range.init),
             nextBefore: isLast ? nil : runs.last?.id.value)
     }
 
     /// A removed job's history stays readable, so an unknown name is an error only where
     /// nothing was found.
-    func checkKnown(_ job: String) async throws { _ = try await jobSnapshot(job) }
+    func checkKnown(_ job: String) async throws { _ = try jobSnapshot(job, in: await control.snapshot()) }
 
     /// Ranges whose newest fire lies between the page's oldest run (on the last page: ever) and
     /// the run before which the page begins. Runs are numbered as they are made, so the instant
@@ -47,9 +53,12 @@ extension APIRoutes {
         var retries = RunFilter(job: run.job)
         retries.retryOf = id
         let retriedAs = try await control.store.runs(retries).map(\.id.value).sorted()
-        let live = await live()[id.value]
+        let host = await control.snapshot()
+        let live = live(host)[id.value]
+        var shown = API.Run(run, live: live)
+        shown.waitsFor = WaitingFor.of(run, job: host.jobs.first { $0.name == run.job }, host: host)
         return API.RunDetail(
-            run: API.Run(run, live: live), running: live, attempts: attempts.map(API.Attempt.init), retriedAs: retriedAs,
+            run: shown, running: live, attempts: attempts.map(API.Attempt.init), retriedAs: retriedAs,
             audit: try await audit(of: run), ranges: ranges.map(API.Range.init))
     }
 
@@ -63,8 +72,8 @@ extension APIRoutes {
     }
 
     /// What the host knows of the runs under way: the ledger learns of a start with the end.
-    private func live() async -> [Int64: API.RunningRun] {
-        let running = await control.snapshot().jobs.flatMap(\.running)
+    private func live(_ host: HostSnapshot) -> [Int64: API.RunningRun] {
+        let running = host.jobs.flatMap(\.running)
         return Dictionary(running.map { ($0.run.value, API.RunningRun($0)) }, uniquingKeysWith: { first, _ in first })
     }
 }

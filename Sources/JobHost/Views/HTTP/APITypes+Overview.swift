@@ -50,8 +50,12 @@ extension API {
         public var enabled: Bool
         /// Why it is off; "" when it is on.
         public var disabledReason: String
+        /// Why it does not serve at all; "" when it serves.
+        public var refused: String
         public var control: Control
         public var nextFire: Instant?
+        /// What starts next, and when.
+        public var next: NextStart
         public var running: [RunningRun]
         public var waiting: Int64
         public var dead: Int64
@@ -125,7 +129,7 @@ extension API.Overview {
         let jobs = names.map { names in snapshot.jobs.filter { names.contains($0.name) } } ?? snapshot.jobs
         self.init(
             host: API.HostLine(snapshot, residentBytes: memory.values.reduce(0, &+)),
-            jobs: jobs.map { API.JobLine($0, residentBytes: memory[$0.pool] ?? 0, recent: recent) })
+            jobs: jobs.map { API.JobLine($0, host: snapshot, residentBytes: memory[$0.pool] ?? 0, recent: recent) })
     }
 }
 
@@ -145,11 +149,11 @@ extension API.HostLine {
 }
 
 extension API.JobLine {
-    init(_ job: JobSnapshot, residentBytes: UInt64, recent: Int) {
+    init(_ job: JobSnapshot, host: HostSnapshot, residentBytes: UInt64, recent: Int) {
         self.init(
             name: job.name, plugin: job.plugin, entry: job.entry, labels: job.labels, schedule: job.schedule,
-            enabled: job.enabled, disabledReason: job.disabledReason, control: API.Control(job.control),
-            nextFire: job.nextFire, running: job.running.map(API.RunningRun.init), waiting: job.waiting, dead: job.dead,
+            enabled: job.enabled, disabledReason: job.disabledReason, refused: job.refused,
+            control: API.Control(job.control), nextFire: job.nextFire, next: NextStart.of(job, host: host), running: job.running.map(API.RunningRun.init), waiting: job.waiting, dead: job.dead,
             last: job.last.map(API.LastRun.init), failingSince: job.failingSince, lastSuccess: job.lastSuccess,
             recent: job.recent.suffix(recent).map(API.Recent.init), breaker: API.Breaker(job.breaker),
             residentBytes: residentBytes, problems: job.problems)

@@ -6,7 +6,7 @@ import JobStore
 
 extension API.Status {
     init(_ snapshot: HostSnapshot) {
-        self.init(host: API.Host(snapshot), jobs: snapshot.jobs.map(API.Job.init))
+        self.init(host: API.Host(snapshot), jobs: snapshot.jobs.map { API.Job($0, host: snapshot) })
     }
 }
 
@@ -17,7 +17,8 @@ extension API.Host {
             startedAt: snapshot.startedAt, now: snapshot.now,
             uptimeMs: max(0, (snapshot.now - snapshot.startedAt).milliseconds), generation: snapshot.generation,
             configFile: snapshot.configFile, stateDir: snapshot.stateDir, storeUrl: maskingPassword(snapshot.storeURL),
-            control: API.Control(snapshot.control), workers: snapshot.workers.count, problems: snapshot.problems, notes: snapshot.notes,
+            control: API.Control(snapshot.control), workers: snapshot.workers.count, jobs: snapshot.jobs.count,
+            jobsOn: snapshot.jobs.count { $0.enabled && $0.refused.isEmpty }, problems: snapshot.problems, notes: snapshot.notes,
             lastReload: snapshot.lastReload.map(API.Report.init))
     }
 }
@@ -41,12 +42,12 @@ extension API.Control {
 }
 
 extension API.Job {
-    init(_ job: JobSnapshot) {
+    init(_ job: JobSnapshot, host: HostSnapshot) {
         self.init(
             name: job.name, plugin: job.plugin, entry: job.entry, description: job.description, labels: job.labels,
             schedule: job.schedule, timezone: job.timezone, enabled: job.enabled, disabledReason: job.disabledReason,
-            control: API.Control(job.control), nextFire: job.nextFire, running: job.running.map(API.RunningRun.init),
-            waiting: job.waiting, dead: job.dead, last: job.last.map(API.Run.init), recentOutcomes: job.recentOutcomes,
+            refused: job.refused, control: API.Control(job.control), nextFire: job.nextFire, next: NextStart.of(job, host: host),
+            running: job.running.map(API.RunningRun.init), concurrency: job.concurrency, waiting: job.waiting, dead: job.dead, last: job.last.map(API.Run.init), recentOutcomes: job.recentOutcomes,
             breaker: API.Breaker(job.breaker), counters: job.counters, libraryHash: job.libraryHash,
             settings: rawJSON(job.settings), limits: job.limits.map { API.Limit(name: $0.name, value: $0.value) },
             problems: job.problems)
@@ -86,7 +87,7 @@ extension API.Run {
             priority: run.priority, fence: run.fence, owner: run.owner, epoch: run.epoch, pid: run.pid,
             libraryHash: run.libraryHash, generation: run.generation, reason: run.reason, code: run.code,
             items: run.items, cpuUs: run.cpuMicroseconds, uniqueKey: run.uniqueKey, idempotencyKey: run.idempotencyKey,
-            retryOf: run.retryOf?.value, payload: rawJSON(run.payload))
+            retryOf: run.retryOf?.value, payload: rawJSON(run.payload), waitsFor: nil)
     }
 }
 
@@ -163,8 +164,8 @@ extension API.Report {
             errors: report.errors, warnings: report.warnings,
             host: report.host.map { API.ReportLine(name: $0.key, change: .changed, detail: $0.detail) },
             plugins: report.plugins.map { API.ReportLine(name: $0.plugin, change: $0.change, detail: $0.detail) },
-            jobs: report.jobs.map { API.ReportLine(name: $0.job, change: $0.change, detail: $0.detail) },
-            durationMs: report.milliseconds)
+            jobs: report.jobs.map { API.ReportLine(name: $0.job, change: $0.change, detail: $0.detail, serves: $0.serves) },
+            jobsBefore: report.jobsBefore, durationMs: report.milliseconds)
     }
 }
 

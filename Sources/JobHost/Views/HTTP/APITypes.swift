@@ -28,6 +28,9 @@ public enum API {
         public var storeUrl: String
         public var control: Control
         public var workers: Int
+        /// Of its jobs: how many there are, and how many of them are switched on and serve.
+        public var jobs: Int
+        public var jobsOn: Int
         /// Sentences; empty: healthy.
         public var problems: [String]
         /// Sentences about what is under way, such as a canary.
@@ -67,9 +70,15 @@ public enum API {
         public var enabled: Bool
         /// Why it is off; "" when it is on.
         public var disabledReason: String
+        /// Why it does not serve at all: its library or its settings were refused; "" when it serves.
+        public var refused: String
         public var control: Control
+        /// Of the schedule, whatever may keep it from starting.
         public var nextFire: Instant?
+        /// What starts next, and when.
+        public var next: NextStart
         public var running: [RunningRun]
+        public var concurrency: Int
         public var waiting: Int64
         public var dead: Int64
         public var last: Run?
@@ -153,6 +162,8 @@ public enum API {
         public var retryOf: Int64?
         /// Every digit as it was enqueued; `null`: none.
         public var payload: JSON
+        /// Of a run that has not started: why, and what to press.
+        public var waitsFor: WaitingFor?
     }
 
     /// `GET /runs` and `GET /dead`: newest first.
@@ -334,6 +345,8 @@ public enum API {
         public var host: [ReportLine]
         public var plugins: [ReportLine]
         public var jobs: [ReportLine]
+        /// How many jobs served before.
+        public var jobsBefore: Int
         public var durationMs: Int64
     }
 
@@ -341,13 +354,15 @@ public enum API {
         public var name: String
         public var change: ReloadReport.Change
         public var detail: String
+        /// Of a job: it serves afterwards, be it as it was. `null`: it is none.
+        public var serves: Bool?
     }
 
     /// `GET /jobs/{job}/explain`.
     public struct Explained: Codable, Sendable {
         public var job: String
         public var at: Instant
-        /// ran, waiting, skipped, missed, not_due, future, unknown
+        /// ran, waiting, skipped, missed, not_due, future, absent, unknown
         public var verdict: String
         public var sentences: [String]
         public var run: Run?
@@ -361,6 +376,8 @@ public enum API {
         /// Of the schedule, from the tz database.
         public var timezone: String
         public var fires: [Instant]
+        /// Why they, or the first of them, will not start; "": they will.
+        public var note: String
     }
 
     /// `POST /jobs/{job}/backfill`.

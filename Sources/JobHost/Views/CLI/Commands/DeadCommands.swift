@@ -13,7 +13,7 @@ struct DeadListCommand: AsyncParsableCommand {
         commandName: "list", abstract: "The dead letters, the newest first.", discussion: "Example: jobhost dead list mint -n 50")
     @Argument(help: "Only of this job.") var job: String?
     @Option(help: ArgumentHelp("Only runs with smaller numbers: the next page.", valueName: "run")) var before: Int64?
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
+    @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
     @OptionGroup var host: HostOptions
 
     func run() async throws {
@@ -34,6 +34,11 @@ struct DeadShowCommand: AsyncParsableCommand {
     func run() async throws {
         let session = try CLISession(host)
         let (detail, json) = try await session.client().get("/runs/\(run)", as: API.RunDetail.self)
+        if let again = detail.retriedAs.last {
+            throw CLIFailure(
+                .conflict, "run \(run) of \(detail.run.job) is no dead letter any longer: it was retried as run \(again)",
+                hint: "what became of it: jobhost show \(again); what it was: jobhost show \(run)")
+        }
         guard detail.run.state == .discarded else {
             throw CLIFailure(
                 .conflict, "run \(run) of \(detail.run.job) is no dead letter: it is \(detail.run.state.rawValue)",
@@ -55,7 +60,7 @@ struct DeadRetryCommand: AsyncParsableCommand {
         let session = try CLISession(host)
         let (accepted, json) = try await session.client().post(
             "/dead/\(run)/retry", API.ReasonBody(reason: reason.reason), as: API.Accepted.self)
-        session.print(json) { _ in acceptedLines(accepted, verb: "retrying \(run) as") }
+        session.print(json) { acceptedLines(accepted, verb: "retrying \(run) as", $0) }
     }
 }
 

@@ -70,17 +70,19 @@ struct ReloadCommand: AsyncParsableCommand {
         commandName: "reload", abstract: "Apply the config as it is on disk now; unchanged jobs notice nothing.",
         discussion: """
             The same as SIGHUP, but says what came of it. Exit code 4: refused,
-            wholly or for some jobs.
+            wholly or for some jobs. A config without a job is refused where there are
+            jobs, for an empty or cut file looks the same: --allow-empty if it is meant.
 
             Example: jobhost reload --reason "new deposits library"
             """)
+    @Flag(help: "Take a config without a job too: all jobs are removed.") var allowEmpty = false
     @OptionGroup var reason: ReasonOption
     @OptionGroup var host: HostOptions
 
     func run() async throws {
         let session = try CLISession(host)
         let (report, json) = try await session.client().reloading.post(
-            "/reload", API.ReasonBody(reason: reason.reason), as: API.Report.self)
+            "/reload", API.ReloadBody(allowEmpty: allowEmpty ? true : nil, reason: reason.reason), as: API.Report.self)
         session.print(json) { ReportView(screen: $0, kind: .reload).lines(report) }
         if !report.clean { throw CLIFailure.silent(.refused) }
     }

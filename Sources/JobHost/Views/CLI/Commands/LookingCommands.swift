@@ -71,7 +71,7 @@ struct NextCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A cron expression of 5 fields, or 6 with seconds first.", valueName: "expression")) var cron: String?
     @Option(help: ArgumentHelp("The zone of --cron, from the tz database.", valueName: "zone")) var timezone = "UTC"
     @Option(help: ArgumentHelp("Fire times after this instant. Default: now.", valueName: "time")) var from: String?
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var count = 5
+    @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var count = 5
     @OptionGroup var host: HostOptions
 
     func validate() throws {
@@ -133,7 +133,7 @@ struct NextCommand: AsyncParsableCommand {
             fires.append(next)
             after = next
         }
-        return API.Fires(job: job, schedule: spec.text, timezone: zone, fires: fires)
+        return API.Fires(job: job, schedule: spec.text, timezone: zone, fires: fires, note: "")
     }
 }
 
@@ -154,7 +154,7 @@ struct RunsCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Due at or after.", valueName: "time")) var from: String?
     @Option(help: ArgumentHelp("Due before.", valueName: "time")) var to: String?
     @Option(help: ArgumentHelp("Only runs with smaller numbers: the next page.", valueName: "run")) var before: Int64?
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
+    @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
     @OptionGroup var host: HostOptions
 
     func run() async throws {
@@ -207,7 +207,7 @@ struct AuditCommand: AsyncParsableCommand {
             """)
     @Argument(help: "Only what concerns this job.") var job: String?
     @Option(help: ArgumentHelp("Only at or after.", valueName: "time")) var since: String?
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
+    @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
     @OptionGroup var host: HostOptions
 
     func run() async throws {

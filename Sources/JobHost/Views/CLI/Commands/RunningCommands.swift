@@ -26,19 +26,20 @@ struct TriggerCommand: AsyncParsableCommand {
         let limit = try session.duration(waitLimit, "--wait-limit")
         let client = try session.client()
         let (accepted, json) = try await client.post("/jobs/\(percentEncoded(job))/trigger", body, as: API.Accepted.self)
-        guard wait else { return session.print(json) { _ in acceptedLines(accepted, verb: "triggered") } }
+        guard wait else { return session.print(json) { acceptedLines(accepted, verb: "triggered", $0) } }
+        if !session.json { session.note(waitingLines(accepted.run, session.screen(session.environment.errors))) }
         try await RunWaiter(session: session, client: client).wait(for: accepted.run, limit: limit)
     }
 }
 
 /// "triggered run 4711 of candles".
-func acceptedLines(_ accepted: API.Accepted, verb: String) -> [Styled] {
+func acceptedLines(_ accepted: API.Accepted, verb: String, _ screen: Screen) -> [Styled] {
     let run = accepted.run
     let what = Styled("run \(run.id)", .bold) + " of " + Styled(run.job, .bold)
     guard accepted.inserted else {
-        return [what + Styled(" has this key already and is \(run.state.rawValue); nothing was added")]
+        return [what + Styled(" has this key already and is \(run.state.rawValue); nothing was added")] + waitingLines(run, screen)
     }
-    return [Styled("\(verb) ") + what, Styled("follow it: jobhost logs \(run.id) --follow", .dim)]
+    return [Styled("\(verb) ") + what] + waitingLines(run, screen) + [Styled("follow it: jobhost logs \(run.id) --follow", .dim)]
 }
 
 struct RunWaiter {
@@ -115,7 +116,7 @@ struct EnqueueCommandLine: AsyncParsableCommand {
             reason: reason.reason)
         let (accepted, json) = try await session.client().post(
             "/jobs/\(percentEncoded(job))/enqueue", body, as: API.Accepted.self)
-        session.print(json) { _ in acceptedLines(accepted, verb: "enqueued") }
+        session.print(json) { acceptedLines(accepted, verb: "enqueued", $0) }
     }
 }
 
@@ -146,7 +147,7 @@ struct RetryCommand: AsyncParsableCommand {
         let session = try CLISession(host)
         let (accepted, json) = try await session.client().post(
             "/runs/\(run)/retry", API.ReasonBody(reason: reason.reason), as: API.Accepted.self)
-        session.print(json) { _ in acceptedLines(accepted, verb: "retrying \(run) as") }
+        session.print(json) { acceptedLines(accepted, verb: "retrying \(run) as", $0) }
     }
 }
 

@@ -8,15 +8,15 @@ struct JobView {
     func lines(_ job: API.Job, latest: API.Runs) -> [Styled] {
         var lines = [Styled(job.name, .bold) + Styled("  \(job.plugin).\(job.entry)", .dim)]
         if !job.description.isEmpty { lines += screen.wrapped(job.description) }
+        if !job.refused.isEmpty {
+            lines += screen.wrapped(
+                "refused: \(job.refused). Mend it, then: \(command("reload"))", .bad, first: Styled("!  ", .bad), indent: 3)
+        }
         for problem in job.problems { lines += screen.wrapped(problem, .bad, first: Styled("!  ", .bad), indent: 3) }
         var fields = FieldsView(screen: screen)
         fields.add("schedule", job.schedule)
-        if let next = job.nextFire, next <= screen.now, isOpen(job.breaker) {
-            fields.add("next", Styled("held by the breaker", .bad))
-        } else {
-            fields.add("next", at: job.nextFire)
-        }
-        fields.add("enabled", enabled(job))
+        addNext(job, to: &fields)
+        fields.add("enabled", job.refused.isEmpty ? enabled(job) : "")
         fields.add("paused", job.control.paused ? Styled("yes" + because(job.control.pauseReason), .warn) : "")
         fields.add("breaker", breaker(job.breaker))
         fields.add("last", last(job))
@@ -35,6 +35,19 @@ struct JobView {
             lines += section("settings", settings.sorted { $0.key < $1.key }.map { ($0.key, Styled($0.value.canonicalText)) })
         }
         return lines + [""] + screen.wrapped("its runs: \(command("runs \(job.name)")); its log: \(command("logs \(job.name)"))", .dim)
+    }
+
+    private func addNext(_ job: API.Job, to fields: inout FieldsView) {
+        let dim = job.next.at.map { Styled("  \(TimeText.relative($0, now: screen.now))", .dim) } ?? ""
+        let at = Styled(job.next.at.map(TimeText.absolute) ?? "")
+        switch job.next.what {
+        case .fire: fields.add("next", at + dim)
+        case .probe: fields.add("next", Styled(job.next.at == nil ? "a probe, with the next run" : "a probe, ", .warn) + at + dim)
+        case .refused, .off, .nothing: break
+        case .paused: fields.add("next", Styled("nothing: paused", .warn))
+        case .held: fields.add("next", Styled("nothing: the breaker is held open", .bad))
+        case .stopping: fields.add("next", Styled("nothing: the host is stopping", .warn))
+        }
     }
 
     private func section(_ title: String, _ rows: [(String, Styled)]) -> [Styled] {
@@ -100,15 +113,16 @@ struct FiresView {
     let zone: Zone?
 
     func lines(_ fires: API.Fires) -> [Styled] {
+        let note: [Styled] = fires.note.isEmpty ? [] : screen.wrapped(fires.note, .warn)
         guard !fires.fires.isEmpty else {
-            return screen.wrapped("\(fires.job ?? fires.schedule) has no further fire time (\(fires.schedule)).")
+            return note + screen.wrapped("\(fires.job ?? fires.schedule) has no further fire time (\(fires.schedule)).")
         }
         var table = Table([.init(""), .init(""), .init("")])
         for fire in fires.fires {
             let local = zone.map { $0.name == "UTC" ? "" : TimeText.local(fire, $0) } ?? ""
             table.add([Styled(TimeText.absolute(fire)), Styled(local), Styled(TimeText.relative(fire, now: screen.now), .dim)])
         }
-        return table.lines(width: nil)
+        return table.lines(width: nil) + note
     }
 }
 
@@ -120,13 +134,13 @@ struct ExplainView {
         let tone: Tone =
             switch explained.verdict {
             case "ran": .good
-            case "skipped", "missed": .bad
+            case "skipped", "missed", "absent": .bad
             case "waiting", "future": .accent
             default: .warn
             }
         var lines = [
             Styled(explained.job, .bold) + Styled(" at \(TimeText.absolute(explained.at)): ")
-                + Styled(wordsOf(explained.verdict), tone)
+                + Styled(explained.verdict == "absent" ? "not there" : wordsOf(explained.verdict), tone)
         ]
         for sentence in explained.sentences { lines += screen.wrapped(sentence, first: "  ", indent: 2) }
         if let run = explained.run {

@@ -30,11 +30,17 @@ struct RunsView {
             table.add([
                 Styled("\(run.id)"), name(run.job), stateText(run, now: screen.now), Styled(wordsOf(run.trigger.rawValue), .dim),
                 Styled(TimeText.relative(run.fireTime, now: screen.now)), Styled(run.durationUs.map(TimeText.took) ?? ""),
-                Styled(run.maxAttempts > 1 ? "\(run.attempt)/\(run.maxAttempts)" : ""), Styled(run.reason),
+                Styled(run.maxAttempts > 1 ? "\(run.attempt)/\(run.maxAttempts)" : ""), why(run),
             ])
         }
         for range in ranges { table.add(cells(of: range)) }
         return table
+    }
+
+    /// Of a run that waits, for what; of others, what they said.
+    private func why(_ run: API.Run) -> Styled {
+        guard let waits = run.waitsFor, waits.cause != .turn else { return Styled(run.reason) }
+        return Styled("waits: \(waits.sentence)", waits.tone) + Styled(run.reason.isEmpty ? "" : "; \(run.reason)")
     }
 
     private func name(_ job: String) -> Styled { isOfOneJob ? "" : Styled(job) }
@@ -59,6 +65,24 @@ func stateText(_ run: API.Run, now: Instant) -> Styled {
     case (.retryable, let outcome?), (.scheduled, let outcome?), (.available, let outcome?):
         Styled("\(run.state.rawValue), \(outcome.words)", outcome.tone)
     case (_, let outcome?): Styled(outcome.words, outcome.tone)
+    }
+}
+
+/// "it waits: j is paused: maintenance", and what helps; nothing where it is just its turn.
+func waitingLines(_ run: API.Run, _ screen: Screen) -> [Styled] {
+    guard let waits = run.waitsFor, waits.cause != .turn else { return [] }
+    let relative = waits.until.map { " (\(TimeText.relative($0, now: screen.now)))" } ?? ""
+    let help = waits.command.map { ". What helps: \($0.replacing(" ", with: "\u{A0}"))" } ?? ""
+    return screen.wrapped("it waits: \(waits.sentence)\(relative)\(help)", waits.tone)
+}
+
+extension WaitingFor {
+    var tone: Tone {
+        switch cause {
+        case .refused, .removed, .worker: .bad
+        case .disabled, .paused, .hostPaused, .breaker, .draining, .host: .warn
+        case .time, .concurrency, .workers, .turn: .accent
+        }
     }
 }
 
@@ -92,6 +116,7 @@ struct RunView {
         let run = detail.run
         var lines = [Styled("run \(run.id)", .bold) + " of " + Styled(run.job, .bold) + "  " + stateText(run, now: screen.now)]
         if !run.reason.isEmpty { lines += screen.wrapped(run.reason, run.outcome?.tone ?? .plain, indent: 0) }
+        lines += waitingLines(run, screen)
         var fields = FieldsView(screen: screen)
         fields.add("trigger", run.retryOf.map { "retry of run \($0)" } ?? wordsOf(run.trigger.rawValue))
         fields.add("due", at: run.fireTime)

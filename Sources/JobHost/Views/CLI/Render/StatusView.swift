@@ -33,12 +33,15 @@ struct StatusView {
 
     private func parts(_ status: API.Status, jobs: [API.Job]) -> (header: [Styled], notes: [Styled], table: [Styled]) {
         let header = header(status.host)
+        // The red ones first: where not all can be shown, they can.
+        let all = jobs.flatMap { notes(on: $0, now: screen.now) }
+        let sorted = all.filter { $0.tone == .bad } + all.filter { $0.tone != .bad }
         guard !jobs.isEmpty else {
             let text = "No jobs yet. Add a table [jobs.NAME] to \(status.host.configFile), then: \(command("reload"))"
             return (header, [], screen.wrapped(text))
         }
         return (
-            header, jobs.flatMap { notes(on: $0, now: screen.now) },
+            header, sorted.flatMap { $0.lines },
             table(jobs, host: status.host, now: screen.now).lines(width: screen.width)
         )
     }
@@ -47,7 +50,7 @@ struct StatusView {
     private func rank(_ job: API.Job) -> Int {
         switch mark(job, hostPaused: false).tone {
         case .bad: 0
-        case _ where job.dead > 0: 1
+        case _ where job.dead > 0 && job.isFedByOthers: 1
         case .warn: 2
         case .accent: 3
         case .good: 4
@@ -60,7 +63,7 @@ struct StatusView {
         let since = TimeText.span((screen.now - host.startedAt).microseconds)
         var lines = [
             Styled(host.name, .bold) + " · " + Styled(host.phase, phase)
-                + Styled(" · up \(since) · generation \(host.generation) · \(counted(host.workers, "worker")) · pid \(host.pid)"),
+                + Styled(" · up \(since) · \(jobsOn(host)) · generation \(host.generation) · \(counted(host.workers, "worker")) · pid \(host.pid)"),
             Styled(host.configFile, .dim),
         ]
         if let width = screen.width { lines = lines.map { $0.truncated(to: width) } }
@@ -68,18 +71,35 @@ struct StatusView {
             let why = host.control.pauseReason.isEmpty ? "" : ": \(host.control.pauseReason)"
             lines += note("‖", .warn, "paused\(since_(host.control.pausedSince))\(why). Go on: \(command("resume"))")
         }
-        // The refused reload has its own line below, which says when it was.
-        let isRefused = host.lastReload?.accepted == false
-        for problem in host.problems where !(isRefused && problem.hasPrefix("the last reload was refused")) {
+        // What the last reload did has its own lines below, which say when it was.
+        for problem in host.problems where host.lastReload == nil || !problem.isOfTheLastReload {
             lines += note("!", .bad, problem)
         }
         for text in host.notes { lines += note("◐", .accent, text) }
+        if let reload = host.lastReload, reload.accepted { lines += removed(by: reload) }
         if let reload = host.lastReload, !reload.clean {
             let why = reload.errors.first.map { ": \($0)" } ?? ""
             let what = reload.accepted ? "was refused for some jobs" : "was refused\(why)"
             lines += note("!", .bad, "the last reload, \(TimeText.relative(reload.at, now: screen.now)), \(what). See: \(command("plan"))")
         }
         return lines
+    }
+
+    /// Until the next reload: nobody looks at the report of one that was sent by a signal.
+    private func removed(by reload: API.Report) -> [Styled] {
+        let names = reload.jobs.filter { $0.change == .removed }.map(\.name)
+        guard !names.isEmpty else { return [] }
+        let isMany = names.count >= 2 && names.count * 2 >= reload.jobsBefore
+        let count = isMany ? "\(names.count) of \(reload.jobsBefore) jobs were" : names.count == 1 ? "1 job was" : "\(names.count) jobs were"
+        let list = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", …" : "")
+        let when = "\(TimeText.absolute(reload.at)), \(TimeText.relative(reload.at, now: screen.now))"
+        return note(
+            "!", isMany ? .bad : .warn,
+            "\(count) removed by the reload at \(when): \(list). If not meant, mend the config, then: \(command("reload")); if meant, the same ends this line")
+    }
+
+    private func jobsOn(_ host: API.Host) -> String {
+        host.jobsOn == host.jobs ? counted(host.jobs, "job") : "\(host.jobsOn) of \(counted(host.jobs, "job")) on"
     }
 
     private func since_(_ instant: Instant?) -> String {
@@ -110,27 +130,35 @@ struct StatusView {
 
     /// The most telling of its conditions.
     private func mark(_ job: API.Job, hostPaused: Bool) -> (text: String, tone: Tone) {
+        if !job.refused.isEmpty { return ("✗", .bad) }
         if !job.problems.isEmpty || job.running.contains(where: { !$0.problem.isEmpty }) { return ("!", .bad) }
         if !job.enabled { return ("○", .dim) }
         if !job.running.isEmpty { return ("▶", .accent) }
         if job.control.paused || hostPaused { return ("‖", .warn) }
         if job.breaker.state == "open" || job.breaker.state == "forced_open" { return ("✗", .bad) }
-        // Its last attempt may have asked for another one that it did not get.
-        if job.last?.state == .discarded { return ("✗", .bad) }
+        if job.failure(now: screen.now) != nil { return ("✗", .bad) }
         switch job.last?.outcome {
-        case .failed, .timedOut, .crashed, .lost: return ("✗", .bad)
+        case .failed, .timedOut, .crashed, .lost: return ("✗", .dim)
         case nil: return ("·", .dim)
         default: return ("●", .good)
         }
     }
 
     private func next(_ job: API.Job, host: API.Host, now: Instant) -> Styled {
-        if !job.enabled { return Styled("off", .dim) }
-        if job.control.paused || host.control.paused { return Styled("paused", .warn) }
-        guard let next = job.nextFire, host.phase != "draining" else { return Styled("–", .dim) }
-        // A held fire is not late: the breaker says when it may go.
-        if next <= now, job.breaker.state == "open" || job.breaker.state == "forced_open" { return Styled("breaker", .bad) }
-        return Styled(TimeText.relative(next, now: now))
+        switch job.next.what {
+        case .fire: job.next.at.map { Styled(TimeText.relative($0, now: now)) } ?? Styled("–", .dim)
+        case .probe: Styled("probe" + (job.next.at.map { " \(probeTime($0, now))" } ?? ""), .warn)
+        case .refused: Styled("refused", .bad)
+        case .off: Styled("off", .dim)
+        case .paused: Styled("paused", .warn)
+        case .held: Styled("held", .bad)
+        case .stopping, .nothing: Styled("–", .dim)
+        }
+    }
+
+    /// "1m 30s": in a narrow column.
+    private func probeTime(_ at: Instant, _ now: Instant) -> String {
+        at > now ? TimeText.span((at - now).microseconds) : "now"
     }
 
     private func last(_ job: API.Job, now: Instant) -> Styled {
@@ -168,10 +196,14 @@ struct StatusView {
         outcomes.suffix(20).reduce(Styled("")) { $0 + $1.mark }
     }
 
-    private func notes(on job: API.Job, now: Instant) -> [Styled] {
-        var lines: [Styled] = []
+    private func notes(on job: API.Job, now: Instant) -> [(tone: Tone, lines: [Styled])] {
+        var notes: [(tone: Tone, lines: [Styled])] = []
         func say(_ tone: Tone, _ text: String) {
-            lines += screen.wrapped(text, tone, first: Styled("!  ", tone) + Styled(job.name, .bold) + "  ", indent: 3)
+            notes.append((tone, screen.wrapped(text, tone, first: Styled("!  ", tone) + Styled(job.name, .bold) + "  ", indent: 3)))
+        }
+        if !job.refused.isEmpty {
+            let waiting = job.waiting > 0 ? ". \(counted(job.waiting, "run")) of it \(job.waiting == 1 ? "waits" : "wait")" : ""
+            say(.bad, "refused: \(job.refused)\(waiting). Mend it, then: \(command("reload"))")
         }
         for problem in job.problems { say(.bad, problem) }
         for run in job.running where !run.problem.isEmpty {
@@ -190,14 +222,38 @@ struct StatusView {
             let until = BreakerText.until(job.breaker, now: now)
             say(.bad, "breaker \(wordsOf(job.breaker.state))\(until)\(why). Close it: \(command("breaker \(job.name) close"))")
         }
-        let isDead = job.last?.state == .discarded
-        if let last = job.last, let outcome = last.outcome, isDead || (outcome.tone == .bad && !last.reason.isEmpty) {
+        let failure = job.failure(now: now)
+        let isDead = failure?.state == .discarded
+        if let last = failure, let outcome = last.outcome, isDead || !last.reason.isEmpty {
             let words = outcome.tone == .bad ? outcome.words : "used up its attempts"
             let why = last.reason.isEmpty ? "" : ": \(last.reason)"
             say(.bad, "run \(last.id) \(words)\(why). See: \(command("logs \(last.id)"))")
         }
-        // One dead letter that is the run just named needs no second line.
-        if job.dead > (isDead ? 1 : 0) { say(.bad, "\(counted(job.dead, "dead letter")). See: \(command("dead list \(job.name)"))") }
-        return lines
+        // One dead letter that is the run just named needs no second line. Of a schedule's runs each
+        // does the work anew: what later ones have done is not lost, and the column QUEUE has the count.
+        if job.dead > (isDead ? 1 : 0), failure != nil || job.isFedByOthers {
+            say(failure == nil ? .warn : .bad, "\(counted(job.dead, "dead letter")). See: \(command("dead list \(job.name)"))")
+        }
+        return notes
+    }
+}
+
+extension API.Job {
+    /// Runs of it are made by others, each for a cause of its own, so that none does another's work.
+    var isFedByOthers: Bool { nextFire == nil && next.what != .off && next.what != .refused }
+
+    /// The failure of its newest run, as long as it is news: until a later run has ended well, or
+    /// for a day where no later one will come by itself.
+    func failure(now: Instant) -> API.Run? {
+        guard let last, last.state == .discarded || last.outcome?.tone == .bad else { return nil }
+        if next.what == .nothing, now - (last.finishedAt ?? last.fireTime) > .seconds(86_400) { return nil }
+        return last
+    }
+}
+
+extension String {
+    /// A problem of the host that comes from its last reload.
+    fileprivate var isOfTheLastReload: Bool {
+        hasPrefix("the last reload was refused") || contains("jobs were removed by the reload")
     }
 }
