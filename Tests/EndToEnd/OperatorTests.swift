@@ -150,6 +150,7 @@ import Testing
             let first = try await beacon.hears("started")
             polite.signal(SIGINT)
             #expect(await polite.exitCode() == 12)
+            #expect(polite.output.all.last?.hasSuffix("cancelled by Ctrl-C") == true, "\(polite.output.all)")
             let deaf = try test.foreground("exec", "j", "--payload", #"{"be": "deaf"}"#)
             let worker = try await beacon.pid("started", from: first.index + 1)
             deaf.signal(SIGINT)
@@ -157,6 +158,70 @@ import Testing
             deaf.signal(SIGINT)
             #expect(await deaf.exitCode() == 12)
             #expect(Proc.ended(worker))
+        }
+    }
+
+    @Test("trigger --wait: Ctrl-C ends the waiting, and says how to see the run that goes on")
+    func givesUpWaiting() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("p", PluginSource.waits("finished"))
+            try test.config(config("j"))
+            let host = try await test.start()
+            let waiting = try test.foreground("trigger", "j", "--wait")
+            _ = try await beacon.hears("started")
+            waiting.signal(SIGINT)
+            #expect(await waiting.exitCode() == 7)
+            #expect(waiting.errors.all == [
+                "no longer waiting: run 1 of j goes on", "  what becomes of it: jobhost show 1; end it: jobhost cancel 1",
+            ])
+            try gate.open()
+            try await host.logs("✓ j run 1", "finished")
+        }
+    }
+
+    @Test("status --watch gives the terminal its echo back, whatever ends it", arguments: [SIGTERM, SIGHUP, SIGINT, SIGQUIT])
+    func restoresTheTerminal(_ number: Int32) async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config("j"))
+            _ = try await test.start()
+            let terminal = try Terminal()
+            defer { terminal.close() }
+            #expect(terminal.echoes)
+            let shell = try test.command("/bin/sh", "-c", "exec \"$0\" status --watch <\"$1\" >\"$1\" 2>&1", TestHost.binaries + "/jobhost", terminal.path)
+            while terminal.echoes {
+                try Task.checkCancellation()
+                terminal.drain()
+                await Task.yield()
+            }
+            shell.signal(number)
+            #expect(await shell.exitCode() == -number)
+            #expect(terminal.echoes)
+        }
+    }
+
+    @Test("doctor says whether a host runs, what waits for somebody, and leaves an older store as it is")
+    func doctorLooksAtTheStore() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.fails)
+            try test.config(config("j"))
+            let host = try await test.start()
+            try await test.jobhost("trigger", "j", "--wait")
+            try await test.jobhost("breaker", "j", "open", "--reason", "the chain forks")
+            let beside = try await test.jobhost("doctor").output
+            #expect(beside.contains("a host runs here, pid \(host.pid)"), "\(beside)")
+            #expect(beside.contains("j's is open until somebody closes it: by") && beside.contains("the chain forks"), "\(beside)")
+            #expect(beside.contains("1 of j. See: jobhost dead list"), "\(beside)")
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            #expect(try await test.jobhost("doctor").output.contains("no host runs here"))
+            try test.ledger.execute("PRAGMA user_version = 1")
+            let older = try await test.jobhost("doctor").output
+            #expect(older.contains("format 1, this program's is"), "\(older)")
+            #expect(try test.ledger.number("PRAGMA user_version") == 1)
+            let copies = Proc.names(in: test.folder + "/var/plugins")
+            #expect(!copies.isEmpty)
         }
     }
 

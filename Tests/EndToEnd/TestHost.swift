@@ -201,6 +201,13 @@ final class TestHost: Sendable {
         return child
     }
 
+    /// Starts any program and does not wait.
+    func command(_ program: String, _ arguments: String...) throws -> Child {
+        let child = try Child(program, arguments, environment: Self.environment(["TERM": "xterm"]), folder: folder)
+        hosts.withLock { $0.append(child) }
+        return child
+    }
+
     @discardableResult
     func jobhost(_ arguments: String..., environment: [String: String] = [:]) async throws -> Answer {
         try await jobhost(arguments: arguments, environment: environment)

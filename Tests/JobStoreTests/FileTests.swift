@@ -93,6 +93,40 @@ import Testing
                     enabled: false, reason: "newest", since: at(3), paused: true, pauseReason: "newest", pausedSince: at(3)))
     }
 
+    @Test func lookingIntoAStoreChangesNothing() async throws {
+        try await TemporaryStore.use { file in
+            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .absent)
+            do {
+                let old = try SQLiteConnection(path: file.path)
+                try Migrations.apply([Migrations.all[0]], to: old)
+                old.close()
+            }
+            let before = try Data.of(file.path)
+            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .older(1, known: 2))
+            #expect(try Data.of(file.path) == before, "an older format is left as it is")
+            try file.otherProgram().execute("PRAGMA user_version = 9")
+            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .newer(9, known: 2))
+            try file.otherProgram().execute("PRAGMA application_id = 5")
+            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .foreign)
+        }
+    }
+
+    @Test func aStoreInUseTellsWhatWaitsForSomebody() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            _ = try await store.enqueue([.mint()], now: .at(0))
+            try await store.saveBreaker(job: "mint", BreakerRow(generation: 4, data: "x"), now: .at(0))
+            try await store.saveAcceptedLibrary(AcceptedLibrary(plugin: "p", sha256: "ab", path: "/copies/ab", acceptedAt: .at(0)))
+            let seen = try StoreInspection.read(path: file.path, now: .at(60))
+            #expect(seen.format == .current(2))
+            #expect(seen.depths["mint"]?.waiting == 1 && seen.depths["mint"]?.oldestWaiting == .at(0))
+            #expect(seen.breakers == ["mint": BreakerRow(generation: 4, data: "x")])
+            #expect(seen.accepted.map(\.path) == ["/copies/ab"])
+            await store.close()
+            #expect(try StoreInspection.read(path: file.path, now: .at(60)).depths["mint"]?.waiting == 1, "and of a host that is down")
+        }
+    }
+
     @Test func aFailingMigrationLeavesTheVersionBefore() throws {
         let db = try SQLiteConnection(path: ":memory:")
         let first = Migration(version: 1, name: "one", script: "CREATE TABLE a (x INTEGER)")
@@ -134,5 +168,16 @@ import Testing
             }
         }
         #expect(result != nil)
+    }
+}
+
+/// A file's bytes.
+private enum Data {
+    static func of(_ path: String) throws -> [UInt8] {
+        let handle = try #require(fopen(path, "r"))
+        defer { fclose(handle) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = fread(&bytes, 1, bytes.count, handle)
+        return Array(bytes[..<count])
     }
 }

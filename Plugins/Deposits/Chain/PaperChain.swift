@@ -2,6 +2,12 @@ import ExchangeKit
 import JobKit
 import SQL
 
+/// Nobody has mined on a paper chain yet: nothing is wrong, and nothing is to be done.
+struct NoBlockYet: Error, CustomStringConvertible {
+    var chain: String
+    var description: String { "chain \(chain): the paper chain has no block yet" }
+}
+
 /// A chain that lives in the exchange's own database, in simulations only: what the Arena mines,
 /// and what tests write.
 final class PaperChain: Chain {
@@ -21,14 +27,14 @@ final class PaperChain: Chain {
                 "chain \(name): adapter \"paper\" is for simulations, and \(exchange.place) was not created as one")
         }
         let first = try exchange.first("paper_genesis", ["chain": .text(name)]) { try $0.text(0) }
-        guard let first else { throw JobFailure.transient("chain \(name): the paper chain has no block yet") }
+        guard let first else { throw NoBlockYet(chain: name) }
         try genesis.check(first)
     }
 
     func head() throws -> ChainHead {
         let height = try exchange.first("paper_head", ["chain": .text(name)]) { try $0.int64OrNil(0) }
         guard case .some(.some(let height)) = height else {
-            throw JobFailure.transient("chain \(name): the paper chain has no block yet")
+            throw NoBlockYet(chain: name)
         }
         return ChainHead(height: height)
     }

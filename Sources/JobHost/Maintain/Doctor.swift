@@ -31,10 +31,12 @@ public enum Doctor {
     /// All findings, in the order of `doctor`'s output.
     public static func findings(_ facts: DoctorFacts) -> [Finding] {
         [
-            stateDir(facts.stateDir), disk(facts.disk), timeZones(facts.timeZoneProblem), worker(facts.worker),
+            host(facts.stateDir.holder, facts.store), stateDir(facts.stateDir), disk(facts.disk, of: facts.storeDisk == nil ? "state_dir and store" : "state_dir"),
+        ] + (facts.storeDisk.map { [disk($0, of: "the store", name: "disk store")] } ?? []) + [
+            timeZones(facts.timeZoneProblem), worker(facts.worker),
             descriptors(facts.descriptorLimit, maxWorkers: facts.maxWorkers),
             clock(facts.wall, isSynchronised: facts.isClockSynchronised), store(facts.store),
-        ] + config(facts.config)
+        ] + history(facts) + config(facts.config)
     }
 
     /// Those of one job: of plugins and jobs only its own.
@@ -70,15 +72,15 @@ public enum Doctor {
         }
     }
 
-    static func disk(_ facts: DoctorFacts.Disk?) -> Finding {
-        guard let facts else { return Finding("disk", .warn, "the free space of state_dir cannot be read") }
-        let free = "\(facts.freeBytes / 1_000_000) MB are free on the disk of state_dir"
-        if facts.freeBytes < 50_000_000 { return Finding("disk", .fail, "only \(free); the ledger needs room to write") }
+    static func disk(_ facts: DoctorFacts.Disk?, of what: String, name: String = "disk") -> Finding {
+        guard let facts else { return Finding(name, .warn, "the free space of \(what) cannot be read") }
+        let free = "\(facts.freeBytes / 1_000_000) MB are free on the disk of \(what)"
+        if facts.freeBytes < 50_000_000 { return Finding(name, .fail, "only \(free); the ledger needs room to write") }
         if let inodes = facts.freeInodes, inodes < 1_000 {
-            return Finding("disk", .fail, "only \(inodes) inodes are free on the disk of state_dir")
+            return Finding(name, .fail, "only \(inodes) inodes are free on the disk of \(what)")
         }
-        if facts.freeBytes < 1_000_000_000 { return Finding("disk", .warn, "only \(free)") }
-        return Finding("disk", .ok, free)
+        if facts.freeBytes < 1_000_000_000 { return Finding(name, .warn, "only \(free)") }
+        return Finding(name, .ok, free)
     }
 
     static func timeZones(_ problem: String?) -> Finding {
@@ -152,14 +154,6 @@ public enum Doctor {
         case .failed(let reason): [Finding(job, .fail, "its plugin's checks did not end well: \(reason)")]
         case .notLoaded(let reason): [Finding(job, .fail, "its plugin could not be asked: \(reason)")]
         case .hostFault(let reason): [Finding(job, .fail, "its plugin could not be asked: no worker starts: \(reason)")]
-        }
-    }
-
-    static func store(_ outcome: DoctorFacts.Check) -> Finding {
-        switch outcome {
-        case .passed(let sentence): Finding("store", .ok, sentence)
-        case .failed(let why): Finding("store", .fail, "the store does not open: \(why)")
-        case .skipped(let why): Finding("store", .warn, "the store was not opened: \(why)")
         }
     }
 

@@ -40,14 +40,48 @@ public struct DoctorFacts: Sendable {
         case answered(String, version: String, expected: String)
     }
 
-    public enum Check: Hashable, Sendable {
-        case passed(String)
+    /// What the store says, read without changing it.
+    public struct History: Hashable, Sendable {
+        public enum Format: Hashable, Sendable {
+            case absent, foreign
+            case current(Int64)
+            case older(Int64, known: Int64)
+            case newer(Int64, known: Int64)
+        }
+        public struct OpenBreaker: Hashable, Sendable {
+            public var job: String
+            /// nil: until somebody closes it.
+            public var until: Instant?
+            public var reason: String
+            public init(job: String, until: Instant?, reason: String) {
+                self.job = job
+                self.until = until
+                self.reason = reason
+            }
+        }
+        public var format: Format
+        /// Jobs of which something has ever ended.
+        public var jobs = 0
+        public var breakers: [OpenBreaker] = []
+        /// Dead letters, by job.
+        public var dead: [String: Int64] = [:]
+        /// Since when the run waits that is due and has waited longest, by job.
+        public var oldestWaiting: [String: Instant] = [:]
+        /// Plugins whose accepted copy is not where the store says.
+        public var missingCopies: [String] = []
+        public init(format: Format) { self.format = format }
+    }
+
+    public enum Store: Hashable, Sendable {
+        case read(History)
         case failed(String)
         case skipped(String)
     }
 
     public var stateDir: StateDir
     public var disk: Disk?
+    /// Of the store, where it is on another disk; nil: it is not.
+    public var storeDisk: Disk?
     public var timeZoneProblem: String?
     public var worker: Worker
     public var descriptorLimit: UInt64
@@ -55,13 +89,15 @@ public struct DoctorFacts: Sendable {
     public var wall: Instant
     /// By the kernel's account; nil: it does not say.
     public var isClockSynchronised: Bool?
-    public var store: Check
+    public var store: Store
     /// Of a build of the whole config; nil: there is none to judge.
     public var config: ReloadReport?
     public init(
         stateDir: StateDir, disk: Disk?, timeZoneProblem: String?, worker: Worker, descriptorLimit: UInt64,
-        maxWorkers: Int, wall: Instant, isClockSynchronised: Bool?, store: Check, config: ReloadReport?
+        maxWorkers: Int, wall: Instant, isClockSynchronised: Bool?, store: Store, config: ReloadReport?,
+        storeDisk: Disk? = nil
     ) {
+        self.storeDisk = storeDisk
         self.stateDir = stateDir
         self.disk = disk
         self.timeZoneProblem = timeZoneProblem
@@ -79,21 +115,24 @@ public struct DoctorFacts: Sendable {
 public struct DoctorCollaborators: Sendable {
     /// The version a worker binary prints; throws with a sentence if it does not start.
     public var workerVersion: @Sendable (_ path: String) async throws -> String
-    /// Opens the store and closes it again; a sentence about it.
-    public var openStore: @Sendable () async throws -> String
+    /// Reads the store without changing it.
+    public var readStore: @Sendable () async throws -> DoctorFacts.Store
+    /// The store's file; nil: it is no file.
+    public var storeFile: String?
     /// Reads a zone of the tz database; throws with the reason.
     public var readZone: @Sendable (_ name: String) throws -> Void
     /// What the kernel says (adjtimex(2)); nil: not known.
     public var isClockSynchronised: @Sendable () -> Bool?
     public init(
         workerVersion: @escaping @Sendable (String) async throws -> String,
-        openStore: @escaping @Sendable () async throws -> String,
+        readStore: @escaping @Sendable () async throws -> DoctorFacts.Store, storeFile: String? = nil,
         readZone: @escaping @Sendable (String) throws -> Void,
         isClockSynchronised: @escaping @Sendable () -> Bool? = { nil }
     ) {
         self.isClockSynchronised = isClockSynchronised
         self.workerVersion = workerVersion
-        self.openStore = openStore
+        self.readStore = readStore
+        self.storeFile = storeFile
         self.readZone = readZone
     }
 }
@@ -111,7 +150,8 @@ extension DoctorFacts {
             worker: await lookAtWorker(workerPath, expected: version, collaborators.workerVersion),
             descriptorLimit: descriptorLimit(), maxWorkers: maxWorkers, wall: now,
             isClockSynchronised: collaborators.isClockSynchronised(),
-            store: await openStore(folder, collaborators.openStore), config: config)
+            store: await readStore(collaborators.readStore), config: config,
+            storeDisk: collaborators.storeFile.flatMap { storeDisk(stateDir, $0) })
     }
 
     static func lookAtStateDir(_ path: String) -> StateDir {
@@ -169,9 +209,16 @@ extension DoctorFacts {
         }
     }
 
-    static func openStore(_ folder: StateDir, _ open: @Sendable () async throws -> String) async -> Check {
-        if case .missing = folder.access { return .skipped("state_dir is not there yet") }
-        do { return .passed(try await open()) } catch { return .failed("\(error)") }
+    static func readStore(_ read: @Sendable () async throws -> Store) async -> Store {
+        do { return try await read() } catch { return .failed("\(error)") }
+    }
+
+    /// nil: the store is on the disk of `stateDir`.
+    static func storeDisk(_ stateDir: String, _ storeFile: String) -> Disk? {
+        let folder = nearestFolder(storeFile)
+        var (state, store) = (stat(), stat())
+        guard stat(nearestFolder(stateDir), &state) == 0, stat(folder, &store) == 0, state.st_dev != store.st_dev else { return nil }
+        return disk(folder)
     }
 
     static func descriptorLimit() -> UInt64 {

@@ -21,16 +21,51 @@ enum Checkup {
             maxWorkers: config.host.maxWorkers, config: await HostOperations.check(file, environment), now: SystemClock().now().wall,
             collaborators: DoctorCollaborators(
                 workerVersion: { try versionOf($0) },
-                openStore: {
-                    let store = try await Boot.openStore(config)
-                    let counters = try await store.counters()
-                    await store.close()
-                    return "opens; \(counted(counters.count, "job")) with a history"
-                },
+                readStore: { try readStore(config, job: request.job) }, storeFile: storeFile(config),
                 readZone: { _ = try zones.zone(named: $0) }))
         let findings = Doctor.findings(facts)
         guard let job = request.job, let plugin = config.jobs[job]?.plugin else { return findings }
         return await Doctor.findings(findings, about: job, of: plugin) + examine(job, request, config, environment)
+    }
+
+    private static func storeFile(_ config: HostConfig) -> String? {
+        config.store.url.hasPrefix("sqlite:") ? String(config.store.url.dropFirst("sqlite:".count)) : nil
+    }
+
+    /// Never opened as the host does, which would bring it to a newer format.
+    /// - Parameter job: only what concerns this one; nil: all.
+    private static func readStore(_ config: HostConfig, job: String?) throws -> DoctorFacts.Store {
+        guard let file = storeFile(config) else { return .skipped("it is on a server") }
+        let now = SystemClock().now().wall
+        let read = try StoreInspection.read(path: file, now: now)
+        var history = DoctorFacts.History(format: format(read.format))
+        history.jobs = read.jobs
+        for (name, row) in read.breakers.sorted(by: { $0.key < $1.key }) where job == nil || name == job {
+            guard let policy = config.jobs[name]?.breaker, let breaker = Breaker(encoded: row.data, policy: policy) else { continue }
+            switch breaker.mode {
+            case .open(let until): history.breakers.append(.init(job: name, until: until, reason: breaker.reason))
+            case .forcedOpen(let until): history.breakers.append(.init(job: name, until: until, reason: breaker.reason))
+            case .closed, .halfOpen, .disabled: break
+            }
+        }
+        let depths = read.depths.filter { job == nil || $0.key == job }
+        history.dead = depths.mapValues(\.dead).filter { $0.value > 0 }
+        history.oldestWaiting = depths.compactMapValues(\.oldestWaiting)
+        history.missingCopies = read.accepted.filter { library in
+            config.plugins[library.plugin] != nil && (job == nil || config.jobs[job ?? ""]?.plugin == library.plugin)
+                && access(library.path, R_OK) != 0
+        }.map(\.plugin)
+        return .read(history)
+    }
+
+    private static func format(_ format: StoreInspection.Format) -> DoctorFacts.History.Format {
+        switch format {
+        case .absent: .absent
+        case .foreign: .foreign
+        case .current(let version): .current(version)
+        case .older(let version, let known): .older(version, known: known)
+        case .newer(let version, let known): .newer(version, known: known)
+        }
     }
 
     /// What the job's plugin says itself; nothing when the job is refused, which has been said.

@@ -24,7 +24,7 @@ enum Foreground {
             adjust: { (config) throws(ConfigErrors) in try only(request.job, settings: request.settings, in: config) })
         let wishes = StopWishes()
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-        let listener = Task { for await _ in signals { wishes.ask() } }
+        let listener = Task { for await signal in signals { wishes.ask(signal == .sigint ? "Ctrl-C" : "\(signal)".uppercased()) } }
         defer { listener.cancel() }
         do {
             let execution = try await execute(request, parts, environment, clock, wishes, onLine)
@@ -50,7 +50,11 @@ enum Foreground {
         if let problem = PayloadCheck.problem(request.payload ?? [], schema: job.entry.payloadSchema) {
             throw CommandError(.invalid, "the payload is refused: \(problem)")
         }
-        let end = await run(request, job, generation, parts, clock, wishes, onLine)
+        var end = await run(request, job, generation, parts, clock, wishes, onLine)
+        // Nobody but the user at this terminal asks it to stop.
+        if let word = wishes.word {
+            end.reason = end.reason.replacing(CancelReason.operatorAsked.rawValue, with: "cancelled by \(word)")
+        }
         return API.Execution(
             job: request.job, outcome: end.outcome, reason: end.reason, code: end.code, items: end.items,
             durationUs: end.startedAt.map { (end.finishedAt - $0).microseconds } ?? 0)
@@ -132,13 +136,20 @@ enum Foreground {
 private final class StopWishes: Sendable {
     private struct State {
         var count = 0
+        var word: String?
         var told = 0
         var listener: (@Sendable (_ count: Int) -> Void)?
     }
     private let state = Mutex(State())
 
-    func ask() {
-        state.withLock { $0.count += 1 }
+    /// What was pressed or sent first; nil: nothing.
+    var word: String? { state.withLock { $0.word } }
+
+    func ask(_ word: String) {
+        state.withLock { state in
+            state.count += 1
+            state.word = state.word ?? word
+        }
         tell()
     }
 

@@ -12,10 +12,15 @@ private struct Broken: Error, CustomStringConvertible {
 struct DoctorTests {
     private func healthy() -> DoctorFacts {
         DoctorFacts(
-            stateDir: .init(path: "/var/lib/jobhost", access: .writable(mode: 0o750)),
+            stateDir: .init(path: "/var/lib/jobhost", access: .writable(mode: 0o750), holder: 77),
             disk: .init(freeBytes: 20_000_000_000, freeInodes: 1_000_000), timeZoneProblem: nil,
             worker: .answered("/usr/bin/jobhost-worker", version: "1.0", expected: "1.0"), descriptorLimit: 1_024, maxWorkers: 32,
-            wall: Instant(seconds: 1_800_000_000), isClockSynchronised: true, store: .passed("SQLite, 3 migrations"), config: nil)
+            wall: Instant(seconds: 1_800_000_000), isClockSynchronised: true, store: .read(history { _ in }), config: nil)
+    }
+    private func history(_ change: (inout DoctorFacts.History) -> Void) -> DoctorFacts.History {
+        var history = DoctorFacts.History(format: .current(2))
+        change(&history)
+        return history
     }
     private func finding(_ name: String, _ change: (inout DoctorFacts) -> Void) -> Doctor.Finding? {
         var facts = healthy()
@@ -26,7 +31,7 @@ struct DoctorTests {
     @Test("a healthy machine: every check, all well")
     func allWell() {
         let findings = Doctor.findings(healthy())
-        #expect(findings.map(\.name) == ["state_dir", "disk", "tzdata", "worker", "descriptors", "clock", "store"])
+        #expect(findings.map(\.name) == ["host", "state_dir", "disk", "tzdata", "worker", "descriptors", "clock", "store", "breakers", "dead letters", "waiting"])
         #expect(Doctor.worst(findings) == .ok)
     }
 
@@ -114,6 +119,53 @@ struct DoctorTests {
             == "the time-zone database cannot be read (Etc/UTC: missing); install the package tzdata")
     }
 
+    @Test("whether a host runs is said")
+    func runs() {
+        #expect(finding("host") { _ in }?.sentence == "a host runs here, pid 77")
+        #expect(finding("host") { $0.stateDir.holder = nil }?.level == .warn)
+        let first = finding("host") {
+            $0.stateDir.holder = nil
+            $0.store = .read(.init(format: .absent))
+        }
+        #expect(first == Doctor.Finding("host", .ok, "no host has run here yet; start one: jobhost run"))
+    }
+
+    @Test("the store's format is judged, never changed", arguments: [
+        (.absent, .ok), (.current(2), .ok), (.older(1, known: 2), .warn), (.newer(3, known: 2), .fail), (.foreign, .fail),
+    ] as [(DoctorFacts.History.Format, Doctor.Level)])
+    func format(_ format: DoctorFacts.History.Format, level: Doctor.Level) {
+        #expect(finding("store") { $0.store = .read(.init(format: format)) }?.level == level)
+    }
+
+    @Test("the store on a disk of its own is looked at apart")
+    func storeDisk() {
+        #expect(finding("disk") { _ in }?.sentence.hasSuffix("of state_dir and store") == true)
+        let full = finding("disk store") { $0.storeDisk = .init(freeBytes: 1_000_000, freeInodes: nil) }
+        #expect(full == Doctor.Finding("disk store", .fail, "only 1 MB are free on the disk of the store; the ledger needs room to write"))
+    }
+
+    @Test("what waits for somebody: open breakers, dead letters, old runs, copies that are gone")
+    func waitsForSomebody() {
+        func said(_ name: String, isRunning: Bool = true, _ change: (inout DoctorFacts.History) -> Void) -> Doctor.Finding? {
+            finding(name) {
+                if !isRunning { $0.stateDir.holder = nil }
+                $0.store = .read(history(change))
+            }
+        }
+        let now = Instant(seconds: 1_800_000_000)
+        #expect(said("breakers") { $0.breakers = [.init(job: "j", until: nil, reason: "by root")] }
+            == Doctor.Finding("breakers", .warn, "j's is open until somebody closes it: by root. See: jobhost show j"))
+        #expect(said("breakers") { $0.breakers = [.init(job: "j", until: now, reason: "")] }?.sentence
+            == "j's is open, the next run is a probe. See: jobhost show j")
+        #expect(said("dead letters") { $0.dead = ["mint": 3, "a": 1] }
+            == Doctor.Finding("dead letters", .warn, "1 of a, 3 of mint. See: jobhost dead list"))
+        #expect(said("waiting") { $0.oldestWaiting = ["mint": now - .seconds(300)] }?.level == .ok)
+        #expect(said("waiting") { $0.oldestWaiting = ["mint": now - .seconds(7_200)] }?.sentence
+            == "a run of mint waits since 2027-01-15 06:00:00Z, 2h. Why: jobhost runs mint")
+        #expect(said("copies") { $0.missingCopies = ["p"] }?.level == .fail)
+        #expect(said("copies", isRunning: false) { $0.missingCopies = ["p"] }?.level == .warn)
+    }
+
     @Test("a config that is refused: each error; one that is read: each plugin and each refused job")
     func config() {
         var report = ReloadReport(generation: 1, at: .epoch, accepted: false, errors: ["jobs.toml:1:1: no"])
@@ -152,7 +204,7 @@ struct DoctorTests {
     func gather() async throws {
         let folder = try EmptyFolder()
         let tools = DoctorCollaborators(
-            workerVersion: { _ in "1.0" }, openStore: { throw Broken(description: "not a database") },
+            workerVersion: { _ in "1.0" }, readStore: { throw Broken(description: "not a database") },
             readZone: { name in if name == "Europe/Berlin" { throw Broken(description: "no such file") } })
         let facts = await DoctorFacts.gather(
             stateDir: folder.path, workerPath: "/bin/sh", version: "1.0", maxWorkers: 4, config: nil, now: Instant(seconds: 5),
@@ -166,6 +218,5 @@ struct DoctorTests {
             stateDir: folder.path + "/none", workerPath: folder.path, version: "1.0", maxWorkers: 4, config: nil,
             now: .epoch, collaborators: tools)
         #expect(absent.worker == .missing(folder.path), "a folder is no program")
-        #expect(absent.store == .skipped("state_dir is not there yet"))
     }
 }

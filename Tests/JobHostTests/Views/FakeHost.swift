@@ -226,13 +226,14 @@ struct Spoken {
 func speak(
     _ arguments: [String], columns: Int? = nil, variables: [String: String] = [:], files: Set<String> = [],
     clock: any CLIClock = ManualCLIClock(), operations: HostOperations = .fake(), keyboard: (any Keyboard)? = nil,
-    screen: TextCapture? = nil
+    screen: TextCapture? = nil, interruption: (@Sendable () async -> Void)? = nil
 ) async -> Spoken {
     let output = screen ?? TextCapture(columns: columns)
     let errors = TextCapture(columns: columns)
     let environment = CLIEnvironment(
         operations: operations, variables: variables, clock: clock, output: output, errors: errors,
-        keyboard: keyboard, fileExists: { files.contains($0) })
+        keyboard: keyboard, fileExists: { files.contains($0) },
+        interruption: interruption ?? { for await _ in AsyncStream<Void>({ _ in }) {} })
     let code = await JobHostCommand.run(arguments, in: environment)
     return Spoken(code: code, out: output.written, errors: errors.written)
 }

@@ -1,5 +1,6 @@
 import Glibc
 import JobCore
+import UnixSignals
 
 /// All that a command touches outside itself; tests hand in their own.
 struct CLIEnvironment: Sendable {
@@ -13,6 +14,9 @@ struct CLIEnvironment: Sendable {
     /// nil: standard input is no terminal.
     var keyboard: (any Keyboard)?
     var fileExists: @Sendable (String) -> Bool
+    /// Returns when the user presses Ctrl-C or the process is asked to end; until then these
+    /// signals end nothing.
+    var interruption: @Sendable () async -> Void
 
     @TaskLocal static var current: CLIEnvironment?
 
@@ -21,7 +25,10 @@ struct CLIEnvironment: Sendable {
             operations: operations, variables: HostOperations.processEnvironment(), clock: SystemCLIClock(),
             output: DescriptorSink(descriptor: STDOUT_FILENO), errors: DescriptorSink(descriptor: STDERR_FILENO),
             keyboard: isatty(STDIN_FILENO) == 1 ? TerminalKeyboard(descriptor: STDIN_FILENO) : nil,
-            fileExists: { access($0, F_OK) == 0 })
+            fileExists: { access($0, F_OK) == 0 },
+            interruption: {
+                for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) { return }
+            })
     }
 }
 

@@ -2,24 +2,49 @@ import Glibc
 import JobCore
 import NIOPosix
 import Synchronization
+import UnixSignals
 
 /// Keys as they are pressed, between `begin` and `end`.
 protocol Keyboard: Sendable {
-    func begin()
+    func begin() async
     /// nil: none was pressed.
     func key(within limit: Duration) async -> UInt8?
     func end()
 }
 
-/// A terminal's, without line editing, echo and signals: Ctrl-C is a key like others, so that the
-/// terminal is always put back as it was.
+/// A terminal's, without line editing, echo and signals: Ctrl-C is a key like others. Signals that
+/// come from elsewhere put the terminal back as it was before they end the process.
 final class TerminalKeyboard: Keyboard {
     private let descriptor: Int32
     private let saved = Mutex<termios?>(nil)
+    private let listener = Mutex<Task<Void, Never>?>(nil)
 
     init(descriptor: Int32) { self.descriptor = descriptor }
 
-    func begin() {
+    func begin() async {
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sighup, .sigint, .sigquit)
+        let task = Task { [weak self] in
+            for await signal in signals {
+                self?.restore()
+                Self.end(by: signal.rawValue)
+            }
+        }
+        listener.withLock { $0 = task }
+        takeOver()
+    }
+
+    /// As if the signal had not been caught.
+    private static func end(by number: Int32) {
+        signal(number, SIG_DFL)
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, number)
+        pthread_sigmask(SIG_UNBLOCK, &set, nil)
+        raise(number)
+        _exit(128 + number)
+    }
+
+    private func takeOver() {
         var mode = termios()
         guard tcgetattr(descriptor, &mode) == 0 else { return }
         let before = mode
@@ -29,6 +54,11 @@ final class TerminalKeyboard: Keyboard {
     }
 
     func end() {
+        restore()
+        listener.withLock { $0.take() }?.cancel()
+    }
+
+    private func restore() {
         guard var before = saved.withLock({ $0.take() }) else { return }
         _ = tcsetattr(descriptor, TCSANOW, &before)
     }

@@ -46,7 +46,25 @@ struct RunWaiter {
     let session: CLISession
     let client: APIClient
 
+    /// Ctrl-C ends the waiting, not the run.
     func wait(for accepted: API.Run, limit: Duration) async throws {
+        let interruption = session.environment.interruption
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await follow(accepted, limit: limit) }
+            group.addTask {
+                await interruption()
+                // What was cancelled because the run had ended is no interruption.
+                try Task.checkCancellation()
+                throw CLIFailure(
+                    .waitedTooLong, "no longer waiting: run \(accepted.id) of \(accepted.job) goes on",
+                    hint: "what becomes of it: jobhost show \(accepted.id); end it: jobhost cancel \(accepted.id)")
+            }
+            defer { group.cancelAll() }
+            _ = try await group.next()
+        }
+    }
+
+    private func follow(_ accepted: API.Run, limit: Duration) async throws {
         let clock = session.environment.clock
         let end = clock.now + limit
         var pause = Duration.milliseconds(50)
@@ -61,7 +79,8 @@ struct RunWaiter {
             guard clock.now < end else {
                 throw CLIFailure(
                     .waitedTooLong, "run \(accepted.id) of \(accepted.job) is still \(detail.run.state.rawValue) after \(durationText(limit))",
-                    hint: "It goes on. Follow it: jobhost logs \(accepted.id) --follow")
+                    hint: detail.run.waitsFor.map { "It waits: \($0.sentence)" + ($0.command.map { ". What helps: \($0)" } ?? "") }
+                        ?? "It goes on. Follow it: jobhost logs \(accepted.id) --follow")
             }
             try await clock.sleep(pause)
             pause = min(pause * 2, .milliseconds(500))

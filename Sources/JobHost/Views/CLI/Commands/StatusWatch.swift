@@ -8,7 +8,7 @@ struct StatusWatch {
 
     func run() async throws {
         let keyboard = session.json || !session.environment.output.isTerminal ? nil : session.environment.keyboard
-        keyboard?.begin()
+        await keyboard?.begin()
         defer { keyboard?.end() }
         var picture = Picture()
         while true {
