@@ -17,7 +17,7 @@ public final class StateLock: Sendable {
     }
 
     /// Makes the folder (mode 0751, parents too: workers of another `user` must reach their copies) where it is missing, takes the lock, and
-    /// writes the holder's pid into the file. Does not wait.
+    /// writes the holder's pid into the file. Waits only for a lock whose holder is dead.
     public static func acquire(stateDir: String, pid: Int32 = getpid()) throws(StateLockError) -> StateLock {
         try makeFolder(stateDir)
         return try acquire(path: stateDir + "/lock", of: .stateDir(stateDir), pid: pid)
@@ -44,6 +44,7 @@ public final class StateLock: Sendable {
     }
 
     private static func acquire(path: String, of property: StateLockError.Property, pid: Int32) throws(StateLockError) -> StateLock {
+        var patience = longestAfterlife
         // Once more if somebody replaced the file between opening and locking it.
         for _ in 0..<10 {
             let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -52,6 +53,13 @@ public final class StateLock: Sendable {
                 let code = errno
                 if code == EINTR { continue }
                 let holder = holder(descriptor)
+                // A host that was killed while it started a worker: the child has its descriptors
+                // until it executes. Or somebody just looks who holds the lock.
+                if code == EWOULDBLOCK, patience > 0, !(holder.map(isAlive) ?? false) {
+                    patience -= 1
+                    poll(nil, 0, 10)
+                    continue
+                }
                 _ = Glibc.close(descriptor)
                 if code == EWOULDBLOCK { throw .held(property, holder: holder) }
                 throw .system(path: path, action: "lock", errno: code)
@@ -70,6 +78,11 @@ public final class StateLock: Sendable {
         }
         throw .system(path: path, action: "lock", errno: ESTALE)
     }
+
+    /// How long a dead holder's lock is waited for, in steps of 10 ms.
+    private static let longestAfterlife = 200
+
+    private static func isAlive(_ pid: Int32) -> Bool { kill(pid, 0) == 0 || errno == EPERM }
 
     /// Gives the lock back. Later calls do nothing.
     public func release() { descriptor.close() }

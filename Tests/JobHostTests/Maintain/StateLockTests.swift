@@ -46,6 +46,22 @@ struct StateLockTests {
     let folder: EmptyFolder
     init() throws { folder = try EmptyFolder() }
 
+    /// A host killed while it starts a worker leaves its lock to the child, until that executes.
+    @Test("the lock of a dead holder is waited for, a living one's is not")
+    func afterlife() async throws {
+        let path = folder.path
+        // No process has such a number: it is above every kernel's limit.
+        let dead = try StateLock.acquire(stateDir: path, pid: 1 << 30)
+        let next = Task.detached { try StateLock.acquire(stateDir: path) }
+        poll(nil, 0, 50)
+        dead.release()
+        let living = try await next.value
+        let before = ContinuousClock.now
+        #expect(throws: StateLockError.self) { try StateLock.acquire(stateDir: path) }
+        #expect(ContinuousClock.now - before < .seconds(1))
+        living.release()
+    }
+
     @Test("a store has one holder, by whatever name it is reached")
     func store() throws {
         let file = folder.path + "/a/b.db"
