@@ -309,6 +309,18 @@ import Testing
         #expect(driver.log.contains(.cancelRun(RunID(1))))
     }
 
+    @Test func aChangedLibraryHasAsManyWorkersStartedAsTheOldOneHadReady() {
+        var driver = Driver([Self.spec(max: 3)])
+        driver.submit(1)
+        driver.submit(2)
+        driver.ready(1)
+        driver.ready(2)
+        driver.take(driver.force.configure([Self.spec(max: 3, library: "bb")], drain: .seconds(10), now: Self.at(100)))
+        #expect(driver.spawned == [1, 2, 3, 4].map { WorkerID($0) }, "before anything is due")
+        driver.take(driver.force.configure([], drain: .seconds(10), now: Self.at(200)))
+        #expect(driver.spawned.count == 4, "a pool that goes starts nothing")
+    }
+
     @Test func equalSpecsKeepTheirWorkers() {
         var driver = Driver([Self.spec(max: 2)])
         driver.submit(1)
