@@ -51,6 +51,8 @@ import Testing
             #expect(try await run(test).contains("first"))
             #expect(try await states(test) == ["rolled_back", "serving"])
             #expect(try await test.jobhost("status").output.contains("wrong sums"))
+            let twice = try await test.jobhost("plugin", "rollback", "good")
+            #expect(twice.code != 0 && twice.errors.contains("apart, which was rolled back"), "\(twice.errors)")
             #expect(try await audit(test).contains("plugin rollback"))
             try test.config(byHand)
 

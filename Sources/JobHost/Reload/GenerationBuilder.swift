@@ -192,8 +192,9 @@ public actor GenerationBuilder {
     /// The file's library, unless it has been decided that another one is to serve.
     private func wantedLibrary(_ work: Work, _ resolver: JobResolver) async -> Tried {
         if case .rollBack(let copy, let by, let reason) = work.choice {
-            let rollback = LibraryHistory.Rollback(
-                serving: copy, insteadOf: await fileCopy(work) ?? work.old?.copy ?? copy, at: work.matter.at, by: by, reason: reason)
+            // Not what the file may have become meanwhile: that is a change, and ends the rollback.
+            let from = work.old.map { $0.rollback?.insteadOf ?? $0.canary?.copy ?? $0.copy } ?? copy
+            let rollback = LibraryHistory.Rollback(serving: copy, insteadOf: from, at: work.matter.at, by: by, reason: reason)
             return await earlier(rollback, work, resolver)
         }
         if case .serve(let copy) = work.choice { return await load(copy, work, resolver) }

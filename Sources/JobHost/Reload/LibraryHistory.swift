@@ -59,8 +59,10 @@ public struct LibraryHistory: Codable, Equatable, Sendable {
             self.rollback = rollback
         }
 
-        /// What served before that library did.
-        func previous(to sha256: String) -> Version? { versions.last { $0.sha256 != sha256 } }
+        /// What served before that library did; never one that was just rolled back from.
+        func previous(to sha256: String) -> Version? {
+            versions.last { $0.sha256 != sha256 && $0.sha256 != rollback?.insteadOf.sha256 }
+        }
     }
 
     public var plugins: [String: Plugin]

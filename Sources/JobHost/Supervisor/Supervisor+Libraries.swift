@@ -84,7 +84,10 @@ extension Supervisor {
             // While a canary runs, the one before it is the one that serves.
             if plugin.canary != nil { return plugin.copy }
             guard let before = known.previous(to: plugin.copy.sha256) else {
-                throw CommandError(.conflict, "plugin \(name) has served with no other library than \(plugin.copy.sha256.prefix(7))")
+                let instead = plugin.rollback.map { ", \($0.insteadOf.sha256.prefix(7)) apart, which was rolled back" } ?? ""
+                throw CommandError(
+                    .conflict, "plugin \(name) has served with no other library than \(plugin.copy.sha256.prefix(7))\(instead)",
+                    hint: "jobhost plugin rollback \(name) HASH takes any of: jobhost plugin versions \(name)")
             }
             return before.copy
         }

@@ -76,6 +76,22 @@ struct LibraryChoiceTests {
         #expect(history.plugins["bank"]?.rollback == nil)
     }
 
+    @Test("a file that changed meanwhile is not what is rolled back from: the next reload takes it")
+    func changedMeanwhile() async throws {
+        let config = config(job("credit"), change: canary)
+        var (generation, history) = try await first(config)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        generation = try #require(await build(config, previous: generation, history: history).generation)
+        world.write("/lib/libBank.so", "cccccccc")
+        let back: LibraryChoice = .rollBack(to: a, by: "canary", reason: "it crashed")
+        generation = try #require(
+            await build(config, previous: generation, history: history, choices: ["bank": back], choicesOnly: true).generation)
+        history.record(generation, at: Instant(seconds: 2))
+        #expect(generation.plugins["bank"]?.rollback?.insteadOf == b)
+        let next = try #require(await build(config, previous: generation, history: history).generation)
+        #expect(next.plugins["bank"]?.canary?.copy.sha256 == "cccccccc" && next.plugins["bank"]?.copy == a)
+    }
+
     @Test("a rollback touches one plugin: what is on disk for the others, and the edited config, waits")
     func touchesOne() async throws {
         let config = config(
