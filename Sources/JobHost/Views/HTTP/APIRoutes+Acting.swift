@@ -3,6 +3,7 @@ import JobConfig
 import JobCore
 import JobJSON
 import JobStore
+import NIOCore
 
 extension APIRoutes {
     /// A route whose body is `Body`; `reason` in it and the peer make the actor of the audit.
@@ -27,7 +28,14 @@ extension APIRoutes {
     }
 
     private func decodeBody<Body: Decodable>(_ type: Body.Type, _ request: Request) async throws -> Body {
-        let buffer = try await request.body.collect(upTo: Self.bodyLimit)
+        let buffer: ByteBuffer
+        do {
+            buffer = try await request.body.collect(upTo: Self.bodyLimit)
+        } catch let error as NIOTooManyBytesError {
+            throw error
+        } catch {
+            throw API.Problem.invalid("the body ended before it was whole: \(error)", hint: "its length is to be what Content-Length says")
+        }
         let bytes = Array(buffer.readableBytesView)
         let isBlank = bytes.allSatisfy { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
         return try APIJSON.decode(type, from: isBlank ? .object([:]) : JSON(parsing: bytes))
