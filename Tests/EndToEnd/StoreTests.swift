@@ -10,13 +10,13 @@ import Testing
     /// A host with a run under way; `spoil` takes the store away, the run ends, `mend` gives it
     /// back. Nothing may start meanwhile, and the result must be there afterwards.
     private func trouble(
-        _ test: TestHost, spoil: () throws -> Void, mend: () throws -> Void
+        _ test: TestHost, through wrapper: [String] = [], spoil: () throws -> Void, mend: () throws -> Void
     ) async throws {
         let (beacon, gate) = (try test.beacon(), try test.gate())
         try await test.plugin("slow", PluginSource.waits("finished in the dark"))
         try await test.plugin("good", PluginSource.entry("append(FOLDER \"/ticks\", context->idempotency_key.data, context->idempotency_key.size); return JOB_SUCCEEDED;"))
         try test.config(config)
-        let host = try await test.start()
+        let host = try await test.start(through: wrapper)
         try await test.jobhost("trigger", "slow")
         _ = try await beacon.hears("started")
         try await host.logs("✓ tick")
@@ -105,13 +105,17 @@ import Testing
         }
     }
 
-    @Test("Disk full: the same, by itself as soon as there is room", .enabled(if: Mount.isPossible))
-    func full() async throws {
+    @Test(
+        "Disk full: the same, by itself as soon as there is room; as root and as anybody", .enabled(if: Mount.isPossible),
+        arguments: [false, true])
+    func full(asAnybody: Bool) async throws {
         try await TestHost.with { test in
-            let mount = try await Mount(test.folder + "/var", options: "size=16m")
+            let owner = asAnybody ? ",uid=64902,gid=64902" : ""
+            let mount = try await Mount(test.folder + "/var", options: "size=16m" + owner)
             let result: Result<Void, any Error>
             do {
-                try await trouble(test, spoil: mount.fill, mend: mount.empty)
+                if asAnybody { chown(test.folder, 64_902, 64_902) }
+                try await trouble(test, through: asAnybody ? Self.anybody : [], spoil: mount.fill, mend: mount.empty)
                 result = .success(())
             } catch { result = .failure(error) }
             await test.killHosts()
@@ -132,6 +136,39 @@ import Testing
             await mount.end()
             #expect(code != 0 && code < 10)
             #expect(host.errors.all.contains { $0.contains("Read-only file system") }, "\(host.errors.all)")
+        }
+    }
+
+    /// A user that nothing else runs as, and whom file modes hold for.
+    private static let anybody = ["/usr/bin/setpriv", "--reuid", "64902", "--regid", "64902", "--clear-groups"]
+
+    @Test(
+        "A store or a state folder that the user may not write to: refused at the start in a sentence that names it",
+        .enabled(if: getuid() == 0 && access("/usr/bin/setpriv", X_OK) == 0), arguments: ["the file", "the folder"])
+    func notWritable(what: String) async throws {
+        try await TestHost.with { test in
+            try await test.plugin("slow", PluginSource.succeeds)
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            chown(test.folder, 64_902, 64_902)
+            let first = try await test.start(through: Self.anybody)
+            try await first.logs("✓ tick")
+            first.signal(SIGTERM)
+            #expect(await first.exitCode() == 0)
+            let path = what == "the file" ? test.ledger.path : test.folder + "/var"
+            chown(path, 0, 0)
+            chmod(path, what == "the file" ? 0o444 : 0o555)
+            let second = try test.launch(through: Self.anybody)
+            let code = await second.exitCode()
+            #expect(code != 0 && code < 10, "\(code)")
+            #expect(second.errors.all.contains { $0.contains(test.folder + "/var") || $0.contains("jobhost.db") }, "\(second.errors.all)")
+            chown(path, 64_902, 64_902)
+            chmod(path, what == "the file" ? 0o600 : 0o755)
+            let third = try await test.start(through: Self.anybody)
+            try await third.logs("✓ tick")
+            third.signal(SIGTERM)
+            #expect(await third.exitCode() == 0)
+            #expect(try test.ledger.faults(every: ["tick": 1_000_000]) == [])
         }
     }
 

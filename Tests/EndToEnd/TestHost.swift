@@ -95,6 +95,12 @@ final class TestHost: Sendable {
         rename(target + ".new", target)
     }
 
+    /// Compiles a library in C that is no plugin.
+    func sharedLibrary(_ name: String, _ source: String) async throws {
+        try write(source, to: "\(name).c")
+        try await compile("cc", ["-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", "-o", folder + "/lib\(name).so", "\(name).c", "-ldl"])
+    }
+
     /// Compiles a program in C.
     func program(_ name: String, _ source: String) async throws {
         try write(source, to: "\(name).c")
