@@ -1,5 +1,5 @@
 # What people type. Every rule calls one script, so that each can be read and run alone.
-.PHONY: help setup build run check test release bench package clean
+.PHONY: help setup build run check test release soak fuzz bench package clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,16 @@ test: ## every test; what CI runs
 
 release: setup ## build for production
 	@scripts/build -c release
+
+soak: setup ## half an hour of kills, reloads and restarts under load, then the ledger is checked
+	@scripts/setup --test
+	@scripts/build
+	@scripts/soak
+
+fuzz: setup ## a minute of made-up input for each parser and for the control socket
+	@scripts/setup --test
+	@scripts/build
+	@scripts/fuzz
 
 bench: setup ## measure, in release mode, beside a floor in plain C
 	@scripts/bench

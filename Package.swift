@@ -195,3 +195,13 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),
     ]
 )
+
+// `make fuzz`: libFuzzer brings a main of its own and wants everything instrumented, so that this
+// is built apart and only when asked for.
+if Context.environment["JOBHOST_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["JobConfig", "JobCore", "JobJSON"], path: "Fuzz",
+            exclude: ["seeds"],
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
+}
