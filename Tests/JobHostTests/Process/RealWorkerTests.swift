@@ -136,7 +136,12 @@ import Testing
     }
 
     private func distantPid(_ stage: Stage) async throws -> Int32 {
-        let event = await stage.event { if case .progress = $0 { true } else { false } }
+        let event = await stage.event { event in
+            switch event {
+            case .progress, .ended, .returned: true
+            default: false
+            }
+        }
         guard case .progress(_, let done, _, _) = event, done > 1 else { throw TestFailure(text: "no grandchild") }
         return Int32(done)
     }

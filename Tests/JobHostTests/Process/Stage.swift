@@ -109,7 +109,7 @@ actor Stage {
     }
 
     func pool(
-        max: Int = 1, memory: UInt64? = nil, startTimeout: Duration = .seconds(10), key: String = "trouble",
+        max: Int = 1, memory: UInt64? = nil, startTimeout: Duration = .seconds(100), key: String = "trouble",
         environment: [String: String] = [:]
     ) -> PoolSpec {
         PoolSpec(

@@ -230,10 +230,12 @@ func speak(
 ) async -> Spoken {
     let output = screen ?? TextCapture(columns: columns)
     let errors = TextCapture(columns: columns)
+    let (never, held) = AsyncStream.makeStream(of: Void.self)
+    defer { held.finish() }
     let environment = CLIEnvironment(
         operations: operations, variables: variables, clock: clock, output: output, errors: errors,
         keyboard: keyboard, fileExists: { files.contains($0) },
-        interruption: interruption ?? { for await _ in AsyncStream<Void>({ _ in }) {} })
+        interruption: interruption ?? { for await _ in never {} })
     let code = await JobHostCommand.run(arguments, in: environment)
     return Spoken(code: code, out: output.written, errors: errors.written)
 }
