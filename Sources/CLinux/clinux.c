@@ -187,7 +187,9 @@ static int spawn_prepared(
     if ((problem = posix_spawn_file_actions_adddup2(files, plan->out, 1))) return problem;
     if ((problem = posix_spawn_file_actions_adddup2(files, plan->err, 2))) return problem;
     if ((problem = posix_spawn_file_actions_adddup2(files, plan->socket, 3))) return problem;
-    if ((problem = posix_spawn_file_actions_addclosefrom_np(files, 4))) return problem;
+    bool has_slate = plan->slate >= 10;
+    if (has_slate && (problem = posix_spawn_file_actions_adddup2(files, plan->slate, 4))) return problem;
+    if ((problem = posix_spawn_file_actions_addclosefrom_np(files, has_slate ? 5 : 4))) return problem;
     if ((problem = posix_spawn_file_actions_addchdir_np(files, plan->cwd))) return problem;
     return posix_spawn(pid, plan->path, files, attributes, plan->argv, plan->envp);
 }

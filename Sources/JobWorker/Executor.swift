@@ -19,12 +19,14 @@ final class Executor {
     private let inbox: Inbox
     private let output: Output
     private let session: RunSession
+    private let slate: Slate
     private var instances: [UInt32: Instance] = [:]
 
-    init(plugin: LoadedLibrary, name: String, inbox: Inbox, output: Output) {
+    init(plugin: LoadedLibrary, name: String, inbox: Inbox, output: Output, slate: Slate) {
         self.plugin = plugin
         self.inbox = inbox
         self.output = output
+        self.slate = slate
         session = RunSession(pluginName: name, inbox: inbox, output: output)
     }
 
@@ -108,6 +110,7 @@ final class Executor {
 
     private func run(_ frame: RunFrame) {
         guard let instance = instances[frame.instance] else { quit(.protocolError) }
+        slate.begin(frame.fence)
         output.send(.started(run: frame.run))
         let cpuBefore = Clocks.cpu()
         let (startedAt, began) = (Clocks.wall(), Clocks.monotonic())
@@ -117,7 +120,16 @@ final class Executor {
         result.cpu = Clocks.cpu() - cpuBefore
         inbox.runEnded()
         clw_flush_output()
+        result.written = slate.written()
+        let goesOn = slate.end(frame.fence)
         output.sendSoon(.result(result))
+        if !goesOn { awaitKill() }
+    }
+
+    /// The kill for the attempt that has just ended is on its way, and must not meet another.
+    private func awaitKill() -> Never {
+        output.flush()
+        while true { pause() }
     }
 
     private func execute(_ frame: RunFrame, _ instance: Instance) -> RunResult {

@@ -213,6 +213,10 @@ enum Reader {
                 do throws(WireError) {
                     while let frame = try decoder.next() { hand(frame) }
                 } catch {
+                    if case .wireVersion(let host) = error {
+                        channel.send(FrameEncoder.mismatch(host: host))
+                        quit(.refused)
+                    }
                     quit(.protocolError)
                 }
             }

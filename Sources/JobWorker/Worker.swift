@@ -4,11 +4,11 @@ import JobCore
 
 /// One process, one plugin, one run at a time.
 ///
-/// `jobhost-worker --fd N [--cgroup PATH] [--user NAME] [--sandbox [--read PATH]… [--write PATH]…
-/// [--files] [--no-network] [--nice N]]`: descriptor N (default 3) is a stream
-/// socket to the supervisor, stdout and stderr become the run's log; the process moves into that
-/// control group, becomes that user and enters its sandbox before anything of the plugin is
-/// loaded. Two threads: the main one belongs to the plugin;
+/// `jobhost-worker --fd N [--slate N] [--cgroup PATH] [--user NAME] [--sandbox [--read PATH]…
+/// [--write PATH]… [--files] [--no-network] [--nice N]]`: descriptor N (default 3) is a stream
+/// socket to the supervisor, that of the slate what it shares with it, stdout and stderr become
+/// the run's log; the process moves into that control group, becomes that user and enters its
+/// sandbox before anything of the plugin is loaded. Two threads: the main one belongs to the plugin;
 /// the reader always listens to the supervisor, so that a cancellation arrives and the
 /// supervisor's death is noticed whatever the plugin does.
 @main
@@ -21,7 +21,7 @@ enum Worker {
         }
         guard let arguments = arguments(), clw_is_stream_socket(arguments.socket) == 1 else {
             say(
-                "usage: jobhost-worker --fd N [--cgroup PATH] [--user NAME] [--sandbox …]\nStarted by jobhost; N is a socket to it.\n",
+                "usage: jobhost-worker --fd N [--slate N] [--cgroup PATH] [--user NAME] [--sandbox …]\nStarted by jobhost; N is a socket to it.\n",
                 to: STDERR_FILENO)
             quit(.usage)
         }
@@ -40,6 +40,7 @@ enum Worker {
         let socket = arguments.socket
         _ = clw_become_subreaper()
         clw_line_buffered_output()
+        let slate = Slate(descriptor: arguments.slate)
         guard let channel = Channel(takingOver: socket), let inbox = Inbox() else { quit(.resources) }
         let output = Output(channel)
         guard Reader.start(channel, inbox, output) else { quit(.resources) }
@@ -48,16 +49,19 @@ enum Worker {
         do throws(Refusal) {
             let plugin = try LoadedLibrary.load(request)
             try output.announce(plugin.descriptor)
-            Executor(plugin: plugin, name: request.plugin, inbox: inbox, output: output).serve()
+            Executor(plugin: plugin, name: request.plugin, inbox: inbox, output: output, slate: slate).serve()
         } catch {
             output.refuse(error)
             quit(.refused)
         }
     }
 
-    private static func arguments() -> (socket: Int32, group: String?, user: String?, confinement: Confinement)? {
+    private static func arguments() -> (
+        socket: Int32, slate: Int32?, group: String?, user: String?, confinement: Confinement
+    )? {
         var confinement = Confinement()
         var socket: Int32 = 3
+        var slate: Int32?
         var group: String?
         var user: String?
         var rest = CommandLine.arguments.dropFirst()
@@ -74,6 +78,9 @@ enum Worker {
             case "--fd":
                 guard let number = Int32(value) else { return nil }
                 socket = number
+            case "--slate":
+                guard let number = Int32(value) else { return nil }
+                slate = number
             case "--cgroup": group = value
             case "--user": user = value
             case "--read": confinement.read = (confinement.read ?? []) + [value]
@@ -84,7 +91,7 @@ enum Worker {
             default: return nil
             }
         }
-        return (socket, group, user, confinement)
+        return (socket, slate, group, user, confinement)
     }
 
     private static func say(_ text: String, to descriptor: Int32) {

@@ -26,6 +26,50 @@ import Testing
         }
     }
 
+    @Test("SIGKILL of the host: short runs that it had claimed and not begun wait again; only the one that had begun is lost")
+    func killedAheadOfRuns() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            _ = gate
+            try await test.plugin("p", PluginSource.entry(
+                """
+                append(FOLDER "/begun", context->payload.data, context->payload.size);
+                if (there(FOLDER "/hang") && asked(context, "hang")) { tell("hanging"); wait_gate(); }
+                return JOB_SUCCEEDED;
+                """, flags: "0"))
+            try test.config(
+                "max_workers = 1\n" + Toml.plugin("p")
+                    + Toml.job("j", of: "p", "schedule = \"none\"\nconcurrency = 100\nretry = { max_attempts = 5 }\ntimeout = \"10m\""))
+            try test.write("", to: "hang")
+            let first = try await test.start()
+            func enqueue(_ words: some Sequence<String>) throws {
+                let rows = words.map { "('j', '\"\($0)\"')" }.joined(separator: ", ")
+                try test.ledger.execute("INSERT INTO enqueue_inbox (job, payload) VALUES \(rows)")
+            }
+            // So that they are known to be short.
+            try enqueue((1...50).map { "early \($0)" })
+            while try test.ledger.number("SELECT count(*) FROM runs WHERE state = 'succeeded'") < 50 { try Task.checkCancellation() }
+            try enqueue(["hang"] + (1...100).map { "late \($0)" })
+            _ = try await beacon.hears("hanging")
+            let claimed = "SELECT count(*) FROM runs WHERE state = 'running'"
+            while try test.ledger.number(claimed) < 20 { try Task.checkCancellation() }
+            first.signal(SIGKILL)
+            #expect(await first.exitCode() == -SIGKILL)
+            let ahead = try test.ledger.number(claimed)
+
+            let second = try await test.start()
+            try await second.logs("rescue: 1 runs of an earlier life were lost (0 will be tried again), \(ahead - 1) claims given back")
+            while try test.ledger.number("SELECT count(*) FROM runs WHERE state = 'succeeded'") < 150 { try Task.checkCancellation() }
+            #expect(try test.ledger.texts("SELECT payload FROM runs WHERE state = 'discarded'") == ["\"hang\""])
+            #expect(try test.ledger.number("SELECT max(attempt) FROM runs") == 1)
+            let begun = Proc.text(of: test.folder + "/begun")?.split(separator: "\n") ?? []
+            #expect(begun.count == 151 && Set(begun).count == 151)
+            second.signal(SIGTERM)
+            #expect(await second.exitCode() == 0)
+            #expect(Proc.names(in: test.folder + "/var/slates") == [])
+        }
+    }
+
     @Test("SIGKILL of the host: what its plugins have started ends too, in whatever session it hides")
     func killedWithChildren() async throws {
         try await TestHost.with { test in

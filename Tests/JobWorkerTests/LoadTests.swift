@@ -50,9 +50,15 @@ struct LoadTests {
     }
 
     @Test func `Another wire version is refused`() throws {
-        let (code, message) = try refusal(LoadRequest(wireVersion: 99, library: "/x", plugin: "p"))
-        #expect(code == .wireVersion)
-        #expect(message.contains("99"))
+        let worker = try WorkerProcess()
+        var load = try FrameEncoder.encode(HostFrame.load(LoadRequest(library: "/x", plugin: "p")))
+        load[4] = 99
+        try worker.sendRaw(load)
+        let answer = try worker.receiveRaw()
+        #expect(answer[4...6] == [99, 0, 66], "in the words of the host that asks")
+        #expect(String(decoding: answer.dropFirst(12), as: UTF8.self)
+            == "the worker speaks wire version \(wireVersion), the host 99: jobhost and jobhost-worker must be of one release")
+        #expect(try worker.end() == .exited(WorkerExit.refused.rawValue))
     }
 
     /// Each line breaks the descriptor in one way.

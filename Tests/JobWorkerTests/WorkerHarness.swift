@@ -36,6 +36,7 @@ final class WorkerProcess {
                     plan.socket = channel.socket_there
                     plan.out = channel.out_there
                     plan.err = channel.err_there
+                    plan.slate = -1
                     return cl_spawn(&plan, &child, &childFD)
                 }
             }
@@ -83,6 +84,18 @@ final class WorkerProcess {
             let count = recv(socket, &buffer, buffer.count, 0)
             guard count > 0 else { throw Failure(description: "the worker closed its end") }
             decoder.append(buffer[..<count])
+        }
+    }
+
+    /// Everything up to the worker's end, as it came.
+    func receiveRaw() throws -> [UInt8] {
+        var all: [UInt8] = []
+        while true {
+            guard wait(for: [socket]) != nil else { throw Failure(description: "no end within \(Self.limit) ms") }
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            let count = recv(socket, &buffer, buffer.count, 0)
+            if count <= 0 { return all }
+            all += buffer[..<count]
         }
     }
 

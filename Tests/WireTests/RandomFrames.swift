@@ -36,7 +36,7 @@ extension HostFrame {
         case 0:
             .load(
                 LoadRequest(
-                    wireVersion: r.integer(), library: r.text(), plugin: r.text(), memoryLimit: r.integer(),
+                    library: r.text(), plugin: r.text(), memoryLimit: r.integer(),
                     fileLimit: r.integer(), coreLimit: r.integer()))
         case 1: .validate(requestID: r.integer(), entry: r.text(), settings: r.bytes())
         case 2: .settings(SettingsFrame(instance: r.integer(), job: r.text(), entry: r.text(), settings: r.bytes()))
@@ -101,7 +101,7 @@ extension RunResult {
             items: r.integer(), stateOnSuccess: r.optional { StateBlob(version: $0.integer(), bytes: $0.bytes(2_000)) },
             stateAlways: r.optional { StateBlob(version: $0.integer(), bytes: $0.bytes(2_000)) },
             cpu: .microseconds(r.integer(Int64.self)), startedAt: r.instant(),
-            took: .microseconds(r.integer(Int64.self)))
+            took: .microseconds(r.integer(Int64.self)), written: WrittenOutput(stdout: r.integer(), stderr: r.integer()))
     }
 }
 

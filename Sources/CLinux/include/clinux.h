@@ -60,6 +60,8 @@ typedef struct {
     int32_t socket;
     int32_t out;
     int32_t err;
+    /// Becomes descriptor 4, where it is 10 or above.
+    int32_t slate;
 } cl_spawn_plan;
 
 /// Both ends of what a child talks over. `*_here` are non-blocking; all numbers are 10 or
@@ -74,7 +76,7 @@ typedef struct {
 int32_t cl_channel_open(cl_channel *channel);
 
 /// Starts a child: own process group, every signal at its default, empty mask, stdin from
-/// /dev/null, no other descriptor than 0…3. Its pidfd is opened before anything can reap it.
+/// /dev/null, no other descriptor than 0…4. Its pidfd is opened before anything can reap it.
 /// On an error no child is left.
 int32_t cl_spawn(const cl_spawn_plan *plan, int32_t *pid, int32_t *pidfd);
 

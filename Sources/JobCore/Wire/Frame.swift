@@ -1,9 +1,10 @@
 // What supervisor and worker say to each other. The bytes are in FrameCodec.swift; the
 // rules of the conversation in docs/ARCHITECTURE.md.
 
-/// Version of the wire. Both binaries ship together; a mismatch (a half-finished upgrade)
-/// ends the handshake with a clear reason.
-public let wireVersion: UInt16 = 1
+/// Version of the wire: another one whenever the fields of a frame change. Both binaries ship
+/// together; a mismatch (a half-finished upgrade) ends the handshake with a clear reason, for
+/// which the frame's head and the fields of `WorkerFrame.refused` stay as they are for ever.
+public let wireVersion: UInt16 = 2
 /// Longest frame, header included.
 public let wireMaxFrameBytes = 1 << 20
 /// Longest state blob.
@@ -37,7 +38,6 @@ public enum HostFrame: Hashable, Sendable {
 }
 
 public struct LoadRequest: Hashable, Sendable {
-    public var wireVersion: UInt16
     /// Absolute path of the content-addressed copy.
     public var library: String
     /// The plugin's name in the config, for messages.
@@ -49,10 +49,9 @@ public struct LoadRequest: Hashable, Sendable {
     /// RLIMIT_CORE; 0: no core files.
     public var coreLimit: UInt64
     public init(
-        wireVersion: UInt16 = JobCore.wireVersion, library: String, plugin: String,
+        library: String, plugin: String,
         memoryLimit: UInt64 = 0, fileLimit: UInt64 = 0, coreLimit: UInt64 = 0
     ) {
-        self.wireVersion = wireVersion
         self.library = library
         self.plugin = plugin
         self.memoryLimit = memoryLimit
@@ -241,10 +240,14 @@ public struct RunResult: Hashable, Sendable {
     public var startedAt: Instant
     /// From then to the plugin's return.
     public var took: Duration
+    /// What the worker had written by then since it began, so that the output of short runs is
+    /// told apart that is read together.
+    public var written: WrittenOutput
     public init(
         run: RunID, code: ResultCode, failCode: Int32 = 0, text: String = "", snoozeUntil: Instant? = nil,
         retryNotBefore: Instant? = nil, items: UInt64 = 0, stateOnSuccess: StateBlob? = nil,
-        stateAlways: StateBlob? = nil, cpu: Duration = .zero, startedAt: Instant = .epoch, took: Duration = .zero
+        stateAlways: StateBlob? = nil, cpu: Duration = .zero, startedAt: Instant = .epoch, took: Duration = .zero,
+        written: WrittenOutput = WrittenOutput()
     ) {
         self.run = run
         self.code = code
@@ -258,6 +261,17 @@ public struct RunResult: Hashable, Sendable {
         self.cpu = cpu
         self.startedAt = startedAt
         self.took = took
+        self.written = written
+    }
+}
+
+/// Bytes that a worker has written to its output; -1: it cannot tell.
+public struct WrittenOutput: Hashable, Sendable {
+    public var stdout: Int64
+    public var stderr: Int64
+    public init(stdout: Int64 = -1, stderr: Int64 = -1) {
+        self.stdout = stdout
+        self.stderr = stderr
     }
 }
 

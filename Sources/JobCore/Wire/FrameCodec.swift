@@ -30,7 +30,8 @@ public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .frameTooLong(let count): "a frame of \(count) bytes; the limit is \(wireMaxFrameBytes)"
         case .stateTooLong(let count): "a state of \(count) bytes; the limit is \(wireMaxStateBytes)"
-        case .wireVersion(let version): "wire version \(version), not \(JobCore.wireVersion)"
+        case .wireVersion(let version):
+            "wire version \(version), not \(JobCore.wireVersion): jobhost and jobhost-worker must be of one release"
         case .unknownTag(let tag): "unknown frame \(tag)"
         case .truncated: "the frame ends inside a field"
         case .trailing(let count): "\(count) bytes after the last field"
@@ -87,6 +88,19 @@ public struct FrameEncoder: Sendable {
         var encoder = FrameEncoder()
         try encoder.append(frame)
         return encoder.take()
+    }
+
+    /// What a worker says to a host that speaks another version, in that host's words: one
+    /// `refused` frame.
+    public static func mismatch(host: UInt16) -> [UInt8] {
+        let message = "the worker speaks wire version \(wireVersion), the host \(host): "
+            + "jobhost and jobhost-worker must be of one release"
+        var encoder = FrameEncoder()
+        do throws(WireError) {
+            try encoder.append(WorkerFrame.refused(code: .wireVersion, message: message))
+        } catch { return [] }
+        encoder.writer.patch(host, at: 4)
+        return encoder.bytes
     }
 }
 
@@ -160,8 +174,8 @@ public struct WireWriter: Sendable {
     public private(set) var bytes: [UInt8] = []
 
     mutating func truncate(to count: Int) { bytes.removeSubrange(count...) }
-    mutating func patch(_ value: UInt32, at offset: Int) {
-        for index in 0 ..< 4 { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt32(index))) }
+    mutating func patch<T: FixedWidthInteger>(_ value: T, at offset: Int) {
+        for index in 0 ..< MemoryLayout<T>.size { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> T(8 * index)) }
     }
 
     public mutating func write<T: FixedWidthInteger>(_ value: T) {

@@ -138,7 +138,6 @@ extension WorkerFrame: WireFrame {
 
 extension LoadRequest {
     fileprivate func write(to writer: inout WireWriter) {
-        writer.write(wireVersion)
         writer.write(library)
         writer.write(plugin)
         writer.write(memoryLimit)
@@ -146,14 +145,13 @@ extension LoadRequest {
         writer.write(coreLimit)
     }
     fileprivate init(from reader: inout WireReader) throws(WireError) {
-        let wireVersion = try reader.readUInt16()
         let library = try reader.readString()
         let plugin = try reader.readString()
         let memoryLimit = try reader.readUInt64()
         let fileLimit = try reader.readUInt64()
         self.init(
-            wireVersion: wireVersion, library: library, plugin: plugin, memoryLimit: memoryLimit,
-            fileLimit: fileLimit, coreLimit: try reader.readUInt64())
+            library: library, plugin: plugin, memoryLimit: memoryLimit, fileLimit: fileLimit,
+            coreLimit: try reader.readUInt64())
     }
 }
 
@@ -335,6 +333,8 @@ extension RunResult {
         writer.write(cpu)
         writer.write(startedAt)
         writer.write(took)
+        writer.write(written.stdout)
+        writer.write(written.stderr)
     }
     fileprivate init(from reader: inout WireReader) throws(WireError) {
         let run = try reader.readRunID()
@@ -352,7 +352,8 @@ extension RunResult {
         self.init(
             run: run, code: code, failCode: failCode, text: text, snoozeUntil: snoozeUntil,
             retryNotBefore: retryNotBefore, items: items, stateOnSuccess: stateOnSuccess,
-            stateAlways: stateAlways, cpu: cpu, startedAt: startedAt, took: try reader.readDuration())
+            stateAlways: stateAlways, cpu: cpu, startedAt: startedAt, took: try reader.readDuration(),
+            written: WrittenOutput(stdout: try reader.readInt64(), stderr: try reader.readInt64()))
     }
 }
 

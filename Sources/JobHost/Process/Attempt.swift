@@ -43,6 +43,9 @@ public struct Attempt: Sendable {
         /// The worker talks nonsense; it is being killed.
         case wireBroken(String)
         case result(RunResult)
+        /// The worker is being killed, because of that run or for a reason of its own (nil): not
+        /// of this one.
+        case workerKilled(becauseOf: RunID?)
         /// The worker gave the run back, never started.
         case returned
         /// The worker is gone. `lastWords`: the end of what it printed.
@@ -114,6 +117,8 @@ public struct Attempt: Sendable {
     private var flaggedAt: MonotonicInstant?
     private var killAt: MonotonicInstant?
     private var killedAt: MonotonicInstant?
+    /// Why its worker is killed, which is no fault of this run.
+    private var bystanding: String?
 
     public init(limits: Limits) { self.limits = limits }
 
@@ -153,6 +158,9 @@ public struct Attempt: Sendable {
         case .cancel(let reason, let grace): return cancel(reason, grace, now)
         case .memoryExceeded(let resident): return overrule(.memory(resident: resident), now)
         case .cpuExceeded(let used): return overrule(.cpu(used: used), now)
+        case .workerKilled(let run):
+            bystanding = bystanding ?? "its worker was killed by this host" + (run.map { " because of run \($0)" } ?? "")
+            return []
         case .wireBroken(let problem): return overrule(.wire(problem), now)
         case .result(let result): return finish(Self.judge(result, cause: cause, limits: limits, now: now))
         case .returned: return returned()
@@ -247,7 +255,7 @@ public struct Attempt: Sendable {
             case .cpu(let used):
                 (.crashed, "CPU limit\(limits.cpu.map { " of \(brief($0))" } ?? ""): \(brief(used)) used; killed")
             case .wire(let problem): (.crashed, "its worker broke the wire: \(problem)")
-            case nil: (.crashed, crashSentence(status, lastWords))
+            case nil: bystanding.map { (.lost, $0) } ?? (.crashed, crashSentence(status, lastWords))
             }
         return Ending(outcome: outcome, reason: reason, cpu: status.cpu)
     }

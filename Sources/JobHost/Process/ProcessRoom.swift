@@ -15,6 +15,8 @@ public final class ProcessRoom: WorkerRoom {
     let runLogs: RunLogs
     let spawner: Spawner
     let reaper: Reaper
+    /// nil: none; what is told apart by them is not.
+    let slates: Slates?
     var force: Workforce
     /// Everything asked for and not yet ended, queued or sent.
     var runs: [RunID: LiveRun] = [:]
@@ -29,8 +31,6 @@ public final class ProcessRoom: WorkerRoom {
     private var isPerforming = false
     /// What a worker sent at once is heard to the end before anything is performed.
     var isHearing = false
-    /// In this hearing output was read up to now, past the end of the run that it was read for.
-    var hasDrained = false
     private var forceTimer: (due: MonotonicInstant, token: EventLoop.TimerToken)?
     private var memoryTimer: EventLoop.TimerToken?
     private var stopping: (limit: MonotonicInstant, timer: EventLoop.TimerToken)?
@@ -78,11 +78,13 @@ public final class ProcessRoom: WorkerRoom {
     /// process has other children, says which.
     init(
         loop: EventLoop, clock: any TimeSource = SystemClock(), workerBinary: String, stateDir: String,
-        maxWorkers: Int, runLogs: RunLogs, groups: ControlGroups? = nil, claimsOrphan: @escaping @Sendable (Int32) -> Bool = { _ in true }
+        maxWorkers: Int, runLogs: RunLogs, groups: ControlGroups? = nil,
+        slates: Slates? = nil, claimsOrphan: @escaping @Sendable (Int32) -> Bool = { _ in true }
     ) throws(HostFault) {
         self.loop = loop
         self.clock = clock
         self.runLogs = runLogs
+        self.slates = slates
         spawner = Spawner(binary: workerBinary, folder: stateDir, groups: groups)
         reaper = try Reaper(loop: loop, claimsOrphan: claimsOrphan)
         force = Workforce(maxWorkers: maxWorkers)
@@ -181,6 +183,16 @@ public final class ProcessRoom: WorkerRoom {
         }
         run([])
         finishIfStopped()
+    }
+
+    public func begin(epoch: String) { slates?.begin(epoch: epoch) }
+
+    public func everythingIsRecorded() {
+        if force.isStopping, members.isEmpty { slates?.end() } else { slates?.everythingIsRecorded() }
+    }
+
+    public var problem: String? {
+        slates?.problem.map { "\($0): if the host dies, runs that had not begun count as lost" }
     }
 
     private func killAll() {

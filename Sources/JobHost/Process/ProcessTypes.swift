@@ -317,6 +317,13 @@ public protocol WorkerRoom: AnyObject {
         _ spec: PoolSpec, _ question: DoctorQuestion, completion: @escaping (ExaminationResult) -> Void
     )
     func snapshot() -> [WorkerSnapshot]
+    /// This life of the host begins: what an earlier one left of its workers has been judged. To
+    /// be called before anything is configured.
+    func begin(epoch: String)
+    /// Every end that was reported up to now is recorded.
+    func everythingIsRecorded()
+    /// What is wrong with the room itself; nil: nothing.
+    var problem: String? { get }
     /// Stops everything: cancel flags now, kill after `grace`; completion when no child is left.
     /// A second call with a shorter grace hastens it.
     func shutdown(grace: Duration, completion: @escaping () -> Void)

@@ -14,17 +14,22 @@ extension ProcessRoom {
             frames: { [weak self] in self?.hear(id, $0) },
             line: { [weak self] in self?.printed($0, $1, by: id) },
             broken: { [weak self] in self?.broke($0, id) },
-            exited: { [weak self] in self?.exited($0, id) }
+            exited: { [weak self] in self?.exited($0, id) },
+            isAlone: { [weak self] in self?.isAlone(id) ?? true }
         )
+        let slate = slates?.make()
         do {
             let process = try WorkerProcess(
-                spawner: spawner, environment: spec.environment, user: spec.user, sandbox: spec.sandboxArguments, loop: loop, reaper: reaper,
+                spawner: spawner, environment: spec.environment, user: spec.user, sandbox: spec.sandboxArguments,
+                slate: slate, loop: loop, reaper: reaper,
                 handlers: handlers
             )
+            if let slate { slates?.sign(slate, pid: process.pid, startTime: process.startTime) }
             members[id] = Member(process: process, spec: spec)
             report(.workersChanged)
             write(.load(spec.loadRequest), to: id)
         } catch let fault {
+            if let slate { slates?.retire(slate) }
             run(force.spawnFailed(id, fault.description, now: now.monotonic))
         }
     }
@@ -76,7 +81,7 @@ extension ProcessRoom {
             case .setCancelFlag:
                 if let worker = live.worker { write(.cancel(run: id), to: worker) }
             case .kill:
-                if let worker = live.worker { kill(worker) }
+                if let worker = live.worker { kill(worker, becauseOf: id, live) }
             case .finish(let ending): end(id, ending, workerLives: workerLives)
             case .returnUnattempted:
                 forget(id)
@@ -108,10 +113,6 @@ extension ProcessRoom {
         guard let live = runs[id] else { return }
         let member = live.worker.flatMap { members[$0] }
         let now = now
-        if workerLives, member?.executing == id {
-            member?.process.drainOutput()
-            hasDrained = true
-        }
         forget(id)
         logEnding(live, ending, now)
         runLogs.close(run: id)
@@ -158,7 +159,6 @@ extension ProcessRoom {
     /// Everything that has come of a worker at once.
     private func hear(_ id: WorkerID, _ frames: [WorkerFrame]) {
         isHearing = true
-        hasDrained = false
         for frame in frames {
             // One of them made no sense: the worker is going, the rest means nothing.
             guard members[id]?.process.isBroken == false else { break }
@@ -171,6 +171,8 @@ extension ProcessRoom {
     private func received(_ frame: WorkerFrame, from id: WorkerID) {
         switch frame {
         case .ready:
+            // It has executed nothing yet: all that it has printed is of its loading.
+            members[id]?.process.output.handOnAll(limit: 1 << 20)
             run(force.ready(id, now: now.monotonic))
             measure(id)
         case .refused(_, let message):
@@ -209,9 +211,8 @@ extension ProcessRoom {
         }
         member.executing = run
         if member.spec.sandbox?.cpuTime != nil { member.cpuAtStart = ProcFS.cpu(member.process.pid) ?? .zero }
-        // What was read at the end of a run before it, in the same hearing, may be this one's.
-        if !hasDrained { member.process.forgetWords() }
         force.started(id, run, now: now.monotonic)
+        member.process.output.runBegan()
         apply(.started, to: run)
         report(.started(run: run, at: now.wall, pid: member.process.pid, libraryHash: member.spec.library.sha256))
     }
@@ -221,7 +222,14 @@ extension ProcessRoom {
             members[id]?.process.reject("it ended run \(result.run), which it was not executing")
             return
         }
+        members[id]?.process.output.runEnded(result.written)
         apply(.result(result), to: result.run)
+    }
+
+    /// Whatever the worker prints is of the one run that it has, or of none.
+    private func isAlone(_ id: WorkerID) -> Bool {
+        let sent = force.worker(id)?.runs.count ?? 0
+        return sent == 0 || sent == 1 && members[id]?.executing != nil
     }
 
     private func returned(_ run: RunID, _ id: WorkerID) {
@@ -236,6 +244,7 @@ extension ProcessRoom {
             if requeued { _ = force.removeQueued(run, pool: live.request.pool) }
             apply(.returned, to: run)
         }
+        members[id]?.process.output.settle()
         self.run(actions)
     }
 
@@ -252,7 +261,7 @@ extension ProcessRoom {
         runs[run]?.enqueueBytes = bytes
     }
 
-    func printed(_ stream: WorkerProcess.Stream, _ line: [UInt8], by id: WorkerID) {
+    func printed(_ stream: OutputStream, _ line: [UInt8], by id: WorkerID) {
         guard let member = members[id] else { return }
         let entry = LogLine(stream, line, at: now.wall)
         if let run = member.executing, let job = runs[run]?.request.job {
@@ -264,9 +273,26 @@ extension ProcessRoom {
 
     // MARK: Losing
 
-    func kill(_ id: WorkerID) {
+    /// The whole tree. Whoever else is with the worker is not charged with it.
+    func kill(_ id: WorkerID, becauseOf meant: RunID? = nil) {
         force.killed(id)
         members[id]?.process.killTree()
+        for request in force.worker(id)?.runs.all ?? [] where request.run != meant {
+            apply(.workerKilled(becauseOf: meant), to: request.run)
+        }
+    }
+
+    /// A run that is to be killed may have ended meanwhile, its result on the way here, and its
+    /// worker be in the next: that one is left in peace.
+    private func kill(_ id: WorkerID, becauseOf run: RunID, _ live: LiveRun) {
+        guard let slate = members[id]?.process.slate, !slate.close(attempt: live.request.fence) else {
+            return kill(id, becauseOf: run)
+        }
+        loop.timer(after: WorkerProcess.silentLimit) { [weak self] in
+            guard let self, runs[run] === live else { return }
+            kill(id, becauseOf: run)
+            self.run([])
+        }
     }
 
     /// The worker talks nonsense: its run has crashed, it is killed.
@@ -281,8 +307,9 @@ extension ProcessRoom {
     private func exited(_ status: ChildExit, _ id: WorkerID) {
         guard let member = members[id] else { return }
         for request in force.worker(id)?.runs.all ?? [] {
-            apply(.exited(status, lastWords: member.process.lastWords), to: request.run, workerLives: false)
+            apply(.exited(status, lastWords: member.process.output.lastWords), to: request.run, workerLives: false)
         }
+        if let slate = member.process.slate { slates?.retire(slate) }
         members[id] = nil
         report(.workersChanged)
         let sentence = member.process.words(after: "the worker \(status.sentence) before it was ready")
@@ -293,7 +320,7 @@ extension ProcessRoom {
 
 extension LogLine {
     /// What a worker printed. Runtimes report on stderr, so that counts as a warning.
-    init(_ stream: WorkerProcess.Stream, _ line: [UInt8], at: Instant) {
+    init(_ stream: OutputStream, _ line: [UInt8], at: Instant) {
         switch stream {
         case .stdout: self.init(at: at, level: .info, stream: .stdout, text: line)
         case .stderr: self.init(at: at, level: .warning, stream: .stderr, text: line)

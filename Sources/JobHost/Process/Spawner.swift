@@ -16,8 +16,9 @@ struct SpawnedWorker {
 }
 
 /// Starts workers. Their command line is
-/// `jobhost-worker --fd 3 [--cgroup PATH] [--user NAME] [--sandbox …]`: the wire is on descriptor 3; the
-/// worker moves into the control group, becomes the user and enters the sandbox itself, before it loads anything.
+/// `jobhost-worker --fd 3 [--slate 4] [--cgroup PATH] [--user NAME] [--sandbox …]`: the wire is on
+/// descriptor 3, the slate on 4; the worker moves into the control group, becomes the user and
+/// enters the sandbox itself, before it loads anything.
 /// (It could be moved from here; but that may take 15 ms of the kernel, which the loop has not.)
 struct Spawner {
     /// Absolute path of jobhost-worker.
@@ -28,7 +29,9 @@ struct Spawner {
     var groups: ControlGroups?
 
     /// Out of processes, descriptors or memory, or no such binary: a host fault.
-    func spawn(environment: [String: String], user: String?, sandbox: [String] = []) throws(HostFault) -> SpawnedWorker {
+    func spawn(
+        environment: [String: String], user: String?, sandbox: [String] = [], slate: Int32? = nil
+    ) throws(HostFault) -> SpawnedWorker {
         var channel = cl_channel()
         _ = try checked(cl_channel_open(&channel), "open a channel to a worker")
         defer {
@@ -37,6 +40,7 @@ struct Spawner {
             close(channel.err_there)
         }
         var arguments = [binary, "--fd", "3"]
+        if slate != nil { arguments += ["--slate", "4"] }
         let group = groups?.make()
         if let group { arguments += ["--cgroup", group.path] }
         if let user { arguments += ["--user", user] }
@@ -52,7 +56,7 @@ struct Spawner {
                     folder.withCString { cwd in
                         var plan = cl_spawn_plan(
                             path: path, argv: argv, envp: envp, cwd: cwd, socket: channel.socket_there,
-                            out: channel.out_there, err: channel.err_there
+                            out: channel.out_there, err: channel.err_there, slate: slate ?? -1
                         )
                         return cl_spawn(&plan, &pid, &pidfd)
                     }

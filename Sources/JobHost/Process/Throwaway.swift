@@ -103,7 +103,7 @@ extension Throwaway: Abortable {
 extension WorkerProcess {
     /// The sentence, and what was printed last, on one line of bearable length.
     func words(after sentence: String) -> String {
-        let words = lastWords
+        let words = output.lastWords
         guard let last = Confession.first(in: words) ?? words.split(whereSeparator: \.isNewline).last.map(String.init) else {
             return sentence
         }

@@ -5,17 +5,17 @@ import JobCore
 /// One child: its socket, its output, its end. Reports by closures, decides nothing. Confined
 /// to the loop.
 final class WorkerProcess {
-    enum Stream: String, Sendable { case stdout, stderr }
-
     struct Handlers {
         /// What came at once, in order.
         var frames: ([WorkerFrame]) -> Void
         /// One line of output, without its end.
-        var line: (Stream, [UInt8]) -> Void
+        var line: (OutputStream, [UInt8]) -> Void
         /// It talks nonsense, or does not read: to be killed.
         var broken: (String) -> Void
         /// Reaped; everything it had sent and printed has been reported before.
         var exited: (ChildExit) -> Void
+        /// Whether what it prints can only be of one run now, or of none.
+        var isAlone: () -> Bool = { true }
     }
 
     /// Bytes that may wait for a worker which does not read.
@@ -32,8 +32,8 @@ final class WorkerProcess {
     private let reaper: Reaper
     private let handlers: Handlers
     private var wire: Channel
-    private var outputs: [Stream: Channel] = [:]
-    private var splitters: [Stream: LineSplitter] = [.stdout: LineSplitter(), .stderr: LineSplitter()]
+    let output: WorkerOutput
+    let slate: Slate?
     private var decoder = FrameDecoder<WorkerFrame>()
     private(set) var isBroken = false
     private var hasExited = false
@@ -41,12 +41,6 @@ final class WorkerProcess {
     private var encoder = FrameEncoder()
     private var backlog: [UInt8] = []
     private var backlogStart = 0
-
-    private var tail: [UInt8] = []
-    /// The line with which a runtime says why it aborts; a long backtrace may follow it.
-    private var fatalLine: [UInt8]?
-    /// The next line belongs to it.
-    private var fatalGoesOn = false
 
     /// A descriptor with its watch and its rate.
     private struct Channel {
@@ -58,10 +52,11 @@ final class WorkerProcess {
 
     /// Starts the process. On an error nothing is left of it.
     init(
-        spawner: Spawner, environment: [String: String], user: String?, sandbox: [String] = [], loop: EventLoop,
-        reaper: Reaper, handlers: Handlers
+        spawner: Spawner, environment: [String: String], user: String?, sandbox: [String] = [], slate: Slate? = nil,
+        loop: EventLoop, reaper: Reaper, handlers: Handlers
     ) throws(HostFault) {
-        let child = try spawner.spawn(environment: environment, user: user, sandbox: sandbox)
+        let child = try spawner.spawn(environment: environment, user: user, sandbox: sandbox, slate: slate?.descriptor)
+        slate?.closeDescriptor()
         let now = loop.now()
         pid = child.pid
         startTime = child.startTime
@@ -70,9 +65,9 @@ final class WorkerProcess {
         self.reaper = reaper
         self.handlers = handlers
         wire = Channel(fd: child.socket, throttle: Throttle(bytesPerSecond: 64 << 20, burst: 4 << 20, now: now.monotonic))
-        for (stream, fd) in [(Stream.stdout, child.out), (.stderr, child.err)] {
-            outputs[stream] = Channel(fd: fd, throttle: Throttle(bytesPerSecond: 8 << 20, burst: 1 << 20, now: now.monotonic))
-        }
+        output = WorkerOutput(
+            out: child.out, err: child.err, slate: slate, loop: loop, isAlone: handlers.isAlone, line: handlers.line)
+        self.slate = slate
         do {
             try reaper.adopt(pid: pid, pidfd: child.pidfd, group: child.group) { [self] in exited($0) }
         } catch {
@@ -86,8 +81,7 @@ final class WorkerProcess {
             throw error
         }
         watchWire()
-        watchOutput(.stdout)
-        watchOutput(.stderr)
+        output.start()
     }
 
     // MARK: Writing
@@ -200,97 +194,6 @@ final class WorkerProcess {
         }
     }
 
-    // MARK: Reading the output
-
-    private func watchOutput(_ stream: Stream) {
-        guard let channel = outputs[stream], channel.token == nil else { return }
-        // Not to be watched now: tried again at the next pause's end.
-        let token = try? loop.watch(fd: channel.fd, events: .readable) { [weak self] _ in self?.readOutput(stream) }
-        outputs[stream]?.token = token
-        if token == nil { resumeOutput(stream, at: loop.now().monotonic + .milliseconds(100)) }
-    }
-
-    private func readOutput(_ stream: Stream) {
-        guard let allowed = outputs[stream]?.throttle.allowance(loop.now().monotonic) else { return }
-        if allowed == 0 { return pauseOutput(stream) }
-        if takeOutput(stream, limit: min(allowed, Self.readSize)) == .ended { closeOutput(stream) }
-    }
-
-    private enum Taken { case some, none, ended }
-
-    private func takeOutput(_ stream: Stream, limit: Int) -> Taken {
-        guard let channel = outputs[stream] else { return .ended }
-        let count = read(channel.fd, loop.scratch.baseAddress, min(limit, Self.readSize))
-        if count < 0 { return errno == EAGAIN || errno == EINTR ? .none : .ended }
-        if count == 0 { return .ended }
-        outputs[stream]?.throttle.spend(count)
-        let bytes = UnsafeRawBufferPointer(rebasing: loop.scratch[..<count])
-        remember(bytes)
-        splitters[stream]?.split(bytes) { emit(stream, $0) }
-        return .some
-    }
-
-    private func emit(_ stream: Stream, _ line: [UInt8]) {
-        if stream == .stderr { listenForConfession(line) }
-        handlers.line(stream, line)
-    }
-
-    private func listenForConfession(_ line: [UInt8]) {
-        if fatalGoesOn, let begun = fatalLine {
-            fatalLine = begun + [UInt8(ascii: " ")] + line.drop { $0 == UInt8(ascii: " ") }
-            fatalGoesOn = false
-        } else if fatalLine == nil, Confession.isIn(line) {
-            fatalLine = line
-            fatalGoesOn = Confession.goesOn(after: line)
-        }
-    }
-
-    /// Takes what the worker has printed up to now, at most what its pipes hold, so that it
-    /// belongs to the run that ends here.
-    func drainOutput(limit: Int = readSize) {
-        for stream in [Stream.stdout, .stderr] {
-            var left = limit
-            while left > 0, takeOutput(stream, limit: min(left, Self.readSize)) == .some { left -= Self.readSize }
-            splitters[stream]?.flush { emit(stream, $0) }
-        }
-    }
-
-    private func pauseOutput(_ stream: Stream) {
-        guard let channel = outputs[stream], let token = channel.token else { return }
-        loop.unwatch(token)
-        outputs[stream]?.token = nil
-        resumeOutput(stream, at: channel.throttle.resumeAt)
-    }
-
-    private func resumeOutput(_ stream: Stream, at due: MonotonicInstant) {
-        outputs[stream]?.resume = loop.timer(at: due) { [weak self] in self?.watchOutput(stream) }
-    }
-
-    private func closeOutput(_ stream: Stream) {
-        guard let channel = outputs.removeValue(forKey: stream) else { return }
-        if let token = channel.token { loop.unwatch(token) }
-        if let timer = channel.resume { loop.cancel(timer) }
-        close(channel.fd)
-    }
-
-    private func remember(_ bytes: UnsafeRawBufferPointer) {
-        tail += bytes.suffix(2_048)
-        if tail.count > 8_192 { tail.removeFirst(tail.count - 2_048) }
-    }
-
-    /// Why it aborted, as its runtime said, and the end of what it printed.
-    var lastWords: String {
-        let fatal = fatalLine.map { String(decoding: $0, as: UTF8.self) + "\n" } ?? ""
-        return fatal + String(decoding: tail.suffix(2_048), as: UTF8.self)
-    }
-
-    /// A new run begins: what was printed before is not its last words.
-    func forgetWords() {
-        tail = []
-        fatalLine = nil
-        fatalGoesOn = false
-    }
-
     // MARK: The end
 
     func killTree() { reaper.killTree(pid) }
@@ -298,7 +201,7 @@ final class WorkerProcess {
     private func exited(_ status: ChildExit) {
         hasExited = true
         drainWire()
-        drainOutput(limit: 1 << 20)
+        output.handOnAll(limit: 1 << 20)
         closeAll()
         handlers.exited(status)
     }
@@ -314,7 +217,6 @@ final class WorkerProcess {
 
     private func closeAll() {
         closeWire()
-        closeOutput(.stdout)
-        closeOutput(.stderr)
+        output.closeAll()
     }
 }

@@ -82,9 +82,10 @@ enum Boot {
 
         let store = try await openStore(config)
         let owner = Owner(host: config.host.name, epoch: Epoch.new(clock.now()))
-        try await killSurvivors(store, owner, log)
+        let proof = try await killSurvivors(store, owner, config.host.stateDir, log)
 
-        let parts = try HostParts(config: config, clock: clock, environment: environment)
+        let slates = Slates(stateDir: config.host.stateDir, bootID: Survivors.bootID())
+        let parts = try HostParts(config: config, clock: clock, environment: environment, slates: slates)
         if let group = parts.groupFolder { log.notice("each worker has a control group of its own below \(group)") }
         let accepted = try await store.acceptedLibraries()
         let (history, problem) = LibraryHistoryFile(stateDir: config.host.stateDir).read()
@@ -104,7 +105,7 @@ enum Boot {
             libraries: parts.libraries, builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
             environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment),
             heartbeat: heartbeat, history: history)
-        try await supervisor.begin(report)
+        try await supervisor.begin(report, proof)
         let api = APIServer(control: supervisor, logger: log)
         let socket = config.host.stateDir + "/jobhost.sock"
         try await api.listen(socketPath: socket)
@@ -183,12 +184,18 @@ enum Boot {
 
     private static func storeFile(_ config: HostConfig) -> String { String(config.store.url.dropFirst("sqlite:".count)) }
 
-    private static func killSurvivors(_ store: any Store, _ owner: Owner, _ log: Logger) async throws {
+    /// What their slates tell can be read once they are dead.
+    private static func killSurvivors(
+        _ store: any Store, _ owner: Owner, _ stateDir: String, _ log: Logger
+    ) async throws -> SlateProof {
         let rows = try await store.workers(host: owner.host).map {
             Survivors.Row(pid: $0.pid, startTime: $0.startTime, bootID: $0.bootID)
         }
-        let killed = Survivors.killSurvivors(rows: rows)
+        let bootID = Survivors.bootID()
+        let signed = SlateProof(stateDir: stateDir, bootID: bootID).workers
+        let killed = Survivors.killSurvivors(rows: Array(Set(rows + signed)))
         if !killed.isEmpty { log.warning("killed \(killed.count) workers that an earlier life of the host left behind") }
+        return SlateProof(stateDir: stateDir, bootID: bootID)
     }
 
     static func printError(_ text: String) {
@@ -209,10 +216,11 @@ enum Epoch {
 
 extension Supervisor {
     /// The rescue, then the first generation: from here on jobs are scheduled.
-    func begin(_ report: ReloadReport) async throws {
+    func begin(_ report: ReloadReport, _ proof: SlateProof) async throws {
         room.handler = { [weak self] event in self?.assumeIsolated { $0.heard(event) } }
         dispatcherHostControl(try await store.hostControl())
-        try await rescue()
+        try await rescue(proof)
+        room.begin(epoch: owner.epoch)
         // Before anything can start: a life may be shorter than a period.
         beatIfDue()
         let rows = try await store.jobStates()
@@ -249,16 +257,19 @@ extension Supervisor {
     }
 
     /// Runs of this host's earlier lives are nobody's now: the lock proves it. Those claimed for
-    /// an instant still to come are given back, the others are lost, and retried by rule.
-    private func rescue() async throws {
+    /// an instant still to come are given back, as are those that had not begun; the others are
+    /// lost, and retried by rule.
+    private func rescue(_ proof: SlateProof) async throws {
         let now = clock.now().wall
         let orphans = try await store.orphans(host: owner.host, currentEpoch: owner.epoch)
         var completions: [Completion] = []
         var releases: [RunID] = []
         for run in orphans {
-            // A fire claimed ahead whose instant the host did not live to see was never started.
-            // Without that proof it counts as lost, which no entry is executed twice by.
-            if run.startedAt == nil && heartbeat.provesUnseen(fire: run.fireTime) && run.createdAt <= now {
+            // A fire claimed ahead whose instant the host did not live to see was never started, nor
+            // was an attempt that no worker says it began. Without such a proof it counts as lost,
+            // which no entry is executed twice by.
+            let isUnseen = run.startedAt == nil && heartbeat.provesUnseen(fire: run.fireTime) && run.createdAt <= now
+            if isUnseen || proof.provesUnbegun(fence: run.fence, epoch: run.epoch) {
                 releases.append(run.id)
                 continue
             }

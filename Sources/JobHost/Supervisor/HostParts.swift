@@ -19,9 +19,11 @@ struct HostParts: Sendable {
     /// - Parameters:
     ///   - stateDir: where copies of libraries and run logs go; nil: the config's. `check` and
     ///     `exec` use a folder of their own, so that they work beside a running host.
+    ///   - slates: of the host that has the state folder for itself.
     ///   - adjust: applied to each config that is loaded.
     init(
         config: HostConfig, clock: SystemClock, environment: [String: String], stateDir: String? = nil,
+        slates: Slates? = nil,
         adjust: @escaping @Sendable (HostConfig) throws(ConfigErrors) -> HostConfig = { $0 }
     ) throws {
         let folder = stateDir ?? config.host.stateDir
@@ -33,7 +35,7 @@ struct HostParts: Sendable {
             loop: loop, clock: clock, workerBinary: Self.workerBinary(),
             // Relative paths in settings are relative to the config's folder, like all others in it.
             stateDir: Self.folder(of: config.file),
-            maxWorkers: config.host.maxWorkers, runLogs: runLogs, groups: groups)
+            maxWorkers: config.host.maxWorkers, runLogs: runLogs, groups: groups, slates: slates)
         try loop.start()
         let handle = RoomHandle(loop: loop, room: room)
         let zones = SystemZones(environment: environment)

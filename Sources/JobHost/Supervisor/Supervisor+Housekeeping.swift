@@ -10,6 +10,7 @@ extension Supervisor {
         repeats(every: .seconds(5)) { supervisor in
             supervisor.sweep()
             supervisor.checkSelf()
+            supervisor.forgetRecorded()
             Task { await supervisor.lookAfterAPI() }
         }
         repeats(every: Heartbeat.period) { $0.beatIfDue() }
@@ -121,6 +122,11 @@ extension Supervisor {
                 } while removed.count == 1_000
             } catch { storeFailed(error) }
         }
+    }
+
+    /// What proves how far each worker came is of no use once all ends are recorded.
+    func forgetRecorded() {
+        if pendingRecords.isEmpty, !isRecording { room.everythingIsRecorded() }
     }
 
     private func checkSelf() {

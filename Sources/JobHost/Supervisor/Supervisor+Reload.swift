@@ -289,6 +289,7 @@ extension Supervisor {
         if !areChildrenEnding {
             if dispatcher.isDrained { endChildren() }
         } else if areChildrenGone && pendingRecords.isEmpty && !isRecording && !isSavingWorkers {
+            forgetRecorded()
             finish()
         }
     }

@@ -71,6 +71,7 @@ extension Supervisor {
         if let storeProblem = storeHealth.problem { problems.append("the store does not answer: \(storeProblem); nothing new starts") }
         if dispatcher.clock.isHolding { problems.append("the wall clock jumped; firing is held for a minute") }
         problems += poolHealth.sentences
+        if let problem = room.problem { problems.append(problem) }
         for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) {
             if !plugin.problem.isEmpty { problems.append("plugin \(plugin.config.name): \(plugin.problem)") }
             if let rollback = plugin.rollback {

@@ -57,6 +57,9 @@ struct SimulatedWorld: ~Copyable {
     private var latest = Instant.distantPast
     /// With the process room; true: its `started` has been heard.
     private var room: [RunID: (request: AttemptRequest, started: Bool)] = [:]
+    /// Fences of attempts that began, whether the host heard of it or not: what the workers' slates
+    /// have.
+    private var begun: Set<Int64> = []
     /// Attempts of a run that may have done something.
     private var effects: [RunID: Int] = [:]
     private(set) var trace: [String] = []
@@ -142,10 +145,12 @@ struct SimulatedWorld: ~Copyable {
     }
 
     private mutating func rescue() {
+        let hasProof = !chance(20)
         for id in store.live.sorted() {
             guard let row = store.rows[id], row.state == .running, row.epoch != epoch else { continue }
             // Where the clock was set back, a fire time ahead of it does not prove that it never came.
-            if row.fireTime > latest {
+            // A worker may have had no slate: then nothing proves what had not begun.
+            if row.fireTime > latest || hasProof && !begun.contains(row.fence) {
                 store.release(id, epoch: row.epoch)
                 continue
             }
@@ -156,11 +161,17 @@ struct SimulatedWorld: ~Copyable {
             var completion = Completion(run: id, fence: row.fence, outcome: .lost, state: next.state, finishedAt: now.wall)
             completion.availableAt = next.availableAt
             _ = store.complete(completion, now: now.wall)
+            if hasProof, !begun.contains(row.fence) { faults.append("run \(id) counts as lost, and had not begun") }
         }
     }
 
     private mutating func die() {
         note("the host dies; \(calls.count) calls, \(answers.count) answers and \(records.count) results are lost")
+        // Some were begun by their workers, unheard; and what had begun may have done something.
+        for (run, live) in room.sorted(by: { $0.key < $1.key }) where live.started || chance(30) {
+            begun.insert(live.request.fence)
+            effects[run, default: 0] += 1
+        }
         (calls, answers, records, room) = ([], [], [], [:])
         epoch += 1
         // Some time passes before somebody starts it again.
@@ -359,6 +370,7 @@ struct SimulatedWorld: ~Copyable {
                 return send(.returned(run: run))
             }
             room[run]!.started = true
+            begun.insert(request.fence)
             return send(.started(run: run, at: now.wall, pid: 1, libraryHash: "h"))
         }
         let bad: [Outcome] = [.failed, .retry, .retry, .crashed, .timedOut, .snoozed, .nothingToDo]

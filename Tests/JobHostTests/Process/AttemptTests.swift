@@ -35,6 +35,25 @@ import Testing
         #expect(attempt.handle(.tick, now: Self.at(90_000)) == [.setCancelFlag])
     }
 
+    @Test func aRunWhoseWorkerIsKilledForAnotherIsLostNotCrashed() {
+        var attempt = Self.attempt()
+        _ = attempt.handle(.started, now: Self.at(0))
+        #expect(attempt.handle(.workerKilled(becauseOf: RunID(41)), now: Self.at(1)) == [])
+        let ending = Self.ending(attempt.handle(Self.killed, now: Self.at(2)))
+        #expect(ending?.outcome == .lost)
+        #expect(ending?.reason == "its worker was killed by this host because of run 41")
+        // One that is over its own limit all the same is charged with that.
+        var late = Self.attempt(timeout: .milliseconds(10), grace: .zero)
+        _ = late.handle(.started, now: Self.at(0))
+        _ = late.handle(.tick, now: Self.at(10))
+        _ = late.handle(.workerKilled(becauseOf: RunID(41)), now: Self.at(11))
+        #expect(Self.ending(late.handle(Self.killed, now: Self.at(12)))?.outcome == .timedOut)
+        // And one that had not begun is due again.
+        var waiting = Self.attempt()
+        _ = waiting.handle(.workerKilled(becauseOf: RunID(41)), now: Self.at(1))
+        #expect(waiting.handle(Self.killed, now: Self.at(2)) == [.returnUnattempted])
+    }
+
     /// What it said after it broke the wire was not heard, so what it had been sent may have begun.
     @Test func aRunSentToAWorkerThatBrokeTheWireIsLostNotUnattempted() {
         var attempt = Self.attempt()

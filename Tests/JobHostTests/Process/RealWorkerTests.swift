@@ -251,6 +251,51 @@ import Testing
         }
     }
 
+    @Test func whatShortRunsPrintStandsInEachOnesOwnLog() async throws {
+        let stage = try await Stage()
+        await stage.configure([await stage.pool()])
+        let kinds = ["\"out\"", "\"silent\"", "\"both\"", "\"err\"", "\"silent\""]
+        func expected(_ run: Int64) -> [String] {
+            let line = "run \(run)"
+            return switch kinds[Int(run) % kinds.count] {
+            case "\"out\"": ["stdout \(line)"]
+            case "\"err\"": ["stderr \(line)"]
+            case "\"both\"": ["stdout \(line)", "stderr \(line)"]
+            default: []
+            }
+        }
+        for batch in [Int64(1)...10, 11...400] {
+            await stage.startAll("brief", batch.map { ($0, kinds[Int($0) % kinds.count]) })
+            for run in batch { #expect(try await stage.end(of: run).outcome == .succeeded) }
+        }
+        await stage.close()
+        var wrong: [String] = []
+        for run in Int64(1)...400 {
+            let lines = text(stage.logs, job: "job-brief", run: run).split(separator: "\n").map { line in
+                "\(line.contains("stdout") ? "stdout" : "stderr") " + (line.firstRange(of: "run ").map { String(line[$0.lowerBound...].prefix { $0 != "\"" }) } ?? "")
+            }
+            if lines != expected(run) { wrong.append("\(run): \(lines) instead of \(expected(run))") }
+        }
+        #expect(wrong == [])
+    }
+
+    @Test func aKillThatComesTooLateDoesNotHitTheNextRun() async throws {
+        try await onStage { stage in
+            await stage.configure([await stage.pool()])
+            await stage.startAll("brief", (1...10).map { ($0, "\"silent\"") })
+            for run in Int64(1)...10 { _ = try await stage.end(of: run) }
+            let (file, next) = (stage.folder.path + "/file", stage.folder.path + "/next")
+            await stage.startAll("brief", [(11, "\"wait \(file)\""), (12, "\"wait \(next)\"")])
+            let worker = await stage.started(11)
+            #expect(try await stage.killTooLate(11, waitingFor: file, nextWaitingFor: next))
+            let first = try await stage.end(of: 11)
+            #expect(first.outcome == .succeeded, "\(first.reason)")
+            try write("", to: next)
+            let second = try await stage.end(of: 12)
+            #expect(second.outcome == .succeeded && second.pid == worker, "\(second.reason)")
+        }
+    }
+
     @Test func settingsAreAskedAboutInAThrowawayWorker() async throws {
         try await onStage { stage in
             let questions = [

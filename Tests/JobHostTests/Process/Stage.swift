@@ -45,9 +45,11 @@ actor Stage {
         let room = try ProcessRoom(
             loop: loop, workerBinary: binary, stateDir: folder.path, maxWorkers: maxWorkers, runLogs: logs,
             groups: groupFolder.map { ControlGroups(folder: $0, stateDir: folder.path) },
+            slates: Slates(stateDir: folder.path, bootID: Survivors.bootID()),
             claimsOrphan: { claimed.contains($0) }
         )
         room.handler = { [weak self] event in self?.assumeIsolated { $0.heard(event) } }
+        room.begin(epoch: "life")
         self.room = room
     }
 
@@ -126,6 +128,25 @@ actor Stage {
     ) {
         room?.start([Self.request(run, entry, timeout: timeout, grace: grace, heartbeat: heartbeat, payload: payload, pool: pool)])
     }
+
+    func startAll(_ entry: String, _ payloads: [(run: Int64, payload: String)]) {
+        room?.start(payloads.map { Self.request($0.run, entry, payload: $0.payload) })
+    }
+
+    /// In one turn of the loop, which hears nothing meanwhile: lets a run of `brief` end that
+    /// waits for `file`, waits until the next one has begun, then has the first one's worker
+    /// killed for its memory. false: the next one did not begin.
+    func killTooLate(_ run: Int64, waitingFor file: String, nextWaitingFor next: String) throws -> Bool {
+        try write("", to: file)
+        let limit = clock.now().monotonic + .seconds(5)
+        while access(next + ".began", F_OK) != 0 {
+            if clock.now().monotonic > limit { return false }
+        }
+        room?.apply(.memoryExceeded(resident: 1 << 40), to: RunID(run))
+        room?.run([])
+        return true
+    }
+    private let clock = SystemClock()
 
     func startAll(_ runs: ClosedRange<Int64>, _ entry: String) { room?.start(runs.map { Self.request($0, entry) }) }
 

@@ -6,7 +6,7 @@ import Testing
 enum TroublePlugin {
     static let entries = [
         "good", "nothing", "hang", "polite", "late", "segfault", "exit0", "grandchild", "orphan", "flood", "hoard",
-        "allocate", "print", "beat", "snooze", "enqueue", "deaf", "words",
+        "allocate", "print", "beat", "snooze", "enqueue", "deaf", "words", "brief",
     ]
 
     /// Entries with a `doctor`.
@@ -27,6 +27,7 @@ enum TroublePlugin {
     private static let common = """
         #define _GNU_SOURCE
         #include "job_abi.h"
+        #include <fcntl.h>
         #include <signal.h>
         #include <stdio.h>
         #include <stdlib.h>
@@ -108,6 +109,24 @@ enum TroublePlugin {
             fprintf(stderr, "Main.swift:3: Fatal error: Index out of range\\n");
             for (int n = 0; n < 2000; n++) fprintf(stderr, "frame %d\\n", n);
             raise(SIGILL);
+            return JOB_SUCCEEDED;
+        }
+        /* Does at once what the payload says: nothing, print its number, or wait for a file. */
+        static int32_t brief(void *i, const job_context *c) {
+            char text[512], began[600];
+            int size = snprintf(text, sizeof text, "%.*s", (int)c->payload.size, c->payload.data);
+            if (strncmp(text, "\\"wait ", 6) == 0) {
+                text[size - 1] = 0;
+                snprintf(began, sizeof began, "%s.began", text + 6);
+                close(open(began, O_CREAT | O_WRONLY, 0600));
+                while (access(text + 6, F_OK) != 0) usleep(200);
+                return JOB_SUCCEEDED;
+            }
+            int both = strcmp(text, "\\"both\\"") == 0;
+            size = snprintf(began, sizeof began, "run %lld\\n", (long long)c->run_id);
+            if (both || strcmp(text, "\\"out\\"") == 0) write(1, began, size);
+            /* Without the end of the line, so that only the end of the run ends it. */
+            if (both || strcmp(text, "\\"err\\"") == 0) write(2, began, size - 1);
             return JOB_SUCCEEDED;
         }
         static int32_t doctor_of_good(void *i, const job_context *c, const job_findings *f) {

@@ -1,0 +1,64 @@
+// A slate: a page or two of memory, backed by a file, that a worker and its supervisor share.
+// The worker says on it which attempt it begins, before it begins it, so that this is known
+// also after both were killed; either side settles by one atomic step whether an attempt has
+// ended or is to be killed; and the supervisor says how much of the worker's output it has read.
+//
+// Functions that take a slate accept NULL and then do nothing.
+#ifndef CLINUX_SLATE_H
+#define CLINUX_SLATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct cl_slate cl_slate;
+
+/// Attempts whose beginning is remembered one by one; of older ones the largest fence is.
+#define CL_SLATE_ENTRIES 1024
+/// Bytes of the boot id, its end included.
+#define CL_SLATE_BOOT 48
+
+/// Makes a new, empty slate in a file (which must not be there), its room on the disk taken, so
+/// that no store into it can fail. The descriptor, 10 or above, or -errno.
+int32_t cl_slate_create(const char *path);
+/// Maps it; children of this process do not have it. NULL: errno has the reason.
+cl_slate *cl_slate_map(int32_t fd);
+void cl_slate_unmap(cl_slate *slate);
+
+/// Whose it is. By the supervisor, before the worker is sent anything.
+void cl_slate_sign(cl_slate *slate, int32_t pid, uint64_t start_time, const char *boot);
+
+// MARK: the worker
+
+/// This attempt begins now. Fences are positive and name one attempt of the whole store.
+void cl_slate_begin(cl_slate *slate, int64_t fence);
+/// This attempt has ended. false: the supervisor has closed it before, and kills this process.
+bool cl_slate_end(cl_slate *slate, int64_t fence);
+/// Bytes that have been written to stream 0 (stdout) or 1 (stderr), whose pipe `fd` is an end
+/// of, since it was made. -1: cannot be told.
+int64_t cl_slate_written(cl_slate *slate, int32_t stream, int32_t fd);
+
+// MARK: the supervisor
+
+/// Closes an attempt that is to be killed. false: it is not under way (any more).
+bool cl_slate_close(cl_slate *slate, int64_t fence);
+/// Around every read of the worker's output.
+void cl_slate_reading(cl_slate *slate, int32_t stream);
+void cl_slate_read(cl_slate *slate, int32_t stream, int64_t count);
+
+/// What is found on a slate after a crash.
+typedef struct {
+    int32_t pid;
+    uint64_t start_time;
+    char boot[CL_SLATE_BOOT];
+    /// How many attempts are in `begun`.
+    int32_t count;
+    /// Of those that began and are not in `begun` any more: none has a larger fence.
+    int64_t passed;
+} cl_slate_content;
+
+/// `begun` has room for CL_SLATE_ENTRIES fences; they come in no order. false: not a slate, or
+/// its writer scribbled over it.
+bool cl_slate_look(const char *path, cl_slate_content *content, int64_t *begun);
+
+#endif
