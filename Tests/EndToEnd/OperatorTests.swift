@@ -201,6 +201,18 @@ import Testing
         }
     }
 
+    @Test("status --watch ends when nobody reads it any more")
+    func endsWithItsReader() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config("j"))
+            _ = try await test.start()
+            let shell = try test.command("/bin/sh", "-c", "\"$0\" status --watch --json | head -1 | wc -l", TestHost.binaries + "/jobhost")
+            #expect(await shell.exitCode() == 0)
+            #expect(shell.output.all.map { $0.filter { $0 != " " } } == ["1"])
+        }
+    }
+
     @Test("doctor says whether a host runs, what waits for somebody, and leaves an older store as it is")
     func doctorLooksAtTheStore() async throws {
         try await TestHost.with { test in

@@ -58,9 +58,18 @@ struct DescriptorSink: TextSink {
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
+            // Nobody reads any more (`| head`): the end, as for programs that leave SIGPIPE as it is.
+            // Without it `status --watch` would write into the void for ever.
+            if count < 0, errno == EPIPE { endByBrokenPipe() }
             guard count > 0 else { return }
             rest = rest.dropFirst(count)
         }
+    }
+
+    private func endByBrokenPipe() -> Never {
+        signal(SIGPIPE, SIG_DFL)
+        raise(SIGPIPE)
+        _exit(128 + SIGPIPE)
     }
 
     var isTerminal: Bool { isatty(descriptor) == 1 }
