@@ -29,7 +29,7 @@ import Testing
                 #expect(answer.code == 6, "\(verb): \(answer.errors)")
                 #expect(answer.errors.contains("spoiled is refused: ") && answer.errors.contains("I do not like these settings"), "\(verb): \(answer.errors)")
             }
-            let explained = try await test.jobhost("explain", "spoiled", "--at", "now").output
+            let explained = try await test.jobhost("explain", "spoiled", "--at", "in 1s").output
             #expect(explained.contains("spoiled at") && explained.contains(": not there"), "\(explained)")
             #expect(explained.contains("It did not serve then: it was refused since"), "\(explained)")
 
@@ -73,7 +73,7 @@ import Testing
             let unknown = try await test.jobhost("trigger", "d")
             #expect(unknown.code == 5)
             #expect(unknown.errors.contains("there is no job 'd': the reload at"), "\(unknown.errors)")
-            let explained = try await test.jobhost("explain", "d", "--at", "now").output
+            let explained = try await test.jobhost("explain", "d", "--at", "in 1s").output
             #expect(explained.contains("the reload at") && explained.contains("(generation 2) removed it."), "\(explained)")
 
             try test.config("")
@@ -114,7 +114,7 @@ import Testing
             try await second.logs("this removes 2 of 3 jobs")
             let status = try await test.jobhost("status").output
             #expect(status.contains("2 of 3 jobs were removed by the reload at"), "\(status)")
-            let explained = try await test.jobhost("explain", "c", "--at", "now").output
+            let explained = try await test.jobhost("explain", "c", "--at", "in 1s").output
             #expect(explained.contains("removed it, while the host was not running."), "\(explained)")
         }
     }
