@@ -514,7 +514,7 @@ export async function stream(where, lastId, { onOpen, onEvent, signal }) {
 
 """###),
         PageFile(
-            "app.js", type: "text/javascript; charset=utf-8", digest: "09c3afe66c3a94d3", ###"""
+            "app.js", type: "text/javascript; charset=utf-8", digest: "7b860533815196fd", ###"""
 // The frame: which page is shown, the bar on top, the keys.
 
 import { h, render } from "./dom.js";
@@ -572,8 +572,10 @@ function draw() {
   document.title = titleText();
 }
 
+/** Problems that the title counts; as of the last news. */
+let bad = 0;
+
 function titleText() {
-  const bad = state.host ? problems(state.host, [...state.jobs.values()]).filter((problem) => problem.tone === "bad").length : 0;
   const mark = state.mode === "offline" ? "(?) " : bad > 0 ? `(${bad}) ` : "";
   return `${mark}${page.title} · ${state.host?.name ?? "jobhost"}`;
 }
@@ -692,6 +694,7 @@ onTokenNeeded(async (problem, method) => {
   return Boolean(token);
 });
 subscribe((change) => {
+  bad = state.host ? problems(state.host, [...state.jobs.values()]).filter((problem) => problem.tone === "bad").length : 0;
   page?.changed?.(change);
   context.draw();
 });
@@ -1647,7 +1650,7 @@ function inZone(ms, zone) {
 
 """###),
         PageFile(
-            "page-jobs.js", type: "text/javascript; charset=utf-8", digest: "7558d8a2f5b7ebad", ###"""
+            "page-jobs.js", type: "text/javascript; charset=utf-8", digest: "87a368b4e447f457", ###"""
 // All jobs: what is wrong on top, then one row each. Only the rows in sight are in the document.
 
 import { h } from "./dom.js";
@@ -1691,7 +1694,10 @@ export class JobsPage {
 
   get title() { return "Jobs"; }
 
-  /** Names in the order of the table. */
+  /** Of all jobs, once for each drawing: with a thousand of them it counts. */
+  judge(jobs) { this.conditions = new Map(jobs.map((job) => [job, condition(job, state.host)])); }
+
+  /** Jobs in the order of the table. */
   rows() {
     const test = FILTERS.find(([name]) => name === kept.filter)[2];
     const needles = kept.search.toLowerCase().split(/\s+/).filter((word) => word !== "");
@@ -1699,15 +1705,16 @@ export class JobsPage {
     for (const job of state.jobs.values()) {
       const text = `${job.name} ${job.plugin} ${job.entry} ${job.schedule} ${job.labels.join(" ")}`.toLowerCase();
       if (!needles.every((needle) => text.includes(needle))) continue;
-      if (test(job, condition(job, state.host))) rows.push(job);
+      if (test(job, this.conditions.get(job))) rows.push(job);
     }
     return rows;
   }
 
   view() {
     if (!state.host) return state.error ? failure(state.error) : h("p.empty", "…");
-    const rows = (this.shown = this.rows());
     const jobs = [...state.jobs.values()];
+    this.judge(jobs);
+    const rows = (this.shown = this.rows());
     return [h("h1.unseen", { key: "title" }, "Jobs"), this.problems(jobs), this.tools(jobs, rows), this.table(rows)];
   }
 
@@ -1745,7 +1752,7 @@ export class JobsPage {
         oninput: (event) => { kept.search = event.target.value; kept.selected = null; this.context.draw(); },
       }),
       h("div.chips", { role: "group", "aria-label": "Which jobs" }, FILTERS.map(([name, label, test]) => {
-        const count = name === "all" ? jobs.length : jobs.filter((job) => test(job, condition(job, state.host))).length;
+        const count = name === "all" ? jobs.length : jobs.filter((job) => test(job, this.conditions.get(job))).length;
         if (count === 0 && name !== "all" && kept.filter !== name) return null;
         return h("button.chip", {
           key: name, type: "button", "aria-pressed": kept.filter === name ? "true" : "false",
@@ -1778,7 +1785,7 @@ export class JobsPage {
   }
 
   row(job, index) {
-    const { tone, word } = condition(job, state.host);
+    const { tone, word } = this.conditions.get(job);
     const next = nextWords(job, state.host);
     const fire = instant(job.next_fire);
     const breaker = breakerOf(job.breaker.state);

@@ -55,8 +55,10 @@ function draw() {
   document.title = titleText();
 }
 
+/** Problems that the title counts; as of the last news. */
+let bad = 0;
+
 function titleText() {
-  const bad = state.host ? problems(state.host, [...state.jobs.values()]).filter((problem) => problem.tone === "bad").length : 0;
   const mark = state.mode === "offline" ? "(?) " : bad > 0 ? `(${bad}) ` : "";
   return `${mark}${page.title} · ${state.host?.name ?? "jobhost"}`;
 }
@@ -175,6 +177,7 @@ onTokenNeeded(async (problem, method) => {
   return Boolean(token);
 });
 subscribe((change) => {
+  bad = state.host ? problems(state.host, [...state.jobs.values()]).filter((problem) => problem.tone === "bad").length : 0;
   page?.changed?.(change);
   context.draw();
 });

@@ -41,7 +41,10 @@ export class JobsPage {
 
   get title() { return "Jobs"; }
 
-  /** Names in the order of the table. */
+  /** Of all jobs, once for each drawing: with a thousand of them it counts. */
+  judge(jobs) { this.conditions = new Map(jobs.map((job) => [job, condition(job, state.host)])); }
+
+  /** Jobs in the order of the table. */
   rows() {
     const test = FILTERS.find(([name]) => name === kept.filter)[2];
     const needles = kept.search.toLowerCase().split(/\s+/).filter((word) => word !== "");
@@ -49,15 +52,16 @@ export class JobsPage {
     for (const job of state.jobs.values()) {
       const text = `${job.name} ${job.plugin} ${job.entry} ${job.schedule} ${job.labels.join(" ")}`.toLowerCase();
       if (!needles.every((needle) => text.includes(needle))) continue;
-      if (test(job, condition(job, state.host))) rows.push(job);
+      if (test(job, this.conditions.get(job))) rows.push(job);
     }
     return rows;
   }
 
   view() {
     if (!state.host) return state.error ? failure(state.error) : h("p.empty", "…");
-    const rows = (this.shown = this.rows());
     const jobs = [...state.jobs.values()];
+    this.judge(jobs);
+    const rows = (this.shown = this.rows());
     return [h("h1.unseen", { key: "title" }, "Jobs"), this.problems(jobs), this.tools(jobs, rows), this.table(rows)];
   }
 
@@ -95,7 +99,7 @@ export class JobsPage {
         oninput: (event) => { kept.search = event.target.value; kept.selected = null; this.context.draw(); },
       }),
       h("div.chips", { role: "group", "aria-label": "Which jobs" }, FILTERS.map(([name, label, test]) => {
-        const count = name === "all" ? jobs.length : jobs.filter((job) => test(job, condition(job, state.host))).length;
+        const count = name === "all" ? jobs.length : jobs.filter((job) => test(job, this.conditions.get(job))).length;
         if (count === 0 && name !== "all" && kept.filter !== name) return null;
         return h("button.chip", {
           key: name, type: "button", "aria-pressed": kept.filter === name ? "true" : "false",
@@ -128,7 +132,7 @@ export class JobsPage {
   }
 
   row(job, index) {
-    const { tone, word } = condition(job, state.host);
+    const { tone, word } = this.conditions.get(job);
     const next = nextWords(job, state.host);
     const fire = instant(job.next_fire);
     const breaker = breakerOf(job.breaker.state);
