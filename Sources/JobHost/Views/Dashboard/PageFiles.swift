@@ -2149,7 +2149,7 @@ export class QueuesPage {
 
 """###),
         PageFile(
-            "page-run.js", type: "text/javascript; charset=utf-8", digest: "782799af038636bb", ###"""
+            "page-run.js", type: "text/javascript; charset=utf-8", digest: "deaffa8053202e52", ###"""
 // One run: how it went, attempt by attempt, what it said, what it was asked to do.
 
 import { h } from "./dom.js";
@@ -2225,7 +2225,8 @@ export class RunPage {
     return section("How it went", {},
       run.reason && h("p.rule", { class: outcomeOf(run.outcome).tone === "bad" || run.state === "discarded" ? "tone-bad" : "" }, run.reason),
       running?.problem && h("p.problem", `It cannot start: ${running.problem}`),
-      WAITING.includes(run.state) && h("div.explained", h("p.rule", `It waits; due ${relative(instant(run.available_at))}.`),
+      WAITING.includes(run.state) && h("div.explained", h("p.rule", run.waits_for?.sentence ? `It waits: ${run.waits_for.sentence}.` : `It waits; due ${relative(instant(run.available_at))}.`),
+        run.waits_for?.command && h("p.command", h("code", run.waits_for.command)),
         (this.explained?.sentences ?? []).map((sentence, index) => h("p", { key: index }, sentence))),
       facts([
         ["Fire time", time(run.fire_time)],
@@ -2663,7 +2664,7 @@ export function failure(error) {
 
 """###),
         PageFile(
-            "problems.js", type: "text/javascript; charset=utf-8", digest: "e7ff7e0ee1b2cdbd", ###"""
+            "problems.js", type: "text/javascript; charset=utf-8", digest: "17ccd10f96f5c0d9", ###"""
 // What is wrong, the worst first: one sentence why, since when, and what to press. Pure.
 
 import { instant, now, age, relative } from "./time.js";
@@ -2730,6 +2731,7 @@ function jobProblem(job, host) {
 function jobNotes(job, host) {
   const notes = [];
   const add = (rank, tone, why, since, actions) => notes.push({ rank, tone, why, since, actions });
+  if (job.refused) add(3, "bad", `refused, it does not serve: ${job.refused}`, null, [{ action: "plugins" }, { action: "plan" }, { action: "reload" }]);
   for (const text of job.problems) add(3, "bad", text, null, [{ action: "plugins" }]);
   for (const run of job.running) {
     if (run.problem) add(3, "bad", `run ${run.run} cannot start: ${run.problem}`, null, [{ action: "log", run: run.run }]);
@@ -2804,6 +2806,7 @@ function overdue(job, host) {
 /** The most telling of a job's conditions: a tone for its mark, and a word. */
 export function condition(job, host) {
   const failure = lastFailure(job);
+  if (job.refused) return { tone: "bad", word: "refused" };
   if (job.problems.length > 0 || job.running.some((run) => run.problem)) return { tone: "bad", word: "broken" };
   if (!job.enabled) return { tone: "idle", word: "off" };
   if (["open", "forced_open"].includes(job.breaker.state)) return { tone: "bad", word: "breaker open" };
@@ -2832,12 +2835,15 @@ export function lately(job) {
 
 /** What stands where the next fire counts down. */
 export function nextWords(job, host) {
+  if (job.refused) return { text: "refused", tone: "bad" };
   if (!job.enabled) return { text: "off", tone: "idle" };
   if (job.control.paused || host?.control.paused) return { text: "paused", tone: "warn" };
-  const next = instant(job.next_fire);
+  // An open breaker lets nothing start before its probe.
+  const isOpen = ["open", "forced_open"].includes(job.breaker.state);
+  const next = isOpen && job.next ? instant(job.next.at) : instant(job.next_fire);
+  if (isOpen && (next === null || next <= now())) return { text: "breaker", tone: "bad" };
   if (next === null || host?.phase === "draining") return { text: "–", tone: "idle" };
   const left = next - now();
-  if (left <= 0 && ["open", "forced_open"].includes(job.breaker.state)) return { text: "breaker", tone: "bad" };
   if (left < -OVERDUE) return { text: `${age(-left)} late`, tone: "bad" };
   return { text: left < 1000 ? "now" : age(left), tone: "" };
 }

@@ -73,7 +73,8 @@ export class RunPage {
     return section("How it went", {},
       run.reason && h("p.rule", { class: outcomeOf(run.outcome).tone === "bad" || run.state === "discarded" ? "tone-bad" : "" }, run.reason),
       running?.problem && h("p.problem", `It cannot start: ${running.problem}`),
-      WAITING.includes(run.state) && h("div.explained", h("p.rule", `It waits; due ${relative(instant(run.available_at))}.`),
+      WAITING.includes(run.state) && h("div.explained", h("p.rule", run.waits_for?.sentence ? `It waits: ${run.waits_for.sentence}.` : `It waits; due ${relative(instant(run.available_at))}.`),
+        run.waits_for?.command && h("p.command", h("code", run.waits_for.command)),
         (this.explained?.sentences ?? []).map((sentence, index) => h("p", { key: index }, sentence))),
       facts([
         ["Fire time", time(run.fire_time)],

@@ -64,6 +64,7 @@ function jobProblem(job, host) {
 function jobNotes(job, host) {
   const notes = [];
   const add = (rank, tone, why, since, actions) => notes.push({ rank, tone, why, since, actions });
+  if (job.refused) add(3, "bad", `refused, it does not serve: ${job.refused}`, null, [{ action: "plugins" }, { action: "plan" }, { action: "reload" }]);
   for (const text of job.problems) add(3, "bad", text, null, [{ action: "plugins" }]);
   for (const run of job.running) {
     if (run.problem) add(3, "bad", `run ${run.run} cannot start: ${run.problem}`, null, [{ action: "log", run: run.run }]);
@@ -138,6 +139,7 @@ function overdue(job, host) {
 /** The most telling of a job's conditions: a tone for its mark, and a word. */
 export function condition(job, host) {
   const failure = lastFailure(job);
+  if (job.refused) return { tone: "bad", word: "refused" };
   if (job.problems.length > 0 || job.running.some((run) => run.problem)) return { tone: "bad", word: "broken" };
   if (!job.enabled) return { tone: "idle", word: "off" };
   if (["open", "forced_open"].includes(job.breaker.state)) return { tone: "bad", word: "breaker open" };
@@ -166,12 +168,15 @@ export function lately(job) {
 
 /** What stands where the next fire counts down. */
 export function nextWords(job, host) {
+  if (job.refused) return { text: "refused", tone: "bad" };
   if (!job.enabled) return { text: "off", tone: "idle" };
   if (job.control.paused || host?.control.paused) return { text: "paused", tone: "warn" };
-  const next = instant(job.next_fire);
+  // An open breaker lets nothing start before its probe.
+  const isOpen = ["open", "forced_open"].includes(job.breaker.state);
+  const next = isOpen && job.next ? instant(job.next.at) : instant(job.next_fire);
+  if (isOpen && (next === null || next <= now())) return { text: "breaker", tone: "bad" };
   if (next === null || host?.phase === "draining") return { text: "–", tone: "idle" };
   const left = next - now();
-  if (left <= 0 && ["open", "forced_open"].includes(job.breaker.state)) return { text: "breaker", tone: "bad" };
   if (left < -OVERDUE) return { text: `${age(-left)} late`, tone: "bad" };
   return { text: left < 1000 ? "now" : age(left), tone: "" };
 }
