@@ -125,7 +125,7 @@ let package = Package(
 
         // Tests.
         .target(
-            name: "ExchangeTestKit", dependencies: ["ExchangeKit", "JobKit", "SQL"], path: "Tests/ExchangeTestKit",
+            name: "ExchangeTestKit", dependencies: ["ExchangeKit", "JobKit", "PostgresTestKit", "SQL"], path: "Tests/ExchangeTestKit",
             swiftSettings: strict),
         .target(name: "JobTestKit", dependencies: ["JobCore"], path: "Tests/JobTestKit", swiftSettings: strict),
         .target(

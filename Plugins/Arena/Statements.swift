@@ -276,5 +276,13 @@ extension StatementSet {
                 SELECT mode, seed, ticks, clock_ms, owner, ticked_ms, cause, file, file_offset, file_line, finished
                 FROM simulations WHERE name = :name
                 """#,
+        ],
+        postgresql: [
+            "put_deposit_address": #"""
+                -- An address at which somebody is paid.
+                -- in:  :chain text, :address text, :owner text
+                INSERT INTO deposit_addresses (chain, address, owner) VALUES (:chain, :address, :owner)
+                ON CONFLICT (chain, lower(address)) DO NOTHING
+                """#,
         ])
 }

@@ -87,8 +87,7 @@ public final class TickEntry: ExchangeEntry {
     }
 
     public func doctor(_ check: DoctorContext) throws {
-        let path = try location.path()
-        guard access(path, F_OK) == 0 else {
+        if case .sqlite(let path) = try location.address(), access(path, F_OK) != 0 {
             return check.ok("database", "\(path) is not there yet: the first tick creates it")
         }
         try check.exchange(location, statements: .arena) { try ArenaDoctor(exchange: $0, plan: plan, check: check).look() }

@@ -110,5 +110,33 @@ extension StatementSet {
                     trades = :trades, first_ms = :first_ms, first_id = :first_id, last_ms = :last_ms, last_id = :last_id
                 WHERE pair_id = :pair AND interval = :interval AND open_ms = :open_ms
                 """#,
+        ],
+        postgresql: [
+            "minutes_without_candle": #"""
+                -- Minutes of the last day in which a pair was traded and has no candle. By rights there are none.
+                -- in:  :now bigint, :read bigint (the newest transaction that was read)
+                -- out: symbol text, minutes bigint, first_ms bigint
+                SELECT p.symbol, count(DISTINCT t.ts_ms / 60000), min(t.ts_ms)
+                FROM pairs p JOIN trades t ON t.pair_id = p.id
+                WHERE p.active = 1 AND t.ts_ms >= coalesce(p.clock_ms, :now) - 86400000 AND t.tx <= :read
+                  AND NOT EXISTS (SELECT 1 FROM candles c
+                                  WHERE c.pair_id = p.id AND c.interval = '1m' AND c.open_ms = t.ts_ms - t.ts_ms % 60000)
+                GROUP BY p.id, p.symbol ORDER BY p.id
+                """#,
+            "new_trades": #"""
+                -- Trades in the order in which they arrived. Commits do not come in the order of numbers, so one
+                -- goes on by transactions, to where all older ones have ended; none is ever read in part.
+                -- in:  :after bigint (a transaction), :limit bigint (more of the last transaction come with it)
+                -- out: tx bigint, pair_id bigint, id bigint, ts_ms bigint, price numeric, amount numeric
+                SELECT tx, pair_id, id, ts_ms, price, amount FROM trades
+                WHERE tx > :after AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+                ORDER BY tx FETCH FIRST :limit ROWS WITH TIES
+                """#,
+            "unread_trades": #"""
+                -- How many trades have come since.
+                -- in:  :after bigint (a transaction)
+                -- out: count bigint
+                SELECT count(*) FROM trades WHERE tx > :after
+                """#,
         ])
 }

@@ -122,7 +122,7 @@ extension StatementSet {
                 -- Takes a deposit out of crediting, if it is still what was read.
                 -- in:  :id TEXT, :version INTEGER, :status TEXT (HELD, FAILED), :reason TEXT
                 -- 1: done, 0: somebody was faster
-                UPDATE deposits SET status = :status, reason = :reason, watched = (:status = 'HELD'), version = version + 1
+                UPDATE deposits SET status = :status, reason = :reason, watched = CASE :status WHEN 'HELD' THEN 1 ELSE 0 END, version = version + 1
                 WHERE id = :id AND status = 'CONFIRMED' AND version = :version
                 """#,
             "retry_deposit": #"""
@@ -184,6 +184,26 @@ extension StatementSet {
                 FROM deposits d JOIN wallets w ON w.id = d.wallet_id
                 WHERE d.watched = 1 AND d.status IN ('PENDING', 'CONFIRMING', 'CONFIRMED', 'HELD', 'CREDITED', 'REVERSAL_REQUIRED')
                 ORDER BY d.chain, d.id
+                """#,
+        ],
+        postgresql: [
+            "address_owner": #"""
+                -- Whose address that is.
+                -- in:  :chain text, :address text (as the chain writes it; 0x… in lower case)
+                -- out: owner text
+                SELECT owner FROM deposit_addresses WHERE chain = :chain AND lower(address) = lower(:address)
+                """#,
+            "put_deposit": #"""
+                -- A deposit that was found in a block; one that was dropped comes back.
+                -- in:  :wallet bigint, :chain text, :tx_hash text, :ordinal bigint, :address text, :token text, :units text,
+                --      :amount numeric, :status text (PENDING, AMOUNT_UNSUPPORTED), :reason text, :now bigint
+                -- 1: new or back, 0: it is known
+                INSERT INTO deposits (wallet_id, chain, tx_hash, ordinal, address, token, units, amount, status, reason, watched, created_ms)
+                VALUES (:wallet, :chain, :tx_hash, :ordinal, :address, :token, :units, :amount, :status, :reason,
+                        CASE :status WHEN 'PENDING' THEN 1 ELSE 0 END, :now)
+                ON CONFLICT (chain, lower(tx_hash), ordinal) DO UPDATE
+                SET status = 'PENDING', reason = '', watched = 1, verified = 0, missing_ms = NULL, version = deposits.version + 1
+                WHERE deposits.status = 'DROPPED'
                 """#,
         ])
 }

@@ -33,8 +33,10 @@ struct MarginTables {
 
     /// One account as it is now; nil: gone or closed.
     func account(_ id: Int64) throws -> MarginAccount? {
-        let positions = try exchange.rows("account_positions", ["account": .int(id)], Self.position)
-        return try exchange.first("account", ["account": .int(id)]) { try Self.account($0, positions) }
+        // The account first: what locks it keeps positions from being added.
+        guard var account = try exchange.first("account", ["account": .int(id)], { try Self.account($0, []) }) else { return nil }
+        account.positions = try exchange.rows("account_positions", ["account": .int(id)], Self.position)
+        return account
     }
 
     private static func account(_ row: any SQLStatement, _ positions: [Position]) throws -> MarginAccount {

@@ -111,5 +111,34 @@ extension StatementSet {
                 FROM liquidations l JOIN positions p ON p.id = l.position_id AND p.version = l.position_version
                 WHERE l.state = 'requested' AND p.status = 'open' AND l.created_ms >= :since
                 """#,
+        ],
+        postgresql: [
+            "account": #"""
+                -- One account, as accounts. Its balance stands still, and nobody adds a position, until the
+                -- transaction ends.
+                -- in:  :account bigint
+                -- rights: UPDATE accounts (id)
+                SELECT a.id, a.name, a.currency, a.wallet_id, w.available
+                FROM accounts a JOIN wallets w ON w.id = a.wallet_id
+                WHERE a.status = 'active' AND a.id = :account
+                FOR UPDATE OF a, w
+                """#,
+            "account_positions": #"""
+                -- The open positions of one account, as positions; they stand still until the transaction ends.
+                -- in:  :account bigint
+                SELECT p.id, p.account_id, p.pair_id, m.symbol, m.quote, m.contract_size, m.size_step,
+                       p.side, p.size, p.open_price, p.leverage, p.version
+                FROM positions p JOIN pairs m ON m.id = p.pair_id
+                WHERE p.status = 'open' AND p.account_id = :account ORDER BY p.id
+                FOR UPDATE OF p
+                """#,
+            "prices": #"""
+                -- The newest two prices of every pair, the newest first.
+                -- out: pair_id bigint, symbol text, base text, quote text, ts_ms bigint, bid numeric, ask numeric
+                SELECT m.id, m.symbol, m.base, m.quote, q.ts_ms, q.bid, q.ask
+                FROM pairs m
+                CROSS JOIN LATERAL (SELECT seq, ts_ms, bid, ask FROM quotes WHERE pair_id = m.id ORDER BY seq DESC LIMIT 2) q
+                ORDER BY m.id, q.seq DESC
+                """#,
         ])
 }

@@ -47,7 +47,7 @@ extension StatementSet {
                 -- in:  :exchange TEXT, :synced_before INTEGER
                 -- out: count INTEGER, overdue INTEGER (not asked for since), oldest_ms INTEGER or NULL (of these: when it
                 --      was, or when the order was placed)
-                SELECT count(*), coalesce(sum(coalesce(last_synced_ms, placed_ms) < :synced_before), 0),
+                SELECT count(*), count(*) FILTER (WHERE coalesce(last_synced_ms, placed_ms) < :synced_before),
                        min(CASE WHEN coalesce(last_synced_ms, placed_ms) < :synced_before THEN coalesce(last_synced_ms, placed_ms) END)
                 FROM exchange_orders
                 WHERE exchange = :exchange AND status IN ('pending', 'new', 'partial') AND placed_ms IS NOT NULL
@@ -57,7 +57,7 @@ extension StatementSet {
                 -- in:  :exchange_id TEXT or NULL, :client_id TEXT or NULL
                 -- out: status TEXT, executed TEXT, executed_quote TEXT
                 SELECT status, executed, executed_quote FROM paper_orders
-                WHERE exchange_id = :exchange_id OR (:exchange_id IS NULL AND client_id = :client_id)
+                WHERE exchange_id = :exchange_id OR (CAST(:exchange_id AS TEXT) IS NULL AND client_id = :client_id)
                 """#,
             "put_failure": #"""
                 -- An order whose state could not be learned is asked for again later.

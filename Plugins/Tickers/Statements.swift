@@ -38,10 +38,10 @@ extension StatementSet {
                 -- is to be counted once more (one pair in each run).
                 -- in:  :now INTEGER, :length INTEGER (of the window), :built_before INTEGER
                 -- out: id INTEGER, rebuild INTEGER (0, 1)
-                SELECT p.id, w.pair_id IS NULL OR coalesce(p.clock_ms, :now) < w.until_ms - 60000 OR w.pair_id IS r.pair_id
+                SELECT p.id, w.pair_id IS NULL OR coalesce(p.clock_ms, :now) < w.until_ms - 60000 OR w.pair_id IS NOT DISTINCT FROM r.pair_id
                 FROM pairs p
                 LEFT JOIN ticker_windows w ON w.pair_id = p.id
-                LEFT JOIN (SELECT pair_id FROM ticker_windows WHERE built_ms < :built_before ORDER BY built_ms LIMIT 1) r
+                LEFT JOIN (SELECT pair_id FROM ticker_windows WHERE built_ms < :built_before ORDER BY built_ms LIMIT 1) r ON TRUE
                 WHERE p.active = 1
                   AND (w.pair_id IS NULL OR w.first_ms < coalesce(p.clock_ms, :now) - :length OR w.newest_ms >= w.until_ms
                        OR coalesce(p.clock_ms, :now) < w.until_ms - 60000 OR w.pair_id = r.pair_id)
@@ -156,6 +156,45 @@ extension StatementSet {
                 SELECT from_ms, until_ms, trades, volume, quote_volume, first_ms, first_id, first_price,
                        last_ms, last_id, last_price, newest_ms, built_seq, built_ms
                 FROM ticker_windows WHERE pair_id = :pair
+                """#,
+        ],
+        postgresql: [
+            "new_trades": #"""
+                -- Trades in the order in which they arrived. Commits do not come in the order of numbers, so one
+                -- goes on by transactions, to where all older ones have ended; none is ever read in part.
+                -- in:  :after bigint (a transaction), :limit bigint (more of the last transaction come with it)
+                -- out: id bigint, ts_ms bigint, price numeric, amount numeric, tx bigint, pair_id bigint
+                SELECT id, ts_ms, price, amount, tx, pair_id FROM trades
+                WHERE tx > :after AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+                ORDER BY tx FETCH FIRST :limit ROWS WITH TIES
+                """#,
+            "newest_seq": #"""
+                -- How far one can read: the newest transaction with trades before the oldest that has not ended.
+                -- out: tx bigint (0: there are no trades)
+                SELECT coalesce((SELECT tx FROM trades WHERE tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+                                 ORDER BY tx DESC LIMIT 1), 0)
+                """#,
+            "trades_before": #"""
+                -- Trades of a pair before an instant that had arrived with a transaction, the newest first.
+                -- in:  :pair bigint, :until bigint, :upto bigint (a transaction), :limit bigint
+                -- out: id bigint, ts_ms bigint, price numeric, amount numeric
+                SELECT id, ts_ms, price, amount FROM trades
+                WHERE pair_id = :pair AND ts_ms < :until AND tx <= :upto ORDER BY ts_ms DESC, id DESC LIMIT :limit
+                """#,
+            "trades_between": #"""
+                -- Trades of a pair in [from, until) that had arrived with a transaction, in their order.
+                -- in:  :pair bigint, :from bigint, :until bigint, :upto bigint (a transaction), :limit bigint
+                -- out: id bigint, ts_ms bigint, price numeric, amount numeric
+                SELECT id, ts_ms, price, amount FROM trades
+                WHERE pair_id = :pair AND ts_ms >= :from AND ts_ms < :until AND tx <= :upto ORDER BY ts_ms, id LIMIT :limit
+                """#,
+            "trades_from": #"""
+                -- When the newest trade of a pair at or after an instant was, of those that had arrived with a
+                -- transaction.
+                -- in:  :pair bigint, :from bigint, :upto bigint (a transaction)
+                -- out: ts_ms bigint
+                SELECT ts_ms FROM trades
+                WHERE pair_id = :pair AND ts_ms >= :from AND tx <= :upto ORDER BY ts_ms DESC, id DESC LIMIT 1
                 """#,
         ])
 }

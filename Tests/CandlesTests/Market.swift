@@ -1,3 +1,4 @@
+import ExchangeTestKit
 import JobCore
 import JobKit
 import SQL
@@ -7,7 +8,8 @@ import SQL
 
 /// A market in memory.
 final class Market {
-    let exchange: Exchange
+    let test: TestExchange
+    var exchange: Exchange { test.exchange }
     private(set) var arrived: [(pair: Int64, trade: Trade)] = []
 
     struct Trade: Hashable {
@@ -31,9 +33,8 @@ final class Market {
     }
 
     init(pairs: [String] = ["XRP/ETH"]) throws {
-        let connection = try SQLiteConnection(path: ":memory:")
-        exchange = Exchange(connection: connection, place: "memory", statements: .candles)
-        try exchange.createIfEmpty(.simulation, at: 0)
+        test = try TestExchange(statements: .candles)
+        let connection = test.connection
         for (index, symbol) in pairs.enumerated() {
             try connection.run(
                 "INSERT INTO pairs (id, symbol, base, quote, created_ms) VALUES (?, ?, 'B', 'Q', 0)",

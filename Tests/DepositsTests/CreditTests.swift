@@ -330,13 +330,13 @@ import Testing
             guard changed == 1 else { return }
             try other.run("INSERT INTO ledger_causes (cause, kind, created_ms) VALUES ('deposit:paper:0x1:0', 'deposit', 0)", [])
             try other.run("""
-                INSERT OR IGNORE INTO wallets (owner, currency, may_be_negative) VALUES ('platform:external', 'ETH', 1)
+                INSERT INTO wallets (owner, currency, may_be_negative) VALUES ('platform:external', 'ETH', 1) ON CONFLICT DO NOTHING
                 """, [])
             try other.run("""
                 INSERT INTO ledger_entries (cause, wallet_id, bucket, amount)
-                SELECT 'deposit:paper:0x1:0', id, 'available', CASE id WHEN 1 THEN '1.5' ELSE '-1.5' END FROM wallets
+                SELECT 'deposit:paper:0x1:0', id, 'available', CASE id WHEN 1 THEN 1.5 ELSE -1.5 END FROM wallets
                 """, [])
-            try other.run("UPDATE wallets SET available = CASE id WHEN 1 THEN '1.5' ELSE '-1.5' END", [])
+            try other.run("UPDATE wallets SET available = CASE id WHEN 1 THEN 1.5 ELSE -1.5 END", [])
         }, run: { platform in
             let errors = try platform.alone { try $0.credit().report.errors }
             #expect(errors == 0)

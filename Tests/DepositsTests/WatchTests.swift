@@ -164,6 +164,6 @@ import Testing
     }
 
     @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.deposits, "Plugins/Deposits").isEmpty, "run scripts/embed-sql")
+        #expect(try notEmbedded(.deposits, "Plugins/Deposits") == [], "run scripts/embed-sql")
     }
 }

@@ -86,7 +86,7 @@ import Testing
 
     @Test func `A database with all that is needed is told so`() throws {
         let test = try TestExchange(.disk, purpose: .live)
-        #expect(answer(test, SchemaRequest(.check)) == ["ok schema: \(try test.location.path()) has all 4 tables with their columns"])
+        #expect(answer(test, SchemaRequest(.check)) == ["ok schema: \(try test.location.address()) has all 4 tables with their columns"])
     }
 
     @Test func `What is missing or differs is named, with what to do`() throws {

@@ -19,11 +19,7 @@ public enum WorstMoment {
 public func besideAWriter<Result>(
     of test: TestExchange, at moment: WorstMoment, write: (any SQLConnection) throws -> Void, run: () throws -> Result
 ) throws -> (result: Result, place: String?) {
-    var options = SQLiteOptions()
-    options.create = false
-    options.busyTimeoutMilliseconds = 0
-    options.pragmas = [("foreign_keys", "ON")]
-    let other = try SQLiteConnection(path: test.location.path(), options: options)
+    let other = try test.otherProgram(patience: 0)
     defer { other.close() }
     var fault: (any Error)?
     var isDue = false
@@ -34,7 +30,7 @@ public func besideAWriter<Result>(
             if case .statement = moment { isDue = true }
             guard isDue else { return false }
             do {
-                try other.transaction(.immediate) { try write(other) }
+                try other.transaction(.rowLocks) { try write(other) }
             } catch let error as SQLError where error.kind == .busy {
                 return false
             } catch {
@@ -44,7 +40,7 @@ public func besideAWriter<Result>(
         }
         let result = try watch.observe(run)
         if let fault { throw fault }
-        if watch.statement == nil { try other.transaction(.immediate) { try write(other) } }
+        if watch.statement == nil { try other.transaction(.rowLocks) { try write(other) } }
         return (result, watch.statement)
     }
 }

@@ -1,17 +1,26 @@
 import ExchangeKit
 import Foundation
+import Glibc
 import JobKit
+import PostgresTestKit
 import SQL
 
-/// An exchange for one test, gone when the test is: in memory, or a file in a temporary folder
-/// where what is tested opens it itself or more than one connection is needed.
+/// An exchange for one test, gone when the test is. With `JOBHOST_TEST_EXCHANGE=postgresql` in the
+/// environment it is a schema of its own on the server that `JOBHOST_TEST_POSTGRES` names; else in
+/// memory, or a file in a temporary folder where what is tested opens it itself or more than one
+/// connection is needed.
 public final class TestExchange {
     public enum Place { case memory, disk }
+
+    /// Which database this run of the tests is about.
+    public static let dialect: SQLDialect =
+        getenv("JOBHOST_TEST_EXCHANGE").map { String(cString: $0) } == "postgresql" ? .postgresql : .sqlite
 
     /// Open, for building and for looking.
     public let exchange: Exchange
     public let location: ExchangeLocation
     private let folder: URL?
+    private let schema: TestPostgres.Schema?
 
     public var connection: any SQLConnection { exchange.connection }
     /// "sqlite:…", as a setting.
@@ -24,6 +33,23 @@ public final class TestExchange {
         _ place: Place = .memory, purpose: Exchange.Purpose = .simulation,
         statements: StatementSet = StatementSet([:]), at now: Int64 = 0
     ) throws {
+        if Self.dialect == .postgresql {
+            folder = nil
+            let schema = try TestPostgres.make()
+            self.schema = schema
+            location = ExchangeLocation(database: schema.url, lockTimeout: .seconds(1), sql: [:])
+            do {
+                let fresh = try PostgresConnection(PostgresAddress(schema.url))
+                try fresh.execute(Exchange.schemaScript(.postgresql, purpose: place == .memory ? .simulation : purpose, at: now))
+                fresh.close()
+                exchange = try Exchange.open(location, statements: statements)
+            } catch {
+                try? TestPostgres.drop(schema)
+                throw error
+            }
+            return
+        }
+        schema = nil
         switch place {
         case .memory:
             folder = nil
@@ -49,6 +75,26 @@ public final class TestExchange {
     deinit {
         exchange.close()
         if let folder { try? FileManager.default.removeItem(at: folder) }
+        if let schema { try? TestPostgres.drop(schema) }
+    }
+
+    /// A second connection to the same database, as another program has one.
+    ///
+    /// - Parameter patience: how long it waits for a lock, milliseconds.
+    public func otherProgram(patience: Int32 = 1_000) throws -> any SQLConnection {
+        switch try location.address() {
+        case .sqlite(let path):
+            var options = SQLiteOptions()
+            options.create = false
+            options.busyTimeoutMilliseconds = patience
+            options.pragmas = [("foreign_keys", "ON")]
+            return try SQLiteConnection(path: path, options: options)
+        case .postgresql(let address):
+            var options = PostgresOptions()
+            // 0 would be for ever.
+            options.lockTimeoutMilliseconds = max(1, patience)
+            return try PostgresConnection(address, options: options)
+        }
     }
 
     // MARK: Building
@@ -57,7 +103,8 @@ public final class TestExchange {
     @discardableResult
     public func insert(_ sql: String, _ values: [SQLValue] = []) throws -> Int64 {
         try connection.run(sql, values)
-        return try connection.first("SELECT last_insert_rowid()") { try $0.int64(0) } ?? 0
+        let last = Self.dialect == .sqlite ? "SELECT last_insert_rowid()" : "SELECT lastval()"
+        return try connection.first(last) { try $0.int64(0) } ?? 0
     }
 
     /// The pair of that symbol ("XRP/ETH"), made where it is missing.

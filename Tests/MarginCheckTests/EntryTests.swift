@@ -37,6 +37,6 @@ import Testing
     }
 
     @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.marginCheck, "Plugins/MarginCheck").isEmpty, "run scripts/embed-sql")
+        #expect(try notEmbedded(.marginCheck, "Plugins/MarginCheck") == [], "run scripts/embed-sql")
     }
 }

@@ -111,11 +111,12 @@ import Testing
 
     @Test func aLockThatIsNotLetGoIsTriedAgain() throws {
         let desk = try desk()
-        let other = try SQLiteConnection(path: desk.test.location.path())
-        try other.execute("BEGIN IMMEDIATE")
+        let other = try desk.test.otherProgram()
+        try other.begin(.immediate)
+        try other.run("UPDATE orders SET version = version")
         let test = TestRun(settings: #"{"database": "\#(desk.test.database)", "mode": "live", "lock_timeout": "10ms"}"#)
         #expect(test.run(OrderExpiryEntry.self) == .retry)
-        try other.execute("ROLLBACK")
+        try other.control("ROLLBACK")
         #expect(test.run(OrderExpiryEntry.self) == .succeeded)
     }
 }

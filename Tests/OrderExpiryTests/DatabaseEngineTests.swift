@@ -19,7 +19,7 @@ import Testing
         #expect(try desk.orders() == [
             "expired 0", "expired 0", "open 200.5", "open 200.5", "filled 0", "cancelled 0", "expired 0",
         ])
-        #expect(try desk.test.texts("SELECT version FROM orders WHERE id <= 3") == ["2", "2", "1"])
+        #expect(try desk.test.texts("SELECT version FROM orders WHERE id <= 3 ORDER BY id") == ["2", "2", "1"])
     }
 
     @Test func releasedIsWhatIsStillLocked() throws {
@@ -119,7 +119,8 @@ import Testing
         #expect(try desk.test.differences() == [])
     }
 
-    @Test func anOrderThatCannotBeReadStopsNoOther() throws {
+    /// PostgreSQL keeps such a row out.
+    @Test(.enabled(if: TestExchange.dialect == .sqlite)) func anOrderThatCannotBeReadStopsNoOther() throws {
         let desk = try Desk()
         for _ in 0 ..< 3 { try desk.order() }
         try desk.test.connection.run("UPDATE orders SET price = 'dear' WHERE id = 1")
@@ -184,7 +185,7 @@ import Testing
 
     /// However many orders are open: the plan names the index of those that can be due, and the
     /// desk's table only that of waiting requests.
-    @Test func costFollowsTheExpiredOrdersNotTheTable() throws {
+    @Test(.enabled(if: TestExchange.dialect == .sqlite)) func costFollowsTheExpiredOrdersNotTheTable() throws {
         let desk = try Desk()
         for (name, index) in [("due_orders", "orders_due"), ("waiting_orders", "order_expiries_waiting")] {
             let sql = try #require(StatementSet.orderExpiry.files(.sqlite)[name])

@@ -209,7 +209,8 @@ import Testing
             == .succeeded("Checked 5 orders: 3 updated, 3 filled, 2 errors (12ms)"))
     }
 
-    @Test func `Rows that cannot be read are told and put off, the others go on`() throws {
+    /// PostgreSQL keeps such a row out.
+    @Test(.enabled(if: TestExchange.dialect == .sqlite)) func `Rows that cannot be read are told and put off, the others go on`() throws {
         let shop = try Shop()
         let ids = [try shop.order(owner: nil), try shop.order(owner: nil)]
         try shop.test.connection.run("UPDATE exchange_orders SET executed = 'x' WHERE id = ?", [.int(ids[0])])

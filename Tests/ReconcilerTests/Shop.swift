@@ -75,7 +75,11 @@ final class Shop {
     func truth(_ id: Int64, _ status: String, _ executed: String, quote: String? = nil) throws {
         let worth = try quote ?? amount(executed).times(Amount(100), .halfEven).description
         try test.connection.run(
-            "INSERT OR REPLACE INTO paper_orders (exchange_id, client_id, status, executed, executed_quote) VALUES (?, ?, ?, ?, ?)",
+            """
+            INSERT INTO paper_orders (exchange_id, client_id, status, executed, executed_quote) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (exchange_id) DO UPDATE
+            SET status = excluded.status, executed = excluded.executed, executed_quote = excluded.executed_quote
+            """,
             [.text("\(1_000 + id)"), .text("c\(id)"), .text(status), .text(executed), .text(worth)])
     }
 

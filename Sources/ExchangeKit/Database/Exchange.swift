@@ -50,15 +50,33 @@ public final class Exchange {
     static func connect(
         _ location: ExchangeLocation, create: Bool, _ durability: Durability = .everything
     ) throws -> any SQLConnection {
-        let path = try location.path()
-        if create { makeFolder(of: path) }
-        var options = SQLiteOptions()
-        options.create = create
-        options.busyTimeoutMilliseconds = Int32(clamping: location.lockTimeout.milliseconds)
-        let synchronous = durability == .everything ? "FULL" : "NORMAL"
-        options.pragmas = [("journal_mode", "WAL"), ("synchronous", synchronous), ("foreign_keys", "ON")]
-        return try SQLiteConnection(path: path, options: options)
+        switch try location.address() {
+        case .sqlite(let path):
+            if create { makeFolder(of: path) }
+            var options = SQLiteOptions()
+            options.create = create
+            options.busyTimeoutMilliseconds = Int32(clamping: location.lockTimeout.milliseconds)
+            let synchronous = durability == .everything ? "FULL" : "NORMAL"
+            options.pragmas = [("journal_mode", "WAL"), ("synchronous", synchronous), ("foreign_keys", "ON")]
+            return try SQLiteConnection(path: path, options: options)
+        case .postgresql(let address):
+            var options = PostgresOptions()
+            options.lockTimeoutMilliseconds = Int32(clamping: location.lockTimeout.milliseconds)
+            return try PostgresConnection(Self.settled(address, durability), options: options)
+        }
     }
+
+    /// Our tables stand in the schema "jobhost", before those that a session sees anyway; a URL with
+    /// options of its own is left as it is.
+    private static func settled(_ address: PostgresAddress, _ durability: Durability) throws -> PostgresAddress {
+        if address.url.contains("options=") { return address }
+        let options = "-csearch_path%3D\(ownSchema)%2C%22%24user%22%2Cpublic"
+            + (durability == .derived ? "%20-csynchronous_commit%3Doff" : "")
+        return try PostgresAddress(address.url + (address.url.contains("?") ? "&" : "?") + "options=" + options)
+    }
+
+    /// In PostgreSQL.
+    static let ownSchema = "jobhost"
 
     public func close() {
         prepared = [:]
@@ -168,12 +186,19 @@ public final class Exchange {
 
     // MARK: Transactions
 
-    /// All or nothing, with the write lock from the beginning: what `body` reads is what it
-    /// changes. Database errors that may pass by themselves become transient failures.
+    /// All or nothing. In SQLite with the write lock from the beginning: what `body` reads is what it
+    /// changes. In PostgreSQL one such transaction of a plugin at a time, whichever host it is on;
+    /// beside the application rows are safe that a statement has locked (FOR UPDATE) or that a
+    /// compare-and-set has changed. Database errors that may pass by themselves (a lock, a deadlock)
+    /// become transient failures.
     @discardableResult
     public func write<Result>(_ body: () throws -> Result) throws -> Result {
         do {
-            return try connection.transaction(.immediate, body)
+            let isNested = connection.inTransaction
+            return try connection.transaction(.rowLocks) {
+                if !isNested { try lockOutOthers(statements.name) }
+                return try body()
+            }
         } catch {
             throw Self.failure(error, place: place)
         }
@@ -188,15 +213,24 @@ public final class Exchange {
         }
     }
 
+    /// In PostgreSQL, other transactions of that name on these tables. Let go with the transaction.
+    func lockOutOthers(_ name: String) throws {
+        guard connection.dialect == .postgresql else { return }
+        _ = try connection.first(
+            "SELECT pg_advisory_xact_lock(hashtextextended('jobhost:' || current_schema() || ':' || ?, 0))",
+            [.text(name)]
+        ) { _ in }
+    }
+
     static func failure(_ error: any Error, place: String) -> any Error {
         guard let error = error as? SQLError else { return error }
         if error.kind == .busy {
             return JobFailure.transient("the exchange database \(place) is locked by another program", code: error.extendedCode)
         }
         if error.kind == .cannotOpen {
-            return JobFailure.transient(
-                "cannot open the exchange database \(place): is the path right? A simulated one is created by the arena's tick",
-                code: error.extendedCode)
+            let text = place.contains("://")
+                ? error.message : "is the path right? A simulated one is created by the arena's tick"
+            return JobFailure.transient("cannot open the exchange database \(place): \(text)", code: error.extendedCode)
         }
         let text = "exchange database \(place): \(error)"
         return error.isTransient

@@ -55,7 +55,8 @@ extension Exchange {
         guard try isEmpty() else { return false }
         try makeSchema()
         // Asked again with the lock: two programs may have begun at once.
-        return try connection.transaction(.immediate) {
+        return try connection.transaction(.rowLocks) {
+            try lockOutOthers("schema")
             guard try isEmpty() else { return false }
             try connection.execute(Self.schemaScript(connection.dialect, purpose: purpose, at: now))
             return true
@@ -63,11 +64,22 @@ extension Exchange {
     }
 
     private func isEmpty() throws -> Bool {
-        try connection.first("SELECT count(*) FROM sqlite_schema", []) { try $0.int64(0) } == 0
+        let sql = switch connection.dialect {
+        case .sqlite: "SELECT count(*) FROM sqlite_schema"
+        case .postgresql: "SELECT count(*) FROM pg_tables WHERE schemaname = ANY (current_schemas(false))"
+        }
+        return try connection.first(sql, []) { try $0.int64(0) } == 0
     }
 
-    /// The place in the database in which our tables are.
-    func makeSchema() throws {}
+    /// The schema in which our tables are, in PostgreSQL: the first that is looked through.
+    func makeSchema() throws {
+        guard connection.dialect == .postgresql else { return }
+        let path = try connection.first("SHOW search_path", []) { try $0.text(0) } ?? ""
+        var first = path.prefix { $0 != "," }.filter { $0 != " " && $0 != "\"" }
+        if first == "$user" { first = "public" }
+        guard try connection.first("SELECT to_regnamespace(?) IS NULL", [.text("\"\(first)\"")], { try $0.bool(0) }) == true else { return }
+        try connection.execute("CREATE SCHEMA IF NOT EXISTS \"\(first)\"")
+    }
 
     /// Our tables, or some of them, are there.
     static func isMade(_ connection: any SQLConnection) throws -> Bool {

@@ -4,7 +4,7 @@ import SQL
 /// Where the exchange is, the same for every entry that works on it: `database`, `lock_timeout`
 /// and `sql` of a plugin's settings.
 public struct ExchangeLocation: Hashable, Sendable {
-    /// "sqlite:" and a path.
+    /// "sqlite:" and a path, or "postgresql://user@host/name".
     public var database: String
     /// How long to wait for a lock that another program holds.
     public var lockTimeout: Span
@@ -22,28 +22,25 @@ public struct ExchangeLocation: Hashable, Sendable {
 
     /// What every entry says of these settings.
     public static let fields = [
-        SettingsField("database", "The exchange's database: \"sqlite:\" and a path."),
+        SettingsField("database", "The exchange's database: \"sqlite:\" and a path, or \"postgresql://user@host/name\"."),
         SettingsField("lock_timeout", "How long to wait for a lock that another program holds."),
         SettingsField("sql", "Statements of your own by name: \"file:\" and a path, or the SQL itself."),
     ]
 
-    /// What kind of database it is.
-    public func dialect() throws -> SQLDialect {
-        _ = try path()
-        return .sqlite
+    /// Where it is; its description shows no password.
+    public func address() throws -> SQLAddress {
+        do {
+            return try SQLAddress(database)
+        } catch {
+            throw JobFailure.badSettings("database: \(error.message)")
+        }
     }
+
+    /// What kind of database it is.
+    public func dialect() throws -> SQLDialect { try address().dialect }
 
     /// For messages.
-    func place() throws -> String { try path() }
-
-    /// The path of a SQLite database.
-    public func path() throws -> String {
-        guard database.hasPrefix("sqlite:"), database.utf8.count > 7 else {
-            throw JobFailure.badSettings(
-                "database: \"\(database)\" is not understood; write \"sqlite:\" and a path, \"sqlite:var/exchange.db\"")
-        }
-        return String(database.dropFirst(7))
-    }
+    func place() throws -> String { try address().description }
 
     /// What can be said without touching anything: the form of `database`, the names in `sql`.
     ///

@@ -84,7 +84,8 @@ struct SchemaDesk {
     private func apply(_ exchange: Exchange, _ request: SchemaRequest, _ answer: DoctorContext) throws {
         let connection = exchange.connection
         try exchange.makeSchema()
-        try connection.transaction(.immediate) {
+        try connection.transaction(.rowLocks) {
+            try exchange.lockOutOthers("schema")
             let purpose: Exchange.Purpose = request.simulation ? .simulation : .live
             let isMade = try Exchange.isMade(connection)
             if isMade, try exchange.purpose() != purpose, request.simulation {
