@@ -59,7 +59,7 @@ import Testing
         // Theirs: one price for both sides, under the pair's symbol.
         try hall.test.connection.execute(
             """
-            CREATE TABLE marks (symbol TEXT, marked_at INTEGER, mark TEXT);
+            CREATE TABLE marks (symbol TEXT, marked_at BIGINT, mark TEXT);
             INSERT INTO marks VALUES ('BTC/USD', \(instant(-9)), '104'), ('BTC/USD', \(instant(0)), '105'), ('BTC/USD', \(instant(1)), '999');
             """)
         let sql = "SELECT m.id, m.symbol, m.base, m.quote, k.marked_at, k.mark, k.mark FROM pairs m JOIN marks k ON k.symbol = m.symbol "

@@ -1,9 +1,9 @@
-import ExchangeKit
 import ExchangeTestKit
 import JobKit
 import SQL
 import Testing
 
+@testable import ExchangeKit
 @testable import OrderExpiry
 
 /// The entry as a worker runs it, killed at any moment and beside an application that writes.
@@ -107,6 +107,23 @@ import Testing
             #expect(moments > 10)
             #expect(first == [status, "expired"])
         }
+    }
+
+    /// `jobhost schema print --grants`, to a role that owns nothing.
+    @Test(.enabled(if: TestExchange.dialect == .postgresql)) func theRightsThatArePrintedAreEnough() throws {
+        let desk = try desk()
+        let schema = try #require(try desk.test.connection.first("SELECT current_schema()") { try $0.text(0) })
+        let role = "role_" + schema
+        try desk.test.connection.execute("CREATE ROLE \(role); GRANT USAGE ON SCHEMA \(schema) TO \(role)")
+        defer { try? desk.test.connection.execute("DROP OWNED BY \(role); DROP ROLE \(role)") }
+        let test = TestRun(settings: #"{"database": "\#(desk.test.database)%20-crole%3D\#(role)", "mode": "live"}"#)
+        #expect(test.run(OrderExpiryEntry.self) == .retry)
+        #expect(test.text.contains("permission denied"))
+        let plan = try SchemaPlan(.orderExpiry, .postgresql, simulation: false)
+        for grant in plan.grants(to: role) { try desk.test.connection.execute(grant.sql) }
+        #expect(test.run(OrderExpiryEntry.self) == .succeeded, "\(test.text) \(test.log)")
+        #expect(test.schema(OrderExpiryEntry.self, SchemaRequest(.check)) == .succeeded)
+        #expect(!test.findings.contains { $0.level == .error }, "\(test.findings)")
     }
 
     @Test func aLockThatIsNotLetGoIsTriedAgain() throws {
