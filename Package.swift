@@ -150,7 +150,7 @@ let package = Package(
         tests(
             "ViewsTests",
             [
-                "JobConfig", "JobCore", "JobHost", "JobJSON", "JobStore",
+                "JobConfig", "JobCore", "JobHost", "JobJSON", "JobStore", "JobTestKit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),

@@ -10,6 +10,7 @@ public struct HostConfig: Equatable, Sendable {
     public var host: HostSettings
     public var store: StoreSettings
     public var http: HTTPSettings
+    public var alerts = AlertSettings()
     public var calendars: [String: CalendarConfig]
     public var plugins: [String: PluginConfig]
     public var jobs: [String: JobConfig]
@@ -74,6 +75,22 @@ public struct HTTPSettings: Equatable, Sendable {
     /// Origins of pages elsewhere that may read here.
     public var allowedOrigins: Set<String> = []
     public init(listen: String? = nil) { self.listen = listen }
+}
+
+public struct AlertSettings: Equatable, Sendable {
+    public enum Level: Sendable { case warning, critical }
+    public var webhooks: [WebhookURL] = []
+    /// Signs what webhooks are sent; nil: not signed.
+    public var secret: AccessToken?
+    /// Program and arguments; empty: none.
+    public var command: [String] = []
+    /// What is less is not told.
+    public var level = Level.warning
+    /// How long what belongs together is gathered into one message.
+    public var gather: Duration = .seconds(10)
+    /// Told again while it lasts; nil: never.
+    public var again: Duration? = .seconds(4 * 3_600)
+    public init() {}
 }
 
 /// Shows who somebody is. Never printed, whatever prints it.
@@ -202,6 +219,7 @@ public struct JobConfig: Equatable, Sendable {
     /// nil: `breaker = false`.
     public var breaker: BreakerPolicy? = BreakerPolicy()
     public var retention = Retention()
+    public var health = HealthPolicy()
     /// Plugin settings overlaid with the job's own: what the entry gets.
     public var settings: ConfigTable
     /// Where each key that is set stands, for messages: "entry" → its value's place.

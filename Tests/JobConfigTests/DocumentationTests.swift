@@ -49,11 +49,12 @@ import Testing
         }
         let plain = job("every = { interval = \"1m\" }") + "[calendars.c]\nsessions = { all = \"00:00-24:00\" }\n"
         let full =
-            "[host]\n" + lines("host") + "[store]\n" + lines("store") + "[http]\n" + lines("http")
+            "[host]\n" + lines("host") + "[store]\n" + lines("store") + "[http]\n" + lines("http") + "[alerts]\n" + lines("alerts")
             + "[plugins.a]\nlibrary = \"libA.so\"\n" + lines("plugins.NAME") + "[jobs.j]\nplugin = \"a\"\nentry = \"e\"\n"
             + lines("jobs.NAME", without: ["timezone"]) + "every = { interval = \"1m\", phase = \"0s\" }\n" + table("catch_up", "jobs.NAME.catch_up")
             + table("retry", "jobs.NAME.retry") + table("breaker", "jobs.NAME.breaker") + table("retention", "jobs.NAME.retention")
-            + "[calendars.c]\nsessions = { all = \"00:00-24:00\" }\n" + lines("calendars.NAME")
+            + "health = { " + table("warning", "jobs.NAME.health.warning").dropLast() + ", " + table("critical", "jobs.NAME.health.critical").dropLast()
+            + " }\n" + "[calendars.c]\nsessions = { all = \"00:00-24:00\" }\n" + lines("calendars.NAME")
         #expect(findings(full) == [])
         #expect(ConfigDiff.diff(old: try load(plain), new: try load(full)).isEmpty)
         #expect(try load(plain).calendars == load(full).calendars)

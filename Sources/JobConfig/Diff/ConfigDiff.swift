@@ -40,6 +40,7 @@ public struct ConfigDiff: Equatable, Sendable {
         }
         diff.host = old.host.differences(from: new.host, by: HostSettings.comparisons).map { "host." + $0 }
         diff.host += old.http.differences(from: new.http, by: HTTPSettings.comparisons).map { "http." + $0 }
+        diff.host += old.alerts.differences(from: new.alerts, by: AlertSettings.comparisons).map { "alerts." + $0 }
         diff.restartOnly = diff.host.filter { $0 == "host.state_dir" }
         diff.host.removeAll { $0 == "host.state_dir" }
         if old.store != new.store { diff.restartOnly.append("store.url") }
@@ -91,6 +92,7 @@ extension JobConfig: Compared {
         .init("priority", "priority", \.priority), .init("jitter", "jitter", \.jitter),
         .init("calendar", "calendar", \.calendar), .init("retry", "retry", \.retry),
         .init("breaker", "breaker", \.breaker), .init("retention", "retention", \.retention),
+        .init("health", "health", \.health),
         .init("settings", "settings", \.settings),
     ]
 }
@@ -115,6 +117,13 @@ extension HTTPSettings: Compared {
     static let comparisons: [Comparison<HTTPSettings>] = [
         .init("listen", "listen", \.listen), .init("read_token", "readTokens", \.readTokens),
         .init("act_token", "actTokens", \.actTokens), .init("allowed_origins", "allowedOrigins", \.allowedOrigins),
+    ]
+}
+
+extension AlertSettings: Compared {
+    static let comparisons: [Comparison<AlertSettings>] = [
+        .init("webhooks", "webhooks", \.webhooks), .init("secret", "secret", \.secret), .init("command", "command", \.command),
+        .init("level", "level", \.level), .init("gather", "gather", \.gather), .init("again", "again", \.again),
     ]
 }
 

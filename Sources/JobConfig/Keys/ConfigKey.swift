@@ -82,11 +82,12 @@ func choiceText(_ words: [String]) -> String {
 /// All keys, by section, in the order of the documentation.
 public enum ConfigKeys {
     public static let all: [ConfigKey] =
-        HostKeys.all + StoreKeys.all + HTTPKeys.all + PluginKeys.all + RecycleKeys.all + CanaryKeys.all + SandboxKeys.all + JobKeys.all + EveryKeys.all
-        + AdaptiveKeys.all + CatchUpKeys.all + RetryKeys.all + BreakerKeys.all + RetentionKeys.all + CalendarKeys.all
+        HostKeys.all + StoreKeys.all + HTTPKeys.all + AlertKeys.all + PluginKeys.all + RecycleKeys.all + CanaryKeys.all + SandboxKeys.all
+        + JobKeys.all + EveryKeys.all + AdaptiveKeys.all + CatchUpKeys.all + RetryKeys.all + BreakerKeys.all + RetentionKeys.all
+        + HealthKeys.all + HealthKeys.ofWarning + HealthKeys.ofCritical + CalendarKeys.all
 
     /// Tables of the top level. `[defaults]` takes every key of a job.
-    public static let sections = ["host", "store", "http", "defaults", "calendars", "plugins", "jobs"]
+    public static let sections = ["host", "store", "http", "alerts", "defaults", "calendars", "plugins", "jobs"]
     /// Those that a drop-in file may hold.
     public static let dropInSections = ["calendars", "plugins", "jobs"]
 

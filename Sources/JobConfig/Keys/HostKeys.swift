@@ -64,6 +64,26 @@ enum HTTPKeys {
     static let all = [listen, readToken, actToken, allowedOrigins]
 }
 
+/// `[alerts]`
+enum AlertKeys {
+    private static func key(_ name: String, _ kind: ConfigKey.Kind, _ defaultText: String, _ doc: String) -> ConfigKey {
+        ConfigKey("alerts", name, kind, defaultText, doc)
+    }
+    static let webhooks = key("webhooks", .strings(10), "[]", "`http://` URLs that each message is POSTed to, as JSON.")
+    static let secret = key(
+        "secret", .special("string `file:PATH`"), "unset", "File of the key that signs what webhooks are sent. Unset: not signed.")
+    static let command = key(
+        "command", .strings(100), "[]",
+        "Program and arguments, run for each message, which it finds as JSON on its standard input. It has 30 s; another code than 0 is a failure.")
+    static let level = key("level", .choice(["warning", "critical"]), "\"warning\"", "What is less is not told.")
+    static let gather = key(
+        "gather", .duration(.zero...(.hours(1))), "\"10s\"",
+        "How long what belongs together is gathered into one message. What is over by then is not told.")
+    static let again = key(
+        "again", .duration(.seconds(60)...(.days(30)), orNone: true), "\"4h\"", "Told again while it lasts.")
+    static let all = [webhooks, secret, command, level, gather, again]
+}
+
 /// `[plugins.NAME]`
 enum PluginKeys {
     private static func key(_ name: String, _ kind: ConfigKey.Kind, _ defaultText: String, _ doc: String) -> ConfigKey {

@@ -45,11 +45,12 @@ enum JobKeys {
     static let retry = key("retry", .table, "unset", "How failed attempts are tried again. See below.")
     static let breaker = key("breaker", .special("table, or `false`"), "unset", "When failures stop the job for a while. `false`: never. See below.")
     static let retention = key("retention", .table, "unset", "How long ended runs are kept. See below.")
+    static let health = key("health", .table, "unset", "From which bounds on the job counts as warning or critical. See below.")
     static let settings = key("settings", .table, "{}", "What the entry gets, laid over the plugin's settings. See Settings.")
     static let all = [
         plugin, entry, description, labels, every, cron, timezone, at, after, adaptive, schedule, enabled, onStart, timeout,
         killGrace, heartbeat, overlap, concurrency, isolate, catchUp, priority, jitter, calendar, retry, breaker, retention,
-        settings,
+        health, settings,
     ]
     /// Exactly one of these says when; none: the entry's default schedule.
     static let schedules = [every, cron, at, after, adaptive, schedule]
@@ -121,4 +122,30 @@ enum RetentionKeys {
     static let runs = ConfigKey(
         "jobs.NAME.retention", "runs", .integer(1...10_000_000), "1000", "Ended runs above this number are deleted, oldest first.")
     static let all = [age, runs]
+}
+
+/// `health = { warning = { … }, critical = { … } }`
+enum HealthKeys {
+    private static let limit: ClosedRange<Duration> = .milliseconds(1)...(.days(366))
+    static let warning = ConfigKey("jobs.NAME.health", "warning", .table, "unset", "Bounds from which the job needs a look.")
+    static let critical = ConfigKey("jobs.NAME.health", "critical", .table, "unset", "Bounds from which somebody is to be woken.")
+    static let all = [warning, critical]
+    static let ofWarning = bounds("warning", failingFor: "\"1m\"", errors: "5", breaker: "\"half_open\"")
+    static let ofCritical = bounds("critical", failingFor: "\"1h\"", errors: "20", breaker: "\"open\"")
+
+    private static func bounds(_ grade: String, failingFor: String, errors: String, breaker: String) -> [ConfigKey] {
+        func key(_ name: String, _ kind: ConfigKey.Kind, _ defaultText: String, _ doc: String) -> ConfigKey {
+            ConfigKey("jobs.NAME.health.\(grade)", name, kind, defaultText, doc)
+        }
+        return [
+            key("success_age", .duration(limit, orNone: true), "\"none\"", "The last success is this long ago."),
+            key("failing_for", .duration(limit, orNone: true), failingFor, "It has been failing for this long, without a success."),
+            key("duration", .duration(limit, orNone: true), "\"none\"", "The last attempt took, or one under way has taken, this long."),
+            key("errors_per_hour", .integer(0...1_000_000), errors, "So many attempts failed within the last hour. 0: not looked at."),
+            key(
+                "breaker", .choice(HealthBounds.BreakerState.allCases.map(\.rawValue) + ["none"]), breaker,
+                "The breaker is open, or (`half_open`) anything but closed. \"none\": not looked at."),
+            key("metrics", .table, "{}", "Names of metrics that the plugin reports for the job, and numbers that they may not exceed."),
+        ]
+    }
 }

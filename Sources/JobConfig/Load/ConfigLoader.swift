@@ -200,6 +200,7 @@ final class LoadRun {
         let host = reader.host()
         let store = reader.store(merged["store"], stateDir: host.stateDir)
         var config = HostConfig(file: file, host: host, store: store, http: HTTPReader(merged["http"], run: self).http())
+        config.alerts = AlertReader(merged["alerts"], run: self).alerts()
         for (name, _, table) in LoadRun.tables(merged["calendars"]) {
             config.calendars[name] = CalendarReader(run: self).calendar(name, table)
         }

@@ -114,6 +114,9 @@ struct JobReader {
             if let value = retention.duration(RetentionKeys.age) { job.retention.age = value }
             if let value = retention.integer(RetentionKeys.runs) { job.retention.runs = value }
         }
+        if let health = section.section(JobKeys.health, keys: HealthKeys.all) {
+            HealthReader(faults: run.faults).read(health, into: &job.health)
+        }
     }
 
     private func readRetry(_ section: SectionReader, into retry: inout RetryPolicy) {

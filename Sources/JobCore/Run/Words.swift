@@ -45,6 +45,14 @@ public enum Outcome: String, Codable, CaseIterable, Sendable {
     case crashed
     /// The owner died: nobody knows how far the attempt came.
     case lost
+
+    /// Counts against the job.
+    public var isFailure: Bool {
+        switch self {
+        case .failed, .retry, .timedOut, .crashed, .lost: true
+        case .succeeded, .nothingToDo, .snoozed, .cancelled: false
+        }
+    }
 }
 
 /// Why a run exists.

@@ -4,7 +4,9 @@ import JobStore
 /// One job as the dispatcher sees it: its rule, its limits, and what of it is under way. An
 /// object of its dispatcher alone (which cannot be copied), so that looking at it copies nothing.
 final class DispatchedJob {
-    var plan: ResolvedJob
+    var plan: ResolvedJob { didSet { unchanging = nil } }
+    /// What of a snapshot the plan alone decides, made once: a thousand jobs are looked at often.
+    var unchanging: JobSnapshot?
     var schedule: JobSchedule
     /// nil: `breaker = false`.
     var breaker: Breaker?
@@ -52,6 +54,8 @@ final class DispatchedJob {
 
     // What status shows.
     var ends = EndRate()
+    /// Failed attempts.
+    var errors = EndRate(within: .seconds(3_600))
     var lastRun: RunRecord?
     var recent = RecentAttempts()
 

@@ -197,6 +197,7 @@ extension Dispatcher {
         completion.adaptiveInterval = jobs[i].schedule.adaptiveInterval
         jobs[i].remember(record(of: end, active, completion, plan))
         jobs[i].ends.note(now.monotonic)
+        if end.outcome.isFailure { jobs[i].errors.note(now.monotonic) }
         if end.badSettings { disable(i, end.reason, &out) }
 
         out.notes.append(DispatchNote(

@@ -1,15 +1,18 @@
 import JobCore
 
-/// How many attempts have ended within the last minute, counted in steps of five seconds. Pure.
+/// How many attempts have ended lately, counted in twelve steps. Pure.
 struct EndRate {
-    private static let step: Int64 = 5_000_000
+    /// Microseconds.
+    private let step: Int64
     private static let steps = 12
     private var counts = [UInt32](repeating: 0, count: Self.steps)
     /// Of the newest count; older steps stand before it, around the ring.
     private var newest = Int64.min / 2
 
+    init(within window: Duration = .seconds(60)) { step = window.microseconds / Int64(Self.steps) }
+
     mutating func note(_ now: MonotonicInstant) {
-        let step = now.microseconds / Self.step
+        let step = now.microseconds / self.step
         if step > newest {
             // Steps in which nothing ended.
             for passed in max(newest + 1, step - Int64(Self.steps) + 1) ... step { counts[Self.place(passed)] = 0 }
@@ -18,8 +21,8 @@ struct EndRate {
         counts[Self.place(newest)] &+= 1
     }
 
-    func lastMinute(_ now: MonotonicInstant) -> Int {
-        let step = now.microseconds / Self.step
+    func count(_ now: MonotonicInstant) -> Int {
+        let step = now.microseconds / self.step
         let oldest = max(step, newest) - Int64(Self.steps) + 1
         guard oldest <= newest else { return 0 }
         let first = max(oldest, newest - Int64(Self.steps) + 1)

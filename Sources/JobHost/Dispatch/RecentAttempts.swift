@@ -46,9 +46,9 @@ struct RecentAttempts {
         case .succeeded, .nothingToDo:
             failingSince = nil
             lastSuccess = finishedAt
-        case .failed, .retry, .timedOut, .crashed, .lost: failingSince = failingSince ?? finishedAt
+        case _ where outcome.isFailure: failingSince = failingSince ?? finishedAt
         // Neither says whether the job works.
-        case .cancelled, .snoozed: break
+        default: break
         }
     }
 }

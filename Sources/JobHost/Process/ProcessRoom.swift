@@ -160,6 +160,18 @@ public final class ProcessRoom: WorkerRoom {
         }
     }
 
+    /// Runs a program of the operator's; nil: it ended well, else what is wrong.
+    public func run(errand command: [String], input: [UInt8], completion: @escaping (String?) -> Void) {
+        if force.isStopping { return completion("the host is stopping") }
+        let errand = Errand(command: command, loop: loop, reaper: reaper)
+        throwaways[ObjectIdentifier(errand)] = errand
+        errand.run(spawner: spawner, input: input) { [weak self] problem in
+            self?.throwaways[ObjectIdentifier(errand)] = nil
+            completion(problem)
+            self?.finishIfStopped()
+        }
+    }
+
     public func snapshot() -> [WorkerSnapshot] {
         members.sorted { $0.key < $1.key }.map { id, member in
             let worker = force.worker(id)

@@ -316,6 +316,9 @@ public protocol WorkerRoom: AnyObject {
     func examine(
         _ spec: PoolSpec, _ question: DoctorQuestion, completion: @escaping (ExaminationResult) -> Void
     )
+    /// Runs a program of the operator's with a text on its standard input, within 30 s. nil: it
+    /// ended well, else what is wrong.
+    func run(errand command: [String], input: [UInt8], completion: @escaping (String?) -> Void)
     func snapshot() -> [WorkerSnapshot]
     /// This life of the host begins: what an earlier one left of its workers has been judged. To
     /// be called before anything is configured.

@@ -32,6 +32,26 @@ struct Spawner {
     func spawn(
         environment: [String: String], user: String?, sandbox: [String] = [], slate: Int32? = nil
     ) throws(HostFault) -> SpawnedWorker {
+        var arguments = [binary, "--fd", "3"]
+        if slate != nil { arguments += ["--slate", "4"] }
+        let group = groups?.make()
+        if let group { arguments += ["--cgroup", group.path] }
+        if let user { arguments += ["--user", user] }
+        arguments += sandbox
+        return try spawn(binary, arguments, environment: environment, group: group, slate: slate)
+    }
+
+    /// A program of the operator's, found on the usual path; what is written to `socket` is its
+    /// standard input.
+    func spawn(errand command: [String]) throws(HostFault) -> SpawnedWorker {
+        try spawn(
+            "/bin/sh", ["/bin/sh", "-c", "exec \"$@\" <&3 3<&-", "sh"] + command,
+            environment: ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], group: nil, slate: nil)
+    }
+
+    private func spawn(
+        _ program: String, _ arguments: [String], environment: [String: String], group: ControlGroup?, slate: Int32?
+    ) throws(HostFault) -> SpawnedWorker {
         var channel = cl_channel()
         _ = try checked(cl_channel_open(&channel), "open a channel to a worker")
         defer {
@@ -39,12 +59,6 @@ struct Spawner {
             close(channel.out_there)
             close(channel.err_there)
         }
-        var arguments = [binary, "--fd", "3"]
-        if slate != nil { arguments += ["--slate", "4"] }
-        let group = groups?.make()
-        if let group { arguments += ["--cgroup", group.path] }
-        if let user { arguments += ["--user", user] }
-        arguments += sandbox
         // A key or value with a NUL would be cut there; the config refuses those.
         let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
 
@@ -52,7 +66,7 @@ struct Spawner {
         var pidfd: Int32 = 0
         let result = withCStrings(arguments) { argv in
             withCStrings(variables) { envp in
-                binary.withCString { path in
+                program.withCString { path in
                     folder.withCString { cwd in
                         var plan = cl_spawn_plan(
                             path: path, argv: argv, envp: envp, cwd: cwd, socket: channel.socket_there,
@@ -66,7 +80,7 @@ struct Spawner {
         if result < 0 {
             for fd in [channel.socket_here, channel.out_here, channel.err_here] { close(fd) }
             _ = group?.remove()
-            throw HostFault("start \(binary)", code: -result)
+            throw HostFault("start \(program)", code: -result)
         }
         return SpawnedWorker(
             pid: pid, startTime: ProcFS.stat(pid)?.startTime ?? 0, pidfd: pidfd, socket: channel.socket_here,

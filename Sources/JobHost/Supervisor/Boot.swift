@@ -106,10 +106,13 @@ enum Boot {
             environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment),
             heartbeat: heartbeat, history: history)
         try await supervisor.begin(report, proof)
-        let api = APIServer(control: supervisor, logger: log)
+        let api = APIServer(control: supervisor, logger: log) { [handle = parts.handle] in await handle.run(errand: $0, input: $1) }
+        await api.alerts.use(config.alerts)
+        await api.alerts.start()
         let socket = config.host.stateDir + "/jobhost.sock"
         try await api.listen(socketPath: socket)
-        await supervisor.serve(report) { http in
+        await supervisor.serve(report) { http, alerts in
+            await api.alerts.use(alerts)
             if access(socket, F_OK) != 0 {
                 do {
                     try await api.listen(socketPath: socket)
@@ -234,7 +237,7 @@ extension Supervisor {
     }
 
     /// The API answers now: tell everybody.
-    func serve(_ report: ReloadReport, tendAPI: @escaping @Sendable (HTTPSettings) async -> String?) async {
+    func serve(_ report: ReloadReport, tendAPI: @escaping @Sendable (HTTPSettings, AlertSettings) async -> String?) async {
         phase = .running
         self.tendAPI = tendAPI
         lastReload = report

@@ -21,6 +21,15 @@ struct RoomHandle: @unchecked Sendable {
         }
     }
 
+    /// A program of the operator's, with a text on its standard input. nil: it ended well.
+    func run(errand command: [String], input: [UInt8]) async -> String? {
+        await withCheckedContinuation { continuation in
+            loop.post {
+                room.run(errand: command, input: input) { continuation.resume(returning: $0) }
+            }
+        }
+    }
+
     /// On the loop, awaited.
     func onLoop(_ body: @escaping @Sendable (any WorkerRoom) -> Void) async {
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in

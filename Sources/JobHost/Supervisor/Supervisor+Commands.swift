@@ -67,7 +67,9 @@ extension Supervisor {
 
     /// Kept while the store is away, as results are.
     func audit(_ actor: Actor, _ action: String, job: String? = nil, detail: String = "") {
-        record([.audit(AuditRow(at: clock.now().wall, actor: actor, action: action, job: job, detail: detail))])
+        let row = AuditRow(at: clock.now().wall, actor: actor, action: action, job: job, detail: detail)
+        events.emit(.action(row))
+        record([.audit(row)])
     }
 
     // MARK: New runs
@@ -210,6 +212,7 @@ extension Supervisor {
             let row = self.paused(dispatcher.hostControl, paused, by: actor)
             try await withStore { try await $0.saveHostControl(row, by: actor, action: action, now: self.clock.now().wall) }
             perform(dispatcher.setHostControl(row, now: clock.now()))
+            events.emit(.action(AuditRow(at: clock.now().wall, actor: actor, action: action, job: nil, detail: "")))
             log.notice("\(action)d by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
             return .done
         }
@@ -236,6 +239,7 @@ extension Supervisor {
             try await $0.saveControl(job: job, control, by: actor, action: action, now: now.wall)
         }
         perform(dispatcher.setControl(job: job, control, now: clock.now()))
+        events.emit(.action(AuditRow(at: now.wall, actor: actor, action: action, job: job, detail: "")))
         log.notice("\(job): \(action) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
     }
 
@@ -258,6 +262,9 @@ extension Supervisor {
             throw CommandError(.conflict, "\(job) has no breaker (`breaker = false` in the config)")
         }
         perform(changed)
+        if let breaker = dispatcher.index[job].flatMap({ dispatcher.jobs[$0].breaker }) {
+            events.emit(.breaker(job: job, mode: Self.word(breaker.mode), text: reason, at: now.wall))
+        }
         let name = switch action {
         case .open(let until): "breaker open\(until.map { " until \($0.rfc3339)" } ?? "")"
         case .close: "breaker close"

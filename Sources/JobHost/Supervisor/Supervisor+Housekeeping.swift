@@ -11,22 +11,40 @@ extension Supervisor {
             supervisor.sweep()
             supervisor.checkSelf()
             supervisor.forgetRecorded()
+            supervisor.tellProblems()
             Task { await supervisor.lookAfterAPI() }
         }
         repeats(every: Heartbeat.period) { $0.beatIfDue() }
         repeats(every: .seconds(20)) { $0.renewLeases() }
         repeats(every: .seconds(60)) { $0.prune() }
+        repeats(every: .seconds(300)) { $0.sayAlive() }
         if let interval = notifier.watchdogInterval { repeats(every: interval) { $0.notifier.send(.watchdog) } }
         loop.onClockSet = { [weak self] in
             self?.assumeIsolated { $0.dispatch(.tick) }
         }
     }
 
+    /// So that silence in the log means something.
+    private func sayAlive() {
+        let jobs = dispatcher.jobs.filter { !$0.isRemoved }
+        let running = jobs.reduce(0) { $0 + $1.active.values.count { !$0.isHeld } }
+        let waiting = depths.values.reduce(0) { $0 + $1.waiting }
+        let problems = problems().first.map { "; \($0)" } ?? ""
+        log.info("alive: \(counted(jobs.count, "job")), \(running) running, \(waiting) waiting, generation \(generation.number)\(problems)")
+    }
+
+    private func tellProblems() {
+        let problems = problems()
+        guard problems != toldProblems else { return }
+        toldProblems = problems
+        events.emit(.problems(problems, at: clock.now().wall))
+    }
+
     /// Also after each reload, whose tokens count from then on.
     func lookAfterAPI() async {
         guard let tendAPI, !isTendingAPI else { return }
         isTendingAPI = true
-        let problem = await tendAPI(generation.config.http)
+        let problem = await tendAPI(generation.config.http, generation.config.alerts)
         isTendingAPI = false
         if let problem, problem != apiProblem { log.error("\(problem); it is tried again every 5s") }
         apiProblem = problem

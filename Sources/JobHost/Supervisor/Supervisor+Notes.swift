@@ -6,6 +6,7 @@ extension Supervisor {
     /// One line in the host's log for what an operator should be able to read.
     func write(_ note: DispatchNote) {
         let job = note.job
+        tell(note)
         switch note.kind {
         case .ended(let outcome, let state): writeEnd(note, outcome, state)
         case .breaker(let mode):
@@ -19,6 +20,18 @@ extension Supervisor {
         case .badSettings: log.error("\(job): \(note.text)")
         case .rewound: log.warning("\(job.isEmpty ? "" : "\(job): ")\(note.text)")
         case .fenced: log.warning("\(job): \(note.text)")
+        }
+    }
+
+    /// The same for views.
+    private func tell(_ note: DispatchNote) {
+        let now = clock.now().wall
+        switch note.kind {
+        case .ended:
+            if let i = dispatcher.index[note.job], let run = dispatcher.jobs[i].lastRun, run.id == note.run { events.emit(.ended(run)) }
+        case .breaker(let mode): events.emit(.breaker(job: note.job, mode: Self.word(mode), text: note.text, at: now))
+        case .skipped(let reason), .missed(let reason): events.emit(.notRun(job: note.job, reason: reason, text: note.text, at: now))
+        case .badSettings, .rewound, .fenced: break
         }
     }
 

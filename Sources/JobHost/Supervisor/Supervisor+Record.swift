@@ -84,9 +84,12 @@ extension Supervisor {
     /// As one batch; where one of them is not writable for a reason of its own, one by one, so
     /// that it takes no other with it.
     private func completeAll(_ items: [(job: String, Completion)]) async throws -> [Bool] {
-        let now = clock.now().wall
+        let asked = clock.now()
+        let now = asked.wall
         do {
-            return try await store.complete(items.map(\.1), now: now)
+            let accepted = try await store.complete(items.map(\.1), now: now)
+            events.emit(.store(operation: "complete", took: clock.now().monotonic - asked.monotonic))
+            return accepted
         } catch let error as StoreError where error.kind != .unavailable {
             var accepted: [Bool] = []
             for (job, completion) in items {
@@ -152,7 +155,9 @@ extension Supervisor {
         isSavingWorkers = true
         hasNewWorkers = false
         let bootID = Survivors.bootID()
-        let rows = room.snapshot().map {
+        let workers = room.snapshot()
+        events.emit(.workers(workers))
+        let rows = workers.map {
             WorkerRow(pid: $0.pid, startTime: $0.startTime, bootID: bootID, plugin: $0.plugin)
         }
         Task {

@@ -122,6 +122,7 @@ extension Supervisor {
         _ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob], waitingFires: [WaitingFire] = []
     ) {
         generation = next
+        pluginMetrics.keep(jobs: next.jobs.keys)
         poolHealth = PoolHealth()
         dispatcher.settings.schedules = next.config.host.schedule
         dispatcher.settings.consumes = next.config.host.consume
@@ -181,6 +182,7 @@ extension Supervisor {
 
     func finishReload(_ report: ReloadReport) {
         lastReload = report
+        events.emit(.reload(report))
         let row = ReloadRow(
             generation: report.generation, at: report.at, accepted: report.accepted, report: report.jsonText)
         Task {

@@ -6,7 +6,8 @@ import JobStore
 extension Supervisor {
     public func snapshot() -> HostSnapshot {
         var snapshot = hostSnapshot()
-        snapshot.problems = problems()
+        snapshot.hostProblems = hostProblems()
+        snapshot.problems = snapshot.hostProblems.map(\.text)
         snapshot.jobs = (dispatcher.jobs.filter { !$0.isRemoved }.map(jobSnapshot) + generation.refused.values.map(jobSnapshot))
             .sorted { $0.name < $1.name }
         snapshot.plugins = generation.plugins.values.map { plugin in
@@ -22,6 +23,9 @@ extension Supervisor {
         snapshot.notes = canaries.values.sorted { $0.plugin < $1.plugin }.map { "plugin \($0.plugin): \($0.sentence)" }
         snapshot.workers = room.snapshot()
         snapshot.lastReload = lastReload
+        snapshot.isStoreAway = storeHealth.problem != nil
+        snapshot.unwrittenResults = storeHealth.unwritten
+        snapshot.droppedPluginMetrics = pluginMetrics.dropped
         return snapshot
     }
 
@@ -55,6 +59,7 @@ extension Supervisor {
         snapshot.schedule = job.config.schedule.map(ScheduleText.describe) ?? "its plugin's own"
         snapshot.enabled = false
         snapshot.refused = job.reason
+        snapshot.health.reasons = [JobHealth.Reason(grade: .critical, rule: "refused", text: "it does not serve: \(job.reason)")]
         snapshot.disabledReason = "refused: \(job.reason)"
         snapshot.waiting = depths[job.config.name]?.waiting ?? 0
         snapshot.dead = depths[job.config.name]?.dead ?? 0
@@ -66,42 +71,45 @@ extension Supervisor {
     }
 
     /// What is wrong with the host itself, in sentences.
-    func problems() -> [String] {
-        var problems: [String] = []
-        if let storeProblem = storeHealth.problem { problems.append("the store does not answer: \(storeProblem); nothing new starts") }
-        if dispatcher.clock.isHolding { problems.append("the wall clock jumped; firing is held for a minute") }
-        problems += poolHealth.sentences
-        if let problem = room.problem { problems.append(problem) }
-        for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) {
-            if !plugin.problem.isEmpty { problems.append("plugin \(plugin.config.name): \(plugin.problem)") }
-            if let rollback = plugin.rollback {
-                problems.append("plugin \(plugin.config.name): \(rollback.sentence(of: plugin.config.name))")
-            }
+    func problems() -> [String] { hostProblems().map(\.text) }
+
+    func hostProblems() -> [HostProblem] {
+        var problems: [HostProblem] = []
+        func say(_ kind: HostProblem.Kind, _ text: String, subject: String = "") {
+            problems.append(HostProblem(kind: kind, subject: subject, text: text))
         }
-        if let apiProblem { problems.append(apiProblem) }
+        if let storeProblem = storeHealth.problem { say(.store, "the store does not answer: \(storeProblem); nothing new starts") }
+        if dispatcher.clock.isHolding { say(.clock, "the wall clock jumped; firing is held for a minute") }
+        for sentence in poolHealth.sentences { say(.other, sentence, subject: sentence) }
+        if let problem = room.problem { say(.other, problem, subject: "room") }
+        for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) {
+            let name = plugin.config.name
+            if !plugin.problem.isEmpty { say(.plugin, "plugin \(name): \(plugin.problem)", subject: name) }
+            if let rollback = plugin.rollback { say(.other, "plugin \(name): \(rollback.sentence(of: name))", subject: "rollback of \(name)") }
+        }
+        if let apiProblem { say(.other, apiProblem, subject: "http") }
         if let lastReload, lastReload.accepted, lastReload.removesMany {
-            problems.append(
-                "\(lastReload.removedJobs.count) of \(lastReload.jobsBefore) jobs were removed by the reload at \(TimeText.absolute(lastReload.at))")
+            say(
+                .other,
+                "\(lastReload.removedJobs.count) of \(lastReload.jobsBefore) jobs were removed by the reload at \(TimeText.absolute(lastReload.at))",
+                subject: "removed jobs")
         }
         if let lastReload, !lastReload.accepted {
-            problems.append("the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")")
+            say(.reload, "the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")")
         }
-        return problems + selfCheckFaults
+        for fault in selfCheckFaults { say(.other, fault, subject: fault) }
+        return problems
     }
 
     private func jobSnapshot(_ job: DispatchedJob) -> JobSnapshot {
-        let config = job.plan.config
-        var snapshot = JobSnapshot(name: job.name, plugin: config.plugin, entry: config.entry)
-        snapshot.description = config.description.isEmpty ? job.plan.entry.description : config.description
-        snapshot.labels = config.labels
-        snapshot.schedule = ScheduleText.describe(job.plan)
-        snapshot.timezone = job.plan.zone.name
+        let unchanging = job.unchanging ?? self.unchanging(job.plan)
+        job.unchanging = unchanging
+        var snapshot = unchanging
         snapshot.enabled = job.isEnabled
         snapshot.disabledReason = job.isEnabled ? "" : disabledReason(job)
         snapshot.control = job.control
         snapshot.nextFire = nextFire(job)
         snapshot.nextProbe = nextProbe(job, after: snapshot.nextFire)
-        snapshot.concurrency = config.concurrency
         snapshot.workers = dispatcher.pools[job.plan.pool]?.maxWorkers ?? 0
         snapshot.busyWorkers = dispatcher.pools[job.plan.pool]?.busy ?? 0
         snapshot.workerProblem = poolHealth.message(of: job.plan.pool) ?? ""
@@ -113,17 +121,40 @@ extension Supervisor {
         snapshot.recent = job.recent.attempts
         snapshot.failingSince = job.recent.failingSince
         snapshot.lastSuccess = job.recent.lastSuccess
-        snapshot.pool = job.plan.pool
         snapshot.breaker = breakerSnapshot(job)
         snapshot.counters = counters[job.name] ?? [:]
-        snapshot.endedLastMinute = job.ends.lastMinute(clock.now().monotonic)
-        snapshot.libraryHash = job.plan.libraryHash
-        snapshot.settings = job.plan.maskedSettings
-        snapshot.limits = limits(config) + memoryLimit(of: config.plugin)
-        snapshot.metrics = pluginMetrics.lines(job: job.name)
+        snapshot.endedLastMinute = job.ends.count(clock.now().monotonic)
+        snapshot.limits += memoryLimit(of: job.plan.config.plugin)
+        snapshot.pluginMetrics = pluginMetrics.of(job: job.name)
+        snapshot.oldestWaiting = depth?.oldestWaiting
+        snapshot.health = health(of: job, snapshot)
         if let bad = job.badSettings { snapshot.problems.append("the entry refused its settings: \(bad)") }
         if let why = generation.kept[job.name] { snapshot.problems.append("what the config says of it now is refused: \(why)") }
         return snapshot
+    }
+
+    private func unchanging(_ plan: ResolvedJob) -> JobSnapshot {
+        let config = plan.config
+        var snapshot = JobSnapshot(name: config.name, plugin: config.plugin, entry: config.entry)
+        snapshot.description = config.description.isEmpty ? plan.entry.description : config.description
+        snapshot.labels = config.labels
+        snapshot.schedule = ScheduleText.describe(plan)
+        snapshot.timezone = plan.zone.name
+        snapshot.pool = plan.pool
+        snapshot.concurrency = config.concurrency
+        snapshot.libraryHash = plan.libraryHash
+        snapshot.settings = plan.maskedSettings
+        snapshot.limits = limits(config)
+        return snapshot
+    }
+
+    private func health(of job: DispatchedJob, _ snapshot: JobSnapshot) -> JobHealth {
+        let facts = JobHealth.Facts(
+            isEnabled: job.isEnabled, badSettings: job.badSettings, lastSuccess: snapshot.lastSuccess, failingSince: snapshot.failingSince,
+            lastDuration: snapshot.recent.last?.duration, running: snapshot.running.compactMap(\.startedAt),
+            errorsLastHour: job.errors.count(clock.now().monotonic), breaker: snapshot.breaker.state,
+            metrics: Dictionary(snapshot.pluginMetrics.map { ($0.name, $0.value) }, uniquingKeysWith: max), since: startedAt)
+        return JobHealth(of: facts, by: job.plan.config.health, now: clock.now().wall)
     }
 
     /// The held fire counts as next: it has been claimed, not started.
@@ -178,14 +209,18 @@ extension Supervisor {
         snapshot.since = breaker.since
         snapshot.until = breaker.nextChange
         snapshot.reason = breaker.reason
-        snapshot.state = switch breaker.mode {
+        snapshot.state = Self.word(breaker.mode)
+        return snapshot
+    }
+
+    static func word(_ mode: Breaker.Mode) -> String {
+        switch mode {
         case .closed: "closed"
         case .open: "open"
         case .halfOpen: "half_open"
         case .forcedOpen: "forced_open"
         case .disabled: "disabled"
         }
-        return snapshot
     }
 
     private func limits(_ config: JobConfig) -> [(name: String, value: String)] {

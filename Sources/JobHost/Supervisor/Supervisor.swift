@@ -14,6 +14,7 @@ public actor Supervisor: HostControl {
     public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
     public nonisolated let store: any Store
     public nonisolated let runLogs: RunLogs
+    public nonisolated let events = EventOutlet()
     nonisolated let clock: any TimeSource
     nonisolated let log: Logger
     nonisolated let owner: Owner
@@ -66,9 +67,11 @@ public actor Supervisor: HostControl {
     var counters: [String: [String: Int64]] = [:]
     var selfCheck = SelfCheck()
     var selfCheckFaults: [String] = []
+    /// As views have heard it last.
+    var toldProblems: [String] = []
     /// Makes the control socket anew if it is gone, and serves over TCP as the config says;
     /// returns what is wrong with that.
-    var tendAPI: (@Sendable (HTTPSettings) async -> String?)?
+    var tendAPI: (@Sendable (HTTPSettings, AlertSettings) async -> String?)?
     var isTendingAPI = false
     var apiProblem: String?
     let heartbeat: Heartbeat
@@ -167,7 +170,9 @@ public actor Supervisor: HostControl {
     private func claimFires(_ claims: [FireClaim]) {
         Task {
             do {
+                let asked = clock.now().monotonic
                 let runs = try await store.claimFires(claims, owner: owner, now: clock.now().wall)
+                events.emit(.store(operation: "claim_fires", took: clock.now().monotonic - asked))
                 storeAnswered()
                 dispatch(.firesClaimed(claims, runs))
                 await refresh(zip(claims, runs).compactMap { $1 == nil ? $0.job : nil })
@@ -181,7 +186,9 @@ public actor Supervisor: HostControl {
     private func moveCursors(_ moves: [CursorMove]) {
         Task {
             do {
+                let asked = clock.now().monotonic
                 let moved = try await store.moveCursors(moves, now: clock.now().wall)
+                events.emit(.store(operation: "move_cursors", took: clock.now().monotonic - asked))
                 storeAnswered()
                 dispatch(.cursorsMoved(moves, moved))
                 await refresh(zip(moves, moved).compactMap { $1 ? nil : $0.job })
@@ -205,7 +212,9 @@ public actor Supervisor: HostControl {
     private func claimWaiting(_ limits: [String: Int]) {
         Task {
             do {
+                let asked = clock.now().monotonic
                 let runs = try await store.claimWaiting(limits: limits, owner: owner, now: clock.now().wall)
+                events.emit(.store(operation: "claim_waiting", took: clock.now().monotonic - asked))
                 // Where nothing waits, nothing was written.
                 if !runs.isEmpty { storeAnswered() }
                 dispatch(.waitingClaimed(limits: limits, runs))
@@ -231,6 +240,9 @@ public actor Supervisor: HostControl {
     func heard(_ event: ProcessEvent) {
         switch event {
         case .started(let run, let at, let pid, let hash):
+            if let i = dispatcher.owners[run] {
+                events.emit(.started(job: dispatcher.jobs[i].name, run: run, at: at, pid: pid))
+            }
             dispatch(.started(run: run, at: at, pid: pid, libraryHash: hash))
         case .progress(let run, let done, let total, let text):
             dispatch(.progress(run: run, done: done, total: total, text: text))

@@ -14,6 +14,8 @@ public protocol HostControl: Sendable {
     var store: any Store { get }
     /// For the logs of runs.
     var runLogs: RunLogs { get }
+    /// What happens, as it happens.
+    var events: EventOutlet { get }
 }
 
 /// Everything an operator can do.
@@ -167,6 +169,14 @@ public struct HostSnapshot: Sendable {
     public var consumes = true
     /// Why nothing new starts on the whole host, apart from a pause; "": no such trouble.
     public var hold = ""
+    /// The same as `problems`, told apart.
+    public var hostProblems: [HostProblem] = []
+    /// Nothing new starts.
+    public var isStoreAway = false
+    /// Results that wait to be written.
+    public var unwrittenResults = 0
+    /// Samples of plugins that found no place.
+    public var droppedPluginMetrics: UInt64 = 0
     public init(name: String, version: String, pid: Int32, startedAt: Instant, now: Instant, generation: Int64,
                 configFile: String, stateDir: String, storeURL: String, control: ControlRow, phase: String,
                 problems: [String] = [], jobs: [JobSnapshot] = [], plugins: [PluginSnapshot] = [],
@@ -188,6 +198,16 @@ public struct HostSnapshot: Sendable {
         self.workers = workers
         self.lastReload = lastReload
     }
+}
+
+/// What is wrong with the host itself.
+public struct HostProblem: Hashable, Sendable {
+    public enum Kind: Sendable { case store, clock, plugin, reload, other }
+    public var kind: Kind
+    /// The plugin, or what else tells two problems of a kind apart; "" where there is one only.
+    public var subject: String
+    /// A sentence.
+    public var text: String
 }
 
 public struct JobSnapshot: Sendable {
@@ -240,8 +260,11 @@ public struct JobSnapshot: Sendable {
     public var settings: String
     /// Limits as text: timeout, kill_grace, overlap, concurrency, catch_up, retry …
     public var limits: [(name: String, value: String)]
-    /// The plugin's own metrics, `name{label="x"}`, as last reported.
-    public var metrics: [(name: String, value: Double)]
+    /// When the run that is due and has waited longest became due.
+    public var oldestWaiting: Instant?
+    public var health = JobHealth()
+    /// The plugin's own metrics, as last reported, by name and labels.
+    public var pluginMetrics: [PluginMetric] = []
     public var problems: [String]
     public init(name: String, plugin: String, entry: String) {
         self.name = name
@@ -264,7 +287,6 @@ public struct JobSnapshot: Sendable {
         libraryHash = ""
         settings = "{}"
         limits = []
-        metrics = []
         problems = []
     }
 }

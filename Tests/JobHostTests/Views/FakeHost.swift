@@ -4,7 +4,10 @@ import JobCore
 import JobJSON
 import JobStore
 import Logging
+import NIOCore
+import NIOPosix
 import Synchronization
+import Testing
 
 @testable import JobHost
 
@@ -13,6 +16,7 @@ final class FakeHost: HostControl {
     let fakeStore: FakeStore
     var store: any Store { fakeStore }
     let runLogs: RunLogs
+    let events = EventOutlet()
     private struct State {
         var snapshot: HostSnapshot
         var commands: [(command: HostCommand, actor: Actor)] = []
@@ -98,8 +102,11 @@ func withServer<T>(
     let folder = try TestFolder()
     let host = try FakeHost(folder: folder.path)
     configure(host)
+    // Tests change the host behind the server's back.
+    var limits = limits
+    limits.snapshotReuse = 0
     let server = APIServer(
-        control: host, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock, limits: limits)
+        control: host, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock, limits: limits, errand: { command, _ in command == ["true"] ? nil : "it does not exist" })
     let socket = folder.path + "/jobhost.sock"
     do {
         try await server.listen(socketPath: socket)
@@ -112,6 +119,14 @@ func withServer<T>(
         host.close()
         throw error
     }
+}
+
+/// Until it holds; ten seconds at the most.
+func eventually(_ isTrue: () -> Bool) async throws {
+    for _ in 0..<2_000 where !isTrue() {
+        try await MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: .milliseconds(5)) {}.futureResult.get()
+    }
+    try #require(isTrue())
 }
 
 /// One request; the answer's status and JSON.

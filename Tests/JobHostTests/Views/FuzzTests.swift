@@ -1,3 +1,4 @@
+import JobConfig
 import JobCore
 import JobJSON
 import NIOCore
@@ -54,6 +55,45 @@ struct FuzzTests {
                 try? await channel.close().get()
             }
             #expect(try await ask(socket, "GET", "/api/v1/host").status == 200)
+        }
+    }
+
+    /// Requests over TCP that are nearly right, or far from it, a thousand of them: each is answered
+    /// or closed, nothing is written, and whoever asks properly is served.
+    @Test func brokenRequestsByTheThousandWriteNothing() async throws {
+        var limits = HTTPLimits()
+        limits.idle = .milliseconds(300)
+        limits.body = .milliseconds(300)
+        let seeds = [
+            "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            "POST /api/v1/jobs/candles/trigger HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}",
+            "POST /api/v1/stop HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer nonsense\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: a-9223372036854775808\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n",
+            "GET /%2e%2e/%00/..%2f HTTP/1.0\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "CONNECT evil:1 HTTP/1.1\r\nHost: evil:1\r\n\r\n",
+        ]
+        try await withServer(limits: limits) { host, _, server in
+            var settings = HTTPSettings(listen: "127.0.0.1:0")
+            settings.actTokens = [AccessToken(name: "alice", secret: "0123456789abcdef0123456789abcdef")]
+            guard case .serves(let authority, _) = try await server.serve(settings, stateDir: "/nowhere"),
+                let port = authority.split(separator: ":").last.flatMap({ Int($0) })
+            else { throw HostFailure(message: "not served") }
+            for round in 0..<20 {
+                await withTaskGroup(of: Void.self) { group in
+                    for number in 0..<50 {
+                        var random = SeededGenerator(seed: UInt64(round * 50 + number))
+                        var bytes = Array(seeds[Int(random.next() % UInt64(seeds.count))].utf8)
+                        for _ in 0..<Int(random.next() % 4) { Self.spoil(&bytes, &random) }
+                        // A stream that began properly would not end by itself.
+                        let text = String(decoding: bytes, as: UTF8.self).replacing("/api/v1/events", with: "/api/v1/event")
+                        group.addTask { _ = try? await raw(port, text) }
+                    }
+                }
+            }
+            #expect(host.commands.isEmpty)
+            var answer = ""
+            for _ in 0..<100 where answer.isEmpty { answer = try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: localhost") }
+            #expect(answer.hasPrefix("HTTP/1.1 200"), "\(answer.prefix(100))")
         }
     }
 }

@@ -240,6 +240,10 @@ struct RenderTests {
               "disabled_reason": "",
               "enabled": true,
               "entry": "roll",
+              "health": {
+                "grade": "healthy",
+                "reasons": []
+              },
               "labels": [],
               "last": {
                 "attempt": 1,

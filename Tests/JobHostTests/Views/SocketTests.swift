@@ -26,7 +26,7 @@ struct SocketTests {
         mkdir(folder.path + "/.sock", 0o777)
         for path in [socket, folder.path + "/.sock/s"] { Glibc.close(open(path, O_CREAT | O_WRONLY, 0o644)) }
         let host = try FakeHost(folder: folder.path)
-        let server = APIServer(control: host, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let server = APIServer(control: host, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) { _, _ in nil }
         try await server.listen(socketPath: socket)
         #expect(try await ask(socket, "GET", "/api/v1/host").status == 200)
         await server.stop()

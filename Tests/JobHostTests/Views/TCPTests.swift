@@ -186,10 +186,21 @@ struct TCPTests {
 func tcp(_ port: Int, _ head: String) async throws -> String { try await raw(port, head + "\r\nConnection: close\r\n\r\n") }
 
 func raw(_ port: Int, _ bytes: String) async throws -> String {
-    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-        .connect(host: "127.0.0.1", port: port) { channel in
-            channel.eventLoop.makeCompletedFuture { try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel) }
-        }
+    try await exchange(bytes) { try await $0.connect(host: "127.0.0.1", port: port, channelInitializer: asAsync) }
+}
+
+func raw(unix path: String, _ bytes: String) async throws -> String {
+    try await exchange(bytes) { try await $0.connect(unixDomainSocketPath: path, channelInitializer: asAsync) }
+}
+
+private typealias RawChannel = NIOAsyncChannel<ByteBuffer, ByteBuffer>
+
+@Sendable private func asAsync(_ channel: any Channel) -> EventLoopFuture<RawChannel> {
+    channel.eventLoop.makeCompletedFuture { try RawChannel(wrappingChannelSynchronously: channel) }
+}
+
+private func exchange(_ bytes: String, _ connect: (ClientBootstrap) async throws -> RawChannel) async throws -> String {
+    let channel = try await connect(ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton))
     return try await channel.executeThenClose { inbound, outbound in
         var text = ""
         // Whoever is cut off has what came until then.

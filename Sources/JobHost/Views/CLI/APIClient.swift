@@ -157,7 +157,7 @@ struct HTTPAnswer: Sendable {
 enum ClientFault: Error { case timedOut, tooLong, closed }
 
 /// Collects one answer. Confined to its channel's event loop.
-private final class AnswerCollector: ChannelInboundHandler {
+final class AnswerCollector: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
 
     private let promise: EventLoopPromise<HTTPAnswer>

@@ -31,7 +31,7 @@ public struct JobHostCommand: AsyncParsableCommand {
                 ]),
                 CommandGroup(name: "Looking", subcommands: [
                     StatusCommand.self, ShowCommand.self, NextCommand.self, RunsCommand.self, LogsCommand.self,
-                    ExplainCommand.self, QueueCommand.self, AuditCommand.self,
+                    ExplainCommand.self, QueueCommand.self, AuditCommand.self, AlertCommand.self,
                 ]),
                 CommandGroup(name: "Running", subcommands: [
                     TriggerCommand.self, EnqueueCommandLine.self, CancelCommand.self, RetryCommand.self, DeadCommand.self,

@@ -15,6 +15,9 @@ struct FieldError: Error, Equatable, CustomStringConvertible {
 /// settings must pass through with every digit as it was written, and because a request has to
 /// be refused by name of the field that is wrong.
 enum APIJSON {
+    /// As it stands in JSON.
+    static func name(of key: any CodingKey) -> String { APIRules().name(of: key) }
+
     static func value(of value: some Encodable) throws -> JSON {
         try JSON(encoding: value, rules: APIRules())
     }

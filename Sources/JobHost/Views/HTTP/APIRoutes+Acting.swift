@@ -15,9 +15,15 @@ extension APIRoutes {
             _ = try APIQuery(request.uri.query, allowed: [])
             let body = try await decodeBody(type, request)
             let command = try await command(context, body)
-            let via = request.headers[.userAgent]?.hasPrefix(APIClientName.userAgent) == true ? "cli" : "http"
-            let actor = Actor(name: context.caller?.name ?? "unknown", via: via, reason: cleaned(reason(body)))
-            return try await answer(try await control.perform(command, by: actor), to: command)
+            let actor = actor(request, context, cleaned(reason(body)))
+            do {
+                let result = try await control.perform(command, by: actor)
+                await shelf.forget()
+                return try await answer(result, to: command)
+            } catch {
+                await shelf.forget()
+                throw error
+            }
         }
     }
 
@@ -63,8 +69,25 @@ extension APIRoutes {
         }
     }
 
+    /// No command of the host's: it is a view that speaks. The audit has it all the same.
+    private var testAlerts: Route {
+        Route(method: .post, path: "/alerts/test", summary: "send a message to everybody who is told of alerts") { request, context in
+            _ = try APIQuery(request.uri.query, allowed: [])
+            let body = try await decodeBody(API.ReasonBody.self, request)
+            let actor = actor(request, context, cleaned(body.reason))
+            try await control.store.writeAudit(AuditRow(at: await shelf.snapshot().now, actor: actor, action: "alert test", job: nil, detail: ""))
+            return try JobHost.answer(await alerts.test(by: actor.name))
+        }
+    }
+
+    private func actor(_ request: Request, _ context: APIContext, _ reason: String) -> Actor {
+        let via = request.headers[.userAgent]?.hasPrefix(APIClientName.userAgent) == true ? "cli" : "http"
+        return Actor(name: context.caller?.name ?? "unknown", via: via, reason: reason)
+    }
+
     var actingOnHost: [Route] {
         [
+            testAlerts,
             post("/reload", "apply the config as it is on disk now", API.ReloadBody.self, reason: \.reason) { _, body in
                 .reload(allowsEmpty: body.allowEmpty ?? false)
             },

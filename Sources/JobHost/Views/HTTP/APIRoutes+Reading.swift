@@ -8,7 +8,7 @@ extension APIRoutes {
         _ path: String, _ summary: String, query allowed: [String] = [],
         _ body: @escaping @Sendable (APIContext, APIQuery) async throws -> Response
     ) -> Route {
-        Route(method: .get, path: path, summary: summary) { request, context in
+        Route(method: .get, path: path, summary: summary, query: allowed) { request, context in
             try await body(context, APIQuery(request.uri.query, allowed: allowed))
         }
     }
@@ -18,29 +18,30 @@ extension APIRoutes {
     private var readingHost: [Route] {
         [
             get("/status", "the host and its jobs at one instant") { _, _ in
-                try answer(API.Status(await control.snapshot()))
+                try answer(API.Status(await shelf.snapshot()))
             },
             get("/overview", "the host and its jobs, one short entry each", query: ["job", "recent"]) { _, query in
                 let names = query.text("job").map { Set($0.split(separator: ",").map(String.init)) }
                 let recent = Int(try query.integer("recent", in: 0...20) ?? 0)
-                return try answer(API.Overview(await control.snapshot(), names: names, recent: recent))
+                return try answer(API.Overview(await shelf.snapshot(), names: names, recent: recent))
             },
-            get("/host", "the host without its jobs") { _, _ in try answer(API.Host(await control.snapshot())) },
+            get("/host", "the host without its jobs") { _, _ in try answer(API.Host(await shelf.snapshot())) },
+            get("/alerts", "what is wrong now, and who is told") { _, _ in try answer(await alerts.shown()) },
             get("/caller", "who you are to the host, and whether you may act") { context, _ in
                 try answer(API.Caller(name: context.caller?.name ?? "unknown", mayAct: context.caller?.mayAct ?? false))
             },
             get("/plugins", "loaded plugins") { _, _ in
-                try answer(API.Plugins(plugins: await control.snapshot().plugins.map(API.Plugin.init)))
+                try answer(API.Plugins(plugins: await shelf.snapshot().plugins.map(API.Plugin.init)))
             },
             get("/plugins/{plugin}/versions", "libraries it has served with") { context, _ in
-                let (name, plugins) = (try pluginName(context), await control.snapshot().plugins)
+                let (name, plugins) = (try pluginName(context), await shelf.snapshot().plugins)
                 guard let plugin = plugins.first(where: { $0.name == name }) else {
                     throw CommandError.unknownPlugin(name, among: plugins.map(\.name))
                 }
                 return try answer(API.PluginVersions(plugin))
             },
             get("/workers", "living worker processes") { _, _ in
-                try answer(API.Workers(workers: await control.snapshot().workers.map(API.Worker.init)))
+                try answer(API.Workers(workers: await shelf.snapshot().workers.map(API.Worker.init)))
             },
             get("/audit", "who did what, the newest first", query: ["job", "from", "limit"]) { _, query in
                 let limit = Int(try query.integer("limit", in: 1...1_000) ?? 50)
@@ -60,15 +61,19 @@ extension APIRoutes {
     private var readingJobs: [Route] {
         [
             get("/jobs", "all jobs") { _, _ in
-                let host = await control.snapshot()
+                let host = await shelf.snapshot()
                 return try answer(API.Jobs(jobs: host.jobs.map { API.Job($0, host: host) }))
             },
+            get("/timer", "when each job fires next, and what time it is here") { _, _ in
+                try answer(API.Timetable(await shelf.snapshot()))
+            },
+            get("/breakers", "each job's breaker") { _, _ in try answer(API.Breakers(await shelf.snapshot())) },
             get("/jobs/{job}", "one job") { context, _ in
-                let host = await control.snapshot()
+                let host = await shelf.snapshot()
                 return try answer(API.Job(try jobSnapshot(try jobName(context), in: host), host: host))
             },
             get("/jobs/{job}/next", "coming fire times", query: ["from", "count"]) { context, query in
-                let host = await control.snapshot()
+                let host = await shelf.snapshot()
                 let job = try jobSnapshot(try jobName(context), in: host)
                 let count = Int(try query.integer("count", in: 1...1_000) ?? 5)
                 let command = HostCommand.next(job: job.name, from: try query.instant("from"), count: count)
@@ -135,7 +140,7 @@ extension APIRoutes {
 
     /// Default: the last 24 hours in 288 steps of five minutes.
     private func timeline(_ query: APIQuery) async throws -> API.Timeline {
-        let now = await control.snapshot().now
+        let now = await shelf.snapshot().now
         let to = try query.instant("to") ?? now
         let from = try query.instant("from") ?? (to - .seconds(86_400))
         guard from < to else {
@@ -154,7 +159,7 @@ extension APIRoutes {
     }
 
     private func counters() async throws -> API.Counters {
-        let host = await control.snapshot()
+        let host = await shelf.snapshot()
         let rates = Dictionary(host.jobs.map { ($0.name, $0.endedLastMinute) }, uniquingKeysWith: { $1 })
         let ever = try await control.store.counters()
         let depths = try await control.store.queueDepths(now: host.now)

@@ -11,7 +11,7 @@ extension APIRoutes {
         let isLast = runs.count < filter.limit
         let ranges = wantsRanges ? try await self.ranges(among: runs, isLast: isLast, filter) : []
         if runs.isEmpty, ranges.isEmpty, let job = filter.job { try await checkKnown(job) }
-        let host = await control.snapshot()
+        let host = await shelf.snapshot()
         let live = live(host)
         let jobs = Dictionary(host.jobs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return API.Runs(
@@ -25,7 +25,7 @@ extension APIRoutes {
 
     /// A removed job's history stays readable, so an unknown name is an error only where
     /// nothing was found.
-    func checkKnown(_ job: String) async throws { _ = try jobSnapshot(job, in: await control.snapshot()) }
+    func checkKnown(_ job: String) async throws { _ = try jobSnapshot(job, in: await shelf.snapshot()) }
 
     /// Ranges whose newest fire lies between the page's oldest run (on the last page: ever) and
     /// the run before which the page begins. Runs are numbered as they are made, so the instant
@@ -53,7 +53,7 @@ extension APIRoutes {
         var retries = RunFilter(job: run.job)
         retries.retryOf = id
         let retriedAs = try await control.store.runs(retries).map(\.id.value).sorted()
-        let host = await control.snapshot()
+        let host = await shelf.snapshot()
         let live = live(host)[id.value]
         var shown = API.Run(run, live: live)
         shown.waitsFor = WaitingFor.of(run, job: host.jobs.first { $0.name == run.job }, host: host)

@@ -31,10 +31,15 @@ struct APIRoutes: Sendable {
         var path: String
         /// For the index.
         var summary: String
+        /// Names of query parameters.
+        var query: [String] = []
         var handler: Handler
     }
 
     let control: any HostControl
+    let hub: EventHub
+    let shelf: SnapshotShelf
+    let alerts: Alerts
 
     /// `gate` decides who may do what.
     func router(gate: some RouterMiddleware<APIContext>) -> Router<APIContext> {
@@ -54,7 +59,7 @@ struct APIRoutes: Sendable {
         return router
     }
 
-    private var table: [Route] { reading + actingOnHost + actingOnJobs + actingOnRuns }
+    private var table: [Route] { reading + readingEvents + actingOnHost + actingOnJobs + actingOnRuns }
 
     private func addIndexAndHealth(to router: Router<APIContext>) {
         let index = JSON.object([
@@ -67,13 +72,24 @@ struct APIRoutes: Sendable {
                 })
         ])
         router.on(RouterPath(Self.prefix), method: .get) { _, _ in jsonResponse(index.canonicalBytes) }
+        let document = OpenAPI.document(table, version: releaseVersion).canonicalBytes
+        router.on(RouterPath(Self.prefix + "/openapi.json"), method: .get) { _, _ in tagged(jsonResponse(document), document) }
         // Alive: this answer. Ready: past start-up, not draining.
         router.on("/livez", method: .get) { _, _ in textResponse(.ok, "ok\n") }
-        let control = control
+        let (shelf, hub) = (shelf, hub)
+        router.on("/metrics", method: .get) { _, _ in
+            let page = MetricsPage.bytes(await shelf.snapshot(), hub.metrics.figures, streams: hub.figures)
+            return jsonResponse(page, type: "text/plain; version=0.0.4; charset=utf-8")
+        }
         router.on("/readyz", method: .get) { _, _ in
-            let snapshot = await control.snapshot()
-            let isReady = snapshot.phase == "running" || snapshot.phase == "reloading"
-            return textResponse(isReady ? .ok : .serviceUnavailable, isReady ? "ok\n" : "\(snapshot.phase)\n")
+            let snapshot = await shelf.snapshot()
+            let isServing = snapshot.phase == "running" || snapshot.phase == "reloading"
+            let reason = !isServing ? snapshot.phase : snapshot.isStoreAway ? "the store does not answer" : nil
+            return textResponse(reason == nil ? .ok : .serviceUnavailable, (reason ?? "ok") + "\n")
+        }
+        router.on("/healthz", method: .get) { _, _ in
+            let health = API.HostHealth(await shelf.snapshot())
+            return jsonResponse(try APIJSON.bytes(of: health), status: health.grade == .critical ? .serviceUnavailable : .ok)
         }
     }
 
@@ -102,7 +118,12 @@ struct ProblemMiddleware: RouterMiddleware {
         _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
         do {
-            return try await next(request, context)
+            let response = try await next(request, context)
+            guard request.method == .get, let tag = response.headers[.eTag], request.headers[.ifNoneMatch] == tag else { return response }
+            var short = Response(status: .notModified)
+            short.headers[.eTag] = tag
+            short.headers[.cacheControl] = response.headers[.cacheControl]
+            return short
         } catch let error as HTTPError where error.status == .notFound && error.body == nil {
             return problemResponse(
                 .notFound("there is no \(request.uri.path.prefix(200))", hint: "GET \(APIRoutes.prefix) lists what there is"))
@@ -123,7 +144,19 @@ func textResponse(_ status: HTTPResponse.Status, _ text: String) -> Response {
     jsonResponse(Array(text.utf8), status: status, type: "text/plain; charset=utf-8")
 }
 
-func answer(_ value: some Encodable) throws -> Response { jsonResponse(try APIJSON.bytes(of: value)) }
+func answer(_ value: some Encodable) throws -> Response {
+    let bytes = try APIJSON.bytes(of: value)
+    return tagged(jsonResponse(bytes), bytes)
+}
+
+/// With a validator: FNV-1a over the answer, which tells answers apart and promises no more.
+func tagged(_ response: Response, _ bytes: [UInt8]) -> Response {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    var response = response
+    response.headers[.eTag] = "W/\"\(String(hash, radix: 16))\""
+    return response
+}
 
 func problemResponse(_ problem: API.Problem) -> Response {
     let bytes = (try? APIJSON.bytes(of: problem)) ?? Array("{}".utf8)

@@ -21,6 +21,8 @@ public struct APIServerError: Error, Sendable, CustomStringConvertible {
 /// TCP. Served on NIO's threads; it holds no state but the connections.
 public actor APIServer {
     private let routes: APIRoutes
+    nonisolated let hub: EventHub
+    nonisolated let alerts: Alerts
     private let logger: Logger
     private let clock: any TimeSource
     private let limits: HTTPLimits
@@ -34,12 +36,17 @@ public actor APIServer {
     /// Of the Unix socket: the command line makes one connection a command.
     private static let localConnections = 64
 
-    public init(control: any HostControl, logger: Logger) {
-        self.init(control: control, logger: logger, clock: SystemClock(), limits: HTTPLimits())
-    }
-
-    init(control: any HostControl, logger: Logger, clock: any TimeSource = SystemClock(), limits: HTTPLimits) {
-        routes = APIRoutes(control: control)
+    /// `errand` runs an operator's program: a command of `[alerts]`.
+    init(
+        control: any HostControl, logger: Logger, clock: any TimeSource = SystemClock(), limits: HTTPLimits = HTTPLimits(),
+        errand: @escaping Alerts.Run
+    ) {
+        hub = EventHub(outlet: control.events, clock: clock)
+        let shelf = SnapshotShelf(control: control, clock: clock, reuse: limits.snapshotReuse)
+        alerts = Alerts(shelf: shelf, clock: clock, log: logger, run: errand)
+        routes = APIRoutes(control: control, hub: hub, shelf: shelf, alerts: alerts)
+        hub.tell { [alerts] in alerts.hear($0) }
+        hub.start()
         var quiet = logger
         // The library reports each bind, and every connection that a stop cuts off; the host has
         // its own lines for what matters.
@@ -104,6 +111,8 @@ public actor APIServer {
         if let tcp, tcp.address == address, tcp.listener.isServing {
             tcp.book.replace(access)
             let isSame = tcp.settings == settings
+            // Who may still read comes back by itself.
+            if !isSame { hub.endStreams() }
             self.tcp?.settings = settings
             return isSame ? .unchanged : .serves(authority: address.authority(port: tcp.listener.port), actTokenFile: made?.path)
         }
@@ -128,6 +137,8 @@ public actor APIServer {
     /// Closes everything at once: requests under way are cut off.
     public func stop() async {
         isStopped = true
+        hub.stop()
+        await alerts.stop()
         socket?.remove()
         socket = nil
         let listeners = [local, tcp?.listener].compactMap { $0 } + retired

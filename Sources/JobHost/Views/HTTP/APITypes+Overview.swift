@@ -53,6 +53,7 @@ extension API {
         /// Why it does not serve at all; "" when it serves.
         public var refused: String
         public var control: Control
+        public var health: Health
         public var nextFire: Instant?
         /// What starts next, and when.
         public var next: NextStart
@@ -153,7 +154,7 @@ extension API.JobLine {
         self.init(
             name: job.name, plugin: job.plugin, entry: job.entry, labels: job.labels, schedule: job.schedule,
             enabled: job.enabled, disabledReason: job.disabledReason, refused: job.refused,
-            control: API.Control(job.control), nextFire: job.nextFire, next: NextStart.of(job, host: host), running: job.running.map(API.RunningRun.init), waiting: job.waiting, dead: job.dead,
+            control: API.Control(job.control), health: API.Health(job.health), nextFire: job.nextFire, next: NextStart.of(job, host: host), running: job.running.map(API.RunningRun.init), waiting: job.waiting, dead: job.dead,
             last: job.last.map(API.LastRun.init), failingSince: job.failingSince, lastSuccess: job.lastSuccess,
             recent: job.recent.suffix(recent).map(API.Recent.init), breaker: API.Breaker(job.breaker),
             residentBytes: residentBytes, problems: job.problems)

@@ -46,11 +46,43 @@ extension API.Job {
         self.init(
             name: job.name, plugin: job.plugin, entry: job.entry, description: job.description, labels: job.labels,
             schedule: job.schedule, timezone: job.timezone, enabled: job.enabled, disabledReason: job.disabledReason,
-            refused: job.refused, control: API.Control(job.control), nextFire: job.nextFire, next: NextStart.of(job, host: host),
+            refused: job.refused, control: API.Control(job.control), health: API.Health(job.health), nextFire: job.nextFire, next: NextStart.of(job, host: host),
             running: job.running.map(API.RunningRun.init), concurrency: job.concurrency, waiting: job.waiting, dead: job.dead, last: job.last.map(API.Run.init), recentOutcomes: job.recentOutcomes,
             breaker: API.Breaker(job.breaker), counters: job.counters, libraryHash: job.libraryHash,
             settings: rawJSON(job.settings), limits: job.limits.map { API.Limit(name: $0.name, value: $0.value) },
             problems: job.problems)
+    }
+}
+
+extension API.Timetable {
+    init(_ host: HostSnapshot) {
+        let fires = host.jobs.compactMap { job in
+            job.nextFire.map { API.NextFire(job: job.name, at: $0, inMs: max(0, ($0 - host.now).milliseconds), schedule: job.schedule) }
+        }
+        self.init(now: host.now, fires: fires.sorted { ($0.at, $0.job) < ($1.at, $1.job) })
+    }
+}
+
+extension API.Breakers {
+    init(_ host: HostSnapshot) {
+        self.init(breakers: host.jobs.map { API.JobBreaker(job: $0.name, breaker: API.Breaker($0.breaker)) })
+    }
+}
+
+extension API.Health {
+    init(_ health: JobHealth) {
+        self.init(grade: health.grade, reasons: health.reasons.map { API.HealthReason(grade: $0.grade, rule: $0.rule, text: $0.text) })
+    }
+}
+
+extension API.HostHealth {
+    init(_ host: HostSnapshot) {
+        let jobs = host.jobs.filter { $0.health.grade > .healthy }.map { job in
+            let health = API.Health(job.health)
+            return JobHealth(job: job.name, grade: health.grade, reasons: health.reasons)
+        }
+        let worst = jobs.map(\.grade).max() ?? .healthy
+        self.init(grade: host.problems.isEmpty ? worst : .critical, problems: host.problems, jobs: jobs)
     }
 }
 

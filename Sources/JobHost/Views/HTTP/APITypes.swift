@@ -73,6 +73,7 @@ public enum API {
         /// Why it does not serve at all: its library or its settings were refused; "" when it serves.
         public var refused: String
         public var control: Control
+        public var health: Health
         /// Of the schedule, whatever may keep it from starting.
         public var nextFire: Instant?
         /// What starts next, and when.
@@ -92,6 +93,33 @@ public enum API {
         public var settings: JSON
         public var limits: [Limit]
         public var problems: [String]
+    }
+
+    /// As the rules of the job's `health` judge it.
+    public struct Health: Codable, Sendable {
+        public var grade: HealthGrade
+        /// The worse ones first; empty: healthy.
+        public var reasons: [HealthReason]
+    }
+
+    /// `GET /healthz`: everything that is not healthy. Its status is 503 where something is critical.
+    public struct HostHealth: Codable, Sendable {
+        public var grade: HealthGrade
+        /// Of the host itself: sentences, each of them critical.
+        public var problems: [String]
+        public var jobs: [JobHealth]
+        public struct JobHealth: Codable, Sendable {
+            public var job: String
+            public var grade: HealthGrade
+            public var reasons: [HealthReason]
+        }
+    }
+
+    public struct HealthReason: Codable, Sendable {
+        public var grade: HealthGrade
+        /// The key that speaks: "success_age", "breaker", "metrics.NAME"; "settings".
+        public var rule: String
+        public var text: String
     }
 
     public struct Limit: Codable, Sendable {
@@ -119,6 +147,31 @@ public enum API {
         public var since: Instant?
         public var until: Instant?
         public var reason: String
+    }
+
+    /// `GET /timer`: for whoever counts down. `now` is this host's clock.
+    public struct Timetable: Codable, Sendable {
+        public var now: Instant
+        /// The soonest first; those that have none are left out.
+        public var fires: [NextFire]
+    }
+
+    public struct NextFire: Codable, Sendable {
+        public var job: String
+        public var at: Instant
+        public var inMs: Int64
+        /// For people.
+        public var schedule: String
+    }
+
+    /// `GET /breakers`.
+    public struct Breakers: Codable, Sendable {
+        public var breakers: [JobBreaker]
+    }
+
+    public struct JobBreaker: Codable, Sendable {
+        public var job: String
+        public var breaker: Breaker
     }
 
     /// `GET /jobs`.

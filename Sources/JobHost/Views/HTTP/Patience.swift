@@ -13,6 +13,8 @@ struct HTTPLimits: Sendable {
     var stall = TimeAmount.seconds(30)
     /// One header field; 32 KiB and 64 fields in all.
     var headerField = 8 << 10
+    /// See `SnapshotShelf`.
+    var snapshotReuse = 10
 }
 
 /// Ends connections of clients that send their request, or take their answer, drop by drop. (The

@@ -229,6 +229,10 @@ struct StatusView {
             let why = last.reason.isEmpty ? "" : ": \(last.reason)"
             say(.bad, "run \(last.id) \(words)\(why). See: \(command("logs \(last.id)"))")
         }
+        // What the lines above say in other words is not said twice.
+        for reason in job.health.reasons where !["settings", "refused", "breaker", "failing_for"].contains(reason.rule) {
+            say(reason.grade == .critical ? .bad : .warn, "\(reason.grade.rawValue): \(reason.text)")
+        }
         // One dead letter that is the run just named needs no second line. Of a schedule's runs each
         // does the work anew: what later ones have done is not lost, and the column QUEUE has the count.
         if job.dead > (isDead ? 1 : 0), failure != nil || job.isFedByOthers {

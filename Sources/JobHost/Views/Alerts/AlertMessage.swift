@@ -1,0 +1,79 @@
+import JobCore
+
+extension API {
+    /// What a webhook is sent, and a command finds on its standard input.
+    public struct AlertMessage: Codable, Sendable {
+        /// The same each time it is tried.
+        public var id: String
+        /// Name of the host.
+        public var host: String
+        public var at: Instant
+        /// One line for people: what is worst, and how much more there is.
+        public var summary: String
+        /// The worst first.
+        public var alerts: [AlertLine]
+        /// Left out of `alerts`, which holds 50 at the most.
+        public var more: Int
+    }
+
+    public struct AlertLine: Codable, Sendable {
+        /// The same for one thing, however often it is told.
+        public var key: String
+        public var kind: Alert.Kind
+        public var severity: Alert.Severity
+        public var state: String
+        /// The job or plugin; "" for the host.
+        public var subject: String
+        public var text: String
+        /// A command that helps.
+        public var hint: String
+        public var since: Instant
+        public var count: Int
+    }
+
+    /// `GET /alerts`.
+    public struct Alerts: Codable, Sendable {
+        /// What is wrong now, the longest first.
+        public var alerts: [AlertLine]
+        public var receivers: [AlertReceiver]
+    }
+
+    public struct AlertReceiver: Codable, Sendable {
+        /// The URL without its query, or the command's program.
+        public var name: String
+        public var waiting: Int
+        /// Messages given up, since the start.
+        public var lost: Int
+        /// Of the last attempt; `null`: it arrived.
+        public var problem: String?
+    }
+
+    /// `POST /alerts/test`: whether each receiver took a message.
+    public struct AlertTest: Codable, Sendable {
+        public var receivers: [AlertReceiver]
+    }
+}
+
+extension API.AlertLine {
+    init(_ line: AlertBook.Line) {
+        self.init(
+            key: line.alert.key, kind: line.alert.kind, severity: line.alert.severity, state: line.state.rawValue,
+            subject: line.alert.subject, text: String(line.alert.text.prefix(1_000)), hint: line.alert.hint, since: line.since,
+            count: line.count)
+    }
+}
+
+extension API.AlertMessage {
+    init(id: String, host: String, at: Instant, _ lines: [AlertBook.Line]) {
+        let most = 50
+        let first = lines.first.map { line in
+            let state = line.state == .resolved ? "over: " : ""
+            let times = line.count > 1 ? " (\(line.count) times)" : ""
+            return state + line.alert.text + times
+        }
+        let rest = lines.count > 1 ? " (and \(lines.count - 1) more)" : ""
+        self.init(
+            id: id, host: host, at: at, summary: "\(host): \((first ?? "").prefix(300))\(rest)",
+            alerts: lines.prefix(most).map(API.AlertLine.init), more: max(0, lines.count - most))
+    }
+}

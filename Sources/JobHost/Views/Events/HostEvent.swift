@@ -1,0 +1,66 @@
+import JobCore
+import JobStore
+import Synchronization
+
+/// Something that happened, as the host tells its views.
+public enum HostEvent: Sendable {
+    case started(job: String, run: RunID, at: Instant, pid: Int32)
+    /// As the attempt left it.
+    case ended(RunRecord)
+    /// Fires that never became an attempt. `text` is a sentence.
+    case notRun(job: String, reason: NoRunReason, text: String, at: Instant)
+    /// It moved, by itself or by an operator. `mode` as in `BreakerSnapshot.state`.
+    case breaker(job: String, mode: String, text: String, at: Instant)
+    case reload(ReloadReport)
+    /// What an operator, or the host by itself, did.
+    case action(AuditRow)
+    /// What is wrong with the host, in sentences; all of it, whenever it changes.
+    case problems([String], at: Instant)
+    /// The living workers, whenever they change.
+    case workers([WorkerSnapshot])
+    /// How long the store took over a call.
+    case store(operation: String, took: Duration)
+}
+
+/// Where the host's loop leaves what happened. It never waits and never grows without bound:
+/// what views are too slow to take is dropped, and they are told.
+public final class EventOutlet: Sendable {
+    /// Events that may wait to be taken.
+    public static let limit = 20_000
+
+    private struct State {
+        var events: [HostEvent] = []
+        var dropped: UInt64 = 0
+    }
+    private let state = Mutex(State())
+    private let bell: AsyncStream<Void>.Continuation
+    /// Rings when there is something to take. For one listener.
+    let rings: AsyncStream<Void>
+
+    public init() {
+        (rings, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    public func emit(_ event: HostEvent) {
+        let isFirst = state.withLock { state in
+            guard state.events.count < Self.limit else {
+                state.dropped &+= 1
+                return false
+            }
+            state.events.append(event)
+            return state.events.count == 1
+        }
+        if isFirst { bell.yield() }
+    }
+
+    /// Everything that waits, and how many have been dropped since the last call.
+    func take() -> (events: [HostEvent], dropped: UInt64) {
+        state.withLock { state in
+            defer { state = State() }
+            return (state.events, state.dropped)
+        }
+    }
+
+    func ring() { bell.yield() }
+    func close() { bell.finish() }
+}

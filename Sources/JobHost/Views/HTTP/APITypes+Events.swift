@@ -1,0 +1,66 @@
+import JobCore
+import JobJSON
+import JobStore
+
+// `GET /events`: what each kind of event carries.
+
+extension API {
+    public enum EventKind: String, Codable, CaseIterable, Sendable {
+        case runStarted = "run_started"
+        case runEnded = "run_ended"
+        case notRun = "not_run"
+        case breaker, reload, action, problems
+        /// Something is missing between the last event and this one: read the state anew.
+        case reset
+    }
+
+    public struct RunStarted: Codable, Sendable {
+        public var job: String
+        public var run: Int64
+        public var at: Instant
+        public var pid: Int32
+    }
+
+    public struct NotRun: Codable, Sendable {
+        public var job: String
+        public var reason: NoRunReason
+        /// skipped or missed
+        public var state: RunState
+        public var text: String
+        public var at: Instant
+    }
+
+    public struct BreakerMoved: Codable, Sendable {
+        public var job: String
+        /// closed, open, half_open, forced_open, disabled
+        public var state: String
+        public var text: String
+        public var at: Instant
+    }
+
+    public struct Problems: Codable, Sendable {
+        /// Sentences; empty: healthy again.
+        public var problems: [String]
+        public var at: Instant
+    }
+
+    /// nil: not of the stream's kinds.
+    static func encode(_ event: HostEvent) -> (kind: EventKind, job: String?, data: [UInt8])? {
+        func encoded(_ kind: EventKind, _ job: String?, _ value: some Encodable) -> (kind: EventKind, job: String?, data: [UInt8])? {
+            (try? APIJSON.bytes(of: value)).map { (kind, job, $0) }
+        }
+        switch event {
+        case .started(let job, let run, let at, let pid):
+            return encoded(.runStarted, job, RunStarted(job: job, run: run.value, at: at, pid: pid))
+        case .ended(let run): return encoded(.runEnded, run.job, Run(run))
+        case .notRun(let job, let reason, let text, let at):
+            return encoded(.notRun, job, NotRun(job: job, reason: reason, state: reason.state, text: text, at: at))
+        case .breaker(let job, let mode, let text, let at):
+            return encoded(.breaker, job, BreakerMoved(job: job, state: mode, text: text, at: at))
+        case .reload(let report): return encoded(.reload, nil, Report(report))
+        case .action(let row): return encoded(.action, row.job, AuditEntry(row))
+        case .problems(let problems, let at): return encoded(.problems, nil, Problems(problems: problems, at: at))
+        case .workers, .store: return nil
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import JobCore
+import JobStore
+import Synchronization
+
+/// What is counted as it happens, since this host started. The rest of `/metrics` is the state
+/// at the moment of asking.
+final class HostMetrics: Sendable {
+    struct Job {
+        var lateness = Histogram.lateness
+        var duration = Histogram.duration
+        var queueTime = Histogram.queueTime
+        /// By the mode that it went to.
+        var breakerTransitions: [String: UInt64] = [:]
+    }
+
+    struct Worker: Hashable {
+        var pid: Int32
+        var startTime: UInt64
+        var plugin: String
+    }
+
+    struct Figures {
+        var jobs: [String: Job] = [:]
+        var store: [String: Histogram] = [:]
+        /// true: accepted.
+        var reloads: [Bool: UInt64] = [:]
+        var lastAcceptedReload: Instant?
+        var living: Set<Worker> = []
+        var workerStarts: [String: UInt64] = [:]
+        var workerExits: [String: UInt64] = [:]
+    }
+
+    private let state = Mutex(Figures())
+
+    var figures: Figures { state.withLock { $0 } }
+
+    func observe(_ event: HostEvent) {
+        state.withLock { figures in
+            switch event {
+            case .ended(let run): Self.add(run, to: &figures.jobs[run.job, default: Job()])
+            case .breaker(let job, let mode, _, _): figures.jobs[job, default: Job()].breakerTransitions[mode, default: 0] &+= 1
+            case .reload(let report):
+                figures.reloads[report.accepted, default: 0] &+= 1
+                if report.accepted { figures.lastAcceptedReload = report.at }
+            case .store(let operation, let took): figures.store[operation, default: .store].observe(took.seconds)
+            case .workers(let workers): Self.count(workers, &figures)
+            case .started, .notRun, .action, .problems: break
+            }
+        }
+    }
+
+    private static func add(_ run: RunRecord, to job: inout Job) {
+        guard let started = run.startedAt else { return }
+        if let finished = run.finishedAt { job.duration.observe(max(.zero, finished - started).seconds) }
+        // A retry's wait is its backoff.
+        guard run.attempt == 1 else { return }
+        let waited = max(.zero, started - run.fireTime).seconds
+        if run.trigger == .schedule { job.lateness.observe(waited) } else { job.queueTime.observe(waited) }
+    }
+
+    private static func count(_ workers: [WorkerSnapshot], _ figures: inout Figures) {
+        let now = Set(workers.map { Worker(pid: $0.pid, startTime: $0.startTime, plugin: $0.plugin) })
+        for worker in now.subtracting(figures.living) { figures.workerStarts[worker.plugin, default: 0] &+= 1 }
+        for worker in figures.living.subtracting(now) { figures.workerExits[worker.plugin, default: 0] &+= 1 }
+        figures.living = now
+    }
+}
+
+extension Duration {
+    var seconds: Double { Double(microseconds) / 1e6 }
+}

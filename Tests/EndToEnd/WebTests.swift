@@ -1,0 +1,183 @@
+import Glibc
+import Testing
+
+/// The real host over TCP, with the tools that people use.
+@Suite("API, page, metrics and alerts, end to end", .timeLimit(.minutes(2))) struct WebTests {
+    private func config(_ more: String = "", http: String = "listen = \"127.0.0.1:0\"", job: String = "") -> String {
+        "[http]\n\(http)\n\(more)\n[plugins.p]\nlibrary = \"libp.so\"\n[jobs.j]\nplugin = \"p\"\nentry = \"run\"\nschedule = \"none\"\n"
+            + "retry = { max_attempts = 1 }\n" + job
+    }
+
+    /// "http://127.0.0.1:41234", from the log.
+    private func address(_ host: Child, from: Int = 0) async throws -> String {
+        guard let found = await host.errors.next(from: from, where: { $0.contains("page and API: http://") }) else {
+            throw TestHost.Failure("no address in:\n" + host.errors.all.joined(separator: "\n"))
+        }
+        let start = found.line.firstRange(of: "http://")?.lowerBound ?? found.line.endIndex
+        return String(found.line[start...].prefix { $0 != " " }.dropLast())
+    }
+
+    private func curl(_ test: TestHost, _ arguments: String...) async throws -> String {
+        let child = try Child("/usr/bin/env", ["curl", "-sS", "-m", "30", "-i"] + arguments, environment: TestHost.environment(), folder: test.folder)
+        _ = await child.exitCode()
+        return (child.output.all + child.errors.all).joined(separator: "\n")
+    }
+
+    private func read(_ path: String) -> String {
+        guard let file = fopen(path, "r") else { return "" }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = fread(&bytes, 1, bytes.count, file)
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
+    @Test("Nothing is written without a token; with one it is, and the audit says who from where")
+    func actsWithAToken() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config())
+            let host = try await test.start()
+            let web = try await address(host)
+            let page = try await curl(test, web + "/")
+            #expect(page.contains("<title>") && page.contains("default-src 'none'"), "\(page)")
+            let refused = try await curl(test, "-X", "POST", web + "/api/v1/jobs/j/trigger")
+            #expect(refused.contains("401") && refused.contains("acting needs a token"), "\(refused)")
+            let token = read(test.folder + "/var/act.token").filter { !$0.isNewline }
+            let bearer = "Authorization: Bearer \(token)"
+            let foreign = try await curl(test, "-X", "POST", "-H", bearer, "-H", "Origin: https://evil.example", web + "/api/v1/jobs/j/trigger")
+            #expect(foreign.contains("403"), "\(foreign)")
+            #expect(try await curl(test, web + "/api/v1/runs").contains("\"runs\":[]"))
+            let done = try await curl(test, "-H", bearer, "-d", #"{"reason":"by hand"}"#, web + "/api/v1/jobs/j/trigger")
+            #expect(done.contains("200 OK") && done.contains("\"inserted\":true"), "\(done)")
+            try await host.logs("✓ j run 1")
+            let audit = try await test.jobhost("audit", "j")
+            #expect(audit.output.contains("act.token from 127.0.0.1") && audit.output.contains("by hand"), "\(audit.output)")
+        }
+    }
+
+    @Test("A stream tells of a run as it starts and ends, and goes on after its last id")
+    func streamsEvents() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config())
+            let host = try await test.start()
+            let web = try await address(host)
+            let stream = try Child(
+                "/usr/bin/env", ["curl", "-sSN", "-m", "100", web + "/api/v1/events"], environment: TestHost.environment(), folder: test.folder)
+            defer { stream.signal(SIGKILL) }
+            #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
+            try await test.jobhost("trigger", "j", "--wait")
+            let started = try #require(await stream.output.next(where: { $0.hasPrefix("event: run_started") }))
+            let ended = try #require(await stream.output.next(where: { $0.hasPrefix("event: run_ended") }))
+            let lines = stream.output.all
+            #expect(lines[started.index + 1].contains("\"job\":\"j\""))
+            #expect(lines[ended.index + 1].contains("\"outcome\":\"succeeded\""))
+            // From there on: only what came later.
+            let id = lines[ended.index - 1].dropFirst(4)
+            try await test.jobhost("trigger", "j", "--wait")
+            let again = try Child(
+                "/usr/bin/env", ["curl", "-sSN", "-m", "100", "-H", "Last-Event-ID: \(id)", web + "/api/v1/events?kind=run_ended"],
+                environment: TestHost.environment(), folder: test.folder)
+            defer { again.signal(SIGKILL) }
+            let second = try #require(await again.output.next(where: { $0.hasPrefix("event: run_ended") }))
+            #expect(await again.output.next(from: second.index, where: { $0.contains("\"id\":2") }) != nil, "\(again.output.all)")
+        }
+    }
+
+    @Test("A reload rotates tokens and moves the listener")
+    func reloadsHTTP() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            let http = "listen = \"127.0.0.1:0\"\nread_token = \"file:read\"\nact_token = \"file:act\""
+            try test.write("grafana 0123456789abcdef\n", to: "read")
+            try test.write("alice 0123456789abcdefg\n", to: "act")
+            try test.config(config(http: http))
+            let host = try await test.start()
+            let web = try await address(host)
+            #expect(try await curl(test, web + "/api/v1/host").contains("401"))
+            #expect(try await curl(test, "-H", "Authorization: Bearer 0123456789abcdef", web + "/api/v1/host").contains("200 OK"))
+            try test.write("grafana fedcba9876543210\n", to: "read")
+            #expect(try await test.jobhost("reload").code == 0)
+            #expect(try await curl(test, "-H", "Authorization: Bearer 0123456789abcdef", web + "/api/v1/host").contains("401"))
+            let caller = try await curl(test, "-H", "Authorization: Bearer fedcba9876543210", web + "/api/v1/caller")
+            #expect(caller.contains("grafana from 127.0.0.1") && caller.contains("\"may_act\":false"), "\(caller)")
+            #expect(!host.errors.all.joined().contains("fedcba9876543210"))
+            try test.config(config(http: ""))
+            #expect(try await test.jobhost("reload").code == 0)
+            #expect(try await curl(test, web + "/livez").contains("curl: ("))
+        }
+    }
+
+    @Test("A taken port stops no job; it is said, and taken once it is free")
+    func runsWithoutItsPort() async throws {
+        try await TestHost.with { first in
+            try await first.plugin("p", PluginSource.succeeds)
+            try first.config(config())
+            let holder = try await first.start()
+            let taken = try await address(holder).dropFirst("http://".count)
+            try await TestHost.with { test in
+                try await test.plugin("p", PluginSource.succeeds)
+                try test.config(config(http: "listen = \"\(taken)\"", job: "on_start = true\n"))
+                let host = try await test.start()
+                try await host.logs("\(taken) is already in use by another program")
+                try await host.logs("✓ j run 1")
+                #expect(try await test.jobhost("status").output.contains("\(taken) is already in use"))
+                holder.signal(SIGTERM)
+                _ = await holder.exitCode()
+                #expect(try await address(host) == "http://\(taken)")
+            }
+        }
+    }
+
+    @Test("An alert reaches a command with its message, and a test tells who did not take it")
+    func tellsSomebody() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.entry("context->fail(context, 7, JOB_STR(\"<b>no & money</b>\")); return JOB_FAILED;"))
+            let alerts = "[alerts]\ngather = \"0s\"\ncommand = [\"sh\", \"-c\", \"cat >> '\(test.folder)/told'; echo >> '\(test.folder)/told'\"]\n"
+            try test.config(config(alerts))
+            let host = try await test.start()
+            #expect(try await test.jobhost("alert", "test", "--reason", "new").code == 0)
+            #expect(read(test.folder + "/told").contains("\"kind\":\"test\""))
+            try await test.jobhost("trigger", "j", "--wait")
+            try await host.logs("alert happened: run 1 of j is a dead letter", "<b>no & money</b>")
+            try test.config(config("[alerts]\ncommand = [\"sh\", \"-c\", \"echo out of paper >&2; exit 3\"]\n"))
+            #expect(try await test.jobhost("reload").code == 0)
+            let failed = try await test.jobhost("alert", "test")
+            #expect(failed.code == 1)
+            #expect(failed.output.contains("sh exited with code 3; it printed: out of paper"), "\(failed.output)")
+            let told = read(test.folder + "/told")
+            #expect(told.contains("\"kind\":\"run_discarded\"") && told.contains("<b>no & money</b>"), "\(told)")
+        }
+    }
+
+    @Test("Prometheus scrapes it", .enabled(if: TestHost.isThere("prometheus"), "scripts/setup --test installs it"))
+    func isScraped() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config(job: "on_start = true\n"))
+            let host = try await test.start()
+            let web = try await address(host)
+            try await host.logs("✓ j run 1")
+            try test.write(
+                "scrape_configs:\n  - job_name: jobhost\n    scrape_interval: 1s\n    static_configs:\n      - targets: [\"\(web.dropFirst(7))\"]\n",
+                to: "prometheus.yml")
+            let port = 20_000 + Int(getpid()) % 10_000
+            let prometheus = try Child(
+                "/usr/bin/env",
+                ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb", "--web.listen-address=127.0.0.1:\(port)", "--log.level=warn"],
+                environment: TestHost.environment(), folder: test.folder)
+            defer { prometheus.signal(SIGKILL) }
+            var answer = ""
+            for _ in 0..<60 where !answer.contains("\"succeeded\"") {
+                // curl itself waits for the port, and a second between two questions.
+                answer = try await curl(
+                    test, "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "-G", "--data-urlencode",
+                    "query=jobhost_attempts_total{job=\"jobhost\",job_name=\"j\"}", "http://127.0.0.1:\(port)/api/v1/query")
+                if !answer.contains("\"succeeded\"") { _ = try await curl(test, "--max-time", "1", "http://127.0.0.1:\(port)/api/v1/notifications/live") }
+            }
+            #expect(answer.contains("\"outcome\":\"succeeded\""), "\(answer)")
+            prometheus.signal(SIGTERM)
+            _ = await prometheus.exitCode()
+        }
+    }
+}

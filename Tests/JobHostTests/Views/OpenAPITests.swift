@@ -1,0 +1,106 @@
+import JobConfig
+import JobCore
+import JobJSON
+import Testing
+
+@testable import JobHost
+
+/// The description of the API against what the API does.
+struct OpenAPITests {
+    private func document() async throws -> JSON {
+        try await withServer { _, socket, _ in try await ask(socket, "GET", "/api/v1/openapi.json").json }
+    }
+
+    @Test func everyRouteIsDescribedAndNothingElse() async throws {
+        let document = try await document()
+        #expect(document["openapi"] == "3.1.0")
+        let index = try await withServer { _, socket, _ in try await ask(socket, "GET", "/api/v1").json }
+        var routes: Set<String> = []
+        for endpoint in try #require(index["endpoints"]?.arrayValue) {
+            let (method, path) = (endpoint["method"]?.stringValue ?? "", endpoint["path"]?.stringValue ?? "")
+            routes.insert("\(method) \(path)")
+            #expect(document["paths"]?[path]?[method.lowercased()]?["responses"]?["200"] != nil, "\(method) \(path)")
+        }
+        for key in Set(OpenAPI.bodies.keys).union(OpenAPI.answers.keys) {
+            let parts = key.split(separator: " ")
+            #expect(routes.contains("\(parts[0]) /api/v1\(parts[1])"), "\(key) is no route")
+        }
+        // Each GET has an answer of its own.
+        for route in routes where route.hasPrefix("GET ") && !route.hasSuffix("/events") {
+            #expect(OpenAPI.answers[route.replacing("/api/v1", with: "")] != nil, "\(route)")
+        }
+    }
+
+    /// Each real answer is what its schema says, field by field.
+    @Test func realAnswersFitTheirSchemas() async throws {
+        let checked = try await withServer { host, socket, _ in
+            var checked: Set<String> = []
+            for request in APIServerTests.cases where request.status == 200 {
+                let path = request.path.prefix { $0 != "?" }
+                guard let key = Self.route(of: request.method, String(path)), let type = OpenAPI.answers[key] else { continue }
+                let answer = try await ask(socket, request.method, request.path, request.body)
+                let schema = try JSONSchema(json: Self.checkable(SchemaProbe.schema(of: type)))
+                let violations = schema.validate(answer.json)
+                #expect(violations.isEmpty, "\(key): \(violations.map(\.description))")
+                checked.insert(key)
+            }
+            return checked
+        }
+        #expect(checked.count > 20, "\(checked.sorted())")
+    }
+
+    /// What is refused as a body is refused by the schema too, and what is taken fits it.
+    @Test func realBodiesFitTheirSchemas() throws {
+        for request in APIServerTests.cases where request.method == "POST" && !request.body.isEmpty {
+            guard let key = Self.route(of: "POST", request.path), let type = OpenAPI.bodies[key], let body = try? JSON(parsing: request.body)
+            else { continue }
+            let schema = try JSONSchema(json: Self.checkable(SchemaProbe.schema(of: type, isBody: true)))
+            let violations = schema.validate(body)
+            if request.status == 200 { #expect(violations.isEmpty, "\(request.testDescription): \(violations)") }
+            if request.contains.contains(where: { $0.contains("unknown field") || $0.contains("is missing") }) {
+                #expect(!violations.isEmpty, "\(request.testDescription)")
+            }
+        }
+    }
+
+    @Test func everyReferenceLeadsSomewhere() async throws {
+        let document = try await document()
+        let text = document.canonicalText
+        let schemas = try #require(document["components"]?["schemas"])
+        for match in text.matches(of: /#\/components\/schemas\/([A-Za-z]+)/) {
+            #expect(schemas[String(match.output.1)] != nil, "\(match.output.1)")
+        }
+    }
+
+    @Test func anUnchangedAnswerIsNotSentAgain() async throws {
+        try await withServer { _, socket, _ in
+            let client = APIClient(socketPath: socket, config: nil)
+            _ = try await client.exchange(.GET, "/api/v1/plugins", body: [])
+            let first = try await raw(unix: socket, "GET /api/v1/plugins HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            let tag = try #require(first.split(separator: "\r\n").first { $0.lowercased().hasPrefix("etag: ") }?.dropFirst(6))
+            let again = try await raw(unix: socket, "GET /api/v1/plugins HTTP/1.1\r\nHost: x\r\nIf-None-Match: \(tag)\r\nConnection: close\r\n\r\n")
+            #expect(again.hasPrefix("HTTP/1.1 304"))
+            #expect(!again.contains("entries"))
+        }
+    }
+
+    /// "GET /runs/{run}" of "/api/v1/runs/39".
+    private static func route(of method: String, _ path: String) -> String? {
+        let parts = path.split(separator: "/").dropFirst(2)
+        return Set(OpenAPI.answers.keys).union(OpenAPI.bodies.keys).first { key in
+            let words = key.split(separator: " ")
+            let wanted = words[1].split(separator: "/")
+            return words[0] == method && wanted.count == parts.count && zip(wanted, parts).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+        }
+    }
+
+    /// The host's own checker calls RFC 3339 "instant".
+    private static func checkable(_ schema: JSON) -> JSON {
+        switch schema {
+        case .object(let members):
+            .object(JSONObject(members.members.map { ($0.key, $0.key == "format" ? .string("instant") : checkable($0.value)) }))
+        case .array(let elements): .array(elements.map(checkable))
+        default: schema
+        }
+    }
+}
