@@ -203,6 +203,12 @@ public final class ProcessRoom: WorkerRoom {
         if force.isStopping, members.isEmpty { slates?.end() } else { slates?.everythingIsRecorded() }
     }
 
+    public func kill(worker pid: Int32) {
+        guard let id = members.first(where: { $0.value.process.pid == pid })?.key else { return }
+        kill(id)
+        run([])
+    }
+
     public var problem: String? {
         slates?.problem.map { "\($0): if the host dies, runs that had not begun count as lost" }
     }

@@ -325,6 +325,9 @@ public protocol WorkerRoom: AnyObject {
     func begin(epoch: String)
     /// Every end that was reported up to now is recorded.
     func everythingIsRecorded()
+    /// Ends a worker that stands still; what it had been sent and not begun goes back. Unknown ones
+    /// are ignored.
+    func kill(worker pid: Int32)
     /// What is wrong with the room itself; nil: nothing.
     var problem: String? { get }
     /// Stops everything: cancel flags now, kill after `grace`; completion when no child is left.

@@ -24,7 +24,7 @@ extension ProcessRoom {
                 slate: slate, loop: loop, reaper: reaper,
                 handlers: handlers
             )
-            if let slate { slates?.sign(slate, pid: process.pid, startTime: process.startTime) }
+            slates?.started(slate, pid: process.pid, startTime: process.startTime)
             members[id] = Member(process: process, spec: spec)
             report(.workersChanged)
             write(.load(spec.loadRequest), to: id)

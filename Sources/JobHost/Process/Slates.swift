@@ -53,6 +53,8 @@ final class Slates {
     private let folder: String
     private let bootID: String
     private var made = 0
+    /// Of the last slate that could not be made.
+    private var failure = ""
     /// Of workers that are gone; their runs' ends may not be recorded yet.
     private var retired: [String] = []
     /// Why the next life will have no proof of what had not begun; nil: it will.
@@ -79,19 +81,22 @@ final class Slates {
         if !isWritten { giveUp("\(HostFault("write \(folder)/life", code: code))") }
     }
 
-    /// For a worker about to be started. nil: it has to do without, and the next life will take
-    /// what this host's death interrupts for begun.
+    /// For a worker about to be started. nil: it has to do without.
     func make() -> Slate? {
         made += 1
         do throws(HostFault) {
             return try Slate(path: "\(folder)/\(made)")
         } catch {
-            giveUp("\(error)")
+            failure = "\(error)"
             return nil
         }
     }
 
-    func sign(_ slate: Slate, pid: Int32, startTime: UInt64) { slate.sign(pid: pid, startTime: startTime, bootID: bootID) }
+    /// It has been started, and was not sent anything yet. Where it has no slate, the next life
+    /// will take what this host's death interrupts for begun.
+    func started(_ slate: Slate?, pid: Int32, startTime: UInt64) {
+        if let slate { slate.sign(pid: pid, startTime: startTime, bootID: bootID) } else { giveUp(failure) }
+    }
 
     private func giveUp(_ reason: String) {
         unlink(folder + "/life")

@@ -123,6 +123,7 @@ extension Supervisor {
         Task {
             do {
                 try await store.renewLeases(owner: owner, until: clock.now().wall + dispatcher.settings.lease)
+                leasesRenewedAt = clock.now().monotonic
                 storeAnswered()
             } catch { storeFailed(error) }
         }
@@ -160,5 +161,34 @@ extension Supervisor {
         selfCheckFaults = result.faults.map(\.sentence)
         for fault in result.raised { log.critical("\(fault.sentence); looking at it again") }
         if !result.raised.isEmpty { dispatch(.sweep) }
+        mend(standstill.look(at: whatMustMove(), now: clock.now().monotonic))
+    }
+
+    /// What waits for an answer, or for a worker.
+    private func whatMustMove() -> [StandstillCheck.Subject] {
+        guard storeHealth.problem == nil, !dispatcher.clock.isHolding, phase != .draining else { return [] }
+        var subjects: [StandstillCheck.Subject] = dispatcher.jobs.filter(\.isAccounting).map {
+            .init(kind: .cursor, name: $0.name, mark: $0.schedule.cursor.microseconds)
+        }
+        if dispatcher.isAsking { subjects.append(.init(kind: .queue, mark: questions)) }
+        if !dispatcher.owners.isEmpty { subjects.append(.init(kind: .lease, mark: leasesRenewedAt.microseconds)) }
+        subjects += room.snapshot().filter { $0.state == "running" && $0.run == nil }.map {
+            .init(kind: .worker, name: String($0.pid), mark: Int64($0.runs))
+        }
+        return subjects
+    }
+
+    /// As if the answer had been that the store could not; a worker gives way to a new one.
+    private func mend(_ faults: [StandstillCheck.Fault]) {
+        for fault in faults {
+            let subject = fault.subject
+            log.critical("\(fault.sentence); trying again (the \(standstill.counts[subject.kind] ?? 1). time since the start)")
+            switch subject.kind {
+            case .cursor: dispatch(.accountingFailed(jobs: [subject.name]))
+            case .queue: dispatch(.waitingClaimFailed(jobs: dispatcher.jobs.filter { $0.asked != nil }.map(\.name)))
+            case .lease: renewLeases()
+            case .worker: if let pid = Int32(subject.name) { room.kill(worker: pid) }
+            }
+        }
     }
 }

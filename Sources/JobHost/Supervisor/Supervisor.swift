@@ -69,6 +69,10 @@ public actor Supervisor: HostControl {
     var selfCheckFaults: [String] = []
     /// As views have heard it last.
     var toldProblems: [String] = []
+    var standstill = StandstillCheck()
+    var leasesRenewedAt = MonotonicInstant(microseconds: 0)
+    /// To the store, for waiting runs.
+    var questions: Int64 = 0
     /// Makes the control socket anew if it is gone, and serves over TCP as the config says;
     /// returns what is wrong with that.
     var tendAPI: (@Sendable (HTTPSettings, AlertSettings) async -> String?)?
@@ -210,6 +214,7 @@ public actor Supervisor: HostControl {
     }
 
     private func claimWaiting(_ limits: [String: Int]) {
+        questions += 1
         Task {
             do {
                 let asked = clock.now().monotonic

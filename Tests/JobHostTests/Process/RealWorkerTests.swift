@@ -296,6 +296,18 @@ import Testing
         }
     }
 
+    @Test func aWorkerThatIsKilledForAReasonOfItsOwnIsNoFaultOfItsRun() async throws {
+        try await onStage { stage in
+            await stage.configure([await stage.pool()])
+            await stage.start(1, "hang")
+            await stage.kill(worker: await stage.started(1))
+            let end = try await stage.end(of: 1)
+            #expect(end.outcome == .lost && end.reason == "its worker was killed by this host")
+            await stage.start(2, "good")
+            #expect(try await stage.end(of: 2).outcome == .succeeded)
+        }
+    }
+
     @Test func settingsAreAskedAboutInAThrowawayWorker() async throws {
         try await onStage { stage in
             let questions = [

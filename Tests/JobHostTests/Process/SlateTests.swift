@@ -86,6 +86,9 @@ import Testing
         #expect(slates.problem == nil)
         mkdir(Slates.folder(folder.path) + "/1", 0o700)
         #expect(slates.make() == nil)
+        // What was not started needs none.
+        #expect(slates.problem == nil)
+        slates.started(nil, pid: 1, startTime: 1)
         #expect(slates.problem?.contains("File exists") == true, "\(slates.problem ?? "")")
         #expect(!proof().provesUnbegun(fence: 1, epoch: "1"))
         rmdir(Slates.folder(folder.path) + "/1")
