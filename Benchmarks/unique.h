@@ -1,2 +1,2 @@
-/* Makes one library of two otherwise equal ones: `-DUNIQUE="1"`. */
-__attribute__((used, visibility("default"))) static const char unique[] = "unique " UNIQUE;
+/* Makes two libraries of one source: `-DUNIQUE="1"`. */
+__attribute__((used)) static const char unique[] = "unique " UNIQUE;

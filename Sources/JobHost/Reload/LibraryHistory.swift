@@ -42,11 +42,15 @@ public struct LibraryHistory: Codable, Equatable, Sendable {
             self.reason = reason
         }
 
+        /// "rolled back on 2026-11-21T03:00:00Z by root (wrong sums)"
+        var origin: String {
+            "rolled back on \(Instant(seconds: at.secondsFloor).rfc3339) by \(by)" + (reason.isEmpty ? "" : " (\(reason))")
+        }
+
         /// What serves, why, until when, and how to go forward.
         func sentence(of plugin: String) -> String {
-            "library \(serving.sha256.prefix(7)) serves instead of the file's \(insteadOf.sha256.prefix(7)): rolled back on "
-                + "\(at.rfc3339) by \(by)\(reason.isEmpty ? "" : ": \(reason)"). It stays until the file changes, or: "
-                + "jobhost plugin rollback \(plugin) \(insteadOf.sha256.prefix(7))"
+            "library \(serving.sha256.prefix(7)) serves instead of the file's \(insteadOf.sha256.prefix(7)), \(origin); "
+                + "it stays until the file changes, or: jobhost plugin rollback \(plugin) \(insteadOf.sha256.prefix(7))"
         }
     }
 

@@ -36,10 +36,7 @@ extension Supervisor {
                 at: 0)
         }
         if let rollback = plugin.rollback {
-            let why = rollback.reason.isEmpty ? "" : ": \(rollback.reason)"
-            mark(
-                rollback.insteadOf, "rolled_back", version: "",
-                note: "the file's; rolled back on \(rollback.at.rfc3339) by \(rollback.by)\(why)")
+            mark(rollback.insteadOf, "rolled_back", version: "", note: "the file's; \(rollback.origin)")
         }
         if let canary = plugin.canary {
             mark(canary.copy, "canary", version: canary.descriptor.version, note: canaries[plugin.config.name]?.sentence ?? "")
