@@ -306,7 +306,7 @@ struct Dispatcher: ~Copyable {
         case (nil, let policy?): jobs[i].breaker = Breaker(policy: policy)
         case (_?, let policy?): jobs[i].breaker?.adopt(policy: policy)
         }
-        let isSameRule = !wasRemoved && old.schedule == plan.schedule && old.zone == plan.zone
+        let isSameRule = !wasRemoved && old === plan || !wasRemoved && old.schedule == plan.schedule && old.zone == plan.zone
             && old.calendar == plan.calendar && old.calendarZone == plan.calendarZone
             && old.config.catchUp == plan.config.catchUp && old.config.jitter == plan.config.jitter
         if !isSameRule { replaceRule(i, now, &out) }

@@ -4,6 +4,7 @@ import JobConfig
 enum Changes {
     /// "schedule, settings; library 1a2b3c4 → 4d5e6f7"; nil: the same.
     static func of(_ old: ResolvedJob, _ new: ResolvedJob) -> String? {
+        if old === new { return nil }
         var parts: [String] = []
         let keys = new.config.changedKeys(from: old.config) + (old.zone == new.zone ? [] : ["time zone data"])
             + (old.calendar == new.calendar && old.calendarZone == new.calendarZone || old.config.calendar != new.config.calendar

@@ -1,6 +1,7 @@
 import JobConfig
 import JobCore
 import JobStore
+import Synchronization
 
 /// Builds whole generations from the config file: the one way for start, reload, `plan` and
 /// `check`. It never touches what runs; switching is the caller's.
@@ -126,7 +127,7 @@ public actor GenerationBuilder {
         let work = config.plugins.values.sorted { $0.name < $1.name }.map { plugin in
             Work(plugin: plugin, jobs: (byPlugin[plugin.name] ?? []).sorted { $0.name < $1.name }, matter: matter)
         }
-        let resolver = JobResolver(config: config, zones: tools.zones)
+        let resolver = JobResolver(config: config, zones: OnceAskedZones(tools.zones), previous: matter.previous)
         return await withTaskGroup(of: (String, PluginVerdict).self) { group in
             var verdicts: [String: PluginVerdict] = [:]
             for (index, item) in work.enumerated() {
@@ -327,6 +328,20 @@ public actor GenerationBuilder {
         }
         let spec = PoolPlan.spec(work.plugin, copy: copy, environment: work.environment)
         return await tools.probe(spec, trial.questions)
+    }
+}
+
+/// Asks for each zone once: thousands of jobs of one build share a few.
+private final class OnceAskedZones: ZoneSource {
+    private let zones: any ZoneSource
+    private let known = Mutex<[String: Zone]>([:])
+    init(_ zones: any ZoneSource) { self.zones = zones }
+
+    func zone(named name: String) throws(ZoneError) -> Zone {
+        if let zone = known.withLock({ $0[name] }) { return zone }
+        let zone = try zones.zone(named: name)
+        known.withLock { $0[name] = zone }
+        return zone
     }
 }
 

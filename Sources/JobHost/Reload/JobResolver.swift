@@ -5,6 +5,8 @@ import JobCore
 struct JobResolver {
     var config: HostConfig
     var zones: any ZoneSource
+    /// What serves: a job of which nothing has changed is taken over as it is.
+    var previous: Generation?
 
     /// What became of a plugin's jobs: each is in one of the two.
     struct Result {
@@ -37,10 +39,22 @@ struct JobResolver {
         }
     }
 
+    /// nil: it has to be looked at.
+    private func unchanged(_ job: JobConfig, _ entry: EntryDescriptor, _ copy: LibraryCopy, _ answer: String?) -> ResolvedJob? {
+        // A calendar's days and a zone's rules stand elsewhere.
+        guard answer == nil, let old = previous?.jobs[job.name], old.libraryHash == copy.sha256, old.entry == entry,
+            old.calendar == nil, job.calendar == nil, job.schedule?.isCron != true, old.schedule.isCron != true
+        else { return nil }
+        var wanted = job
+        if wanted.schedule == nil { wanted.schedule = old.config.schedule }
+        return wanted == old.config ? old : nil
+    }
+
     private func resolve(
         _ job: JobConfig, _ descriptor: PluginDescriptor, _ copy: LibraryCopy, _ answer: String?
     ) throws(Faults) -> ResolvedJob {
         let entry = try entry(of: job, descriptor)
+        if let old = unchanged(job, entry, copy, answer) { return old }
         try checkState(job, entry)
         try checkSettings(job, entry, answer)
         try checkPayloadSchema(job, entry)
@@ -135,4 +149,8 @@ struct JobResolver {
         guard !sorted.isEmpty else { return nil }
         return "there are: " + sorted.prefix(20).joined(separator: ", ") + (sorted.count > 20 ? ", …" : "")
     }
+}
+
+extension ScheduleSpec {
+    fileprivate var isCron: Bool { if case .cron = self { true } else { false } }
 }

@@ -1,6 +1,7 @@
 import Glibc
 import JobConfig
 import JobCore
+import Synchronization
 
 /// The loop with its process room, and the builder of generations on top: what start, `check`,
 /// `exec` and `plugin inspect` have in common.
@@ -44,9 +45,13 @@ struct HostParts: Sendable {
         self.libraries = libraries
         groupFolder = groups?.folder
         self.handle = handle
+        let memory = Mutex<ConfigMemory?>(nil)
         builder = GenerationBuilder(tools: BuildTools(
             loadConfig: { (file, environment) throws(ConfigErrors) in
-                try adjust(try ConfigLoader.load(file: file, environment: environment, zones: zones))
+                // Taken out and put back: two loads at once both read.
+                var known = memory.withLock { $0 }
+                defer { memory.withLock { [known] in $0 = known } }
+                return try adjust(try ConfigLoader.load(file: file, environment: environment, zones: zones, memory: &known))
             },
             accept: { original in try libraries.accept(original: original) },
             probe: { spec, questions in await handle.probe(spec, questions) },

@@ -95,7 +95,9 @@ extension Supervisor {
         }
         Task {
             do {
-                let rows = try await store.jobStates()
+                // Rows are for jobs that appear for the first time.
+                let isNew = next.jobs.keys.contains { dispatcher.index[$0] == nil }
+                let rows = isNew ? try await store.jobStates() : [:]
                 let states = await stateBlobs(of: next)
                 let before = generation
                 apply(next, rows: rows, states: states)
