@@ -140,7 +140,7 @@ let package = Package(
         tests("WireTests", ["JobCore"]),
         tests("JobConfigTests", ["CTOML", "JobConfig", "JobCore", "JobJSON"]),
         tests("SQLTests", ["PostgresTestKit", "SQL"]),
-        tests("JobStoreTests", ["JobCore", "JobStore", "SQL", "StoreSuite"]),
+        tests("JobStoreTests", ["JobCore", "JobStore", "PostgresTestKit", "SQL", "StoreSuite"]),
         tests("JobKitTests", ["JobABI", "JobKit"]),
         tests("JobWorkerTests", ["CLinux", "JobCore"]),
         tests("DispatchTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Dispatch"),

@@ -6,7 +6,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 // Debian keeps it in a folder of its own, others do not.
 #if __has_include(<postgresql/libpq-fe.h>)
@@ -258,4 +260,15 @@ int cpg_notifications(cpg_connection *connection, int wake_fd, int64_t timeout_m
     if (found <= 0) return 0;
     if (entries[0].revents && !pPQconsumeInput(conn)) return -1;
     return pPQstatus(conn) == CONNECTION_OK ? take_notifications(conn) : -1;
+}
+
+int cpg_wake_make(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+void cpg_wake(int wake_fd) { eventfd_write(wake_fd, 1); }
+
+void cpg_wake_close(int wake_fd) { close(wake_fd); }
+
+void cpg_wake_wait(int wake_fd, int64_t timeout_ms) {
+    struct pollfd entry = { .fd = wake_fd, .events = POLLIN };
+    poll(&entry, 1, (int)timeout_ms);
 }

@@ -60,8 +60,24 @@ public struct HostSettings: Equatable, Sendable {
 }
 
 public struct StoreSettings: Equatable, Sendable {
-    /// `sqlite:<absolute path>` (resolved), or `postgresql://…` (refused until that store is there).
+    /// `sqlite:<absolute path>` (resolved), or `postgresql://…`, which may hold a password.
     public var url: String
+    /// Of PostgreSQL: where its tables are.
+    public var schema = "jobhost"
+    /// Of PostgreSQL: false behind a transaction pooler.
+    public var prepared = true
+    /// Of PostgreSQL: where to listen, if not at `url`.
+    public var listenURL: String?
+    /// `url` without password and parameters.
+    public var shown: String {
+        guard isPostgreSQL, let scheme = url.firstRange(of: "://") else { return url }
+        let rest = url[scheme.upperBound...]
+        let at = rest.lastIndex(of: "@")
+        let user = at.map { rest[..<$0].prefix { $0 != ":" } + "@" } ?? ""
+        return "postgresql://" + user + (at.map { rest[rest.index(after: $0)...] } ?? rest).prefix { $0 != "?" }
+    }
+    public var isPostgreSQL: Bool { Self.isPostgreSQL(url) }
+    static func isPostgreSQL(_ url: String) -> Bool { url.hasPrefix("postgresql://") || url.hasPrefix("postgres://") }
     public init(url: String) { self.url = url }
 }
 

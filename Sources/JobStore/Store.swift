@@ -30,13 +30,20 @@ public protocol Store: Sendable {
     /// Attempts that ended. Guarded by fence: false where the attempt no longer belongs to this
     /// owner (its late result is refused). Everything in a completion commits together.
     func complete(_ completions: [Completion], now: Instant) async throws -> [Bool]
-    /// Renews the leases of all running attempts of `owner`.
-    func renewLeases(owner: Owner, until: Instant) async throws
+    /// This life of a host begins to serve the store: nobody else may claim from it while the lease
+    /// of `length` holds. `place` names machine and state folder, so that an earlier life there, which
+    /// is known to have ended, is no obstacle. Throws `held` while another host serves it. false: the
+    /// earlier life of this name was elsewhere, so this place knows nothing of how it ended.
+    func enter(owner: Owner, place: String, for length: Duration, now: Instant) async throws -> Bool
+    /// This life serves it no longer.
+    func leave(owner: Owner) async throws
+    /// Renews the leases of all running attempts of `owner`, for `length` from now on.
+    func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws
     /// Fires that wait (trigger `schedule` or `catch_up`) and were never attempted, due up to
     /// `horizon`: what an earlier life of the host had queued.
     func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire]
-    /// Runs in `running` that belong to `owner` from an earlier life of this host (`owner.epoch`
-    /// differs): for the start-up rescue.
+    /// Runs in `running` that belong to an earlier life of this host (the epoch differs), or to a
+    /// host whose lease has ended: for the start-up rescue.
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord]
 
     // MARK: Enqueueing and operators
@@ -98,6 +105,18 @@ public protocol Store: Sendable {
     /// deleted (their log files go too).
     func prune(retention: [String: RetentionRule], limit: Int, now: Instant) async throws -> [(job: String, run: RunID)]
     func close() async
+
+    /// Calls `heard` whenever something may wait for a claim or in the inbox, from any thread. A
+    /// hint and no more: whoever listens asks now and then all the same.
+    func listen(_ heard: @escaping @Sendable () -> Void)
+}
+
+extension Store {
+    /// A file has a lock of its own.
+    public func enter(owner: Owner, place: String, for length: Duration, now: Instant) async throws -> Bool { true }
+    public func leave(owner: Owner) async throws {}
+    /// A store with one host hears of everything from that host.
+    public func listen(_ heard: @escaping @Sendable () -> Void) {}
 }
 
 /// Who owns claims: one life of one host.
@@ -134,6 +153,8 @@ public struct StoreError: Error, Sendable, CustomStringConvertible {
         case notFound
         /// The file is of another program or a newer version.
         case incompatible
+        /// Another host serves it.
+        case held
         /// A fault of ours.
         case broken
     }

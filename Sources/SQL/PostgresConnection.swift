@@ -18,6 +18,8 @@ public struct PostgresOptions: Sendable {
     /// How long to wait for an answer before the connection is given up (`io`), in milliseconds;
     /// 0: for ever, or as long as TCP's limits say.
     public var answerTimeoutMilliseconds: Int64 = 0
+    /// PostgreSQL keeps no NUL character in a text: true replaces it by U+FFFD, false throws.
+    public var replacesNUL = false
     /// A URL's own `connect_timeout` wins.
     public var connectTimeoutSeconds = 10
 
@@ -300,17 +302,34 @@ public final class PostgresConnection: SQLConnection {
     // MARK: Notifications
 
     /// Waits up to `milliseconds` for a NOTIFY on a channel that this connection listens to, or for
-    /// `wake` to become readable (-1: none). Returns how many came. Throws `io` when the connection
-    /// is lost: what was listened to must be listened to anew.
-    public func notifications(wake: Int32, milliseconds: Int64) throws(SQLError) -> Int {
+    /// `bell`. Returns how many came. Throws `io` when the connection is lost: what was listened to
+    /// must be listened to anew.
+    public func notifications(bell: PostgresBell? = nil, milliseconds: Int64) throws(SQLError) -> Int {
         try ready("LISTEN")
-        let count = cpg_notifications(handle, wake, milliseconds)
+        let count = cpg_notifications(handle, bell?.descriptor ?? -1, milliseconds)
         if count < 0 {
             disconnect()
             throw SQLError(.io, "the connection to \(address) was lost", sql: "LISTEN")
         }
         return Int(count)
     }
+}
+
+/// Ends a wait for notifications, from any thread; once rung it stays so.
+public final class PostgresBell: Sendable {
+    let descriptor: Int32
+
+    /// Throws `cannotOpen` when the process has no descriptor left.
+    public init() throws(SQLError) {
+        descriptor = cpg_wake_make()
+        guard descriptor >= 0 else { throw SQLError(.cannotOpen, "no descriptor is left") }
+    }
+
+    deinit { cpg_wake_close(descriptor) }
+
+    public func ring() { cpg_wake(descriptor) }
+    /// Returns when it has been rung, or after `milliseconds`.
+    public func wait(milliseconds: Int64) { cpg_wake_wait(descriptor, milliseconds) }
 }
 
 /// A statement's translation, and its name in the server.

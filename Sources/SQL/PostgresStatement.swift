@@ -45,23 +45,41 @@ public final class PostgresStatement: SQLStatement {
     // MARK: Parameters
 
     public func bind(_ value: SQLValue, at index: Int) throws(SQLError) {
+        switch value {
+        case .null: try bindNull(at: index)
+        case .int(let number): try bind(number, at: index)
+        case .double(let number): try set(Array(Self.text(number).utf8), at: index)
+        // "1" and "0" are booleans and integers, as the column wants it.
+        case .bool(let flag): try set([flag ? 49 : 48], at: index)
+        case .bytes(let bytes): try set(bytes, at: index, binary: true)
+        case .text(let text): try bind(text, at: index)
+        }
+    }
+
+    public func bindNull(at index: Int) throws(SQLError) { try set(nil, at: index) }
+    public func bind(_ value: Int64, at index: Int) throws(SQLError) { try set(Array(String(value).utf8), at: index) }
+    public func bind(_ value: Int64?, at index: Int) throws(SQLError) {
+        if let value { try bind(value, at: index) } else { try bindNull(at: index) }
+    }
+    public func bind(_ value: String?, at index: Int) throws(SQLError) {
+        if let value { try bind(value, at: index) } else { try bindNull(at: index) }
+    }
+    public func bind(_ value: String, at index: Int) throws(SQLError) {
+        var bytes = Array(value.utf8)
+        if bytes.contains(0) {
+            guard connection.options.replacesNUL else {
+                throw SQLError(.constraint, "PostgreSQL keeps no text with a NUL character (parameter \(index))", sql: sql)
+            }
+            bytes = Array(String(value.unicodeScalars.map { $0 == "\0" ? "\u{FFFD}" : Character($0) }).utf8)
+        }
+        try set(bytes, at: index)
+    }
+
+    private func set(_ value: [UInt8]?, at index: Int, binary: Bool = false) throws(SQLError) {
         guard index >= 1, index <= values.count else {
             throw SQLError(.parameter, "there is no parameter \(index)", sql: sql)
         }
-        switch value {
-        case .null: values.set(nil, at: index - 1)
-        case .int(let number): values.set(Array(String(number).utf8), at: index - 1)
-        case .double(let number): values.set(Array(Self.text(number).utf8), at: index - 1)
-        // "1" and "0" are booleans and integers, as the column wants it.
-        case .bool(let flag): values.set([flag ? 49 : 48], at: index - 1)
-        case .bytes(let bytes): values.set(bytes, at: index - 1, binary: true)
-        case .text(let text):
-            let bytes = Array(text.utf8)
-            guard !bytes.contains(0) else {
-                throw SQLError(.constraint, "PostgreSQL keeps no text with a NUL character (parameter \(index))", sql: sql)
-            }
-            values.set(bytes, at: index - 1)
-        }
+        values.set(value, at: index - 1, binary: binary)
     }
 
     private static func text(_ number: Double) -> String {
@@ -97,7 +115,6 @@ public final class PostgresStatement: SQLStatement {
         values = BoundValues(count: values.count)
     }
 
-    /// Ends the execution and keeps the parameters: for a loop that binds all of them anew.
     public func rewind() { result = nil }
 
     // MARK: Columns

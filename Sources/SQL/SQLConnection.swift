@@ -4,7 +4,7 @@
 /// nothing in them locks. Whoever wants several threads opens several connections.
 ///
 /// Parameters are written `:name` in every dialect, or `?` by position (from 1).
-public protocol SQLConnection: AnyObject {
+public protocol SQLConnection: AnyObject, SendableMetatype {
     associatedtype Statement: SQLStatement
 
     var dialect: SQLDialect { get }
@@ -63,7 +63,7 @@ public enum SQLTransactionMode: Sendable {
 
 /// One compiled statement. Columns count from 0, parameters from 1. Reading a column is
 /// defined between a `step` that returned true and the next `step` or `reset`.
-public protocol SQLStatement: AnyObject {
+public protocol SQLStatement: AnyObject, SendableMetatype {
     var sql: String { get }
     /// Names without the colon, by position; nil for `?`.
     var parameterNames: [String?] { get }
@@ -71,10 +71,18 @@ public protocol SQLStatement: AnyObject {
 
     /// `index` from 1.
     func bind(_ value: SQLValue, at index: Int) throws(SQLError)
+    // Straight ways past `SQLValue` for those who bind ten thousand rows.
+    func bindNull(at index: Int) throws(SQLError)
+    func bind(_ value: Int64, at index: Int) throws(SQLError)
+    func bind(_ value: Int64?, at index: Int) throws(SQLError)
+    func bind(_ value: String, at index: Int) throws(SQLError)
+    func bind(_ value: String?, at index: Int) throws(SQLError)
     /// true: a row is there; false: the statement is done.
     func step() throws(SQLError) -> Bool
     /// Ends the execution and clears all parameters to NULL; the statement can be bound anew.
     func reset()
+    /// Ends the execution and keeps the parameters: for a loop that binds all of them anew.
+    func rewind()
     /// Rows that the last completed INSERT, UPDATE or DELETE on this statement touched.
     var changes: Int { get }
 

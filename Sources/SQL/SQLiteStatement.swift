@@ -60,8 +60,6 @@ public final class SQLiteStatement: SQLStatement {
         }
     }
 
-    // Straight ways past `SQLValue` for those who bind ten thousand rows.
-
     public func bindNull(at index: Int) throws(SQLError) {
         try check(sqlite3_bind_null(handle, slot(index)))
     }
@@ -124,7 +122,6 @@ public final class SQLiteStatement: SQLStatement {
         sqlite3_clear_bindings(handle)
     }
 
-    /// Ends the execution and keeps the parameters: for a loop that binds all of them anew.
     public func rewind() {
         running = false
         sqlite3_reset(handle)

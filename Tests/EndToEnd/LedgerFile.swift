@@ -1,12 +1,20 @@
 import Glibc
 import SQL
 
-/// The store's file as any other program sees it, and what must hold in it whatever was done
+/// The store's file, or its schema in PostgreSQL, as any other program sees it, and what must hold in it whatever was done
 /// to the host. Knows the columns, nothing of the store's code.
 struct LedgerFile {
     var path: String
+    /// The URL of the database, where the store is not a file.
+    var server: String?
 
-    private func open<Value>(_ body: (SQLiteConnection) throws -> Value) throws -> Value {
+    private func open<Value>(_ body: (any SQLConnection) throws -> Value) throws -> Value {
+        if let server {
+            let connection = try PostgresConnection(PostgresAddress(server))
+            defer { connection.close() }
+            try connection.execute("SET search_path = jobhost")
+            return try body(connection)
+        }
         var options = SQLiteOptions()
         options.busyTimeoutMilliseconds = 10_000
         options.create = false
@@ -41,7 +49,7 @@ struct LedgerFile {
     /// Sentences about what is wrong; empty: nothing. `every`: period of each job with a fixed
     /// rate, in microseconds; its due times must be complete.
     func faults(every periods: [String: Int] = [:]) throws -> [String] {
-        var faults = try texts("PRAGMA integrity_check(10)").filter { $0 != "ok" }
+        var faults = server == nil ? try texts("PRAGMA integrity_check(10)").filter { $0 != "ok" } : []
         for (sentence, query) in Self.rules {
             faults += try texts(query).map { "\(sentence): \($0)" }
         }
@@ -71,8 +79,8 @@ struct LedgerFile {
             SELECT fire_time AS first, 1 AS count FROM runs WHERE job = '\(job)' AND trigger IN ('schedule', 'catch_up')
             UNION ALL SELECT first, count FROM ledger_ranges WHERE job = '\(job)'
             """
-        let first = try number("SELECT min(first) FROM (\(entries))")
-        let found = try number("SELECT sum(count) FROM (\(entries))")
+        let first = try number("SELECT min(first) FROM (\(entries)) AS e")
+        let found = try number("SELECT sum(count) FROM (\(entries)) AS e")
         let cursor = try number("SELECT cursor FROM job_states WHERE job = '\(job)'")
         guard found > 0 else { return ["no entry of \(job)"] }
         let due = (cursor / period) - (first / period) + 1

@@ -172,14 +172,26 @@ import Testing
 
     @Test func storesThatAreNotThereAreRefusedWithoutTheirPassword() {
         #expect(
-            findings("[store]\nurl = \"postgresql://u:secret@db/x\"\n")
-                == ["jobs.toml:2:7: PostgreSQL is not a store of this version yet (as in \"sqlite:var/jobhost.db\")"])
+            findings("[store]\nurl = \"postgresql://u@db/x\"\nlisten_url = \"u:secret@db\"\n")
+                == [#"jobs.toml:3:14: 'listen_url' must be a "postgresql://" URL (as in "postgresql://jobhost@db/back")"#])
+        #expect(
+            findings("[store]\nurl = \"postgresql://u@db/x\"\nschema = \"a b\"\n")
+                == [#"jobs.toml:3:10: 'schema' must be a plain name (as in "jobhost")"#])
         #expect(
             findings("[store]\nurl = \"mysql://u:secret@db/x\"\n")
-                == [#"jobs.toml:2:7: 'url' must be "sqlite:" and a path, found the string "mysql" as its beginning (as in "sqlite:var/jobhost.db")"#])
+                == [#"jobs.toml:2:7: 'url' must be "sqlite:" and a path or a "postgresql://" URL, found the string "mysql" as its beginning (as in "sqlite:var/jobhost.db")"#])
         #expect(
             findings("[store]\nurl = \"sqlite::memory:\"\n")
                 == [#"jobs.toml:2:7: the ledger must outlive the host: 'url' needs a file (as in "sqlite:var/jobhost.db")"#])
+    }
+
+    @Test func aPostgreSQLStoreIsTakenAsItIsAndMayStandInAFile() throws {
+        let plain = try load("[store]\nurl = \"postgresql://u:secret@db/x?sslmode=require\"\nprepared = false\n").store
+        #expect(plain.url == "postgresql://u:secret@db/x?sslmode=require")
+        #expect(plain.isPostgreSQL && !plain.prepared && plain.schema == "jobhost" && plain.listenURL == nil)
+        let files = ["/run/secrets/store": "postgresql://u:secret@db/x\n"]
+        #expect(try load("[store]\nurl = \"file:/run/secrets/store\"\n", files: files).store.url == "postgresql://u:secret@db/x")
+        #expect(try load("").store.isPostgreSQL == false)
     }
 
     @Test(arguments: [

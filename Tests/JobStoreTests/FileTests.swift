@@ -83,7 +83,7 @@ import Testing
                 ('off', 0, 0, 'broken', 1), ('paused', NULL, 1, 'deploy', 2), ('both', 0, 1, 'newest', 3)
             """)
         try Migrations.apply(to: db)
-        let controls = try Ledger(connection: db).jobStates().mapValues(\.control)
+        let controls = try SQLiteLedger(connection: db).jobStates().mapValues(\.control)
         func at(_ instant: Int64) -> Instant { Instant(microseconds: instant) }
         #expect(controls["off"] == ControlRow(enabled: false, reason: "broken", since: at(1)))
         #expect(controls["paused"] == ControlRow(paused: true, pauseReason: "deploy", pausedSince: at(2)))

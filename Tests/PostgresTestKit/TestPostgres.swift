@@ -7,8 +7,12 @@ import Synchronization
 ///
 /// Each test gets a schema of its own, so that they do not meet.
 public enum TestPostgres {
-    public static var url: String? {
-        guard let value = getenv("JOBHOST_TEST_POSTGRES").map({ String(cString: $0) }), !value.isEmpty else { return nil }
+    public static var url: String? { variable("JOBHOST_TEST_POSTGRES") }
+    /// A transaction pooler in front of it, where there is one.
+    public static var pooler: String? { variable("JOBHOST_TEST_POOLER") }
+
+    private static func variable(_ name: String) -> String? {
+        guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { return nil }
         return value
     }
 

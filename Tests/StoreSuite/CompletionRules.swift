@@ -161,7 +161,7 @@ extension StoreSuite {
         _ = try await store.claimFires([Self.claim("c", fire: 1, from: nil)], owner: newLife, now: Self.at(3))
         let other = Owner(host: "beta", epoch: "life-1")
         _ = try await store.claimFires([Self.claim("d", fire: 1, from: nil)], owner: other, now: Self.at(3))
-        try await store.renewLeases(owner: newLife, until: Self.at(60))
+        try await store.renewLeases(owner: newLife, for: .seconds(60), now: Self.at(3))
         try equal(try await store.orphans(host: "alpha", currentEpoch: "life-2").map(\.id), [old.id])
     }
 

@@ -15,11 +15,22 @@ public enum LedgerCheck {
         return try violations(connection)
     }
 
-    public static func violations(_ connection: SQLiteConnection) throws -> [String] {
+    /// The store in `schema` of the PostgreSQL database at `url`.
+    public static func violations(inPostgreSQL url: String, schema: String) throws -> [String] {
+        let connection = try PostgresConnection(PostgresAddress(url))
+        defer { connection.close() }
+        try connection.execute("SET search_path = \(schema)")
+        return try violations(connection)
+    }
+
+    public static func violations(_ connection: any SQLConnection) throws -> [String] {
         try connection.transaction(.deferred) {
-            var found = try connection.rows("PRAGMA integrity_check(10)") { try $0.text(0) }.filter { $0 != "ok" }
-            found += try connection.rows("PRAGMA foreign_key_check") { "a row of \(try $0.text(0)) points nowhere" }
-            for rule in rules {
+            var found: [String] = []
+            if connection.dialect == .sqlite {
+                found += try connection.rows("PRAGMA integrity_check(10)") { try $0.text(0) }.filter { $0 != "ok" }
+                found += try connection.rows("PRAGMA foreign_key_check") { "a row of \(try $0.text(0)) points nowhere" }
+            }
+            for rule in rules + [beyondSequence(connection.dialect)] {
                 found += try connection.rows("\(rewound) \(rule.query) LIMIT 10") { "\(rule.sentence): \(try $0.text(0))" }
             }
             return found
@@ -32,6 +43,15 @@ public enum LedgerCheck {
     private static let terminal = "('succeeded', 'cancelled', 'discarded', 'skipped', 'missed')"
     private static let scheduled = "trigger IN ('schedule', 'catch_up')"
 
+    private static func beyondSequence(_ dialect: SQLDialect) -> (sentence: String, query: String) {
+        let newest = dialect == .sqlite
+            ? ["SELECT value FROM sequences WHERE name = 'run'", "SELECT value FROM sequences WHERE name = 'fence'"]
+            : ["SELECT last_value FROM run_ids", "SELECT last_value FROM fences"]
+        return ("a number beyond its sequence", """
+            SELECT 'run ' || id || ' fence ' || fence FROM runs WHERE id > (\(newest[0])) OR fence > (\(newest[1]))
+            """)
+    }
+
     /// Each query selects one text that names the culprit.
     private static let rules: [(sentence: String, query: String)] = [
         ("two live runs of one due time", """
@@ -39,7 +59,7 @@ public enum LedgerCheck {
             GROUP BY job, fire_time HAVING count(*) > 1
             """),
         ("two runs of one due time", """
-            SELECT job || ' at ' || fire_time FROM runs WHERE \(scheduled) AND job NOT IN rewound
+            SELECT job || ' at ' || fire_time FROM runs WHERE \(scheduled) AND job NOT IN (SELECT job FROM rewound)
             GROUP BY job, fire_time HAVING count(*) > 1
             """),
         ("two live runs with one unique key", """
@@ -67,28 +87,23 @@ public enum LedgerCheck {
         ("an attempt without an outcome", """
             SELECT 'run ' || id FROM runs WHERE state IN ('succeeded', 'discarded') AND outcome IS NULL
             """),
-        ("a number beyond its sequence", """
-            SELECT 'run ' || id || ' fence ' || fence FROM runs
-            WHERE id > (SELECT value FROM sequences WHERE name = 'run')
-                OR fence > (SELECT value FROM sequences WHERE name = 'fence')
-            """),
         ("a cursor behind a run of its schedule", """
             SELECT r.job || ' at ' || max(r.fire_time) FROM runs r LEFT JOIN job_states s ON s.job = r.job
-            WHERE \(scheduled) AND r.job NOT IN rewound AND (s.cursor IS NULL OR s.cursor < r.fire_time) GROUP BY r.job
+            WHERE \(scheduled) AND r.job NOT IN (SELECT job FROM rewound) AND (s.cursor IS NULL OR s.cursor < r.fire_time) GROUP BY r.job
             """),
         ("a cursor behind a range", """
             SELECT r.job || ' at ' || max(r.last) FROM ledger_ranges r LEFT JOIN job_states s ON s.job = r.job
-            WHERE r.job NOT IN rewound AND (s.cursor IS NULL OR s.cursor < r.last) GROUP BY r.job
+            WHERE r.job NOT IN (SELECT job FROM rewound) AND (s.cursor IS NULL OR s.cursor < r.last) GROUP BY r.job
             """),
         ("overlapping ranges", """
             SELECT a.job || ' ' || a.reason || ' and ' || b.reason || ' at ' || b.first
             FROM ledger_ranges a JOIN ledger_ranges b ON b.job = a.job AND b.id > a.id AND b.first <= a.last AND a.first <= b.last
-            WHERE a.job NOT IN rewound
+            WHERE a.job NOT IN (SELECT job FROM rewound)
             """),
         ("a run inside a range", """
             SELECT 'run ' || r.id || ' of ' || r.job || ' in ' || g.reason
             FROM ledger_ranges g JOIN runs r ON r.job = g.job AND r.fire_time BETWEEN g.first AND g.last
-            WHERE \(scheduled) AND g.job NOT IN rewound
+            WHERE \(scheduled) AND g.job NOT IN (SELECT job FROM rewound)
             """),
         ("a range whose count and span disagree", """
             SELECT job || ' ' || reason || ' at ' || first FROM ledger_ranges WHERE (count = 1) <> (first = last)
@@ -96,7 +111,7 @@ public enum LedgerCheck {
         ("fewer counted than there are", """
             SELECT r.job || ' ' || r.outcome FROM runs r
             WHERE r.outcome IS NOT NULL AND finished_at IS NOT NULL GROUP BY r.job, r.outcome
-            HAVING count(*) > coalesce((SELECT value FROM counters c WHERE c.job = r.job AND c.name = r.outcome), 0)
+            HAVING count(*) > coalesce((SELECT sum(value) FROM counters c WHERE c.job = r.job AND c.name = r.outcome), 0)
             """),
         ("an attempt on record that the run did not have", """
             SELECT 'run ' || a.run || ' attempt ' || a.attempt FROM attempts a JOIN runs r ON r.id = a.run

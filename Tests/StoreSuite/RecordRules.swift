@@ -119,7 +119,7 @@ extension StoreSuite {
     func closedStore() async throws {
         await store.close()
         await store.close()
-        try await refused(.unavailable) { try await store.renewLeases(owner: Self.owner, until: Self.at(1)) }
+        try await refused(.unavailable) { try await store.renewLeases(owner: Self.owner, for: .seconds(1), now: Self.at(1)) }
         try await refused(.unavailable) { _ = try await store.runs(RunFilter()) }
     }
 }

@@ -253,7 +253,7 @@ import Testing
         let market = try Market()
         for name in ["new_trades", "newest_seq", "trades_between", "trades_before", "trades_from", "extreme", "extreme_after", "extreme_before"] {
             let statement = try market.test.connection.prepare("EXPLAIN QUERY PLAN " + (StatementSet.tickers.files(.sqlite)[name] ?? ""))
-            for index in statement.parameterNames.indices { try statement.bind(0, at: index + 1) }
+            for index in statement.parameterNames.indices { try statement.bind(.int(0), at: index + 1) }
             var plan: [String] = []
             while try statement.step() { plan.append(try statement.text(3)) }
             #expect(!plan.contains { $0.hasPrefix("SCAN") || $0.contains("TEMP B-TREE") }, "\(name): \(plan)")

@@ -92,4 +92,11 @@ int cpg_length(const cpg_result *result, int row, int column);
 /// there. Returns how many; -1: the connection is lost.
 int cpg_notifications(cpg_connection *connection, int wake_fd, int64_t timeout_ms);
 
+/// A descriptor that `cpg_wake` makes readable, for good; -1: errno says why.
+int cpg_wake_make(void);
+void cpg_wake(int wake_fd);
+void cpg_wake_close(int wake_fd);
+/// Waits for it, at most `timeout_ms`.
+void cpg_wake_wait(int wake_fd, int64_t timeout_ms);
+
 #endif

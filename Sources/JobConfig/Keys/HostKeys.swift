@@ -41,8 +41,17 @@ enum HostKeys {
 enum StoreKeys {
     static let url = ConfigKey(
         "store", "url", .string(4000), "`jobhost.db` in `state_dir`",
-        "`sqlite:` and the path of the ledger's file. A change needs a restart.")
-    static let all = [url]
+        "`sqlite:` and the path of the ledger's file, or `postgresql://user@host/name` as libpq reads it (TLS and password files too), or `file:` and the path of a file that holds it. A change needs a restart.")
+    static let schema = ConfigKey(
+        "store", "schema", .string(63), "\"jobhost\"",
+        "PostgreSQL: the schema of the host's tables, made if missing, and the channel of its notifications.")
+    static let prepared = ConfigKey(
+        "store", "prepared", .boolean, "true",
+        "PostgreSQL: false behind a transaction pooler (pgbouncer): nothing is kept in the server between transactions.")
+    static let listenURL = ConfigKey(
+        "store", "listen_url", .string(4000), "unset",
+        "PostgreSQL: where to listen for notifications, past a pooler. Unset: at `url`, or nowhere with `prepared = false`; what waits is then found by asking twice a second.")
+    static let all = [url, schema, prepared, listenURL]
 }
 
 /// `[http]`

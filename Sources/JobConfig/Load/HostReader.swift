@@ -54,13 +54,30 @@ struct HostReader {
                 return fallback
             }
             return StoreSettings(url: "sqlite:" + Paths.absolute(path, in: run.folder))
-        case "postgresql", "postgres":
-            run.faults.add(place, "PostgreSQL is not a store of this version yet", hint: "as in \"sqlite:var/jobhost.db\"")
+        case "postgresql" where StoreSettings.isPostgreSQL(url), "postgres" where StoreSettings.isPostgreSQL(url):
+            return postgres(url, section)
         default:
             // Never the whole address: it may hold a password.
-            run.faults.add(place, "'url' must be \"sqlite:\" and a path, found \(ConfigValue(.string(String(scheme)), at: place).found) as its beginning", hint: "as in \"sqlite:var/jobhost.db\"")
+            run.faults.add(place, "'url' must be \"sqlite:\" and a path or a \"postgresql://\" URL, found \(ConfigValue(.string(String(scheme)), at: place).found) as its beginning", hint: "as in \"sqlite:var/jobhost.db\"")
         }
         return fallback
+    }
+
+    private func postgres(_ url: String, _ section: SectionReader) -> StoreSettings {
+        var store = StoreSettings(url: url)
+        if let schema = section.string(StoreKeys.schema) { store.schema = schema }
+        if let prepared = section.boolean(StoreKeys.prepared) { store.prepared = prepared }
+        if let listen = section.string(StoreKeys.listenURL), let place = section.value(StoreKeys.listenURL)?.position {
+            // Never the address itself: it may hold a password.
+            if !StoreSettings.isPostgreSQL(listen) {
+                run.faults.add(place, "'listen_url' must be a \"postgresql://\" URL", hint: "as in \"postgresql://jobhost@db/back\"")
+            }
+            store.listenURL = listen
+        }
+        if !isName(store.schema), let place = section.value(StoreKeys.schema)?.position {
+            run.faults.add(place, "'schema' must be a plain name", hint: "as in \"jobhost\"")
+        }
+        return store
     }
 
     /// A typing error in `only` would mean a host that does nothing, silently.

@@ -45,6 +45,13 @@ struct Interpolator {
                 out.written = text
             }
             if isSettings(path) { resolveSetting(&out, path: path) }
+            if path.first == "store", expanded.hasPrefix("file:"),
+                let secret = readSecret(Paths.absolute(String(expanded.dropFirst("file:".count)), in: folder), at: value.position)
+            {
+                out.content = .string(secret)
+                out.written = out.written ?? text
+                out.isSecret = true
+            }
         case .float(let literal):
             if isSettings(path), DecimalText(literal) == nil {
                 faults.add(value.position, "'\(path.last ?? "")' must be a finite number, found \(literal)")

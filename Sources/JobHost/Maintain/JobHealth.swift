@@ -14,6 +14,11 @@ public struct JobHealth: Hashable, Sendable {
     public var grade: HealthGrade { reasons.map(\.grade).max() ?? .healthy }
     public init() {}
 
+    /// Of a job that does not serve: its library or its settings were refused.
+    public init(refused reason: String) {
+        reasons = [Reason(grade: .critical, rule: "settings", text: "refused: \(reason)")]
+    }
+
     /// What is known of a job that its rules look at.
     public struct Facts: Sendable {
         public var isEnabled: Bool

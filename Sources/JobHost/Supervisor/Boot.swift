@@ -46,6 +46,7 @@ enum Boot {
         await host.supervisor.waitUntilFinished()
         listener.cancel()
         await host.api.stop()
+        await host.supervisor.leaveStore()
         await host.supervisor.store.close()
         host.log.notice("stopped")
         host.sink.flush()
@@ -82,6 +83,13 @@ enum Boot {
 
         let store = try await openStore(config)
         let owner = Owner(host: config.host.name, epoch: Epoch.new(clock.now()))
+        let isSucceedingItself: Bool
+        do {
+            isSucceedingItself = try await store.enter(owner: owner, place: place(config), for: Dispatcher.Settings().lease, now: clock.now().wall)
+        } catch let refused as StoreError {
+            await store.close()
+            throw Failure(messages: [refused.message], exitCode: refused.kind == .held ? 6 : 1)
+        }
         let proof = try await killSurvivors(store, owner, config.host.stateDir, log)
 
         let slates = Slates(stateDir: config.host.stateDir, bootID: Survivors.bootID())
@@ -97,6 +105,7 @@ enum Boot {
             file: configFile, environment: environment, previous: nil, accepted: accepted, number: last + 1,
             history: history)
         guard case .ready(let generation, var report) = outcome else {
+            try? await store.leave(owner: owner)
             throw Failure(messages: outcome.report.errors, exitCode: 2)
         }
         report.compare(withLastLife: ReloadHistory(reloads).served)
@@ -105,7 +114,7 @@ enum Boot {
             libraries: parts.libraries, builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
             environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment),
             heartbeat: heartbeat, history: history)
-        try await supervisor.begin(report, proof)
+        try await supervisor.begin(report, proof, succeedingItself: isSucceedingItself)
         let api = APIServer(control: supervisor, logger: log) { [handle = parts.handle] in await handle.run(errand: $0, input: $1) }
         await api.alerts.use(config.alerts)
         await api.alerts.start()
@@ -152,9 +161,9 @@ enum Boot {
 
     private static func takeLocks(_ config: HostConfig) throws -> [StateLock] {
         do {
-            return [
-                try StateLock.acquire(stateDir: config.host.stateDir), try StateLock.acquire(storeFile: storeFile(config)),
-            ]
+            let state = try StateLock.acquire(stateDir: config.host.stateDir)
+            // In PostgreSQL a lease is what this lock is for a file.
+            return config.store.isPostgreSQL ? [state] : [state, try StateLock.acquire(storeFile: storeFile(config))]
         } catch {
             throw Failure(messages: ["\(error)"], exitCode: 6)
         }
@@ -179,10 +188,21 @@ enum Boot {
 
     static func openStore(_ config: HostConfig) async throws -> any Store {
         do {
-            return try await SQLiteStore.open(path: storeFile(config))
+            guard config.store.isPostgreSQL else { return try await SQLiteStore.open(path: storeFile(config)) }
+            var options = PostgresStoreOptions()
+            options.schema = config.store.schema
+            options.prepared = config.store.prepared
+            options.listenURL = config.store.listenURL
+            return try await PostgresStore.open(url: config.store.url, host: config.host.name, options: options)
         } catch {
-            throw Failure(messages: ["the store \(config.store.url) cannot be opened: \(error)"], exitCode: 1)
+            throw Failure(messages: ["the store \(config.store.shown) cannot be opened: \(error)"], exitCode: 1)
         }
+    }
+
+    /// This machine and state folder, whose lock is ours: an earlier life there has ended.
+    private static func place(_ config: HostConfig) -> String {
+        let machine = (try? Machine.system.readFile("/etc/machine-id", 64)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        return machine.filter { !$0.isWhitespace } + ":" + config.host.stateDir
     }
 
     private static func storeFile(_ config: HostConfig) -> String { String(config.store.url.dropFirst("sqlite:".count)) }
@@ -218,11 +238,12 @@ enum Epoch {
 }
 
 extension Supervisor {
-    /// The rescue, then the first generation: from here on jobs are scheduled.
-    func begin(_ report: ReloadReport, _ proof: SlateProof) async throws {
+    /// The rescue, then the first generation: from here on jobs are scheduled. `succeedingItself`: the
+    /// earlier life of this host's name had this state folder, and `proof` is of its workers.
+    func begin(_ report: ReloadReport, _ proof: SlateProof, succeedingItself: Bool) async throws {
         room.handler = { [weak self] event in self?.assumeIsolated { $0.heard(event) } }
         dispatcherHostControl(try await store.hostControl())
-        try await rescue(proof)
+        try await rescue(proof, succeedingItself)
         room.begin(epoch: owner.epoch)
         // Before anything can start: a life may be shorter than a period.
         beatIfDue()
@@ -248,9 +269,14 @@ extension Supervisor {
         perform(reloads.startUpEnded(now: clock.now().monotonic))
     }
 
+    /// Another host may take over at once.
+    func leaveStore() async {
+        do { try await store.leave(owner: owner) } catch { log.warning("the lease on the store could not be given back: \(error)") }
+    }
+
     /// The last lines of a start: a newcomer's next steps.
     private func sayWhatNext() {
-        log.notice("serving \(jobsOn()); history in \(generation.config.store.url)")
+        log.notice("serving \(jobsOn()); history in \(generation.config.store.shown)")
         // As it was called: the newcomer's shell finds it by the same name.
         let program = CommandLine.arguments.first ?? "jobhost"
         let config = configFile == "jobs.toml" ? "" : " --config \(configFile)"
@@ -262,7 +288,7 @@ extension Supervisor {
     /// Runs of this host's earlier lives are nobody's now: the lock proves it. Those claimed for
     /// an instant still to come are given back, as are those that had not begun; the others are
     /// lost, and retried by rule.
-    private func rescue(_ proof: SlateProof) async throws {
+    private func rescue(_ proof: SlateProof, _ isSucceedingItself: Bool) async throws {
         let now = clock.now().wall
         let orphans = try await store.orphans(host: owner.host, currentEpoch: owner.epoch)
         var completions: [Completion] = []
@@ -270,9 +296,11 @@ extension Supervisor {
         for run in orphans {
             // A fire claimed ahead whose instant the host did not live to see was never started, nor
             // was an attempt that no worker says it began. Without such a proof it counts as lost,
-            // which no entry is executed twice by.
+            // which no entry is executed twice by. (Of a life elsewhere nothing is proved: heartbeat
+            // and slates are those of this state folder.)
+            let isOwn = isSucceedingItself && run.owner == owner.host
             let isUnseen = run.startedAt == nil && heartbeat.provesUnseen(fire: run.fireTime) && run.createdAt <= now
-            if isUnseen || proof.provesUnbegun(fence: run.fence, epoch: run.epoch) {
+            if isOwn, isUnseen || proof.provesUnbegun(fence: run.fence, epoch: run.epoch) {
                 releases.append(run.id)
                 continue
             }

@@ -60,7 +60,7 @@ extension Supervisor {
             switch error.kind {
             case .notFound: throw CommandError(.notFound, error.message)
             case .unavailable: throw CommandError(.unavailable, "the store does not answer: \(error.message)")
-            case .incompatible, .broken: throw CommandError(.unavailable, error.message)
+            case .incompatible, .held, .broken: throw CommandError(.unavailable, error.message)
             }
         }
     }

@@ -6,6 +6,10 @@ extension Supervisor {
 
     func startHousekeeping() {
         repeats(every: .milliseconds(500)) { $0.drainInbox() }
+        store.listen { [weak self] in
+            guard let self else { return }
+            Task { await self.inboxHinted() }
+        }
         repeats(every: .seconds(2)) { $0.refreshCounts() }
         repeats(every: .seconds(5)) { supervisor in
             supervisor.sweep()
@@ -64,6 +68,8 @@ extension Supervisor {
     private func drainInbox() {
         guard !isDrainingInbox, phase != .draining else { return }
         isDrainingInbox = true
+        isInboxHinted = false
+        let limit = 1_000
         var rules = generation.jobs.mapValues { job in
             let schema = job.entry.payloadSchema
             return InboxRule(maxAttempts: job.config.retry.maxAttempts) { PayloadCheck.problem($0, schema: schema) }
@@ -73,15 +79,26 @@ extension Supervisor {
             rules[name] = InboxRule(maxAttempts: job.config.retry.maxAttempts) { PayloadCheck.problem($0, schema: job.payloadSchema) }
         }
         Task {
-            defer { isDrainingInbox = false }
+            defer {
+                isDrainingInbox = false
+                if isInboxHinted { drainInbox() }
+            }
             do {
-                let result = try await store.drainInbox(jobs: rules, limit: 1_000, now: clock.now().wall)
+                let result = try await store.drainInbox(jobs: rules, limit: limit, now: clock.now().wall)
+                if result.runs.count + result.refused.count >= limit { isInboxHinted = true }
                 for run in result.runs { dispatch(.waiting(job: run.job, due: run.availableAt)) }
                 for row in result.refused {
                     log.warning("enqueue_inbox row \(row.id) for '\(row.job)' is refused: \(row.reason)")
                 }
             } catch { storeFailed(error) }
         }
+    }
+
+    /// The store says that something came. More may come in a moment without a hint of its own.
+    private func inboxHinted() {
+        isInboxHinted = true
+        drainInbox()
+        loop.timer(after: .milliseconds(10)) { [weak self] in self?.assumeIsolated { $0.drainInbox() } }
     }
 
     /// The safety net under the events: something waits that nobody told of (another host, an
@@ -122,7 +139,7 @@ extension Supervisor {
     private func renewLeases() {
         Task {
             do {
-                try await store.renewLeases(owner: owner, until: clock.now().wall + dispatcher.settings.lease)
+                try await store.renewLeases(owner: owner, for: dispatcher.settings.lease, now: clock.now().wall)
                 leasesRenewedAt = clock.now().monotonic
                 storeAnswered()
             } catch { storeFailed(error) }

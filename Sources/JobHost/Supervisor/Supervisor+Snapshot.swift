@@ -35,7 +35,7 @@ extension Supervisor {
         var snapshot = HostSnapshot(
             name: owner.host, version: Self.version, pid: getpid(), startedAt: startedAt, now: now,
             generation: generation.number, configFile: configFile, stateDir: generation.config.host.stateDir,
-            storeURL: generation.config.store.url, control: dispatcher.hostControl, phase: phase.rawValue)
+            storeURL: generation.config.store.shown, control: dispatcher.hostControl, phase: phase.rawValue)
         snapshot.consumes = dispatcher.settings.consumes
         if let storeProblem = storeHealth.problem {
             snapshot.hold = "the store does not answer: \(storeProblem)"
@@ -59,6 +59,7 @@ extension Supervisor {
         snapshot.schedule = job.config.schedule.map(ScheduleText.describe) ?? "its plugin's own"
         snapshot.enabled = false
         snapshot.refused = job.reason
+        snapshot.health = JobHealth(refused: job.reason)
         snapshot.health.reasons = [JobHealth.Reason(grade: .critical, rule: "refused", text: "it does not serve: \(job.reason)")]
         snapshot.disabledReason = "refused: \(job.reason)"
         snapshot.waiting = depths[job.config.name]?.waiting ?? 0

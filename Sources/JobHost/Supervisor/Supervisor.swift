@@ -63,6 +63,8 @@ public actor Supervisor: HostControl {
     var tickTimer: EventLoop.TimerToken?
     var tickAt: Instant?
     var isDrainingInbox = false
+    /// Something came into the inbox while it was being emptied.
+    var isInboxHinted = false
     var depths: [String: QueueDepth] = [:]
     var counters: [String: [String: Int64]] = [:]
     var selfCheck = SelfCheck()

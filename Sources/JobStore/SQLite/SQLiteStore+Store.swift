@@ -39,8 +39,8 @@ extension SQLiteStore: Store {
     ) {
         submit({ try $0.complete(completions, now: now) }, completion: completion)
     }
-    public func renewLeases(owner: Owner, until: Instant) async throws {
-        try await write { try $0.renewLeases(owner: owner, until: until) }
+    public func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws {
+        try await write { try $0.renewLeases(owner: owner, for: length, now: now) }
     }
     public func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] {
         try await ask { try $0.waitingFires(upTo: horizon) }
@@ -84,7 +84,7 @@ extension SQLiteStore: Store {
         try await ask { try $0.hostControl() }
     }
     public func saveHostControl(_ control: ControlRow, by actor: Actor, action: String, now: Instant) async throws {
-        try await write { try $0.saveControl(job: Ledger.hostControlKey, control, by: actor, action: action, now: now) }
+        try await write { try $0.saveControl(job: Control.host, control, by: actor, action: action, now: now) }
     }
     public func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? {
         try await ask { try $0.stateBlob(job: job) }

@@ -11,9 +11,9 @@ import Synchronization
 public final class SQLiteStore: Sendable {
     public let path: String
 
-    private let writes = Mailbox<Operation>()
-    private let questions = Mailbox<Operation>()
-    private let listings = Mailbox<Operation>()
+    private let writes = Mailbox<Operation<SQLiteLedger>>()
+    private let questions = Mailbox<Operation<SQLiteLedger>>()
+    private let listings = Mailbox<Operation<SQLiteLedger>>()
     private let threads = ThreadCount()
 
     private init(path: String) { self.path = path }
@@ -72,34 +72,34 @@ public final class SQLiteStore: Sendable {
     // MARK: Ways in
 
     func submit<Value: Sendable>(
-        _ body: @escaping @Sendable (Ledger) throws -> Value,
+        _ body: @escaping @Sendable (SQLiteLedger) throws -> Value,
         completion: @escaping @Sendable (Result<Value, StoreError>) -> Void
     ) {
         Self.put(Operation(body, completion: completion), into: writes)
     }
 
     /// In the writer's next transaction.
-    func write<Value: Sendable>(_ body: @escaping @Sendable (Ledger) throws -> Value) async throws -> Value {
+    func write<Value: Sendable>(_ body: @escaping @Sendable (SQLiteLedger) throws -> Value) async throws -> Value {
         try await Self.await(writes, body)
     }
     /// A question whose answer is a few rows by an index.
-    func ask<Value: Sendable>(_ body: @escaping @Sendable (Ledger) throws -> Value) async throws -> Value {
+    func ask<Value: Sendable>(_ body: @escaping @Sendable (SQLiteLedger) throws -> Value) async throws -> Value {
         try await Self.await(questions, body)
     }
     /// A listing, which may take its time.
-    func list<Value: Sendable>(_ body: @escaping @Sendable (Ledger) throws -> Value) async throws -> Value {
+    func list<Value: Sendable>(_ body: @escaping @Sendable (SQLiteLedger) throws -> Value) async throws -> Value {
         try await Self.await(listings, body)
     }
 
     private static func await<Value: Sendable>(
-        _ mailbox: Mailbox<Operation>, _ body: @escaping @Sendable (Ledger) throws -> Value
+        _ mailbox: Mailbox<Operation<SQLiteLedger>>, _ body: @escaping @Sendable (SQLiteLedger) throws -> Value
     ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             put(Operation(body) { continuation.resume(with: $0) }, into: mailbox)
         }
     }
 
-    private static func put(_ operation: Operation, into mailbox: Mailbox<Operation>) {
+    private static func put(_ operation: Operation<SQLiteLedger>, into mailbox: Mailbox<Operation<SQLiteLedger>>) {
         if !mailbox.put(operation) { operation.fail(StoreError(.unavailable, "the store is closed")) }
     }
 
@@ -137,51 +137,9 @@ struct CheckpointPace {
     }
 }
 
-extension Operation {
+extension Operation<SQLiteLedger> {
     /// Copies as much of the log into the file as no reader still needs; waits for nobody.
-    static let checkpoint = Operation(inTransaction: false, { ledger in
+    static var checkpoint: Self { Self(inTransaction: false, { ledger in
         _ = try ledger.connection.run("PRAGMA wal_checkpoint(PASSIVE)")
-    }, completion: { _ in })
-}
-
-/// The store's threads that have not ended.
-private final class ThreadCount: Sendable {
-    private struct State {
-        var running = 0
-        var waiters: [CheckedContinuation<Void, Never>] = []
-    }
-    private let state = Mutex(State())
-
-    func start(_ name: String, _ run: @escaping @Sendable () -> Void) throws(StoreError) {
-        state.withLock { $0.running += 1 }
-        do {
-            try StoreThread.start(name) {
-                run()
-                self.ended()
-            }
-        } catch {
-            ended()
-            throw error
-        }
-    }
-
-    private func ended() {
-        let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
-            state.running -= 1
-            guard state.running == 0 else { return [] }
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        for waiter in waiters { waiter.resume() }
-    }
-
-    func allEnded() async {
-        await withCheckedContinuation { continuation in
-            let none = state.withLock { state -> Bool in
-                if state.running > 0 { state.waiters.append(continuation) }
-                return state.running == 0
-            }
-            if none { continuation.resume() }
-        }
-    }
+    }, completion: { _ in }) }
 }

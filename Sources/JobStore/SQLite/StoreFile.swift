@@ -24,7 +24,7 @@ final class StoreFile {
     let path: String
     private let role: Role
     private let options: SQLiteStoreOptions
-    private var ledger: Ledger?
+    private var ledger: SQLiteLedger?
     private var identity: Identity?
     private var log: Identity?
     private var everOpened = false
@@ -36,7 +36,7 @@ final class StoreFile {
     }
 
     /// The ledger over an open connection to the file that is at `path` now.
-    func open() throws -> Ledger {
+    func open() throws -> SQLiteLedger {
         let found = Self.identity(of: path)
         if let ledger {
             if found == identity, try logIsSound(ledger) { return ledger }
@@ -65,7 +65,7 @@ final class StoreFile {
     /// The writer, which still holds the deleted log, copies it into the file and declares it
     /// empty before anybody opens a new one: a new, empty log under an index that speaks of the
     /// old one would read as a damaged file. Readers go on with what they hold until then.
-    private func logIsSound(_ ledger: Ledger) throws -> Bool {
+    private func logIsSound(_ ledger: SQLiteLedger) throws -> Bool {
         let found = Self.identity(of: logPath)
         if found == log { return true }
         switch role {
@@ -103,7 +103,7 @@ final class StoreFile {
         return Identity(device: UInt64(information.st_dev), inode: UInt64(information.st_ino))
     }
 
-    private func connect() throws -> Ledger {
+    private func connect() throws -> SQLiteLedger {
         var sqlite = SQLiteOptions()
         sqlite.busyTimeoutMilliseconds = options.busyTimeoutMilliseconds
         sqlite.create = role == .writer && !everOpened
@@ -111,7 +111,7 @@ final class StoreFile {
         if role == .writer, let faultPoint = options.faultPoint { connection.faultPoint = { faultPoint($0) } }
         do {
             try prepare(connection)
-            return try Ledger(connection: connection)
+            return SQLiteLedger(connection: connection)
         } catch {
             connection.close()
             throw error

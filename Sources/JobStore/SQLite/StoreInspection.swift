@@ -56,7 +56,7 @@ public struct StoreInspection: Sendable {
         if version > known { return StoreInspection(format: .newer(version, known: known)) }
         if version < known { return StoreInspection(format: .older(version, known: known)) }
         var inspection = StoreInspection(format: .current(version))
-        let ledger = try Ledger(connection: connection)
+        let ledger = SQLiteLedger(connection: connection)
         inspection.jobs = try ledger.counters().count
         inspection.breakers = try ledger.jobStates().compactMapValues(\.breaker)
         inspection.depths = try ledger.queueDepths(now: now)

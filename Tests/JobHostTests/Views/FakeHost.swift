@@ -210,6 +210,9 @@ extension HostOperations {
                 return findings
             },
             schema: { schema($0) },
+            moveStore: { request in
+                API.StoreMoved(place: request.to ?? "the config's", tables: [API.StoreMoved.Table(table: "runs", rows: 5)])
+            },
             inspect: { file in
                 API.Inspection(
                     file: file, sha256: "ab12",

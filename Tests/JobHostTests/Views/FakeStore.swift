@@ -73,7 +73,7 @@ final class FakeStore: Store {
     func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws { throw unused }
     func refuseClaims(_ refusals: [(run: RunID, reason: NoRunReason)], owner: Owner, now: Instant) async throws { throw unused }
     func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] { throw unused }
-    func renewLeases(owner: Owner, until: Instant) async throws { throw unused }
+    func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws { throw unused }
     func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { throw unused }
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { throw unused }
     func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { throw unused }

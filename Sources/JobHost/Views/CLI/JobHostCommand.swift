@@ -40,7 +40,7 @@ public struct JobHostCommand: AsyncParsableCommand {
                 CommandGroup(name: "Steering", subcommands: [
                     EnableCommand.self, DisableCommand.self, PauseCommand.self, ResumeCommand.self, BreakerCommand.self,
                 ]),
-                CommandGroup(name: "Plugins", subcommands: [PluginCommand.self, SchemaCommand.self]),
+                CommandGroup(name: "Plugins and databases", subcommands: [PluginCommand.self, SchemaCommand.self, StoreCommand.self]),
             ])
     }
 

@@ -49,7 +49,7 @@ extension API.Problem {
                 .serviceUnavailable, code: "unavailable", "the store does not answer: \(error.message)",
                 hint: "nothing was lost; try again")
         case .notFound: self.init(.notFound, code: "not_found", error.message)
-        case .incompatible, .broken: self.init(.internalServerError, code: "broken", error.message)
+        case .incompatible, .held, .broken: self.init(.internalServerError, code: "broken", error.message)
         }
     }
 }

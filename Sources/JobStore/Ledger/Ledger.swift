@@ -1,24 +1,23 @@
 import JobCore
 import SQL
 
-/// The store's SQL over one connection. The rules are here; transactions, threads and retries
-/// are its callers'. Confined to the connection's thread.
-final class Ledger {
-    let connection: SQLiteConnection
+/// The store's SQL over one connection, the same for both databases; each adds its own to it. The
+/// rules are here; transactions, threads and retries are its callers'. Confined to the
+/// connection's thread.
+protocol Ledger: AnyObject, SendableMetatype {
+    associatedtype Connection: SQLConnection
 
-    init(connection: SQLiteConnection) throws {
-        self.connection = connection
-    }
-
-    /// Numbers of one of the store-wide sequences: `count` of them, ending with the result.
-    /// Holes are harmless; going back never happens.
-    func allocate(_ name: String, _ count: Int) throws -> Int64 {
-        let last = try connection.first(
-            "UPDATE sequences SET value = value + ? WHERE name = ? RETURNING value", [.int(count), .text(name)]
-        ) { try $0.int64(0) }
-        guard let last else { throw StoreError(.broken, "the store has no sequence \"\(name)\"") }
-        return last
-    }
+    var connection: Connection { get }
+    /// What stands before the names of tables: "", or a schema and its dot.
+    var schema: String { get }
+    /// Behind a SELECT whose rows are about to be changed: "" where the transaction is alone anyway.
+    var forUpdate: String { get }
+    /// `count` numbers of one of the store-wide sequences, ascending. Holes are harmless; going back
+    /// never happens.
+    func allocate(_ name: String, _ count: Int) throws -> [Int64]
+    func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)]
+    /// Adds `tally` to the counters, now or with the transaction's end.
+    func count(_ tally: Tally) throws
 }
 
 /// Groups of states, as SQL. The partial indexes are written
@@ -66,28 +65,19 @@ extension Optional<Instant> {
 /// Sums of one call, written once at its end: ten thousand runs of one job are one row each of
 /// `counters` and `job_states`.
 struct Tally {
-    private struct Key: Hashable {
+    struct Key: Hashable, Comparable {
         var job: String
         var name: String
+        static func < (left: Key, right: Key) -> Bool { (left.job, left.name) < (right.job, right.name) }
     }
-    private var counts: [Key: Int64] = [:]
+    private(set) var counts: [Key: Int64] = [:]
 
     mutating func add(_ name: String, job: String, _ count: Int64 = 1) {
         counts[Key(job: job, name: name), default: 0].saturate(adding: count)
     }
 
-    func write(to connection: SQLiteConnection) throws {
-        guard !counts.isEmpty else { return }
-        let statement = try connection.prepare("""
-            INSERT INTO counters (job, name, value) VALUES (?, ?, ?)
-            ON CONFLICT (job, name) DO UPDATE SET value = value + excluded.value
-            """)
-        for (key, count) in counts {
-            try statement.bind(key.job, at: 1)
-            try statement.bind(key.name, at: 2)
-            try statement.bind(count, at: 3)
-            try statement.runAgain()
-        }
+    mutating func add(_ other: Tally) {
+        for (key, count) in other.counts { counts[key, default: 0].saturate(adding: count) }
     }
 }
 

@@ -9,7 +9,7 @@ enum RunRow {
         unique_key, idempotency_key, retry_of, payload
         """
 
-    static func decode(_ row: SQLiteStatement) throws -> RunRecord {
+    static func decode(_ row: some SQLStatement) throws -> RunRecord {
         RunRecord(
             id: RunID(try row.int64(0)), job: try row.text(1), trigger: try row.word(2), state: try row.word(3),
             outcome: try row.wordOrNil(4), fireTime: try row.instant(5), availableAt: try row.instant(6),
@@ -24,7 +24,7 @@ enum RunRow {
     }
 }
 
-extension SQLiteStatement {
+extension SQLStatement {
     /// A word of a closed vocabulary. A word that this program does not know is an error with
     /// the word in it, never a guess.
     func word<Word: RawRepresentable>(_ column: Int) throws -> Word where Word.RawValue == String {
@@ -51,12 +51,13 @@ extension SQLiteStatement {
 }
 
 /// Inserts runs, one compiled statement for all ways in.
-struct RunInserter {
-    private let insert: SQLiteStatement
+struct RunInserter<Statement: SQLStatement> {
+    private let insert: Statement
 
-    init(_ connection: SQLiteConnection) throws {
-        insert = try connection.prepare("""
-            INSERT INTO runs (id, job, trigger, state, fire_time, available_at, rank, created_at, lease_until, attempt,
+    init<Book: Ledger>(_ ledger: Book) throws where Book.Connection.Statement == Statement {
+        let schema = ledger.schema
+        insert = try ledger.connection.prepare("""
+            INSERT INTO \(schema)runs (id, job, trigger, state, fire_time, available_at, rank, created_at, lease_until, attempt,
                 max_attempts, priority, fence, owner, epoch, generation, unique_key, idempotency_key, retry_of, payload)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT DO NOTHING

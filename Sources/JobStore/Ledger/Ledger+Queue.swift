@@ -6,20 +6,21 @@ import SQL
 extension Ledger {
     func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
         guard !requests.isEmpty else { return [] }
-        var id = try allocate("run", requests.count) - Int64(requests.count)
-        let inserter = try RunInserter(connection)
-        return try requests.map { request in
-            id += 1
+        let ids = try allocate("run", requests.count)
+        let inserter = try RunInserter(self)
+        return try zip(requests, ids).map { request, id in
             let run = Self.record(of: request, id: RunID(id), availableAt: request.fireTime, now: now)
             if try inserter.insert(run) { return (run, true) }
-            guard let other = try liveRun(likewise: run) else {
-                throw StoreError(.broken, "a run of \(run.job) could not be inserted")
+            // What keeps it out may end between the two statements.
+            for _ in 0..<3 {
+                if let other = try liveRun(likewise: run) { return (other, false) }
+                if try inserter.insert(run) { return (run, true) }
             }
-            return (other, false)
+            throw StoreError(.broken, "a run of \(run.job) could not be inserted")
         }
     }
 
-    private static func record(of request: NewRun, id: RunID, availableAt: Instant, now: Instant) -> RunRecord {
+    static func record(of request: NewRun, id: RunID, availableAt: Instant, now: Instant) -> RunRecord {
         RunRecord(
             id: id, job: request.job, trigger: request.trigger, state: availableAt > now ? .scheduled : .available,
             outcome: nil, fireTime: request.fireTime, availableAt: availableAt, createdAt: now, startedAt: nil,
@@ -30,36 +31,30 @@ extension Ledger {
     }
 
     /// The live run that keeps `run` out: by unique key, else by due time.
-    private func liveRun(likewise run: RunRecord) throws -> RunRecord? {
+    func liveRun(likewise run: RunRecord) throws -> RunRecord? {
         if let key = run.uniqueKey {
             let holder = try connection.first("""
-                SELECT \(RunRow.columns) FROM runs
+                SELECT \(RunRow.columns) FROM \(schema)runs
                 WHERE job = ? AND unique_key = ? AND unique_key IS NOT NULL AND \(StateSQL.live)
                 """, [.text(run.job), .text(key)], RunRow.decode)
             if let holder { return holder }
         }
         return try connection.first("""
-            SELECT \(RunRow.columns) FROM runs
+            SELECT \(RunRow.columns) FROM \(schema)runs
             WHERE job = ? AND fire_time = ? AND trigger IN ('schedule', 'catch_up') AND \(StateSQL.live)
             """, [.text(run.job), .int(run.fireTime.stored)], RunRow.decode)
     }
 
     // MARK: Inbox
 
-    private struct InboxRow {
-        var id: Int64
-        var request: NewRun
-        var valid: Bool
-    }
-
     func inboxIsEmpty() throws -> Bool {
-        try connection.first("SELECT 1 FROM enqueue_inbox WHERE refused IS NULL LIMIT 1") { _ in } == nil
+        try connection.first("SELECT 1 FROM \(schema)enqueue_inbox WHERE refused IS NULL LIMIT 1") { _ in } == nil
     }
 
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
         let rows = try connection.rows("""
             SELECT id, job, payload, unique_key, priority, run_at_ms, payload IS NULL OR json_valid(payload)
-            FROM enqueue_inbox WHERE refused IS NULL ORDER BY id LIMIT ?
+            FROM \(schema)enqueue_inbox WHERE refused IS NULL ORDER BY id LIMIT ?
             """, [.int(max(limit, 0))]
         ) { row in
             let job = try row.text(1)
@@ -74,17 +69,17 @@ extension Ledger {
         var result = InboxResult()
         for row in rows {
             if let reason = Self.refusal(row, jobs) {
-                try connection.run("UPDATE enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
+                try connection.run("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
                 result.refused.append((id: row.id, job: row.request.job, reason: reason))
                 continue
             }
             for entry in try enqueue([row.request], now: now) where entry.inserted { result.runs.append(entry.run) }
-            try connection.run("DELETE FROM enqueue_inbox WHERE id = ?", [.int(row.id)])
+            try connection.run("DELETE FROM \(schema)enqueue_inbox WHERE id = ?", [.int(row.id)])
         }
         return result
     }
 
-    private static func refusal(_ row: InboxRow, _ jobs: [String: InboxRule]) -> String? {
+    static func refusal(_ row: InboxRow, _ jobs: [String: InboxRule]) -> String? {
         guard let rule = jobs[row.request.job] else { return "there is no job \"\(row.request.job)\"" }
         if !row.valid { return "the payload is not valid JSON" }
         return rule.problem(row.request.payload)
@@ -94,7 +89,7 @@ extension Ledger {
 
     func cancelWaiting(_ run: RunID, reason: String, by actor: Actor, now: Instant) throws -> Bool {
         let job = try connection.first("""
-            UPDATE runs SET state = 'cancelled', reason = ?, finished_at = ?
+            UPDATE \(schema)runs SET state = 'cancelled', reason = ?, finished_at = ?
             WHERE id = ? AND \(StateSQL.waiting) RETURNING job
             """, [.text(reason), .int(now.stored), .int(run.value)]
         ) { try $0.text(0) }
@@ -104,18 +99,18 @@ extension Ledger {
         }
         var tally = Tally()
         tally.add(Outcome.cancelled.rawValue, job: job)
-        try tally.write(to: connection)
+        try count(tally)
         try writeAudit(AuditRow(at: now, actor: actor, action: "cancel", job: job, detail: "run \(run)"))
         return true
     }
 
     func retry(_ id: RunID, by actor: Actor, now: Instant) throws -> RunRecord {
-        guard let old = try run(id) else { throw Self.noSuchRun(id) }
+        guard let old = try run(id, forUpdate: true) else { throw Self.noSuchRun(id) }
         guard old.state.isTerminal else {
             throw StoreError(.notFound, "run \(id) is \(old.state.rawValue): only a run that has ended can be retried")
         }
         let again = try connection.first(
-            "SELECT id FROM runs WHERE retry_of = ? AND retry_of IS NOT NULL AND \(StateSQL.live)", [.int(id.value)]
+            "SELECT id FROM \(schema)runs WHERE retry_of = ? AND retry_of IS NOT NULL AND \(StateSQL.live)", [.int(id.value)]
         ) { RunID(try $0.int64(0)) }
         if let again { throw StoreError(.notFound, "run \(again) already retries run \(id)") }
 
@@ -126,19 +121,19 @@ extension Ledger {
         request.priority = old.priority
         request.maxAttempts = old.maxAttempts
         request.retryOf = id
-        let new = Self.record(of: request, id: RunID(try allocate("run", 1)), availableAt: now, now: now)
-        guard try RunInserter(connection).insert(new) else {
+        let new = Self.record(of: request, id: RunID(try allocate("run", 1).first ?? 0), availableAt: now, now: now)
+        guard try RunInserter(self).insert(new) else {
             throw StoreError(.notFound, "another live run of \(old.job) has the unique key \"\(old.uniqueKey ?? "")\"")
         }
         // Answered by the new run: it is no dead letter any longer. Its reason stays.
-        try connection.run("UPDATE runs SET state = 'cancelled' WHERE id = ? AND state = 'discarded'", [.int(id.value)])
+        try connection.run("UPDATE \(schema)runs SET state = 'cancelled' WHERE id = ? AND state = 'discarded'", [.int(id.value)])
         try writeAudit(AuditRow(at: now, actor: actor, action: "retry", job: old.job, detail: "run \(id) as run \(new.id)"))
         return new
     }
 
     func discardDead(_ run: RunID, by actor: Actor, now: Instant) throws -> Bool {
         let job = try connection.first(
-            "UPDATE runs SET state = 'cancelled' WHERE id = ? AND state = 'discarded' RETURNING job", [.int(run.value)]
+            "UPDATE \(schema)runs SET state = 'cancelled' WHERE id = ? AND state = 'discarded' RETURNING job", [.int(run.value)]
         ) { try $0.text(0) }
         guard let job else { return false }
         try writeAudit(AuditRow(at: now, actor: actor, action: "discard", job: job, detail: "run \(run)"))
@@ -146,4 +141,12 @@ extension Ledger {
     }
 
     private static func noSuchRun(_ run: RunID) -> StoreError { StoreError(.notFound, "there is no run \(run)") }
+}
+
+/// A row that another program inserted.
+struct InboxRow {
+    var id: Int64
+    var request: NewRun
+    /// Its payload is JSON.
+    var valid: Bool
 }

@@ -5,7 +5,7 @@ import SQL
 
 extension Ledger {
     func complete(_ completions: [Completion], now: Instant) throws -> [Bool] {
-        let writer = try AttemptEnder(connection)
+        let writer = try AttemptEnder(self)
         var tally = Tally()
         var finished: [String: JobEnd] = [:]
         var results: [Bool] = []
@@ -23,37 +23,23 @@ extension Ledger {
                 try recordAttempt(completion, number: end.attempt)
             }
             finished[end.job, default: JobEnd()].take(completion)
-            try writeEffects(completion, job: end.job, now: now, &tally)
+            try writeEffects(completion, job: end.job, now: now)
         }
         try writeJobEnds(finished)
-        try tally.write(to: connection)
+        try count(tally)
         return results
     }
 
-    /// What a call's completions leave in a job's row.
-    private struct JobEnd {
-        var finishedAt: Instant?
-        var outcome: Outcome?
-        var adaptiveInterval: Duration?
-
-        mutating func take(_ completion: Completion) {
-            if let interval = completion.adaptiveInterval { adaptiveInterval = interval }
-            guard completion.state.isTerminal, completion.finishedAt >= finishedAt ?? .distantPast else { return }
-            finishedAt = completion.finishedAt
-            outcome = completion.outcome
-        }
-    }
-
-    private func writeJobEnds(_ ends: [String: JobEnd]) throws {
-        let insert = try connection.prepare("INSERT INTO job_states (job) VALUES (?) ON CONFLICT DO NOTHING")
+    func writeJobEnds(_ ends: [String: JobEnd]) throws {
+        let insert = try connection.prepare("INSERT INTO \(schema)job_states (job) VALUES (?) ON CONFLICT DO NOTHING")
         let update = try connection.prepare("""
-            UPDATE job_states SET
+            UPDATE \(schema)job_states SET
                 last_outcome = CASE WHEN ?1 >= coalesce(last_finished, ?1) THEN ?2 ELSE last_outcome END,
                 last_finished = CASE WHEN ?1 >= coalesce(last_finished, ?1) THEN ?1 ELSE last_finished END,
                 adaptive_us = coalesce(?3, adaptive_us)
             WHERE job = ?4
             """)
-        for (job, end) in ends where end.finishedAt != nil || end.adaptiveInterval != nil {
+        for (job, end) in ends.sorted(by: { $0.key < $1.key }) where end.finishedAt != nil || end.adaptiveInterval != nil {
             try update.bind(end.finishedAt.stored, at: 1)
             try update.bind(end.outcome?.rawValue, at: 2)
             try update.bind(end.adaptiveInterval?.microseconds, at: 3)
@@ -65,11 +51,14 @@ extension Ledger {
         }
     }
 
-    private func recordAttempt(_ completion: Completion, number: Int64) throws {
+    func recordAttempt(_ completion: Completion, number: Int64) throws {
         try connection.run("""
-            INSERT OR REPLACE INTO attempts
+            INSERT INTO \(schema)attempts
                 (run, attempt, outcome, started_at, finished_at, pid, library_hash, reason, code)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (run, attempt) DO UPDATE SET outcome = excluded.outcome, started_at = excluded.started_at,
+                finished_at = excluded.finished_at, pid = excluded.pid, library_hash = excluded.library_hash,
+                reason = excluded.reason, code = excluded.code
             """, [
                 .int(completion.run.value), .int(number), .text(completion.outcome.rawValue),
                 .int(completion.startedAt.stored), .int(completion.finishedAt.stored), .int(Int64(completion.pid)),
@@ -77,10 +66,10 @@ extension Ledger {
             ])
     }
 
-    private func writeEffects(_ completion: Completion, job: String, now: Instant, _ tally: inout Tally) throws {
+    func writeEffects(_ completion: Completion, job: String, now: Instant) throws {
         if let blob = completion.stateBlob {
             try connection.run("""
-                INSERT INTO state_blobs (job, version, bytes, updated_at) VALUES (?, ?, ?, ?)
+                INSERT INTO \(schema)state_blobs (job, version, bytes, updated_at) VALUES (?, ?, ?, ?)
                 ON CONFLICT (job) DO UPDATE SET version = excluded.version, bytes = excluded.bytes,
                     updated_at = excluded.updated_at
                 """, [.text(job), .int(Int64(blob.version)), .bytes(blob.bytes), .int(now.stored)])
@@ -90,18 +79,33 @@ extension Ledger {
     }
 }
 
-/// Ends attempts, guarded by their fence.
-private struct AttemptEnder {
-    private let find: SQLiteStatement
-    private let update: SQLiteStatement
+/// What a call's completions leave in a job's row.
+struct JobEnd {
+    var finishedAt: Instant?
+    var outcome: Outcome?
+    var adaptiveInterval: Duration?
 
-    init(_ connection: SQLiteConnection) throws {
+    mutating func take(_ completion: Completion) {
+        if let interval = completion.adaptiveInterval { adaptiveInterval = interval }
+        guard completion.state.isTerminal, completion.finishedAt >= finishedAt ?? .distantPast else { return }
+        finishedAt = completion.finishedAt
+        outcome = completion.outcome
+    }
+}
+
+/// Ends attempts, guarded by their fence.
+private struct AttemptEnder<Statement: SQLStatement> {
+    private let find: Statement
+    private let update: Statement
+
+    init<Book: Ledger>(_ ledger: Book) throws where Book.Connection.Statement == Statement {
+        let (connection, schema) = (ledger.connection, ledger.schema)
         // Not RETURNING: it builds a table for each row, and this is the hottest statement.
         find = try connection.prepare("""
-            SELECT job, attempt, priority, available_at FROM runs WHERE id = ? AND fence = ? AND \(StateSQL.running)
+            SELECT job, attempt, priority, available_at FROM \(schema)runs WHERE id = ? AND fence = ? AND \(StateSQL.running)
             """)
         update = try connection.prepare("""
-            UPDATE runs SET state = ?, outcome = coalesce(?, outcome), started_at = ?, finished_at = ?,
+            UPDATE \(schema)runs SET state = ?, outcome = coalesce(?, outcome), started_at = ?, finished_at = ?,
                 available_at = ?, rank = ?, attempt = ?, pid = ?, library_hash = ?, reason = ?, code = ?, items = ?,
                 cpu_us = ?, lease_until = NULL
             WHERE id = ?

@@ -54,14 +54,14 @@ final class Mailbox<Element: Sendable>: Sendable {
     }
 }
 
-/// A thread of the store. SQLite blocks, so it must not run on Swift's cooperative threads.
+/// A thread of the store. Databases block, so they must not run on Swift's cooperative threads.
 enum StoreThread {
     private final class Body {
         let run: @Sendable () -> Void
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
-    /// 1 MiB: SQLite's deepest call needs far less than 256 KiB; the default of 8 MiB would be
+    /// 1 MiB: the deepest call of a database needs far less than 256 KiB; the default of 8 MiB would be
     /// counted against limits for nothing.
     private static let stackSize = 1 << 20
 
@@ -95,5 +95,47 @@ enum StoreThread {
         guard file >= 0 else { return }
         defer { Glibc.close(file) }
         _ = Glibc.write(file, name, name.utf8.count)
+    }
+}
+
+/// The store's threads that have not ended.
+final class ThreadCount: Sendable {
+    private struct State {
+        var running = 0
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+    private let state = Mutex(State())
+
+    func start(_ name: String, _ run: @escaping @Sendable () -> Void) throws(StoreError) {
+        state.withLock { $0.running += 1 }
+        do {
+            try StoreThread.start(name) {
+                run()
+                self.ended()
+            }
+        } catch {
+            ended()
+            throw error
+        }
+    }
+
+    private func ended() {
+        let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+            state.running -= 1
+            guard state.running == 0 else { return [] }
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    func allEnded() async {
+        await withCheckedContinuation { continuation in
+            let none = state.withLock { state -> Bool in
+                if state.running > 0 { state.waiters.append(continuation) }
+                return state.running == 0
+            }
+            if none { continuation.resume() }
+        }
     }
 }

@@ -4,8 +4,9 @@ import SQL
 // What people and pages ask. Plain reads; they run on connections of their own.
 
 extension Ledger {
-    func run(_ id: RunID) throws -> RunRecord? {
-        try connection.first("SELECT \(RunRow.columns) FROM runs WHERE id = ?", [.int(id.value)], RunRow.decode)
+    func run(_ id: RunID, forUpdate locked: Bool = false) throws -> RunRecord? {
+        try connection.first(
+            "SELECT \(RunRow.columns) FROM \(schema)runs WHERE id = ?\(locked ? forUpdate : "")", [.int(id.value)], RunRow.decode)
     }
 
     func runs(_ filter: RunFilter) throws -> [RunRecord] {
@@ -26,14 +27,14 @@ extension Ledger {
         if let before = filter.before { require("id < ?", .int(before.value)) }
         let condition = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
         return try connection.rows(
-            "SELECT \(RunRow.columns) FROM runs \(condition) ORDER BY id DESC LIMIT ?",
+            "SELECT \(RunRow.columns) FROM \(schema)runs \(condition) ORDER BY id DESC LIMIT ?",
             values + [.int(Bounds.rows(filter.limit))], RunRow.decode)
     }
 
     func attempts(of run: RunID) throws -> [AttemptRecord] {
         try connection.rows("""
             SELECT attempt, outcome, started_at, finished_at, pid, library_hash, reason, code
-            FROM attempts WHERE run = ? ORDER BY attempt
+            FROM \(schema)attempts WHERE run = ? ORDER BY attempt
             """, [.int(run.value)]
         ) { row in
             AttemptRecord(
@@ -52,7 +53,7 @@ extension Ledger {
             values.append(.text(job))
         }
         return try connection.rows("""
-            SELECT job, reason, first, last, count FROM ledger_ranges
+            SELECT job, reason, first, last, count FROM \(schema)ledger_ranges
             WHERE \(conditions.joined(separator: " AND ")) ORDER BY last DESC, id DESC LIMIT ?
             """, values + [.int(Bounds.rows(limit))]
         ) { row in
@@ -64,16 +65,13 @@ extension Ledger {
 
     func spans(from: Instant, to: Instant, step: Duration, limit: Int) throws -> [RunSpan] {
         try connection.rows("""
-            SELECT job, max(0, (started_at - ?) / ?) AS step, outcome, count(*), min(started_at), max(finished_at),
+            SELECT job, CASE WHEN started_at < ?1 THEN 0 ELSE (started_at - ?1) / ?2 END AS step, outcome, count(*), min(started_at), max(finished_at),
                 sum(finished_at - started_at), max(id)
-            FROM runs
-            WHERE started_at < ? AND finished_at >= ? AND outcome IS NOT NULL
-            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ?
+            FROM \(schema)runs
+            WHERE started_at < ?3 AND finished_at >= ?1 AND outcome IS NOT NULL
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT ?4
             """,
-            [
-                .int(from.stored), .int(max(1, step.microseconds)), .int(to.stored), .int(from.stored),
-                .int(Bounds.rows(limit)),
-            ]
+            [.int(from.stored), .int(max(1, step.microseconds)), .int(to.stored), .int(Bounds.rows(limit))]
         ) { row in
             RunSpan(
                 job: try row.text(0), step: try row.count(1), outcome: try row.word(2), runs: try row.int64(3),
@@ -84,7 +82,7 @@ extension Ledger {
 
     func counters() throws -> [String: [String: Int64]] {
         var counters: [String: [String: Int64]] = [:]
-        let rows = try connection.rows("SELECT job, name, value FROM counters") { row in
+        let rows = try connection.rows("SELECT job, name, sum(value) FROM \(schema)counters GROUP BY job, name") { row in
             (try row.text(0), try row.text(1), try row.int64(2))
         }
         for (job, name, value) in rows { counters[job, default: [:]][name] = value }
@@ -96,7 +94,7 @@ extension Ledger {
         let none = QueueDepth(waiting: 0, running: 0, dead: 0, oldestWaiting: nil)
         for condition in [StateSQL.ready, StateSQL.later] {
             let rows = try connection.rows(
-                "SELECT job, count(*), min(available_at) FROM runs WHERE \(condition) GROUP BY job"
+                "SELECT job, count(*), min(available_at) FROM \(schema)runs WHERE \(condition) GROUP BY job"
             ) { (try $0.text(0), try $0.int64(1), try $0.instant(2)) }
             for (job, count, oldest) in rows {
                 depths[job, default: none].waiting += count
@@ -111,14 +109,14 @@ extension Ledger {
     }
 
     private func counts(where condition: String) throws -> [(String, Int64)] {
-        try connection.rows("SELECT job, count(*) FROM runs WHERE \(condition) GROUP BY job") {
+        try connection.rows("SELECT job, count(*) FROM \(schema)runs WHERE \(condition) GROUP BY job") {
             (try $0.text(0), try $0.int64(1))
         }
     }
 
     func nextWaiting() throws -> Instant? {
         let instants = try [StateSQL.ready, StateSQL.later].compactMap { condition in
-            try connection.first("SELECT min(available_at) FROM runs WHERE \(condition)") { try $0.instantOrNil(0) } ?? nil
+            try connection.first("SELECT min(available_at) FROM \(schema)runs WHERE \(condition)") { try $0.instantOrNil(0) } ?? nil
         }
         return instants.min()
     }

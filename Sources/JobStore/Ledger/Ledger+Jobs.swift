@@ -7,7 +7,7 @@ extension Ledger {
     func jobStates() throws -> [String: JobStateRow] {
         var states: [String: JobStateRow] = [:]
         let rows = try connection.rows(
-            "SELECT job, cursor, schedule, adaptive_us, last_finished, last_outcome FROM job_states"
+            "SELECT job, cursor, schedule, adaptive_us, last_finished, last_outcome FROM \(schema)job_states"
         ) { row -> (String, JobStateRow) in
             var state = JobStateRow()
             state.cursor = try row.instantOrNil(1)
@@ -18,11 +18,11 @@ extension Ledger {
             return (try row.text(0), state)
         }
         for (job, state) in rows { states[job] = state }
-        let breakers = try connection.rows("SELECT job, generation, data FROM breakers") { row in
+        let breakers = try connection.rows("SELECT job, generation, data FROM \(schema)breakers") { row in
             (try row.text(0), BreakerRow(generation: try row.int64(1), data: try row.text(2)))
         }
         for (job, breaker) in breakers { states[job, default: JobStateRow()].breaker = breaker }
-        let controls = try connection.rows("SELECT job, \(Self.controlColumns) FROM controls WHERE job <> ''") { row in
+        let controls = try connection.rows("SELECT job, \(Control.columns) FROM \(schema)controls WHERE job <> ''") { row in
             (try row.text(0), try Self.control(row, from: 1))
         }
         for (job, control) in controls { states[job, default: JobStateRow()].control = control }
@@ -31,7 +31,7 @@ extension Ledger {
 
     func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) throws {
         try connection.run("""
-            INSERT INTO breakers (job, generation, data, updated_at) VALUES (?, ?, ?, ?)
+            INSERT INTO \(schema)breakers (job, generation, data, updated_at) VALUES (?, ?, ?, ?)
             ON CONFLICT (job) DO UPDATE SET generation = excluded.generation, data = excluded.data,
                 updated_at = excluded.updated_at
             """, [.text(job), .int(breaker.generation), .text(breaker.data), .int(now.stored)])
@@ -39,11 +39,7 @@ extension Ledger {
 
     // MARK: Controls
 
-    /// The row of the host itself; no job has an empty name.
-    static let hostControlKey = ""
-    private static let controlColumns = "enabled, reason, since, paused, pause_reason, paused_since"
-
-    private static func control(_ row: SQLiteStatement, from column: Int) throws -> ControlRow {
+    private static func control(_ row: some SQLStatement, from column: Int) throws -> ControlRow {
         ControlRow(
             enabled: try row.int64OrNil(column).map { $0 != 0 }, reason: try row.text(column + 1),
             since: try row.instantOrNil(column + 2), paused: try row.bool(column + 3),
@@ -52,13 +48,13 @@ extension Ledger {
 
     func hostControl() throws -> ControlRow {
         try connection.first(
-            "SELECT \(Self.controlColumns) FROM controls WHERE job = ?", [.text(Self.hostControlKey)]
+            "SELECT \(Control.columns) FROM \(schema)controls WHERE job = ?", [.text(Control.host)]
         ) { try Self.control($0, from: 0) } ?? ControlRow()
     }
 
     func saveControl(job: String, _ control: ControlRow, by actor: Actor, action: String, now: Instant) throws {
         try connection.run("""
-            INSERT INTO controls (job, \(Self.controlColumns)) VALUES (?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO \(schema)controls (job, \(Control.columns)) VALUES (?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (job) DO UPDATE SET enabled = excluded.enabled, reason = excluded.reason, since = excluded.since,
                 paused = excluded.paused, pause_reason = excluded.pause_reason, paused_since = excluded.paused_since
             """, [
@@ -67,12 +63,12 @@ extension Ledger {
             ])
         let enabled = control.enabled.map { $0 ? "yes" : "no" } ?? "as configured"
         try writeAudit(AuditRow(
-            at: now, actor: actor, action: action, job: job == Self.hostControlKey ? nil : job,
+            at: now, actor: actor, action: action, job: job == Control.host ? nil : job,
             detail: "enabled: \(enabled), paused: \(control.paused ? "yes" : "no")"))
     }
 
     func stateBlob(job: String) throws -> (version: UInt32, bytes: [UInt8])? {
-        try connection.first("SELECT version, bytes FROM state_blobs WHERE job = ?", [.text(job)]) {
+        try connection.first("SELECT version, bytes FROM \(schema)state_blobs WHERE job = ?", [.text(job)]) {
             (UInt32(clamping: try $0.int64(0)), try $0.bytes(1))
         }
     }
@@ -80,7 +76,7 @@ extension Ledger {
     // MARK: Libraries, reloads, workers
 
     func acceptedLibraries() throws -> [AcceptedLibrary] {
-        try connection.rows("SELECT plugin, sha256, path, accepted_at FROM accepted_libraries ORDER BY plugin") { row in
+        try connection.rows("SELECT plugin, sha256, path, accepted_at FROM \(schema)accepted_libraries ORDER BY plugin") { row in
             AcceptedLibrary(
                 plugin: try row.text(0), sha256: try row.text(1), path: try row.text(2), acceptedAt: try row.instant(3))
         }
@@ -88,7 +84,7 @@ extension Ledger {
 
     func saveAcceptedLibrary(_ library: AcceptedLibrary) throws {
         try connection.run("""
-            INSERT INTO accepted_libraries (plugin, sha256, path, accepted_at) VALUES (?, ?, ?, ?)
+            INSERT INTO \(schema)accepted_libraries (plugin, sha256, path, accepted_at) VALUES (?, ?, ?, ?)
             ON CONFLICT (plugin) DO UPDATE SET sha256 = excluded.sha256, path = excluded.path,
                 accepted_at = excluded.accepted_at
             """, [.text(library.plugin), .text(library.sha256), .text(library.path), .int(library.acceptedAt.stored)])
@@ -96,13 +92,13 @@ extension Ledger {
 
     func saveReload(_ reload: ReloadRow) throws {
         try connection.run(
-            "INSERT INTO reloads (generation, at, accepted, report) VALUES (?, ?, ?, ?)",
+            "INSERT INTO \(schema)reloads (generation, at, accepted, report) VALUES (?, ?, ?, ?)",
             [.int(reload.generation), .int(reload.at.stored), .bool(reload.accepted), .text(reload.report)])
     }
 
     func reloads(limit: Int) throws -> [ReloadRow] {
         try connection.rows(
-            "SELECT generation, at, accepted, report FROM reloads ORDER BY id DESC LIMIT ?", [.int(Bounds.rows(limit))]
+            "SELECT generation, at, accepted, report FROM \(schema)reloads ORDER BY id DESC LIMIT ?", [.int(Bounds.rows(limit))]
         ) { row in
             ReloadRow(
                 generation: try row.int64(0), at: try row.instant(1), accepted: try row.bool(2), report: try row.text(3))
@@ -110,10 +106,14 @@ extension Ledger {
     }
 
     func saveWorkers(_ workers: [WorkerRow], host: String) throws {
-        try connection.run("DELETE FROM workers WHERE host = ?", [.text(host)])
+        try connection.run("DELETE FROM \(schema)workers WHERE host = ?", [.text(host)])
         for worker in workers {
             try connection.run(
-                "INSERT OR REPLACE INTO workers (host, pid, start_time, boot_id, plugin) VALUES (?, ?, ?, ?, ?)",
+                """
+                INSERT INTO \(schema)workers (host, pid, start_time, boot_id, plugin) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (host, pid) DO UPDATE SET start_time = excluded.start_time, boot_id = excluded.boot_id,
+                    plugin = excluded.plugin
+                """,
                 [
                     .text(host), .int(Int64(worker.pid)), .int(Int64(bitPattern: worker.startTime)),
                     .text(worker.bootID), .text(worker.plugin),
@@ -123,7 +123,7 @@ extension Ledger {
 
     func workers(host: String) throws -> [WorkerRow] {
         try connection.rows(
-            "SELECT pid, start_time, boot_id, plugin FROM workers WHERE host = ? ORDER BY pid", [.text(host)]
+            "SELECT pid, start_time, boot_id, plugin FROM \(schema)workers WHERE host = ? ORDER BY pid", [.text(host)]
         ) { row in
             WorkerRow(
                 pid: Int32(clamping: try row.int64(0)), startTime: UInt64(bitPattern: try row.int64(1)),
@@ -135,7 +135,7 @@ extension Ledger {
 
     func writeAudit(_ row: AuditRow) throws {
         try connection.run(
-            "INSERT INTO audit (at, actor, via, reason, action, job, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO \(schema)audit (at, actor, via, reason, action, job, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
                 .int(row.at.stored), .text(row.actor.name), .text(row.actor.via), .text(row.actor.reason),
                 .text(row.action), .text(row.job), .text(row.detail),
@@ -145,7 +145,7 @@ extension Ledger {
     func audit(limit: Int, job: String?) throws -> [AuditRow] {
         let condition = job == nil ? "" : "WHERE job = ? AND job IS NOT NULL"
         return try connection.rows("""
-            SELECT at, actor, via, reason, action, job, detail FROM audit \(condition) ORDER BY id DESC LIMIT ?
+            SELECT at, actor, via, reason, action, job, detail FROM \(schema)audit \(condition) ORDER BY id DESC LIMIT ?
             """, (job.map { [.text($0)] } ?? []) + [.int(Bounds.rows(limit))]
         ) { row in
             AuditRow(
@@ -154,6 +154,12 @@ extension Ledger {
                 action: try row.text(4), job: try row.textOrNil(5), detail: try row.text(6))
         }
     }
+}
+
+enum Control {
+    /// The row of the host itself; no job has an empty name.
+    static let host = ""
+    static let columns = "enabled, reason, since, paused, pause_reason, paused_since"
 }
 
 enum Bounds {

@@ -4,6 +4,12 @@ import SQL
 // Keeping house: first a reader finds what may go, then the writer deletes exactly that, so
 // that the search through a long history never holds up a claim.
 
+/// Rows of the audit and of reloads that are kept: years of an operator's work.
+enum Kept {
+    static let audit: Int64 = 100_000
+    static let reloads: Int64 = 1_000
+}
+
 /// What one call of `prune` deletes.
 struct Expired: Sendable {
     var runs: [(job: String, run: RunID)] = []
@@ -11,10 +17,6 @@ struct Expired: Sendable {
 }
 
 extension Ledger {
-    /// Rows of the audit and of reloads that are kept: years of an operator's work.
-    static let keptAudit: Int64 = 100_000
-    static let keptReloads: Int64 = 1_000
-
     func expired(_ retention: [String: RetentionRule], limit: Int, now: Instant) throws -> Expired {
         var expired = Expired()
         let limit = Bounds.rows(limit)
@@ -32,11 +34,11 @@ extension Ledger {
         let cutoff = (now - rule.age).stored
         // The newest run that is too many; everything up to it goes. 0: none is too many.
         let tooMany = try connection.first("""
-            SELECT id FROM runs WHERE job = ? AND \(StateSQL.terminal) ORDER BY id DESC LIMIT 1 OFFSET ?
+            SELECT id FROM \(schema)runs WHERE job = ? AND \(StateSQL.terminal) ORDER BY id DESC LIMIT 1 OFFSET ?
             """, [.text(job), .int(max(rule.runs, 0))]
         ) { try $0.int64(0) } ?? 0
         return try connection.rows("""
-            SELECT id FROM runs WHERE job = ? AND \(StateSQL.terminal) AND (id <= ? OR finished_at < ?)
+            SELECT id FROM \(schema)runs WHERE job = ? AND \(StateSQL.terminal) AND (id <= ? OR finished_at < ?)
             ORDER BY id LIMIT ?
             """, [.text(job), .int(tooMany), .int(cutoff), .int(limit)]
         ) { RunID(try $0.int64(0)) }
@@ -45,12 +47,12 @@ extension Ledger {
     private func expiredRanges(_ job: String, _ rule: RetentionRule, limit: Int, now: Instant) throws -> [Int64] {
         let cutoff = (now - rule.age).stored
         let tooMany = try connection.first(
-            "SELECT last FROM ledger_ranges WHERE job = ? ORDER BY last DESC LIMIT 1 OFFSET ?",
+            "SELECT last FROM \(schema)ledger_ranges WHERE job = ? ORDER BY last DESC LIMIT 1 OFFSET ?",
             [.text(job), .int(max(rule.runs, 0))]
         ) { try $0.int64(0) } ?? .min
         return try connection.rows("""
-            SELECT id FROM ledger_ranges WHERE job = ? AND (last < ? OR last <= ?)
-                AND id NOT IN (SELECT open_range FROM job_states WHERE job = ? AND open_range IS NOT NULL)
+            SELECT id FROM \(schema)ledger_ranges WHERE job = ? AND (last < ? OR last <= ?)
+                AND id NOT IN (SELECT open_range FROM \(schema)job_states WHERE job = ? AND open_range IS NOT NULL)
             ORDER BY last LIMIT ?
             """, [.text(job), .int(cutoff), .int(tooMany), .text(job), .int(limit)]
         ) { try $0.int64(0) }
@@ -58,19 +60,19 @@ extension Ledger {
 
     /// Returns the runs that are gone now. A run that was brought back to life meanwhile stays.
     func delete(_ expired: Expired) throws -> [(job: String, run: RunID)] {
-        let remove = try connection.prepare("DELETE FROM runs WHERE id = ? AND \(StateSQL.terminal)")
+        let remove = try connection.prepare("DELETE FROM \(schema)runs WHERE id = ? AND \(StateSQL.terminal)")
         let gone = try expired.runs.filter { entry in
             try remove.bind([.int(entry.run.value)])
             return try remove.run() == 1
         }
         for range in expired.ranges {
             try connection.run("""
-                DELETE FROM ledger_ranges WHERE id = ?
-                    AND NOT EXISTS (SELECT 1 FROM job_states s WHERE s.job = ledger_ranges.job AND s.open_range = ledger_ranges.id)
+                DELETE FROM \(schema)ledger_ranges AS r WHERE id = ?
+                    AND NOT EXISTS (SELECT 1 FROM \(schema)job_states s WHERE s.job = r.job AND s.open_range = r.id)
                 """, [.int(range)])
         }
-        try connection.run("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", [.int(Self.keptAudit)])
-        try connection.run("DELETE FROM reloads WHERE id <= (SELECT max(id) FROM reloads) - ?", [.int(Self.keptReloads)])
+        try connection.run("DELETE FROM \(schema)audit WHERE id <= (SELECT max(id) FROM \(schema)audit) - ?", [.int(Kept.audit)])
+        try connection.run("DELETE FROM \(schema)reloads WHERE id <= (SELECT max(id) FROM \(schema)reloads) - ?", [.int(Kept.reloads)])
         return gone
     }
 }

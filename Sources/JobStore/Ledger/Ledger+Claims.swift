@@ -4,30 +4,29 @@ import SQL
 // Cursors, claims and the ranges of fires that got no run.
 
 extension Ledger {
-    /// How long the lease of a claimed waiting run holds before its owner has renewed it.
-    static let firstLease = Duration.seconds(60)
-
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) throws -> [ClaimedRun?] {
+        try claimOneByOne(claims, owner: owner, now: now)
+    }
+
+    func claimOneByOne(_ claims: [FireClaim], owner: Owner, now: Instant) throws -> [ClaimedRun?] {
         guard !claims.isEmpty else { return [] }
-        var id = try allocate("run", claims.count) - Int64(claims.count)
-        var fence = try allocate("fence", claims.count) - Int64(claims.count)
-        let cursors = try CursorWriter(connection)
-        let runs = try RunInserter(connection)
+        let ids = try allocate("run", claims.count)
+        let fences = try allocate("fence", claims.count)
+        let cursors = try CursorWriter(self)
+        let runs = try RunInserter(self)
         var tally = Tally()
         var results: [ClaimedRun?] = []
         results.reserveCapacity(claims.count)
-        for claim in claims {
-            id += 1
-            fence += 1
+        for (claim, (id, fence)) in zip(claims, zip(ids, fences)) {
             results.append(try claimFire(claim, id: RunID(id), fence: fence, owner, now, cursors, runs, &tally))
         }
-        try tally.write(to: connection)
+        try count(tally)
         return results
     }
 
     private func claimFire(
         _ claim: FireClaim, id: RunID, fence: Int64, _ owner: Owner, _ now: Instant,
-        _ cursors: CursorWriter, _ runs: RunInserter, _ tally: inout Tally
+        _ cursors: CursorWriter<Connection.Statement>, _ runs: RunInserter<Connection.Statement>, _ tally: inout Tally
     ) throws -> ClaimedRun? {
         let earlier = claim.ranges.filter { $0.first < claim.fireTime }
         let later = claim.ranges.filter { $0.first >= claim.fireTime }
@@ -50,7 +49,7 @@ extension Ledger {
     }
 
     func moveCursors(_ moves: [CursorMove], now: Instant) throws -> [Bool] {
-        let cursors = try CursorWriter(connection)
+        let cursors = try CursorWriter(self)
         var tally = Tally()
         let results = try moves.map { move -> Bool in
             let backward = move.expectedCursor.map { move.newCursor < $0 } ?? false
@@ -67,22 +66,15 @@ extension Ledger {
             }
             return true
         }
-        try tally.write(to: connection)
+        try count(tally)
         return results
     }
 
     // MARK: Ranges
 
-    /// The job's newest ledger entry, if that is a range.
-    struct OpenRange {
-        var id: Int64
-        var reason: String
-        var last: Int64
-    }
-
     private func openRange(of job: String) throws -> OpenRange? {
         try connection.first("""
-            SELECT r.id, r.reason, r.last FROM job_states s JOIN ledger_ranges r ON r.id = s.open_range
+            SELECT r.id, r.reason, r.last FROM \(schema)job_states s JOIN \(schema)ledger_ranges r ON r.id = s.open_range
             WHERE s.job = ?
             """, [.text(job)]
         ) { OpenRange(id: try $0.int64(0), reason: try $0.text(1), last: try $0.int64(2)) }
@@ -90,7 +82,7 @@ extension Ledger {
 
     private func setOpenRange(_ range: OpenRange?, job: String) throws {
         try connection.run(
-            "UPDATE job_states SET open_range = ? WHERE job = ? AND open_range IS NOT ?",
+            "UPDATE \(schema)job_states SET open_range = ? WHERE job = ? AND open_range IS DISTINCT FROM ?",
             [.int(range?.id), .text(job), .int(range?.id)])
     }
 
@@ -104,14 +96,15 @@ extension Ledger {
             tally.add(range.reason.state.rawValue, job: job, range.count)
             if let newest = open, newest.reason == range.reason.rawValue, newest.last < first {
                 try connection.run(
-                    "UPDATE ledger_ranges SET last = ?, count = count + ? WHERE id = ?",
+                    "UPDATE \(schema)ledger_ranges SET last = ?, count = count + ? WHERE id = ?",
                     [.int(last), .int(range.count), .int(newest.id)])
                 open?.last = last
             } else {
-                try connection.run(
-                    "INSERT INTO ledger_ranges (job, reason, first, last, count) VALUES (?, ?, ?, ?, ?)",
-                    [.text(job), .text(range.reason.rawValue), .int(first), .int(last), .int(range.count)])
-                open = OpenRange(id: connection.lastInsertRowID, reason: range.reason.rawValue, last: last)
+                let id = try connection.first(
+                    "INSERT INTO \(schema)ledger_ranges (job, reason, first, last, count) VALUES (?, ?, ?, ?, ?) RETURNING id",
+                    [.text(job), .text(range.reason.rawValue), .int(first), .int(last), .int(range.count)]
+                ) { try $0.int64(0) }
+                open = id.map { OpenRange(id: $0, reason: range.reason.rawValue, last: last) }
             }
         }
         return open
@@ -129,18 +122,17 @@ extension Ledger {
         guard !found.isEmpty else { return [] }
         found.sort { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }
 
-        var fence = try allocate("fence", found.count) - Int64(found.count)
+        let fences = try allocate("fence", found.count)
         let claim = try connection.prepare("""
-            UPDATE runs SET state = 'running', attempt = attempt + 1, fence = ?, owner = ?, epoch = ?, lease_until = ?,
+            UPDATE \(schema)runs SET state = 'running', attempt = attempt + 1, fence = ?, owner = ?, epoch = ?, lease_until = ?,
                 started_at = NULL, reason = '', code = 0
             WHERE id = ?
             """)
-        return try found.map { entry in
-            fence += 1
+        return try zip(found, fences).map { entry, fence in
             try claim.bind(fence, at: 1)
             try claim.bind(owner.host, at: 2)
             try claim.bind(owner.epoch, at: 3)
-            try claim.bind((now + Self.firstLease).stored, at: 4)
+            try claim.bind((now + Lease.first).stored, at: 4)
             try claim.bind(entry.run.id.value, at: 5)
             try claim.runAgain()
             var run = entry.run
@@ -155,8 +147,8 @@ extension Ledger {
     /// the next call.
     private func promoteDue(now: Instant) throws {
         try connection.run("""
-            UPDATE runs SET state = 'available' WHERE id IN (
-                SELECT id FROM runs WHERE \(StateSQL.later) AND available_at <= ? ORDER BY available_at LIMIT 2000)
+            UPDATE \(schema)runs SET state = 'available' WHERE id IN (
+                SELECT id FROM \(schema)runs WHERE \(StateSQL.later) AND available_at <= ? ORDER BY available_at LIMIT 2000)
             """, [.int(now.stored)])
     }
 
@@ -164,7 +156,7 @@ extension Ledger {
     /// that has some, however many runs wait; or all of `limits`, where these are no more.
     private func jobsThatWait(among limits: [String: Int]) throws -> [String] {
         let next = try connection.prepare(
-            "SELECT job FROM runs WHERE \(StateSQL.ready) AND job > ? ORDER BY job LIMIT 1")
+            "SELECT job FROM \(schema)runs WHERE \(StateSQL.ready) AND job > ? ORDER BY job LIMIT 1")
         var jobs: [String] = []
         while jobs.count < limits.count {
             try next.bind(jobs.last ?? "", at: 1)
@@ -179,7 +171,7 @@ extension Ledger {
         // available_at again: a returned run may have been given a later time.
         try connection.rows("""
             SELECT rank, id, trigger, fire_time, attempt, max_attempts, priority, idempotency_key, payload
-            FROM runs WHERE \(StateSQL.ready) AND job = ? AND available_at <= ? ORDER BY rank, id LIMIT ?
+            FROM \(schema)runs WHERE \(StateSQL.ready) AND job = ? AND available_at <= ? ORDER BY rank, id LIMIT ?
             """, [.text(job), .int(now.stored), .int(limit)]
         ) { row in
             let run = ClaimedRun(
@@ -195,8 +187,8 @@ extension Ledger {
 
     func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) throws {
         let release = try connection.prepare("""
-            UPDATE runs SET state = CASE WHEN available_at > ? THEN 'scheduled' ELSE 'available' END,
-                attempt = max(attempt - 1, 0), lease_until = NULL
+            UPDATE \(schema)runs SET state = CASE WHEN available_at > ? THEN 'scheduled' ELSE 'available' END,
+                attempt = CASE WHEN attempt > 0 THEN attempt - 1 ELSE 0 END, lease_until = NULL
             WHERE id = ? AND \(StateSQL.running) AND owner = ? AND epoch = ?
             """)
         for run in runs {
@@ -209,7 +201,7 @@ extension Ledger {
         var tally = Tally()
         for (run, reason) in refusals {
             let job = try connection.first("""
-                UPDATE runs SET state = ?, reason = ?, finished_at = ?, attempt = max(attempt - 1, 0), lease_until = NULL
+                UPDATE \(schema)runs SET state = ?, reason = ?, finished_at = ?, attempt = CASE WHEN attempt > 0 THEN attempt - 1 ELSE 0 END, lease_until = NULL
                 WHERE id = ? AND \(StateSQL.running) AND owner = ? AND epoch = ? RETURNING job
                 """, [
                     .text(reason.state.rawValue), .text(reason.rawValue), .int(now.stored),
@@ -218,20 +210,20 @@ extension Ledger {
             ) { try $0.text(0) }
             if let job { tally.add(reason.state.rawValue, job: job) }
         }
-        try tally.write(to: connection)
+        try count(tally)
     }
 
-    func renewLeases(owner: Owner, until: Instant) throws {
+    func renewLeases(owner: Owner, for length: Duration, now: Instant) throws {
         try connection.run(
-            "UPDATE runs SET lease_until = ? WHERE \(StateSQL.running) AND owner = ? AND epoch = ?",
-            [.int(until.stored), .text(owner.host), .text(owner.epoch)])
+            "UPDATE \(schema)runs SET lease_until = ? WHERE \(StateSQL.running) AND owner = ? AND epoch = ?",
+            [.int((now + length).stored), .text(owner.host), .text(owner.epoch)])
     }
 
     func waitingFires(upTo horizon: Instant) throws -> [WaitingFire] {
         // One index each: a condition of both would read the whole table.
         try [StateSQL.ready, StateSQL.later].flatMap { condition in
             try connection.rows("""
-                SELECT id, job, trigger FROM runs
+                SELECT id, job, trigger FROM \(schema)runs
                 WHERE \(condition) AND available_at <= ? AND attempt = 0 AND trigger IN ('schedule', 'catch_up')
                 """, [.int(horizon.stored)]
             ) { WaitingFire(run: RunID(try $0.int64(0)), job: try $0.text(1), trigger: try $0.word(2)) }
@@ -240,23 +232,24 @@ extension Ledger {
 
     func orphans(host: String, currentEpoch: String) throws -> [RunRecord] {
         try connection.rows(
-            "SELECT \(RunRow.columns) FROM runs WHERE \(StateSQL.running) AND owner = ? AND epoch <> ? ORDER BY id",
+            "SELECT \(RunRow.columns) FROM \(schema)runs WHERE \(StateSQL.running) AND owner = ? AND epoch <> ? ORDER BY id",
             [.text(host), .text(currentEpoch)], RunRow.decode)
     }
 }
 
 /// The compare-and-set on a job's cursor: the guard against double fires.
-struct CursorWriter {
-    private let update: SQLiteStatement
-    private let insert: SQLiteStatement
+struct CursorWriter<Statement: SQLStatement> {
+    private let update: Statement
+    private let insert: Statement
 
-    init(_ connection: SQLiteConnection) throws {
+    init<Book: Ledger>(_ ledger: Book) throws where Book.Connection.Statement == Statement {
+        let (connection, schema) = (ledger.connection, ledger.schema)
         // A run row becomes the newest ledger entry, so the open range closes; who adds ranges
         // without a run opens it again.
         update = try connection.prepare(
-            "UPDATE job_states SET cursor = ?, schedule = ?, open_range = NULL WHERE job = ? AND cursor IS ?")
+            "UPDATE \(schema)job_states SET cursor = ?, schedule = ?, open_range = NULL WHERE job = ? AND cursor IS NOT DISTINCT FROM ?")
         insert = try connection.prepare(
-            "INSERT INTO job_states (job, cursor, schedule) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+            "INSERT INTO \(schema)job_states (job, cursor, schedule) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
     }
 
     /// false: the cursor is not at `from`.
@@ -272,4 +265,16 @@ struct CursorWriter {
         try insert.bind(schedule, at: 3)
         return try insert.runAgain() == 1
     }
+}
+
+enum Lease {
+    /// How long the lease of a claimed waiting run holds before its owner has renewed it.
+    static let first = Duration.seconds(60)
+}
+
+/// The job's newest ledger entry, if that is a range.
+struct OpenRange {
+    var id: Int64
+    var reason: String
+    var last: Int64
 }

@@ -1,0 +1,85 @@
+import JobCore
+import SQL
+import Synchronization
+
+/// The ledger in PostgreSQL, beside other hosts: batches are one statement each.
+///
+/// Transactions are READ COMMITTED: every guard (cursor, fence, state) stands in the statement that
+/// writes, which waits for another host's and looks again. Confined to its connection's thread.
+final class PostgresLedger: Ledger {
+    let connection: PostgresConnection
+    /// Whose counters these are.
+    let host: String
+    let schema: String
+    /// What outlives a connection.
+    let session: PostgresMembership
+    var forUpdate: String { " FOR UPDATE" }
+    /// Counted in this transaction, written at its end: so their rows are locked for a moment only.
+    private var tally = Tally()
+    /// The lease was looked at in this transaction, and is held until its end.
+    var hasShownLease = false
+    /// A commit's answer was lost: what looks refused may be what that commit wrote.
+    var mayHaveCommitted = false
+
+    init(connection: PostgresConnection, schema: String, host: String, session: PostgresMembership) {
+        self.connection = connection
+        self.host = host
+        self.session = session
+        self.schema = PostgresMigrations.quoted(schema) + "."
+    }
+
+    /// The database's clock, in microseconds: it rules over leases, so that no host's clock does.
+    static let clock = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+    func allocate(_ name: String, _ count: Int) throws -> [Int64] {
+        let sequence = name == "fence" ? "fences" : "run_ids"
+        return try connection.rows(
+            "SELECT nextval(?::regclass) FROM generate_series(1, ?::integer)", [.text(schema + sequence), .int(count)]
+        ) { try $0.int64(0) }
+    }
+
+    func count(_ tally: Tally) throws { self.tally.add(tally) }
+
+    /// Begins a transaction anew, after one that was rolled back too.
+    func begin() {
+        tally = Tally()
+        hasShownLease = false
+    }
+
+    /// The last that a transaction writes. In order of the keys, so that no two hosts wait for each
+    /// other in a circle.
+    func finish() throws {
+        defer { tally = Tally() }
+        guard !tally.counts.isEmpty else { return }
+        var columns = PostgresColumns(3)
+        for (key, count) in tally.counts.sorted(by: { $0.key < $1.key }) {
+            columns[0].append(key.job)
+            columns[1].append(key.name)
+            columns[2].append(count)
+        }
+        let statement = try connection.prepare("""
+            INSERT INTO \(schema)counters AS c (job, name, value, host)
+            SELECT job, name, value, ? FROM unnest(?::text[], ?::text[], ?::bigint[]) AS t (job, name, value)
+            ON CONFLICT (job, name, host) DO UPDATE SET value = c.value + excluded.value
+            """)
+        try statement.bind(host, at: 1)
+        try statement.bind(columns, from: 2)
+        try statement.run()
+    }
+}
+
+/// What a store knows of its host, on all of its threads.
+final class PostgresMembership: Sendable {
+    private let content = Mutex<String?>(nil)
+    /// Machine and state folder, since the host has entered; nil: no lease is asked for.
+    var place: String? {
+        get { content.withLock { $0 } }
+        set { content.withLock { $0 = newValue } }
+    }
+}
+
+extension PostgresStatement {
+    func bind(_ columns: PostgresColumns, from first: Int) throws {
+        for (offset, value) in columns.values.enumerated() { try bind(value, at: first + offset) }
+    }
+}

@@ -1,0 +1,148 @@
+import JobCore
+
+// Which thread answers which call. The rules are in `Ledger`.
+
+extension PostgresStore: Store {
+    // MARK: Claims, starts and ends of attempts
+
+    public func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] {
+        try await write { try $0.claimFires(claims, owner: owner, now: now) }
+    }
+    public func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] {
+        try await write { try $0.moveCursors(moves, now: now) }
+    }
+    public func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
+        // Most looks find nothing; those cost no commit.
+        guard try await ask(oneStatement: true, { try $0.nextWaiting().map { $0 <= now } ?? false }) else { return [] }
+        return try await write { try $0.claimWaiting(limits: limits, owner: owner, now: now) }
+    }
+    public func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws {
+        try await write { try $0.releaseClaims(runs, owner: owner, now: now) }
+    }
+    public func refuseClaims(_ refusals: [(run: RunID, reason: NoRunReason)], owner: Owner, now: Instant) async throws {
+        try await write { try $0.refuseClaims(refusals, owner: owner, now: now) }
+    }
+    public func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] {
+        try await write { try $0.complete(completions, now: now) }
+    }
+    public func enter(owner: Owner, place: String, for length: Duration, now: Instant) async throws -> Bool {
+        try await write { try $0.enter(owner: owner, place: place, for: length, now: now) }
+    }
+    public func leave(owner: Owner) async throws {
+        try await write { try $0.leave(owner: owner) }
+    }
+    public func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws {
+        try await write { try $0.renewLeases(owner: owner, for: length, now: now) }
+    }
+    public func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] {
+        try await ask { try $0.waitingFires(upTo: horizon) }
+    }
+    public func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] {
+        try await ask { try $0.orphans(host: host, currentEpoch: currentEpoch) }
+    }
+
+    // MARK: Enqueueing and operators
+
+    public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
+        try await write { try $0.enqueue(requests, now: now) }
+    }
+    public func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
+        // Asked every moment, and almost always empty: that must not cost a commit.
+        if try await ask(oneStatement: true, { try $0.inboxIsEmpty() }) { return InboxResult() }
+        return try await write { try $0.drainInbox(jobs: jobs, limit: limit, now: now) }
+    }
+    public func cancelWaiting(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool {
+        try await write { try $0.cancelWaiting(run, reason: reason, by: actor, now: now) }
+    }
+    public func retry(_ run: RunID, by actor: Actor, now: Instant) async throws -> RunRecord {
+        try await write { try $0.retry(run, by: actor, now: now) }
+    }
+    public func discardDead(_ run: RunID, by actor: Actor, now: Instant) async throws -> Bool {
+        try await write { try $0.discardDead(run, by: actor, now: now) }
+    }
+
+    // MARK: Per-job rows
+
+    public func jobStates() async throws -> [String: JobStateRow] {
+        try await ask { try $0.jobStates() }
+    }
+    public func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) async throws {
+        try await write { try $0.saveBreaker(job: job, breaker, now: now) }
+    }
+    public func saveControl(job: String, _ control: ControlRow, by actor: Actor, action: String, now: Instant) async throws {
+        try await write { try $0.saveControl(job: job, control, by: actor, action: action, now: now) }
+    }
+    public func hostControl() async throws -> ControlRow {
+        try await ask { try $0.hostControl() }
+    }
+    public func saveHostControl(_ control: ControlRow, by actor: Actor, action: String, now: Instant) async throws {
+        try await write { try $0.saveControl(job: Control.host, control, by: actor, action: action, now: now) }
+    }
+    public func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? {
+        try await ask { try $0.stateBlob(job: job) }
+    }
+
+    // MARK: Accepted libraries, reloads, workers
+
+    public func acceptedLibraries() async throws -> [AcceptedLibrary] {
+        try await ask { try $0.acceptedLibraries() }
+    }
+    public func saveAcceptedLibrary(_ library: AcceptedLibrary) async throws {
+        try await write { try $0.saveAcceptedLibrary(library) }
+    }
+    public func saveReload(_ reload: ReloadRow) async throws {
+        try await write { try $0.saveReload(reload) }
+    }
+    public func reloads(limit: Int) async throws -> [ReloadRow] {
+        try await list { try $0.reloads(limit: limit) }
+    }
+    public func saveWorkers(_ workers: [WorkerRow], host: String) async throws {
+        try await write { try $0.saveWorkers(workers, host: host) }
+    }
+    public func workers(host: String) async throws -> [WorkerRow] {
+        try await ask { try $0.workers(host: host) }
+    }
+
+    // MARK: Reading
+
+    public func run(_ id: RunID) async throws -> RunRecord? {
+        try await ask { try $0.run(id) }
+    }
+    public func runs(_ filter: RunFilter) async throws -> [RunRecord] {
+        try await list { try $0.runs(filter) }
+    }
+    public func attempts(of run: RunID) async throws -> [AttemptRecord] {
+        try await ask { try $0.attempts(of: run) }
+    }
+    public func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] {
+        try await list { try $0.ranges(job: job, from: from, to: to, limit: limit) }
+    }
+    public func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan] {
+        try await list { try $0.spans(from: from, to: to, step: step, limit: limit) }
+    }
+    public func counters() async throws -> [String: [String: Int64]] {
+        try await list { try $0.counters() }
+    }
+    public func queueDepths(now: Instant) async throws -> [String: QueueDepth] {
+        try await list { try $0.queueDepths(now: now) }
+    }
+    public func nextWaiting() async throws -> Instant? {
+        try await ask { try $0.nextWaiting() }
+    }
+    public func audit(limit: Int, job: String?) async throws -> [AuditRow] {
+        try await list { try $0.audit(limit: limit, job: job) }
+    }
+    public func writeAudit(_ row: AuditRow) async throws {
+        try await write { try $0.writeAudit(row) }
+    }
+
+    // MARK: Keeping house
+
+    public func prune(
+        retention: [String: RetentionRule], limit: Int, now: Instant
+    ) async throws -> [(job: String, run: RunID)] {
+        let expired = try await list { try $0.expired(retention, limit: limit, now: now) }
+        if expired.runs.isEmpty && expired.ranges.isEmpty { return [] }
+        return try await write { try $0.delete(expired) }
+    }
+}

@@ -1,0 +1,433 @@
+import JobCore
+import PostgresTestKit
+import SQL
+import StoreSuite
+import Testing
+
+@testable import JobStore
+
+/// A store in a schema of its own, gone afterwards.
+enum TemporaryPostgres {
+    static func use(
+        _ change: (inout PostgresStoreOptions) -> Void = { _ in },
+        _ body: (PostgresStore, TestPostgres.Schema) async throws -> Void
+    ) async throws {
+        try await TestPostgres.use { schema in
+            let store = try await open(schema, change)
+            do {
+                try await body(store, schema)
+            } catch {
+                await store.close()
+                throw error
+            }
+            await store.close()
+            #expect(try LedgerCheck.violations(inPostgreSQL: schema.server, schema: schema.name) == [])
+        }
+    }
+
+    static func open(
+        _ schema: TestPostgres.Schema, host: String = "alpha", _ change: (inout PostgresStoreOptions) -> Void = { _ in }
+    ) async throws -> PostgresStore {
+        var options = PostgresStoreOptions()
+        options.schema = schema.name
+        change(&options)
+        return try await PostgresStore.open(url: schema.server, host: host, options: options)
+    }
+
+    static func connect(_ schema: TestPostgres.Schema) throws -> PostgresConnection {
+        try PostgresConnection(PostgresAddress(schema.url))
+    }
+}
+
+@Suite(.enabled(if: TestPostgres.url != nil)) struct RulesOnPostgreSQL {
+    @Test(arguments: StoreSuite.rules)
+    func rule(_ rule: StoreSuite.Rule) async throws {
+        try await TemporaryPostgres.use { store, _ in
+            do {
+                try await rule.check(StoreSuite(store: store))
+            } catch let broken as BrokenRule {
+                Issue.record("\(rule): \(broken)")
+            }
+        }
+    }
+
+    /// Behind pgbouncer each transaction may be another connection's.
+    @Test(.enabled(if: TestPostgres.pooler != nil), arguments: StoreSuite.rules)
+    func ruleBehindATransactionPooler(_ rule: StoreSuite.Rule) async throws {
+        try await TestPostgres.use { schema in
+            var options = PostgresStoreOptions()
+            options.schema = schema.name
+            options.prepared = false
+            options.listenURL = schema.server
+            let store = try await PostgresStore.open(url: TestPostgres.pooler ?? "", host: "alpha", options: options)
+            do {
+                try await rule.check(StoreSuite(store: store))
+            } catch let broken as BrokenRule {
+                Issue.record("\(rule): \(broken)")
+            }
+            await store.close()
+            #expect(try LedgerCheck.violations(inPostgreSQL: schema.server, schema: schema.name) == [])
+        }
+    }
+}
+
+@Suite(.enabled(if: TestPostgres.url != nil)) struct ManyHosts {
+    private static let owners = (0..<5).map { Owner(host: "host-\($0)", epoch: "life-1") }
+
+    @Test func fiveStoresShareEveryFireAndNoFireIsMadeTwice() async throws {
+        try await TemporaryPostgres.use { first, schema in
+            var stores = [first]
+            for index in 1..<5 { stores.append(try await TemporaryPostgres.open(schema, host: "host-\(index)")) }
+            let all = stores
+            let made = try await withThrowingTaskGroup(of: Int.self) { group in
+                for (store, owner) in zip(all, Self.owners) {
+                    group.addTask {
+                        var won = 0
+                        for second in 1...20 as ClosedRange<Int64> {
+                            let claims = (0..<20).map { job in
+                                FireClaim(
+                                    job: "job-\(job)", fireTime: .at(second), trigger: .schedule, leaseUntil: .at(second + 60),
+                                    expectedCursor: second == 1 ? nil : .at(second - 1), newCursor: .at(second),
+                                    scheduleText: "every 1s")
+                            }
+                            // Each host names the jobs in an order of its own.
+                            let turned = Array(claims[(won % 20)...] + claims[..<(won % 20)])
+                            won += try await store.claimFires(turned, owner: owner, now: .at(second)).compactMap { $0 }.count
+                        }
+                        return won
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+            #expect(made == 400)
+            let connection = try TemporaryPostgres.connect(schema)
+            defer { connection.close() }
+            let count = try connection.first("SELECT count(*), count(DISTINCT (job, fire_time)), count(DISTINCT fence) FROM runs") {
+                [try $0.int64(0), try $0.int64(1), try $0.int64(2)]
+            }
+            #expect(count == [Int64(made), Int64(made), Int64(made)])
+            #expect(try connection.first("SELECT count(*) FROM job_states") { try $0.int64(0) } == 20)
+            for store in stores.dropFirst() { await store.close() }
+        }
+    }
+
+    @Test func countersOfAllHostsAreSummed() async throws {
+        try await TemporaryPostgres.use { first, schema in
+            let second = try await TemporaryPostgres.open(schema, host: "beta")
+            for (store, owner) in [(first, Self.owners[0]), (second, Self.owners[1])] {
+                _ = try await store.enqueue([.mint()], now: .at(0))
+                let run = try #require(try await store.claimWaiting(limits: ["mint": 1], owner: owner, now: .at(1)).first)
+                let end = Completion(run: run.id, fence: run.fence, outcome: .succeeded, state: .succeeded, finishedAt: .at(2))
+                #expect(try await store.complete([end], now: .at(2)) == [true])
+            }
+            #expect(try await first.counters() == ["mint": ["succeeded": 2]])
+            await second.close()
+        }
+    }
+
+    @Test func eachHostHasItsOwnLibrariesAndReloads() async throws {
+        try await TemporaryPostgres.use { first, schema in
+            let second = try await TemporaryPostgres.open(schema, host: "beta")
+            let library = AcceptedLibrary(plugin: "mint", sha256: "aa", path: "/here", acceptedAt: .at(1))
+            try await first.saveAcceptedLibrary(library)
+            try await first.saveReload(ReloadRow(generation: 7, at: .at(1), accepted: true, report: "{}"))
+            #expect(try await first.acceptedLibraries() == [library])
+            #expect(try await second.acceptedLibraries() == [])
+            #expect(try await second.reloads(limit: 1) == [])
+            await second.close()
+        }
+    }
+}
+
+@Suite(.enabled(if: TestPostgres.url != nil)) struct Doors {
+    @Test func anApplicationEnqueuesInItsOwnTransactionAndTheHostHearsOfIt() async throws {
+        try await TemporaryPostgres.use { store, schema in
+            let heard = AsyncStream<Void>.makeStream()
+            store.listen { heard.continuation.yield() }
+            var hints = heard.stream.makeAsyncIterator()
+            await hints.next()
+            let application = try TemporaryPostgres.connect(schema)
+            defer { application.close() }
+            struct Refusal: Error {}
+            try? application.transaction(.rowLocks) {
+                try application.run("SELECT enqueue('mint', '{\"asset\": 1}')")
+                throw Refusal()
+            }
+            #expect(try await store.drainInbox(jobs: ["mint": InboxRule()], limit: 10, now: .at(0)).runs == [])
+            try application.transaction(.rowLocks) {
+                try application.run("SELECT enqueue('mint', '{\"asset\": 2}', unique_key => 'a-2', priority => 3)")
+                try application.run("SELECT enqueue('mint', '{\"asset\": 3}', unique_key => 'a-2')")
+            }
+            await hints.next()
+            let result = try await store.drainInbox(jobs: ["mint": InboxRule(maxAttempts: 4)], limit: 10, now: .at(0))
+            #expect(result.runs.map(\.payload) == [#"{"asset": 2}"#])
+            #expect(result.runs.first?.priority == 3)
+            #expect(result.runs.first?.maxAttempts == 4)
+            #expect(try application.first("SELECT count(*) FROM enqueue_inbox") { try $0.int64(0) } == 0)
+            #expect(try application.first("SELECT enqueue_many('mint', ARRAY['1', '2', '3'])") { try $0.int64(0) } == 3)
+            #expect(try await store.drainInbox(jobs: ["mint": InboxRule()], limit: 10, now: .at(0)).runs.map(\.payload) == ["1", "2", "3"])
+        }
+    }
+
+    @Test(arguments: [
+        ("'{\"asset\": '", "22P02"), ("repeat('1', 262145)", "22023"), ("repeat('[', 200000)", "54001"),
+        ("'\"a' || chr(1) || '\"'", "22P02"),
+    ])
+    func aPayloadThatIsNoneIsRefusedAndNothingIsStored(payload: String, state: String) async throws {
+        try await TemporaryPostgres.use { _, schema in
+            let application = try TemporaryPostgres.connect(schema)
+            defer { application.close() }
+            let error = #expect(throws: SQLError.self) { try application.run("SELECT enqueue('mint', \(payload))") }
+            #expect(error?.sqlState == state)
+            #expect(try application.first("SELECT count(*) FROM enqueue_inbox") { try $0.int64(0) } == 0)
+        }
+    }
+
+    @Test func aRowThatNoHostCanUseStaysWithTheReason() async throws {
+        try await TemporaryPostgres.use { store, schema in
+            let application = try TemporaryPostgres.connect(schema)
+            defer { application.close() }
+            try application.run("SELECT enqueue('mnt', '1')")
+            let result = try await store.drainInbox(jobs: ["mint": InboxRule()], limit: 10, now: .at(0))
+            #expect(result.refused.map(\.reason) == ["there is no job \"mnt\""])
+            #expect(try application.first("SELECT refused FROM enqueue_inbox") { try $0.text(0) } == "there is no job \"mnt\"")
+        }
+    }
+}
+
+@Suite(.enabled(if: TestPostgres.url != nil)) struct PostgresFaults {
+    /// The server's processes of the store's connections.
+    private func backends(_ connection: PostgresConnection, host: String) throws -> [Int64] {
+        try connection.rows("SELECT pid FROM pg_stat_activity WHERE application_name = ?", [.text("jobhost \(host)")]) {
+            try $0.int64(0)
+        }
+    }
+
+    @Test func cutConnectionsAreUnavailableForAMomentAndLoseNothing() async throws {
+        try await TestPostgres.use { schema in
+            let host = "cut-\(schema.name)"
+            let store = try await TemporaryPostgres.open(schema, host: host)
+            let other = try TemporaryPostgres.connect(schema)
+            defer { other.close() }
+            var fires: Int64 = 0
+            for round in 1...10 as ClosedRange<Int64> {
+                for pid in try backends(other, host: host) { try other.run("SELECT pg_terminate_backend(?)", [.int(pid)]) }
+                do {
+                    let runs = try await store.claimFires([.candles(round)], owner: TemporaryStore.owner, now: .at(round))
+                    #expect(runs.compactMap { $0 }.count == 1)
+                } catch let error as StoreError {
+                    #expect(error.kind == .unavailable)
+                    let runs = try await store.claimFires([.candles(round)], owner: TemporaryStore.owner, now: .at(round))
+                    // Either the cut one was committed, or this one is.
+                    #expect(runs.count == 1)
+                }
+                fires += 1
+                #expect(try await eventually { try await store.jobStates()["candles"]?.cursor } == .at(round))
+            }
+            #expect(try other.first("SELECT count(*) FROM runs") { try $0.int64(0) } == fires)
+            await store.close()
+        }
+    }
+
+    /// The first answer that is not "unavailable".
+    private func eventually<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        for _ in 0..<100 {
+            do { return try await body() } catch let error as StoreError where error.kind == .unavailable { continue }
+        }
+        return try await body()
+    }
+
+    @Test func aFaultOfOneCallInAGroupIsNotTheOthers() async throws {
+        try await TemporaryPostgres.use { store, _ in
+            async let good = store.enqueue([.mint()], now: .at(0))
+            async let bad: RunRecord = store.retry(RunID(999), by: .system, now: .at(0))
+            async let alsoGood = store.enqueue([.mint()], now: .at(0))
+            #expect(try await good.count + alsoGood.count == 2)
+            do {
+                _ = try await bad
+                Issue.record("a run that is not there was retried")
+            } catch let error as StoreError {
+                #expect(error.kind == .notFound)
+            }
+        }
+    }
+
+    @Test func aServerThatIsNotThereIsASentenceWithoutThePassword() async throws {
+        do {
+            _ = try await PostgresStore.open(url: "postgresql://ops:s3cret-word@127.0.0.1:1/back", host: "alpha")
+            Issue.record("opened")
+        } catch let error as StoreError {
+            #expect(error.kind == .unavailable)
+            #expect(error.message.contains("postgresql://ops@127.0.0.1:1/back"))
+            #expect(!error.message.contains("s3cret"))
+        }
+    }
+
+    @Test func aServerThatIsAwayIsNotAskedAtEveryCall() {
+        var pace = ReconnectPace()
+        let start = MonotonicInstant(microseconds: 0)
+        #expect(!pace.isTooEarly(start))
+        pace.failed(start)
+        #expect(pace.isTooEarly(start + .milliseconds(49)))
+        #expect(!pace.isTooEarly(start + .milliseconds(50)))
+        for _ in 0..<20 { pace.failed(start) }
+        #expect(pace.isTooEarly(start + .milliseconds(1_999)))
+        #expect(!pace.isTooEarly(start + .seconds(2)))
+    }
+}
+
+@Suite(.enabled(if: TestPostgres.url != nil)) struct PostgresFormats {
+    private func version(_ connection: PostgresConnection) throws -> [Int64] {
+        try connection.rows("SELECT version FROM schema_migrations ORDER BY version") { try $0.int64(0) }
+    }
+
+    @Test func twoHostsThatMakeTheSchemaAtOnceMakeItOnce() async throws {
+        try await TestPostgres.use { schema in
+            let stores = try await withThrowingTaskGroup(of: PostgresStore.self) { group in
+                for index in 0..<6 { group.addTask { try await TemporaryPostgres.open(schema, host: "host-\(index)") } }
+                return try await group.reduce(into: [PostgresStore]()) { $0.append($1) }
+            }
+            for store in stores { await store.close() }
+            let connection = try TemporaryPostgres.connect(schema)
+            defer { connection.close() }
+            #expect(try version(connection) == PostgresMigrations.all.map(\.version))
+        }
+    }
+
+    /// The connection ends at every statement of a migration in turn; the next one makes it whole.
+    @Test func aMigrationCutAtAnyStatementIsBeforeOrAfterIt() async throws {
+        try await TestPostgres.use { schema in
+            var cut = 0
+            var reachedTheEnd = false
+            while !reachedTheEnd {
+                let connection = try TemporaryPostgres.connect(schema)
+                try connection.execute("DROP SCHEMA \(schema.name) CASCADE")
+                var seen = 0
+                let stopAt = cut
+                connection.faultPoint = { [unowned connection] _ in
+                    if seen == stopAt { connection.close() }
+                    seen += 1
+                }
+                do {
+                    try PostgresMigrations.apply(to: connection, schema: schema.name)
+                    reachedTheEnd = true
+                } catch let error as SQLError {
+                    #expect(error.kind == .closed)
+                }
+                connection.close()
+                let again = try TemporaryPostgres.connect(schema)
+                defer { again.close() }
+                try PostgresMigrations.apply(to: again, schema: schema.name)
+                #expect(try version(again) == PostgresMigrations.all.map(\.version))
+                cut += 1
+            }
+            #expect(cut > 10)
+        }
+    }
+
+    @Test func aSchemaOfAnotherProgramOrANewerVersionIsRefused() async throws {
+        try await TestPostgres.use { schema in
+            let connection = try TemporaryPostgres.connect(schema)
+            defer { connection.close() }
+            try connection.execute("CREATE TABLE customers (id bigint)")
+            let foreign = #expect(throws: StoreError.self) { try PostgresMigrations.apply(to: connection, schema: schema.name) }
+            #expect(foreign?.kind == .incompatible)
+            #expect(foreign?.message.contains("tables of another program") == true)
+            try connection.execute("DROP TABLE customers")
+            try PostgresMigrations.apply(to: connection, schema: schema.name)
+            try connection.run("INSERT INTO schema_migrations (version, name) VALUES (999, 'later')")
+            let newer = #expect(throws: StoreError.self) { try PostgresMigrations.apply(to: connection, schema: schema.name) }
+            #expect(newer?.kind == .incompatible)
+            #expect(newer?.message.contains("upgrade this host") == true)
+        }
+    }
+}
+
+@Suite(.enabled(if: TestPostgres.url != nil)) struct Leases {
+    private let alpha = Owner(host: "alpha", epoch: "life-1")
+    private let beta = Owner(host: "beta", epoch: "life-1")
+
+    /// The hosts' clocks are this machine's, as the database's is.
+    private func now(_ connection: PostgresConnection) throws -> Instant {
+        Instant(microseconds: try connection.first("SELECT \(PostgresLedger.clock)") { try $0.int64(0) } ?? 0)
+    }
+
+    private func expectHeld(_ body: () async throws -> Void) async {
+        do {
+            try await body()
+            Issue.record("nothing was refused")
+        } catch {
+            #expect((error as? StoreError)?.kind == .held, "\(error)")
+            #expect("\(error)".contains("the host alpha serves the store"))
+        }
+    }
+
+    @Test func aSecondHostIsRefusedUntilTheFirstOnesLeaseHasEndedAndThenFindsItsRuns() async throws {
+        try await TemporaryPostgres.use { first, schema in
+            let second = try await TemporaryPostgres.open(schema, host: "beta")
+            let other = try TemporaryPostgres.connect(schema)
+            defer { other.close() }
+            let now = try now(other)
+            #expect(try await !first.enter(owner: alpha, place: "a", for: .seconds(60), now: now))
+            await expectHeld { _ = try await second.enter(owner: beta, place: "b", for: .seconds(60), now: now) }
+            // Nor one that has only the name.
+            await expectHeld { _ = try await second.enter(owner: alpha, place: "b", for: .seconds(60), now: now) }
+            let run = try #require(try await first.claimFires([.candles(1)], owner: alpha, now: .at(1)).first ?? nil)
+
+            try other.run("UPDATE hosts SET lease_until = \(PostgresLedger.clock) - 1")
+            #expect(try await second.orphans(host: "beta", currentEpoch: "life-1").map(\.id) == [run.id])
+            _ = try await second.enter(owner: beta, place: "b", for: .seconds(60), now: now)
+
+            // The first one starts nothing any more, and cannot come back.
+            do {
+                _ = try await first.claimFires([.candles(2)], owner: alpha, now: .at(2))
+                Issue.record("claimed without a lease")
+            } catch {
+                #expect((error as? StoreError)?.kind == .unavailable)
+            }
+            do {
+                try await first.renewLeases(owner: alpha, for: .seconds(60), now: now)
+                Issue.record("renewed beside another")
+            } catch {
+                #expect((error as? StoreError)?.kind == .held)
+            }
+            var lost = Completion(run: run.id, fence: run.fence, outcome: .lost, state: .discarded, finishedAt: .at(3))
+            lost.reason = "the host died"
+            #expect(try await second.complete([lost], now: .at(3)) == [true])
+            let late = Completion(run: run.id, fence: run.fence, outcome: .succeeded, state: .succeeded, finishedAt: .at(4))
+            #expect(try await first.complete([late], now: .at(4)) == [false])
+
+            try await second.leave(owner: beta)
+            try await first.renewLeases(owner: alpha, for: .seconds(60), now: now)
+            #expect(try await first.claimFires([.candles(2)], owner: alpha, now: .at(2)).compactMap { $0 }.count == 1)
+            await second.close()
+        }
+    }
+
+    @Test func anEarlierLifeOfTheSamePlaceIsNoObstacle() async throws {
+        try await TemporaryPostgres.use { store, schema in
+            let other = try TemporaryPostgres.connect(schema)
+            defer { other.close() }
+            _ = try await store.enter(owner: alpha, place: "a", for: .seconds(60), now: try now(other))
+            let again = Owner(host: "alpha", epoch: "life-2")
+            #expect(try await store.enter(owner: again, place: "a", for: .seconds(60), now: try now(other)))
+            #expect(try await store.claimFires([.candles(1)], owner: again, now: .at(1)).compactMap { $0 }.count == 1)
+        }
+    }
+
+    @Test(arguments: [(-6, "6 s behind"), (300, "300 s ahead of")])
+    func aClockThatIsWrongStartsNothing(seconds: Int, words: String) async throws {
+        try await TemporaryPostgres.use { store, schema in
+            let other = try TemporaryPostgres.connect(schema)
+            defer { other.close() }
+            let now = try now(other)
+            _ = try await store.enter(owner: alpha, place: "a", for: .seconds(60), now: now)
+            do {
+                try await store.renewLeases(owner: alpha, for: .seconds(60), now: now + .seconds(seconds))
+                Issue.record("renewed")
+            } catch {
+                #expect("\(error)".contains("this machine's clock is \(words) the database's"))
+            }
+        }
+    }
+}
