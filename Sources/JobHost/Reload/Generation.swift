@@ -109,7 +109,7 @@ public final class ResolvedJob: Sendable {
 
 /// What a reload did, or would do.
 public struct ReloadReport: Codable, Sendable {
-    public enum Change: String, Codable, Sendable { case added, removed, changed, kept, refused }
+    public enum Change: String, Codable, CaseIterable, Sendable { case added, removed, changed, kept, refused }
     public struct JobLine: Codable, Sendable {
         public var job: String
         public var change: Change

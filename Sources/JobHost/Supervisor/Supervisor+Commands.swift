@@ -37,6 +37,9 @@ extension Supervisor {
             let i = try find(job)
             return .fires(fires(of: i, after: from ?? clock.now().wall, count: min(max(count, 1), 1_000)))
         case .rollBack(let plugin, let version): return .report(try await rollBack(plugin, to: version, by: actor))
+        case .testAlerts:
+            audit(actor, "alert test")
+            return .done
         case .stop:
             stop(by: actor)
             return .done

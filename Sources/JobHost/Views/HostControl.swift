@@ -43,6 +43,8 @@ public enum HostCommand: Sendable {
     /// An earlier library serves (nil: the one before), or the file's own again; by its sha256,
     /// of which the first few digits are enough.
     case rollBack(plugin: String, to: String?)
+    /// A message to everybody who is told of alerts, which the views send: on record only.
+    case testAlerts
     /// Drain and exit.
     case stop
 }

@@ -6,7 +6,11 @@ import Synchronization
 final class PostgresListener: Sendable {
     private let address: PostgresAddress
     private let channel: String
-    private let callback = Mutex<(@Sendable () -> Void)?>(nil)
+    private struct Ear {
+        var callback: (@Sendable () -> Void)?
+        var isListening = false
+    }
+    private let ear = Mutex(Ear())
     private let stopped = Mutex(false)
     /// Rung when it is time to stop.
     private let bell: PostgresBell
@@ -17,7 +21,14 @@ final class PostgresListener: Sendable {
         bell = try PostgresBell()
     }
 
-    func heard(_ body: @escaping @Sendable () -> Void) { callback.withLock { $0 = body } }
+    /// `body` is called at once, too, if what came before could have been heard already.
+    func heard(_ body: @escaping @Sendable () -> Void) {
+        let isListening = ear.withLock { ear in
+            ear.callback = body
+            return ear.isListening
+        }
+        if isListening { body() }
+    }
 
     func stop() {
         stopped.withLock { $0 = true }
@@ -42,9 +53,13 @@ final class PostgresListener: Sendable {
         defer { connection.close() }
         try connection.execute("LISTEN \(PostgresMigrations.quoted(channel))")
         // What came while nobody listened.
-        callback.withLock { $0 }?()
+        ear.withLock { ear in
+            ear.isListening = true
+            return ear.callback
+        }?()
+        defer { ear.withLock { $0.isListening = false } }
         while !stopped.withLock({ $0 }) {
-            if try connection.notifications(bell: bell, milliseconds: 30_000) > 0 { callback.withLock { $0 }?() }
+            if try connection.notifications(bell: bell, milliseconds: 30_000) > 0 { ear.withLock { $0.callback }?() }
         }
     }
 }

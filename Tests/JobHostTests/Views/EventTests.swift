@@ -70,7 +70,7 @@ struct EventStreamTests {
             host.events.emit(.started(job: "candles", run: RunID(7), at: sampleNow, pid: 42))
             let started = try #require(try await stream.next("run_started"))
             #expect(started.contains(#""job":"candles""#) && started.contains(#""pid":42"#))
-            let id = try #require(started.split(separator: "\n").first { $0.hasPrefix("id: ") }?.dropFirst(4))
+            let id = try #require(started.split(whereSeparator: \.isNewline).first { $0.hasPrefix("id: ") }?.dropFirst(4))
             try await stream.close()
 
             host.events.emit(.ended(Samples.record(7, state: .succeeded, outcome: .succeeded)))
