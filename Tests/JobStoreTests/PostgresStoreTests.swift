@@ -39,7 +39,7 @@ enum TemporaryPostgres {
     }
 }
 
-@Suite(.enabled(if: TestPostgres.url != nil)) struct RulesOnPostgreSQL {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil)) struct RulesOnPostgreSQL {
     @Test(arguments: StoreSuite.rules)
     func rule(_ rule: StoreSuite.Rule) async throws {
         try await TemporaryPostgres.use { store, _ in
@@ -71,7 +71,7 @@ enum TemporaryPostgres {
     }
 }
 
-@Suite(.enabled(if: TestPostgres.url != nil)) struct ManyHosts {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil)) struct ManyHosts {
     private static let owners = (0..<5).map { Owner(host: "host-\($0)", epoch: "life-1") }
 
     @Test func fiveStoresShareEveryFireAndNoFireIsMadeTwice() async throws {
@@ -139,13 +139,9 @@ enum TemporaryPostgres {
     }
 }
 
-@Suite(.enabled(if: TestPostgres.url != nil)) struct Doors {
-    @Test func anApplicationEnqueuesInItsOwnTransactionAndTheHostHearsOfIt() async throws {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil)) struct Doors {
+    @Test func anApplicationEnqueuesInItsOwnTransaction() async throws {
         try await TemporaryPostgres.use { store, schema in
-            let heard = AsyncStream<Void>.makeStream()
-            store.listen { heard.continuation.yield() }
-            var hints = heard.stream.makeAsyncIterator()
-            await hints.next()
             let application = try TemporaryPostgres.connect(schema)
             defer { application.close() }
             struct Refusal: Error {}
@@ -158,7 +154,6 @@ enum TemporaryPostgres {
                 try application.run("SELECT enqueue('mint', '{\"asset\": 2}', unique_key => 'a-2', priority => 3)")
                 try application.run("SELECT enqueue('mint', '{\"asset\": 3}', unique_key => 'a-2')")
             }
-            await hints.next()
             let result = try await store.drainInbox(jobs: ["mint": InboxRule(maxAttempts: 4)], limit: 10, now: .at(0))
             #expect(result.runs.map(\.payload) == [#"{"asset": 2}"#])
             #expect(result.runs.first?.priority == 3)
@@ -195,7 +190,7 @@ enum TemporaryPostgres {
     }
 }
 
-@Suite(.enabled(if: TestPostgres.url != nil)) struct PostgresFaults {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil)) struct PostgresFaults {
     /// The server's processes of the store's connections.
     private func backends(_ connection: PostgresConnection, host: String) throws -> [Int64] {
         try connection.rows("SELECT pid FROM pg_stat_activity WHERE application_name = ?", [.text("jobhost \(host)")]) {
@@ -276,7 +271,7 @@ enum TemporaryPostgres {
     }
 }
 
-@Suite(.enabled(if: TestPostgres.url != nil)) struct PostgresFormats {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil)) struct PostgresFormats {
     private func version(_ connection: PostgresConnection) throws -> [Int64] {
         try connection.rows("SELECT version FROM schema_migrations ORDER BY version") { try $0.int64(0) }
     }
@@ -343,7 +338,7 @@ enum TemporaryPostgres {
     }
 }
 
-@Suite(.enabled(if: TestPostgres.url != nil)) struct Leases {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil)) struct Leases {
     private let alpha = Owner(host: "alpha", epoch: "life-1")
     private let beta = Owner(host: "beta", epoch: "life-1")
 

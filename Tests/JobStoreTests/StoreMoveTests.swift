@@ -5,7 +5,7 @@ import SQL
 import StoreSuite
 import Testing
 
-@Suite(.enabled(if: TestPostgres.url != nil)) struct MovingHouse {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil)) struct MovingHouse {
     /// A store with something of everything.
     private func fill(_ store: SQLiteStore, _ file: TemporaryStore) async throws {
         let owner = TemporaryStore.owner
