@@ -105,8 +105,11 @@ import Testing
 
     /// The process that executed the job's newest ended run.
     private func worker(of job: String, _ test: TestHost) async throws -> String {
-        let answer = try await test.jobhost("runs", job, "--state", "succeeded", "--json")
-        let pid = try #require(answer.output.number(after: "pid"), "\(answer.output) \(answer.errors)")
-        return String(pid)
+        // The line that a test has waited for may come before its row.
+        while true {
+            let answer = try await test.jobhost("runs", job, "--state", "succeeded", "--json")
+            if let pid = answer.output.number(after: "pid") { return String(pid) }
+            try Task.checkCancellation()
+        }
     }
 }

@@ -69,11 +69,12 @@ import Testing
             try await test.jobhost("trigger", "j", "--wait")
             let started = try #require(await stream.output.next(where: { $0.hasPrefix("event: run_started") }))
             let ended = try #require(await stream.output.next(where: { $0.hasPrefix("event: run_ended") }))
-            let lines = stream.output.all
-            #expect(lines[started.index + 1].contains("\"job\":\"j\""))
-            #expect(lines[ended.index + 1].contains("\"outcome\":\"succeeded\""))
+            let what = try #require(await stream.output.next(from: started.index, where: { $0.hasPrefix("data: ") }))
+            #expect(what.line.contains("\"job\":\"j\""))
+            let how = try #require(await stream.output.next(from: ended.index, where: { $0.hasPrefix("data: ") }))
+            #expect(how.line.contains("\"outcome\":\"succeeded\""))
             // From there on: only what came later.
-            let id = lines[ended.index - 1].dropFirst(4)
+            let id = try #require(stream.output.all[...how.index].last { $0.hasPrefix("id: ") }?.dropFirst(4))
             try await test.jobhost("trigger", "j", "--wait")
             let again = try Child(
                 "/usr/bin/env", ["curl", "-sSN", "-m", "100", "-H", "Last-Event-ID: \(id)", web + "/api/v1/events?kind=run_ended"],
@@ -147,37 +148,6 @@ import Testing
             #expect(failed.output.contains("sh exited with code 3; it printed: out of paper"), "\(failed.output)")
             let told = read(test.folder + "/told")
             #expect(told.contains("\"kind\":\"run_discarded\"") && told.contains("<b>no & money</b>"), "\(told)")
-        }
-    }
-
-    @Test("Prometheus scrapes it", .enabled(if: TestHost.isThere("prometheus"), "scripts/setup --test installs it"))
-    func isScraped() async throws {
-        try await TestHost.with { test in
-            try await test.plugin("p", PluginSource.succeeds)
-            try test.config(config(job: "on_start = true\n"))
-            let host = try await test.start()
-            let web = try await address(host)
-            try await host.logs("✓ j run 1")
-            try test.write(
-                "scrape_configs:\n  - job_name: jobhost\n    scrape_interval: 1s\n    static_configs:\n      - targets: [\"\(web.dropFirst(7))\"]\n",
-                to: "prometheus.yml")
-            let port = 20_000 + Int(getpid()) % 10_000
-            let prometheus = try Child(
-                "/usr/bin/env",
-                ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb", "--web.listen-address=127.0.0.1:\(port)", "--log.level=warn"],
-                environment: TestHost.environment(), folder: test.folder)
-            defer { prometheus.signal(SIGKILL) }
-            var answer = ""
-            for _ in 0..<60 where !answer.contains("\"succeeded\"") {
-                // curl itself waits for the port, and a second between two questions.
-                answer = try await curl(
-                    test, "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "-G", "--data-urlencode",
-                    "query=jobhost_attempts_total{job=\"jobhost\",job_name=\"j\"}", "http://127.0.0.1:\(port)/api/v1/query")
-                if !answer.contains("\"succeeded\"") { _ = try await curl(test, "--max-time", "1", "http://127.0.0.1:\(port)/api/v1/notifications/live") }
-            }
-            #expect(answer.contains("\"outcome\":\"succeeded\""), "\(answer)")
-            prometheus.signal(SIGTERM)
-            _ = await prometheus.exitCode()
         }
     }
 }
