@@ -1,5 +1,5 @@
 # What people type. Every rule calls one script, so that each can be read and run alone.
-.PHONY: help setup build run check test release soak fuzz bench package clean
+.PHONY: help setup build run check test page release soak fuzz bench package clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,7 +16,11 @@ run: build ## start the host on jobs.toml with everything embedded
 check: build ## check jobs.toml as start and reload would
 	@"$$(scripts/build --bin-path)/jobhost" check --config jobs.toml
 
-test: ## every test; what CI runs
+page: build ## the page in headless Chromium, with real clicks on real hosts (some five minutes)
+	@scripts/setup --test
+	@scripts/browser
+
+test: ## every test but the page's; what CI runs
 	@scripts/setup --test
 	@scripts/test
 
