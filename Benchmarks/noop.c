@@ -1,5 +1,8 @@
-/* The job of `make bench`: does nothing, and says so at once. */
+/* The jobs of `make bench`: one does nothing, and says so at once; one shouts for three seconds. */
 #include "job_abi.h"
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static int32_t noop(void *instance, const job_context *context) {
     (void)instance;
@@ -7,16 +10,31 @@ static int32_t noop(void *instance, const job_context *context) {
     return JOB_SUCCEEDED;
 }
 
+static int32_t flood(void *instance, const job_context *context) {
+    (void)instance;
+    char block[65536];
+    memset(block, 'x', sizeof block);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (time_t end = now.tv_sec + 3; now.tv_sec < end; clock_gettime(CLOCK_MONOTONIC, &now)) {
+        if (write(1, block, sizeof block) < 0) return JOB_FAILED;
+        for (int i = 0; i < 1000; i++) context->log(context, JOB_LOG_INFO, JOB_STR("the same line of the log"), JOB_NONE);
+    }
+    return JOB_SUCCEEDED;
+}
+
 static const job_entry entries[] = {
     {.struct_size = sizeof(job_entry), .flags = JOB_ENTRY_IDEMPOTENT, .id = JOB_STR_INIT("noop"),
      .description = JOB_STR_INIT("Does nothing."), .run = noop},
+    {.struct_size = sizeof(job_entry), .id = JOB_STR_INIT("flood"),
+     .description = JOB_STR_INIT("Writes and logs without end."), .run = flood},
 };
 
 static const job_entry *entry_at(uint32_t index) { return &entries[index]; }
 
 static const job_plugin plugin = {
-    .struct_size = sizeof(job_plugin), .entry_count = 1, .id = JOB_STR_INIT("noop"), .version = JOB_STR_INIT("1.0.0"),
-    .description = JOB_STR_INIT("Does nothing."), .entry = entry_at,
+    .struct_size = sizeof(job_plugin), .entry_count = 2, .id = JOB_STR_INIT("noop"), .version = JOB_STR_INIT("1.0.0"),
+    .description = JOB_STR_INIT("Nothing, or too much."), .entry = entry_at,
 };
 
 JOB_EXPORT const job_plugin *job_plugin_v1(void) { return &plugin; }

@@ -202,6 +202,9 @@ struct Dispatcher: ~Copyable {
                 kind: .rewound, job: "", run: nil,
                 text: "the wall clock jumped by \(seconds)s; nothing fires for \(ClockWatch.holdFor.components.seconds)s"))
         case .resumed:
+            out.notes.append(DispatchNote(
+                kind: .rewound, job: "", run: nil,
+                text: "the wall clock was steady for \(ClockWatch.holdFor.components.seconds)s: firing goes on by its time"))
             for i in jobs.indices {
                 jobs[i].mayRewind = true
                 releaseFar(i, now, &out)
