@@ -62,8 +62,8 @@ import Testing
             for _ in 0..<8 { at = try await host.logs("✓ tick", from: at + 1) }
             let late = try test.ledger.texts("SELECT (started_at - fire_time) / 1000 FROM runs WHERE job = 'tick' AND started_at IS NOT NULL AND id > \(hung)")
             #expect(late.count >= 5)
-            // Far less than its period, on a machine that may be busy.
-            #expect(late.allSatisfy { (Int($0) ?? .max) < 250 }, "ms late: \(late)")
+            // The run that hangs goes on for ten minutes; the machine may be busy.
+            #expect(late.allSatisfy { (Int($0) ?? .max) < 1_000 }, "ms late: \(late)")
             #expect(try test.ledger.texts("SELECT reason FROM ledger_ranges WHERE job = 'tick' AND reason = 'overlap'") == [])
         }
     }
@@ -86,6 +86,10 @@ import Testing
             try await host.logs("✓ tick", from: at)
             let dead = try await test.jobhost("dead", "list")
             #expect(dead.output.contains("fall"))
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            _ = try await test.start()
+            #expect(try await test.jobhost("status").output.contains("!  fall  1 dead letter"), "from the first answer of a new life on")
         }
     }
 

@@ -250,6 +250,8 @@ extension Supervisor {
         let rows = try await store.jobStates()
         let states = await stateBlobs(of: generation)
         let waiting = try await store.waitingFires(upTo: clock.now().wall + JobSchedule.preclaimReach)
+        // Dead letters of earlier lives are a problem from the first answer on.
+        depths = try await store.queueDepths(now: clock.now().wall)
         apply(generation, rows: rows, states: states, waitingFires: waiting)
         await recordLibraries(of: generation)
         await saveAccepted(generation)

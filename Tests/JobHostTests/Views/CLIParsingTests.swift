@@ -66,6 +66,7 @@ struct CLIParsingTests {
         (["breaker", "mint", "close", "--until", "now"], "--until goes with 'open' only."),
         (["cancel", "candles"], "'candles' is invalid"),
         (["explain", "candles", "--at", "noon", "--socket", "/none"], "--at is not a time: 'noon'"),
+        (["breaker", "candles", "open", "--until", "10m", "--socket", "/none"], "did you mean \"in 10m\" or \"10m ago\"?"),
         (["trigger", "candles", "--payload", "{a}", "--socket", "/none"], "--payload is not valid JSON at byte 2"),
         (["trigger", "candles", "--payload", "@/nowhere.json", "--socket", "/none"], "cannot read the payload from /nowhere.json"),
         (["enqueue", "mint", "--delay", "soon", "--socket", "/none"], "--delay is not a duration: 'soon'"),

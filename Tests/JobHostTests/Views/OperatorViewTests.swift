@@ -110,6 +110,7 @@ struct OperatorViewTests {
                 shown.contains("\nby operators\n  2026-05-04 10:00:00Z  ops (uid 7)  cli  retry  run 39 as run 45  the chain is back\n\n"),
                 "\(shown)")
             #expect(await speak(["show", "45", "--socket", socket]).out.contains("\ntrigger          retry of run 39\n"))
+            #expect(await speak(["runs", "--socket", socket]).out.contains("  retry of 39  "))
         }
     }
 

@@ -135,7 +135,9 @@ struct CLISession: Sendable {
 
     func instant(_ text: String, _ option: String) throws -> Instant {
         guard let instant = TimeArgument.instant(text, now: environment.clock.now) else {
-            throw CLIFailure(.usage, "\(option) is not a time: '\(text)'", hint: "such as \(TimeArgument.forms)")
+            // "10m" alone leaves open which way.
+            let hint = parseDuration(text) == nil ? "such as \(TimeArgument.forms)" : "did you mean \"in \(text)\" or \"\(text) ago\"?"
+            throw CLIFailure(.usage, "\(option) is not a time: '\(text)'", hint: hint)
         }
         return instant
     }

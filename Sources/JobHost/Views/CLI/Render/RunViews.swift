@@ -28,7 +28,7 @@ struct RunsView {
                 ranges.removeFirst()
             }
             table.add([
-                Styled("\(run.id)"), name(run.job), stateText(run, now: screen.now), Styled(wordsOf(run.trigger.rawValue), .dim),
+                Styled("\(run.id)"), name(run.job), stateText(run, now: screen.now), Styled(cause(run), .dim),
                 Styled(TimeText.relative(run.fireTime, now: screen.now)), Styled(run.durationUs.map(TimeText.took) ?? ""),
                 Styled(run.maxAttempts > 1 ? "\(run.attempt)/\(run.maxAttempts)" : ""), why(run),
             ])
@@ -41,6 +41,10 @@ struct RunsView {
     private func why(_ run: API.Run) -> Styled {
         guard let waits = run.waitsFor, waits.cause != .turn else { return Styled(run.reason) }
         return Styled("waits: \(waits.sentence)", waits.tone) + Styled(run.reason.isEmpty ? "" : "; \(run.reason)")
+    }
+
+    private func cause(_ run: API.Run) -> String {
+        run.retryOf.map { "retry of \($0)" } ?? wordsOf(run.trigger.rawValue)
     }
 
     private func name(_ job: String) -> Styled { isOfOneJob ? "" : Styled(job) }
