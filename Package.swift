@@ -72,7 +72,10 @@ let package = Package(
         // libpq is loaded at the first postgresql:// URL, not linked: who stays on SQLite needs and pays nothing.
         .target(name: "CPostgres", path: "Sources/CPostgres"),
         .target(name: "SQL", dependencies: ["CPostgres", "CSQLite"], swiftSettings: strict),
-        .target(name: "JobStore", dependencies: ["JobCore", "SQL"], swiftSettings: strict),
+        // Its callers go on where they were: an answer costs one wake-up of the host's loop, no detour by a pool's thread.
+        .target(
+            name: "JobStore", dependencies: ["JobCore", "SQL"],
+            swiftSettings: strict + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
         // The supervisor.
         .target(name: "CLinux", path: "Sources/CLinux"),

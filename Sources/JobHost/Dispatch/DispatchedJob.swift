@@ -40,6 +40,11 @@ final class DispatchedJob {
     private(set) var active: [RunID: ActiveRun] = [:]
     /// Those of them that are held for their instant.
     private(set) var held: Set<RunID> = []
+    /// Waiting runs that were claimed together with those before them, in their order: they begin as soon
+    /// as the job's concurrency has a place, without a commit in between.
+    private(set) var ready = FIFO<RunID>()
+    /// Of attempts.
+    var meanRun = MeanTime()
     /// Fires being claimed for an instant, and the pool that they were promised.
     var claiming: (pool: String, fires: Int)?
     /// Instants from which waiting runs may be claimable, soonest first. Bounded: what finds no
@@ -75,9 +80,14 @@ final class DispatchedJob {
 
     var hasHeld: Bool { !held.isEmpty }
     /// With the process room.
-    var submitted: Int { active.count - held.count }
+    var submitted: Int { active.count - held.count - ready.count }
+    /// How many waiting runs may be claimed: what the job may run at once, and behind it what a moment's work
+    /// is. That much a host that dies keeps from the others for the length of its lease.
+    var claimable: Int { max(0, concurrency * meanRun.ahead - submitted - ready.count) }
+    /// Enough is here to go on with while the store answers.
+    var isSupplied: Bool { submitted >= concurrency && ready.count > concurrency * meanRun.ahead / 2 - concurrency }
     /// Places of the concurrency that are taken or spoken for.
-    var occupied: Int { active.count + waitingFires.count }
+    var occupied: Int { active.count - ready.count + waitingFires.count }
 
     /// A fire may be claimed for its instant.
     var hasRoom: Bool { plan.config.overlap == .allow || occupied < concurrency }
@@ -106,8 +116,13 @@ final class DispatchedJob {
         held.insert(run.claim.id)
     }
 
+    func hold(ready run: ActiveRun) {
+        active[run.claim.id] = run
+        ready.append(run.claim.id)
+    }
+
     func submit(_ run: ActiveRun) {
-        held.remove(run.claim.id)
+        leaveLines(run.claim.id)
         // A fire that waited was under way already.
         if waitingFires.remove(run.claim.id) == nil { schedule.runStarted() }
         active[run.claim.id] = run
@@ -121,8 +136,14 @@ final class DispatchedJob {
 
     /// Of the fires that were believed to wait only `runs` do.
     func keepWaiting(_ runs: Set<RunID>) {
-        for _ in waitingFires.subtracting(runs) { schedule.runReturned() }
-        waitingFires.formIntersection(runs)
+        let kept = runs.union(ready.all)
+        for _ in waitingFires.subtracting(kept) { schedule.runReturned() }
+        waitingFires.formIntersection(kept)
+    }
+
+    /// A fire that waited ended without having begun.
+    func waitsNoMore(_ run: RunID) {
+        if waitingFires.remove(run) != nil { schedule.runReturned() }
     }
 
     /// The rule counts from the end of the job's runs: it has one fire at a time.
@@ -146,8 +167,16 @@ final class DispatchedJob {
     }
 
     func forget(_ run: RunID) -> ActiveRun? {
-        held.remove(run)
+        leaveLines(run)
         return active.removeValue(forKey: run)
+    }
+
+    private func leaveLines(_ run: RunID) {
+        switch active[run]?.phase {
+        case .held: held.remove(run)
+        case .ready: _ = ready.remove { $0 == run }
+        case .submitted, .running, nil: break
+        }
     }
 
     // MARK: Refusals
@@ -207,6 +236,8 @@ struct ActiveRun {
     enum Phase: Equatable {
         /// Claimed ahead of its instant.
         case held(until: Instant)
+        /// Claimed, and due; waits for a place of its job's concurrency.
+        case ready
         /// With the process room.
         case submitted
         case running(since: Instant, pid: Int32)
@@ -226,6 +257,13 @@ struct ActiveRun {
 
     var isHeld: Bool {
         if case .held = phase { true } else { false }
+    }
+    /// Submitted or running: it ends by what its worker says.
+    var isWithRoom: Bool {
+        switch phase {
+        case .held, .ready: false
+        case .submitted, .running: true
+        }
     }
     var heldUntil: Instant? {
         if case .held(let until) = phase { until } else { nil }

@@ -49,7 +49,7 @@ extension Dispatcher {
         active.pool = plan.pool
         active.isIdempotent = plan.entry.idempotent
         let claim = active.claim
-        if let held = jobs[i].active[claim.id], held.isHeld { pools[held.pool]?.promised -= 1 }
+        if let claimed = jobs[i].active[claim.id] { leave(claimed) }
         jobs[i].submit(active)
         owners[claim.id] = i
         pools[plan.pool]?.busy += 1
@@ -62,7 +62,34 @@ extension Dispatcher {
         return true
     }
 
+    /// The pool's account of it.
+    private mutating func leave(_ active: ActiveRun) {
+        if active.isHeld { pools[active.pool]?.promised -= 1 } else { pools[active.pool]?.busy -= 1 }
+    }
+
     // MARK: Waiting runs
+
+    /// Starts what was claimed ahead, as far as the job's concurrency has places; gives it back when the job
+    /// may not start anything any more.
+    mutating func startReady(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        guard !isAtRest else { return }
+        while let run = jobs[i].ready.first, let active = jobs[i].active[run] {
+            guard jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil else {
+                return releaseReady(i, now, &out)
+            }
+            guard jobs[i].submitted < jobs[i].concurrency else { return }
+            // The breaker's probe has the place.
+            if !submit(i, active, now, &out) { return releaseReady(i, now, &out) }
+        }
+    }
+
+    mutating func releaseReady(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        for run in jobs[i].ready.all {
+            drop(run, i)
+            out.releases.append((run, jobs[i].name))
+        }
+        jobs[i].noteWaiting(now.wall)
+    }
 
     /// The job's waiting runs queue for a worker of its pool.
     mutating func claimWaiting(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
@@ -76,7 +103,7 @@ extension Dispatcher {
 
     private func wantsWaiting(_ i: Int, _ now: Now) -> Bool {
         guard settings.consumes, !isAtRest, jobs[i].asked == nil, let due = jobs[i].waitingDue, due <= now.wall,
-            jobs[i].submitted < jobs[i].concurrency
+            !jobs[i].isSupplied
         else { return false }
         return jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil
     }
@@ -94,7 +121,8 @@ extension Dispatcher {
             // The others in the queue get their share too.
             let share = max(1, free / ((pools[pool]?.queue.count ?? 0) + 1))
             let isProbing = jobs[i].breaker.map { $0.mode != .closed && $0.mode != .disabled } ?? false
-            let limit = isProbing ? 1 : min(jobs[i].concurrency - jobs[i].submitted, share)
+            let limit = isProbing ? 1 : min(jobs[i].claimable, share)
+            guard limit > 0 else { continue }
             jobs[i].asked = (pool, limit)
             pools[pool]?.asked += limit
             jobs[i].forgetWaiting(upTo: now.wall)
@@ -132,10 +160,18 @@ extension Dispatcher {
 
     /// false: it may not start now and is to be given back.
     private mutating func startWaiting(_ run: ClaimedRun, _ now: Now, _ out: inout DispatchActions) -> Bool {
-        guard let i = index[run.job], !isAtRest, jobs[i].submitted < jobs[i].concurrency,
+        guard let i = index[run.job], !isAtRest,
             jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil
         else { return false }
-        return submit(i, ActiveRun(claim: run, phase: .submitted), now, &out)
+        if jobs[i].ready.isEmpty, jobs[i].submitted < jobs[i].concurrency {
+            return submit(i, ActiveRun(claim: run, phase: .submitted), now, &out)
+        }
+        // As many as were asked for: a fire that has begun since took a place, not the runs' right to one.
+        let pool = jobs[i].plan.pool
+        owners[run.id] = i
+        pools[pool]?.busy += 1
+        jobs[i].hold(ready: ActiveRun(claim: run, phase: .ready, pool: pool))
+        return true
     }
 
     mutating func waitingClaimFailed(_ names: [String], _ now: Now, _ out: inout DispatchActions) {
@@ -168,7 +204,10 @@ extension Dispatcher {
         // What was refused until now was refused by the breaker as it is now.
         flushRefused(i, now, &out)
         guard let active = drop(end.run, i, givesPermitBack: false) else { return }
-        if let started = end.startedAt { pools[active.pool]?.observe(run: end.finishedAt - started) }
+        if let started = end.startedAt {
+            pools[active.pool]?.observe(run: end.finishedAt - started)
+            jobs[i].meanRun.observe(end.finishedAt - started)
+        }
 
         let plan = jobs[i].plan
         let next = RunLifecycle.afterAttempt(
@@ -193,7 +232,11 @@ extension Dispatcher {
         }
         completion.enqueues = enqueues(of: end, i, now)
         completion.breaker = recordInBreaker(i, end, active.permit, now, &out)
-        if !active.isHeld { jobs[i].schedule.runFinished(outcome: end.outcome, items: end.items, at: end.finishedAt) }
+        if active.isWithRoom {
+            jobs[i].schedule.runFinished(outcome: end.outcome, items: end.items, at: end.finishedAt)
+        } else {
+            jobs[i].waitsNoMore(end.run)
+        }
         completion.adaptiveInterval = jobs[i].schedule.adaptiveInterval
         jobs[i].remember(record(of: end, active, completion, plan))
         jobs[i].ends.note(now.monotonic)
@@ -281,7 +324,7 @@ extension Dispatcher {
     /// A run that the room never started is due again at once, its attempt uncounted.
     mutating func attemptReturned(_ run: RunID, _ now: Now, _ out: inout DispatchActions) {
         guard let i = owners[run], let active = drop(run, i) else { return }
-        if !active.isHeld { jobs[i].schedule.runReturned() }
+        if active.isWithRoom { jobs[i].schedule.runReturned() }
         // A fire that has not begun waits again, and keeps its place.
         if active.claim.attempt == 1, isWaitingFire(active.claim.trigger, i) { jobs[i].await(fire: run) }
         out.releases.append((run, jobs[i].name))
@@ -301,7 +344,7 @@ extension Dispatcher {
     ) -> DispatchActions {
         var out = DispatchActions()
         guard let i = owners[run], let active = jobs[i].active[run] else { return finish(out, now) }
-        guard active.isHeld else {
+        guard !active.isWithRoom else {
             out.cancels.append((run, .operatorAsked))
             return finish(out, now)
         }
@@ -318,7 +361,7 @@ extension Dispatcher {
     mutating func drop(_ run: RunID, _ i: Int, givesPermitBack: Bool = true) -> ActiveRun? {
         guard let active = jobs[i].forget(run) else { return nil }
         owners[run] = nil
-        if active.isHeld { pools[active.pool]?.promised -= 1 } else { pools[active.pool]?.busy -= 1 }
+        leave(active)
         if givesPermitBack, let permit = active.permit { jobs[i].breaker?.release(permit) }
         return active
     }

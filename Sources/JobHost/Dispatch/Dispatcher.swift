@@ -8,8 +8,8 @@ import JobStore
 ///
 /// A scheduled fire goes: *claimed* (durable, up to `preclaimLead` ahead) → *held* until its
 /// instant → checked again → *submitted* to the process room → *running* → ended. A waiting run
-/// (enqueued, retried, caught up, queued behind an overlap) goes: claimed when there is room →
-/// submitted → running → ended.
+/// (enqueued, retried, caught up, queued behind an overlap) goes: claimed when there is room, short ones
+/// some ahead (*ready*) → submitted → running → ended.
 struct Dispatcher: ~Copyable {
     struct Settings {
         /// How far ahead a fire is claimed, so that no commit stands between instant and start.
@@ -146,6 +146,7 @@ struct Dispatcher: ~Copyable {
     /// next wake-up. Called whenever something about the job has changed.
     mutating func consider(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
         startHeld(i, now, &out)
+        startReady(i, now, &out)
         account(i, now, &out)
         claimWaiting(i, now, &out)
         timeline.set(job: i, at: nextLook(i, now))
@@ -407,6 +408,7 @@ struct Dispatcher: ~Copyable {
                 drop(run, i)
                 out.releases.append((run, jobs[i].name))
             }
+            releaseReady(i, now, &out)
         }
         return finish(out, now)
     }

@@ -12,8 +12,8 @@ struct PoolLoad {
     /// Jobs with waiting runs that found no free worker. By what the store calls the effective
     /// priority: one minute of waiting weighs as much as one of priority.
     var queue = Timeline()
-    /// Exponentially weighted mean of run times.
-    private(set) var meanRun: Duration?
+    /// Of attempts.
+    private var meanRun = MeanTime()
 
     init(maxWorkers: Int) { self.maxWorkers = maxWorkers }
 
@@ -22,8 +22,7 @@ struct PoolLoad {
     /// a claimed run wait for a particular worker. `longest` for each worker: what a crash of
     /// the host loses of runs that had not begun.
     private func capacity(longest: Int64) -> Int {
-        guard let meanRun, meanRun < .milliseconds(20) else { return maxWorkers }
-        let fitting = Duration.milliseconds(20).microseconds / max(meanRun.microseconds, 1)
+        guard let fitting = meanRun.fitting else { return maxWorkers }
         return min(maxWorkers, 1 << 20) * Int(min(max(fitting, 32), longest))
     }
     /// For a waiting run. Fires held for later do not count: they would keep a worker idle.
@@ -37,13 +36,5 @@ struct PoolLoad {
         Instant(microseconds: now.monotonic.microseconds) - .seconds(60 * min(max(priority, -1_000_000), 1_000_000))
     }
 
-    /// The wall clock may have been set during the run: nonsense is not learnt from.
-    mutating func observe(run: Duration) {
-        guard run >= .zero, run <= .seconds(86_400) else { return }
-        guard let mean = meanRun else {
-            meanRun = run
-            return
-        }
-        meanRun = .microseconds((mean.microseconds * 7 + run.microseconds) / 8)
-    }
+    mutating func observe(run: Duration) { meanRun.observe(run) }
 }

@@ -183,7 +183,7 @@ extension Supervisor {
             let job = dispatcher.jobs[i].name
             audit(actor, "cancel", job: job, detail: "run \(run)")
             // A claim that is held for its instant ends here, and no worker is heard of it.
-            if dispatcher.jobs[i].active[run]?.isHeld == false { cancellations[run] = reason }
+            if dispatcher.jobs[i].active[run]?.isWithRoom == true { cancellations[run] = reason }
             perform(dispatcher.cancel(run, reason: reason, now: now))
             return .done
         }

@@ -31,7 +31,7 @@ extension Supervisor {
     /// So that silence in the log means something.
     private func sayAlive() {
         let jobs = dispatcher.jobs.filter { !$0.isRemoved }
-        let running = jobs.reduce(0) { $0 + $1.active.values.count { !$0.isHeld } }
+        let running = jobs.reduce(0) { $0 + $1.active.values.count(where: \.isWithRoom) }
         let waiting = depths.values.reduce(0) { $0 + $1.waiting }
         let problems = problems().first.map { "; \($0)" } ?? ""
         log.info("alive: \(counted(jobs.count, "job")), \(running) running, \(waiting) waiting, generation \(generation.number)\(problems)")

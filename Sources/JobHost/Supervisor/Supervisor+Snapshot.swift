@@ -114,7 +114,7 @@ extension Supervisor {
         snapshot.workers = dispatcher.pools[job.plan.pool]?.maxWorkers ?? 0
         snapshot.busyWorkers = dispatcher.pools[job.plan.pool]?.busy ?? 0
         snapshot.workerProblem = poolHealth.message(of: job.plan.pool) ?? ""
-        snapshot.running = job.active.values.filter { !$0.isHeld }.map(runningRun).sorted { $0.run < $1.run }
+        snapshot.running = job.active.values.filter(\.isWithRoom).map(runningRun).sorted { $0.run < $1.run }
         let depth = depths[job.name]
         snapshot.waiting = depth?.waiting ?? 0
         snapshot.dead = depth?.dead ?? 0

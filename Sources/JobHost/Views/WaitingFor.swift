@@ -64,7 +64,9 @@ public struct WaitingFor: Codable, Hashable, Sendable {
                 ? WaitingFor(.workers, "it is claimed and waits for its worker")
                 : WaitingFor(.worker, "no worker starts: \(running.problem)", command: "jobhost doctor \(job.name)")
         }
-        return run.fireTime > now ? WaitingFor(.time, "it is claimed for its time", until: run.fireTime) : nil
+        return run.fireTime > now
+            ? WaitingFor(.time, "it is claimed for its time", until: run.fireTime)
+            : WaitingFor(.turn, "it is claimed and waits for its turn")
     }
 
     private static func ofTime(_ run: RunRecord, _ now: Instant) -> WaitingFor? {

@@ -42,6 +42,8 @@ struct SimulatedStore {
     var hostControl = ControlRow()
     var ranges: [String: [FireRange]] = [:]
     var eras: [String: [Era]] = [:]
+    /// The rules that what was asked for before `until` goes by.
+    private var replaced: [String: (eras: [Era], until: Int)] = [:]
     /// What a rule was broken by; the first is what counts.
     var violations: [String] = []
     private var nextID: Int64 = 0
@@ -100,7 +102,9 @@ struct SimulatedStore {
     mutating func begin(_ job: String, _ spec: ScheduleSpec, asked: Int, now: Instant) {
         if let last = eras[job]?.last, last.spec == spec { return }
         let start = max(now, states[job]?.cursor ?? now)
-        // An earlier edit that lies ahead, where the clock was set back in between, never comes into force.
+        // An earlier edit that lies ahead, where the clock was set back in between, never comes into force; what
+        // was asked for before that is by the rules of then.
+        if let former = eras[job], former.contains(where: { $0.after > start }) { replaced[job] = (former, asked) }
         eras[job, default: []].removeAll { $0.after > start }
         eras[job, default: []].append(Era(after: start, spec: spec, edited: now, since: asked))
     }
@@ -117,9 +121,18 @@ struct SimulatedStore {
     private mutating func account(
         _ job: String, from: Instant, to: Instant, fires: [Instant], ranges: [FireRange], asked: Int
     ) {
+        if let former = replaced[job], asked < former.until {
+            return compare(job, former.eras, from: from, to: to, fires: fires, ranges: ranges)
+        }
         guard var eras = eras[job] else { return }
         if let last = eras.indices.last, last > 0, asked < eras[last].since, to > eras[last].after { eras[last].after = to }
         self.eras[job] = eras
+        compare(job, eras, from: from, to: to, fires: fires, ranges: ranges)
+    }
+
+    private mutating func compare(
+        _ job: String, _ eras: [Era], from: Instant, to: Instant, fires: [Instant], ranges: [FireRange]
+    ) {
         guard let due = dueTimes(eras, after: from, upTo: to) else { return }
         let counted = ranges.reduce(Int64(0)) { $0 + $1.count }
         if Int64(due.count) != Int64(fires.count) + counted {

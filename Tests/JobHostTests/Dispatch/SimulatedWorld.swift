@@ -523,7 +523,9 @@ struct SimulatedWorld: ~Copyable {
     private mutating func enqueue() {
         guard let job = pickJob(), !isAway else { return }
         let due = now.wall + pick([.zero, .seconds(2)])
-        _ = store.insert(job, .enqueued, due, state: due > now.wall ? .scheduled : .available, maxAttempts: 3)
+        for _ in 0..<pick([1, 1, 5, 30]) {
+            _ = store.insert(job, .enqueued, due, state: due > now.wall ? .scheduled : .available, maxAttempts: 3)
+        }
         send(.waiting(job: job, due: due))
     }
 
