@@ -32,8 +32,10 @@ public struct HostConfig: Equatable, Sendable {
 public struct HostSettings: Equatable, Sendable {
     /// Name of this host in ledger and logs. Default: the machine's host name.
     public var name: String
-    /// Absolute. History, plugin copies, run logs, control socket, lock.
+    /// Absolute. History, plugin copies, run logs, control socket, lock. At most `longestStateDir` bytes.
     public var stateDir: String
+    /// Bytes: a socket's path has at most 107 (unix(7)), and ours is `jobhost.sock` in it.
+    public static let longestStateDir = 107 - "/jobhost.sock".utf8.count
     /// Folder that relative `library` names are looked up in, absolute. Default: `plugins`
     /// beside the config, if it is there, else the folder of the running binary.
     public var pluginDirs: [String]

@@ -87,8 +87,8 @@ import Testing
             host.signal(SIGTERM)
             #expect(await host.exitCode() == 0)
             _ = try await test.start()
-            let status = try await test.jobhost("status").output
-            #expect(status.contains("1 dead letter"), "from the first answer of a new life on: \(status)")
+            let status = try await test.jobhost("status", "--json").output
+            #expect(status.contains("\"dead\": 1"), "from the first answer of a new life on: \(status)")
         }
     }
 

@@ -58,6 +58,32 @@ import Testing
         }
     }
 
+    @Test("Asked to stop twice while another program locks the store: the host kills what runs and ends all the same")
+    func stoppedTwice() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("slow", PluginSource.waits("never"))
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            let host = try await test.start()
+            try await test.jobhost("trigger", "slow")
+            _ = try await beacon.hears("started")
+            let lock = try test.ledger.locked()
+            defer { lock.close() }
+            try await host.logs("the store does not answer")
+            host.signal(SIGTERM)
+            try await host.logs("stopping (SIGTERM)")
+            // One wish may come twice within 100 ms.
+            var asked = 0
+            repeat {
+                host.signal(SIGTERM)
+                asked = host.errors.all.count { $0.contains("second stop") }
+            } while asked == 0
+            try await host.logs("could not be recorded: the store does not answer")
+            #expect(await host.exitCode() == 0)
+        }
+    }
+
     @Test("The file moved away and put back: the same")
     func movedAway() async throws {
         try await TestHost.with { test in

@@ -253,6 +253,13 @@ import Testing
         #expect(config.jobs["j"]?.settings.canonicalJSON == #"{"a":2,"b":{"x":1,"y":3},"d":"default","list":[9]}"#)
     }
 
+    @Test func aStateDirTooLongForItsSocketIsRefused() {
+        let longest = "/" + String(repeating: "s", count: HostSettings.longestStateDir - 1)
+        #expect(throws: Never.self) { try load("[host]\nstate_dir = \"\(longest)\"\n") }
+        let errors = #expect(throws: ConfigErrors.self) { try load("[host]\nstate_dir = \"\(longest)x\"\n") }
+        #expect(errors?.errors.first?.description.contains("jobs.toml:2:13: 'state_dir' is \(longest)x, 95 bytes; at most 94 are allowed") == true, "\(String(describing: errors))")
+    }
+
     @Test func relativePathsAreRelativeToTheConfigsFolder() throws {
         let config = try load("[host]\nstate_dir = \"./state\"\nlog_file = \"log/host.log\"\n[store]\nurl = \"sqlite:/abs/x.db\"\n")
         #expect(config.host.stateDir == "/etc/host/state")
@@ -267,6 +274,18 @@ import Testing
         let config = try ConfigLoader.load(file: "/etc/jobs.toml", environment: [:], zones: FewZones(), machine: bare)
         #expect(config.host.pluginDirs == ["/usr/bin"])
         #expect(config.plugins["p"]?.library == "/usr/bin/libP.so")
+    }
+
+    @Test func aFolderOfDropInsThatCannotBeReadTakesNoJobsAway() {
+        var closed = machine(["/etc/host/jobs.toml": "[host]\ninclude = [\"jobs.d/*.toml\"]\n"])
+        closed.listFolder = { _ in nil }
+        let load = { try ConfigLoader.load(file: "jobs.toml", environment: [:], zones: FewZones(), machine: closed) }
+        #expect(throws: Never.self) { try load() }
+        closed.kind = { $0.hasPrefix("/etc/host/jobs.d") ? .folder : .file }
+        let refused = #expect(throws: ConfigErrors.self) {
+            try ConfigLoader.load(file: "jobs.toml", environment: [:], zones: FewZones(), machine: closed)
+        }
+        #expect(refused?.errors.map(\.description).contains { $0.hasPrefix("jobs.toml:2:12: cannot read the folder /etc/host/jobs.d") } == true, "\(String(describing: refused))")
     }
 
     @Test func placesOfKeysAreKeptForLaterMessages() throws {

@@ -128,10 +128,14 @@ final class LoadRun {
             faults.add(position, "'include' takes '*' and '?' only in the last part of a path, found \"\(pattern)\"")
             return []
         }
-        // An empty or missing folder is fine: drop-ins come and go.
-        let names = machine.listFolder(Paths.absolute(prefix, in: folder)) ?? []
+        // An empty or missing folder is fine: drop-ins come and go. What is there and cannot be read is not: it
+        // would take its jobs away.
+        let absolute = Paths.absolute(prefix, in: folder)
+        guard let names = machine.listFolder(absolute) else {
+            if machine.kind(absolute) != nil { faults.add(position, "cannot read the folder \(absolute)") }
+            return []
+        }
         return names.filter { Paths.name($0, fits: name) }.sorted().map { prefix + $0 }
-            .filter { machine.kind(Paths.absolute($0, in: folder)) == .file }
     }
 
     // MARK: sections

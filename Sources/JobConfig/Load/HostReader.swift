@@ -17,6 +17,13 @@ struct HostReader {
 
     func host() -> HostSettings {
         let stateDir = Paths.absolute(section.string(HostKeys.stateDir) ?? "var", in: run.folder)
+        let longest = HostSettings.longestStateDir
+        if stateDir.utf8.count > longest {
+            run.faults.add(
+                section.value(HostKeys.stateDir)?.position,
+                "'state_dir' is \(stateDir), \(stateDir.utf8.count) bytes; at most \(longest) are allowed, for the control socket in it",
+                hint: "a shorter one, as in state_dir = \"/var/lib/jobhost\"")
+        }
         var host = HostSettings(
             name: section.string(HostKeys.name) ?? run.machine.hostName, stateDir: stateDir, pluginDirs: pluginDirs())
         if let value = section.integer(HostKeys.maxWorkers) { host.maxWorkers = value }

@@ -135,7 +135,7 @@ extension JobSchedule {
         }
         while after < end {
             let first = after + .microseconds(1)
-            let change = calendar.nextChange(after: first, in: calendarZone) ?? .distantFuture
+            let change = calendar.nextChange(after: first, before: end, in: calendarZone) ?? .distantFuture
             let upTo = min(change - .microseconds(1), end)
             stretches.append(Stretch(after: after, upTo: upTo, isOpen: calendar.isOpen(at: first, in: calendarZone)))
             after = upTo

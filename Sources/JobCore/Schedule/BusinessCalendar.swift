@@ -49,16 +49,17 @@ public struct BusinessCalendar: Hashable, Sendable {
     }
 
     /// The first instant after `instant` at which the calendar opens or closes; nil: not within
-    /// ten years.
-    public func nextChange(after instant: Instant, in zone: Zone) -> Instant? {
+    /// ten years, or not before `limit`, where that is sooner.
+    public func nextChange(after instant: Instant, before limit: Instant = .distantFuture, in zone: Zone) -> Instant? {
         let isOpenNow = isOpen(at: instant, in: zone)
         let today = zone.civil(at: instant).date.daysSinceEpoch
         guard weekly.contains(where: { !$0.isEmpty }) || !halfDays.isEmpty else { return nil }
-        for day in today...today + Self.searchDays {
+        let last = limit < .distantFuture ? zone.civil(at: limit).date.daysSinceEpoch + 1 : .max
+        for day in today...max(today, min(today + Self.searchDays, last)) {
             // A clock put back around midnight mixes neighbouring days.
             let near = (day - 1...day + 1).flatMap { edges(onDay: $0, in: zone) }
             let later = near.filter { $0 > instant }.sorted()
-            if let change = later.first(where: { isOpen(at: $0, in: zone) != isOpenNow }) { return change }
+            if let change = later.first(where: { isOpen(at: $0, in: zone) != isOpenNow }) { return change < limit ? change : nil }
         }
         return nil
     }

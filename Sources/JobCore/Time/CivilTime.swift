@@ -97,6 +97,10 @@ public struct CivilTime: Hashable, Comparable, Sendable, CustomStringConvertible
 }
 
 extension Instant {
+    /// The first and the last second that RFC 3339 can write.
+    public static let earliestWritten = Instant(seconds: -62_167_219_200)
+    public static let latestWritten = Instant(seconds: 253_402_300_799)
+
     /// RFC 3339 in UTC: `2025-03-09T07:00:00Z`, with `.mmm` or `.uuuuuu` only where they are not
     /// zero. Years beyond 0000 … 9999, which RFC 3339 cannot write, are printed with their sign
     /// or all their digits and are not read back.

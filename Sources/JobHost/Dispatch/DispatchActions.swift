@@ -32,7 +32,8 @@ struct DispatchNote {
         case missed(NoRunReason)
         case badSettings
         case rewound
-        case fenced
+        /// Of a run that another one enqueued.
+        case badEnqueue
     }
     var kind: Kind
     var job: String

@@ -50,8 +50,8 @@ final class DispatchedJob {
     /// Instants from which waiting runs may be claimable, soonest first. Bounded: what finds no
     /// place is found by the sweep.
     private(set) var waitingTimes: [Instant] = []
-    /// Waiting runs that the store is being asked for, and the pool that they are for.
-    var asked: (pool: String, runs: Int)?
+    /// Waiting runs that the store is being asked for, the pool that they are for, and what was believed to wait.
+    var asked: (pool: String, runs: Int, fires: Set<RunID>)?
     /// Fires on time that wait: for a worker, or (overlap = "queue") for their turn; and every
     /// waiting fire of a rule that counts from the end of runs.
     private(set) var waitingFires: Set<RunID> = []
@@ -101,6 +101,13 @@ final class DispatchedJob {
         }
     }
 
+    /// Nothing of the job had begun at that instant, nor waits: what fills its places now is later than it ought
+    /// to be, and that is the host's doing.
+    func wasFree(at instant: Instant) -> Bool {
+        waitingFires.isEmpty
+            && active.values.allSatisfy { run in run.phase == .ready || run.submittedAt.map { $0 > instant } ?? false }
+    }
+
     /// Held claims whose instant has come, in the order of their making.
     func heldRuns(dueBy now: Instant) -> [ActiveRun] {
         var due: [ActiveRun] = []
@@ -135,10 +142,11 @@ final class DispatchedJob {
     }
 
     /// Of the fires that were believed to wait only `runs` do.
-    func keepWaiting(_ runs: Set<RunID>) {
-        let kept = runs.union(ready.all)
-        for _ in waitingFires.subtracting(kept) { schedule.runReturned() }
-        waitingFires.formIntersection(kept)
+    /// `believed`: to wait when the store was asked; others began to wait since.
+    func keepWaiting(_ runs: Set<RunID>, of believed: Set<RunID>) {
+        let gone = waitingFires.intersection(believed).subtracting(runs).subtracting(ready.all)
+        for _ in gone { schedule.runReturned() }
+        waitingFires.subtract(gone)
     }
 
     /// A fire that waited ended without having begun.
@@ -247,8 +255,10 @@ struct ActiveRun {
     /// Where it is promised a worker, or was submitted; a reload may have moved its job to
     /// another pool since.
     var pool = ""
-    /// Of the entry as it was submitted; a reload may have brought another one since.
-    var isIdempotent = false
+    /// As it was submitted; a reload may have brought another one since.
+    var plan: ResolvedJob?
+    var submittedAt: Instant?
+    var isIdempotent: Bool { plan?.entry.idempotent ?? false }
     var permit: Breaker.Permit?
     var libraryHash = ""
     var done: UInt64 = 0

@@ -63,7 +63,11 @@ extension Dispatcher {
     /// Accounts for the job's due fires, and claims the next one ahead when that is possible.
     private mutating func accountFires(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
         guard let next = jobs[i].schedule.nextFire() else { return }
-        if let reason = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) {
+        if let change = jobs[i].breaker?.nextChange, change <= now.wall, next < change {
+            // Due while it was open, and looked at too late: by when they were due.
+            jobs[i].unrecorded = (change - .microseconds(1), .breaker)
+            _ = recordRefused(i, &out)
+        } else if let reason = jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) {
             guard next <= now.wall, flushDue(jobs[i], next, now.wall) <= now.wall else { return }
             jobs[i].unrecorded = (now.wall, reason)
             _ = recordRefused(i, &out)
@@ -108,7 +112,8 @@ extension Dispatcher {
         var slots = pools[jobs[i].plan.pool]?.freeAhead ?? 0
         for due in accounting.fires {
             let isOnTime = due.trigger == .schedule
-            guard !isOnTime || jobs[i].admits(fires: admitted) else {
+            let isHostLate = jobs[i].plan.config.overlap == .skip && admitted == 0 && jobs[i].wasFree(at: due.fire)
+            guard !isOnTime || jobs[i].admits(fires: admitted) || isHostLate else {
                 append(due.fire, .overlap, to: &ranges)
                 continue
             }

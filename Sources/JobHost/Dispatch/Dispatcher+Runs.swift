@@ -47,7 +47,8 @@ extension Dispatcher {
         let plan = jobs[i].plan
         active.phase = .submitted
         active.pool = plan.pool
-        active.isIdempotent = plan.entry.idempotent
+        active.plan = plan
+        active.submittedAt = now.wall
         let claim = active.claim
         if let claimed = jobs[i].active[claim.id] { leave(claimed) }
         jobs[i].submit(active)
@@ -123,7 +124,7 @@ extension Dispatcher {
             let isProbing = jobs[i].breaker.map { $0.mode != .closed && $0.mode != .disabled } ?? false
             let limit = isProbing ? 1 : min(jobs[i].claimable, share)
             guard limit > 0 else { continue }
-            jobs[i].asked = (pool, limit)
+            jobs[i].asked = (pool, limit, jobs[i].waitingFires)
             pools[pool]?.asked += limit
             jobs[i].forgetWaiting(upTo: now.wall)
             out.waiting[jobs[i].name] = limit
@@ -133,7 +134,11 @@ extension Dispatcher {
     mutating func waitingClaimed(
         _ limits: [String: Int], _ runs: [ClaimedRun], _ now: Now, _ out: inout DispatchActions
     ) {
-        for i in indices(of: limits.keys) { endAsking(i) }
+        var believed: [String: Set<RunID>] = [:]
+        for i in indices(of: limits.keys) {
+            believed[jobs[i].name] = jobs[i].asked?.fires
+            endAsking(i)
+        }
         isAsking = false
         var counts: [String: Int] = [:]
         var released: Set<RunID> = []
@@ -151,7 +156,7 @@ extension Dispatcher {
                 jobs[i].noteWaiting(now.wall)
             } else {
                 // Nothing else of this job waits; what was believed to has been cancelled.
-                jobs[i].keepWaiting(released)
+                jobs[i].keepWaiting(released, of: believed[name] ?? [])
             }
             consider(i, now, &out)
         }
@@ -230,7 +235,7 @@ extension Dispatcher {
             jobs[i].state = blob
             completion.stateBlob = Completion.StateWrite(version: blob.version, bytes: blob.bytes)
         }
-        completion.enqueues = enqueues(of: end, i, now)
+        completion.enqueues = enqueues(of: end, i, now, &out)
         completion.breaker = recordInBreaker(i, end, active.permit, now, &out)
         if active.isWithRoom {
             jobs[i].schedule.runFinished(outcome: end.outcome, items: end.items, at: end.finishedAt)
@@ -241,7 +246,8 @@ extension Dispatcher {
         jobs[i].remember(record(of: end, active, completion, plan))
         jobs[i].ends.note(now.monotonic)
         if end.outcome.isFailure { jobs[i].errors.note(now.monotonic) }
-        if end.badSettings { disable(i, end.reason, &out) }
+        // What another plan or another library makes of its settings says nothing of these.
+        if end.badSettings, active.plan === plan, end.libraryHash == plan.libraryHash { disable(i, end.reason, &out) }
 
         out.notes.append(DispatchNote(
             kind: .ended(end.outcome, next.state), job: plan.config.name, run: end.run, text: completion.reason))
@@ -264,9 +270,22 @@ extension Dispatcher {
             uniqueKey: nil, idempotencyKey: claim.idempotencyKey, retryOf: nil, payload: "")
     }
 
-    /// What the run enqueued, and the runs of jobs that follow it.
-    private func enqueues(of end: AttemptEnd, _ i: Int, _ now: Now) -> [NewRun] {
-        var runs: [NewRun] = end.enqueues.map { request in
+    /// What the run enqueued, and the runs of jobs that follow it. A payload is held to the schema of the job
+    /// that it is for, as at every other door; a job that is not here may come.
+    private func enqueues(of end: AttemptEnd, _ i: Int, _ now: Now, _ out: inout DispatchActions) -> [NewRun] {
+        func tell(_ text: String) {
+            out.notes.append(DispatchNote(kind: .badEnqueue, job: jobs[i].name, run: end.run, text: text))
+        }
+        var runs: [NewRun] = end.enqueues.compactMap { request in
+            if let target = index[request.job], !jobs[target].isRemoved {
+                let schema = jobs[target].plan.entry.payloadSchema
+                if let problem = PayloadCheck.problem(request.payload, schema: schema) {
+                    tell("it enqueued a run of \(request.job), which is refused: its payload \(problem)")
+                    return nil
+                }
+            } else {
+                tell("it enqueued a run of \(request.job), which this host does not serve: it waits until a job of that name does")
+            }
             var run = NewRun(job: request.job, trigger: .enqueued, fireTime: request.at ?? now.wall)
             run.payload = request.payload
             run.uniqueKey = request.key.isEmpty ? nil : request.key
@@ -318,7 +337,7 @@ extension Dispatcher {
         jobs[i].badSettings = reason
         out.notes.append(DispatchNote(
             kind: .badSettings, job: jobs[i].name, run: nil,
-            text: "disabled until the next reload: the entry refused its settings: \(reason)"))
+            text: "disabled until the next reload: \(reason)"))
     }
 
     /// A run that the room never started is due again at once, its attempt uncounted.

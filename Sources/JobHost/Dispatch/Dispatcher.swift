@@ -210,7 +210,7 @@ struct Dispatcher: ~Copyable {
                 jobs[i].mayRewind = true
                 releaseFar(i, now, &out)
                 // What waits by the old clock may now wait for a year: it keeps no place for that long.
-                jobs[i].keepWaiting([])
+                jobs[i].keepWaiting([], of: jobs[i].waitingFires)
                 jobs[i].noteWaiting(now.wall)
             }
             rebuildTimeline(now)
@@ -238,6 +238,7 @@ struct Dispatcher: ~Copyable {
         for (name, plan) in chosen.sorted(by: { $0.key < $1.key }) {
             if let i = index[name] {
                 update(i, plan, now, &out)
+                if jobs[i].state == nil { jobs[i].state = states[name] }
             } else {
                 add(plan, rows[name], states[name], fires[name] ?? [], now)
             }

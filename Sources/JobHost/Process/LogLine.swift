@@ -42,7 +42,9 @@ public struct LogLine: Sendable {
         out += #","stream":"#.utf8
         JSONText.append(stream.rawValue, to: &out)
         out += #","text":"#.utf8
-        JSONText.append(text, to: &out, escaping: .controls)
+        // JSON of ours holds no NUL: its picture stands for it.
+        let shown = text.contains(0) ? text.flatMap { $0 == 0 ? Array("␀".utf8) : [$0] } : text
+        JSONText.append(shown, to: &out, escaping: .controls)
         if !fields.isEmpty {
             out += #","fields":"#.utf8
             if let object = JSONText.compactObject(fields) {

@@ -56,7 +56,7 @@ public final class ProcessRoom: WorkerRoom {
     final class Member {
         let process: WorkerProcess
         let spec: PoolSpec
-        var instances: [InstanceKey: UInt32] = [:]
+        var instances: [InstanceKey: (number: UInt32, settings: Bytes)] = [:]
         var executing: RunID?
         /// CPU time of the worker when it started what it executes; looked at only with a limit.
         var cpuAtStart = Duration.zero
@@ -68,9 +68,6 @@ public final class ProcessRoom: WorkerRoom {
     struct InstanceKey: Hashable {
         var job: String
         var entry: String
-        var settings: Bytes
-        /// A job rarely has more than one: its name finds it, the rest is compared.
-        func hash(into hasher: inout Hasher) { hasher.combine(job) }
     }
 
     /// `workerBinary` and `stateDir` are absolute. `claimsOrphan` tells whether a child of this
@@ -101,7 +98,7 @@ public final class ProcessRoom: WorkerRoom {
     /// The host's cap on workers, from the next start on.
     public func setMaxWorkers(_ count: Int) {
         force.maxWorkers = max(1, count)
-        tick()
+        run(force.tick(now: now.monotonic))
     }
 
     public func freeSlots(pool: String) -> Int { force.freeSlots(pool: pool, now: now.monotonic) }
@@ -276,14 +273,14 @@ public final class ProcessRoom: WorkerRoom {
         let due = force.nextDeadline(now: now.monotonic)
         if due != forceTimer?.due {
             if let forceTimer { loop.cancel(forceTimer.token) }
-            forceTimer = due.map { due in (due, loop.timer(at: due) { [weak self] in self?.tick() }) }
+            forceTimer = due.map { due in (due, loop.timer(at: due) { [weak self] in self?.forceIsDue() }) }
         }
         if memoryTimer == nil, !members.isEmpty {
             memoryTimer = loop.timer(after: .seconds(1)) { [weak self] in self?.measureAll() }
         }
     }
 
-    private func tick() {
+    private func forceIsDue() {
         forceTimer = nil
         run(force.tick(now: now.monotonic))
     }

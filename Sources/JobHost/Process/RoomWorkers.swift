@@ -61,13 +61,15 @@ extension ProcessRoom {
     }
 
     private func instance(for request: AttemptRequest, on member: Member) throws(WireError) -> UInt32 {
-        let key = InstanceKey(job: request.job, entry: request.entry, settings: request.settings)
-        if let known = member.instances[key] { return known }
-        let number = UInt32(clamping: member.instances.count + 1)
+        let key = InstanceKey(job: request.job, entry: request.entry)
+        let known = member.instances[key]
+        if let known, known.settings == request.settings { return known.number }
+        // Under its number the worker takes new settings for the old ones, whose instance ends.
+        let number = known?.number ?? UInt32(clamping: member.instances.count + 1)
         try member.process.append(.settings(SettingsFrame(
             instance: number, job: request.job, entry: request.entry, settings: request.settings
         )))
-        member.instances[key] = number
+        member.instances[key] = (number, request.settings)
         return number
     }
 

@@ -94,10 +94,16 @@ final class WorkerOutput {
         finishRun(.stderr, written.stderr)
     }
 
+    /// Bytes: the default of `/proc/sys/fs/pipe-max-size`.
+    private static let largestPipe = 1 << 20
+
     private func finishRun(_ stream: OutputStream, _ offset: Int64) {
         guard offset >= 0 else { return handOn(stream) }
-        while let missing = channels[stream]?.cut.missing(to: offset), missing > 0 {
-            guard take(stream, limit: missing) == .some else { break }
+        // What is still in the pipe, and no more than that: the place is the worker's word.
+        var left = Self.largestPipe
+        while left > 0, let missing = channels[stream]?.cut.missing(to: offset), missing > 0 {
+            guard take(stream, limit: min(missing, left)) == .some else { break }
+            left -= WorkerProcess.readSize
         }
         if let bytes = channels[stream]?.cut.take(to: offset) { emit(stream, bytes) }
         flush(stream)

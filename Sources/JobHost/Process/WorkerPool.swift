@@ -346,7 +346,7 @@ struct WorkerPool {
             memoryRecyclingOff = false
             if keeps { return shrink(now, &actions) }
         }
-        let warm = workers.values.count { $0.phase == .ready && !$0.isOld }
+        let warm = workers.values.count { ($0.phase == .ready || $0.phase == .starting) && !$0.isOld }
         giveBackQueue(&actions)
         // What was warm is warm again when its next run comes: that does not wait for a process.
         if new != nil { warmTarget = min(warm, spec.maxWorkers) }

@@ -248,7 +248,7 @@ extension Supervisor {
         // Before anything can start: a life may be shorter than a period.
         beatIfDue()
         let rows = try await store.jobStates()
-        let states = await stateBlobs(of: generation)
+        let states = try await stateBlobs(of: generation)
         let waiting = try await store.waitingFires(upTo: clock.now().wall + JobSchedule.preclaimReach)
         // Dead letters of earlier lives are a problem from the first answer on.
         depths = try await store.queueDepths(now: clock.now().wall)

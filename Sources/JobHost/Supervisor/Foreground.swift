@@ -97,10 +97,17 @@ enum Foreground {
         let end = await withCheckedContinuation { (continuation: CheckedContinuation<AttemptEnd, Never>) in
             let (handle, pools) = (parts.handle, generation.pools)
             handle.loop.post {
+                var fault = "no worker began it"
+                var waiting: CheckedContinuation<AttemptEnd, Never>? = continuation
                 handle.room.handler = { event in
                     switch event {
-                    case .ended(let end): continuation.resume(returning: end)
+                    case .ended(let end): waiting.take()?.resume(returning: end)
+                    case .returned:
+                        // A host would give it to another worker later.
+                        waiting.take()?.resume(returning: AttemptEnd(
+                            run: id, job: request.job, outcome: .lost, startedAt: nil, finishedAt: clock.now().wall, reason: fault))
                     case .hostFault(_, let message?), .poolRefused(_, let message):
+                        fault = message
                         onLine(line(clock, "error", message))
                     default: break
                     }

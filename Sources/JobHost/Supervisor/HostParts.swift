@@ -89,6 +89,8 @@ struct ScratchFolder: Sendable {
         guard mkdtemp(&template) != nil else {
             throw CommandError(.unavailable, "cannot make a folder in \(base): \(String(cString: strerror(errno)))")
         }
+        // `user = "…"`: that one's worker finds its way to the copy of its library, and nothing else.
+        chmod(template, 0o711)
         path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 

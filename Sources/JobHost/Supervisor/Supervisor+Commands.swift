@@ -93,7 +93,9 @@ extension Supervisor {
         guard dispatched.isEnabled else {
             throw CommandError(
                 .conflict, "\(job) is disabled: \(disabledReason(dispatched))",
-                hint: "jobhost enable \(job), or one run without the host: jobhost exec \(job)")
+                hint: dispatched.badSettings == nil
+                    ? "jobhost enable \(job), or one run without the host: jobhost exec \(job)"
+                    : "mend [jobs.\(job).settings], then jobhost reload")
         }
         let now = clock.now().wall
         var run = NewRun(job: job, trigger: trigger, fireTime: now)
@@ -112,14 +114,10 @@ extension Supervisor {
 
     private func enqueue(_ request: EnqueueCommand, by actor: Actor) async throws -> CommandResult {
         let now = clock.now().wall
-        if let priority = request.priority, !(-1_000...1_000).contains(priority) {
-            throw CommandError(.invalid, "priority is \(priority); allowed is -1000 … 1000")
-        }
-        // JOB_MAX_KEY of job_abi.h.
-        if let key = request.key, key.isEmpty || key.utf8.count > 512 {
-            throw CommandError(.invalid, "a unique key has 1 … 512 bytes; this one has \(key.utf8.count)")
-        }
         let due = request.at ?? (request.delay.map { now + max($0, .zero) } ?? now)
+        if let problem = EnqueueBounds.problem(priority: request.priority ?? 0, key: request.key, due: due, now: now) {
+            throw CommandError(.invalid, problem)
+        }
         return try await insert(request.job, trigger: .enqueued, by: actor, action: "enqueue") { run in
             run.payload = request.payload
             run.uniqueKey = request.key
@@ -149,13 +147,15 @@ extension Supervisor {
         var after = from - .microseconds(1)
         let schedule = Schedule(spec: dispatcher.jobs[i].plan.schedule, zone: dispatcher.jobs[i].plan.zone)
         while let fire = schedule.next(after: after), fire < to {
+            after = fire
+            // As the schedule does.
+            guard dispatcher.jobs[i].isOpen(at: fire) else { continue }
             guard times.count < limit else {
                 throw CommandError(
                     .invalid, "more than \(limit) fires of \(job) between \(from.rfc3339) and \(to.rfc3339)",
                     hint: "ask for a shorter time")
             }
             times.append(fire)
-            after = fire
         }
         guard !times.isEmpty else {
             throw CommandError(
@@ -179,27 +179,39 @@ extension Supervisor {
     private func cancel(_ run: RunID, by actor: Actor) async throws -> CommandResult {
         let now = clock.now()
         let reason = "cancelled by \(actor.name)" + (actor.reason.isEmpty ? "" : ": \(actor.reason)")
-        if let i = dispatcher.owners[run] {
-            let job = dispatcher.jobs[i].name
-            audit(actor, "cancel", job: job, detail: "run \(run)")
-            // A claim that is held for its instant ends here, and no worker is heard of it.
-            if dispatcher.jobs[i].active[run]?.isWithRoom == true { cancellations[run] = reason }
-            perform(dispatcher.cancel(run, reason: reason, now: now))
-            return .done
-        }
+        if cancelHere(run, reason, by: actor) { return .done }
         if try await withStore({ try await $0.cancelWaiting(run, reason: reason, by: actor, now: now.wall) }) {
             return .done
         }
+        // Claimed between the two looks.
+        if cancelHere(run, reason, by: actor) { return .done }
         guard let record = try await withStore({ try await $0.run(run) }) else {
             throw CommandError.unknownRun(run)
         }
         throw CommandError(.conflict, "run \(run) of \(record.job) has already ended: \(record.state.rawValue)")
     }
 
+    /// false: no run of this host.
+    private func cancelHere(_ run: RunID, _ reason: String, by actor: Actor) -> Bool {
+        guard let i = dispatcher.owners[run] else { return false }
+        audit(actor, "cancel", job: dispatcher.jobs[i].name, detail: "run \(run)")
+        // A claim that has not been submitted ends here, and no worker is heard of it.
+        if dispatcher.jobs[i].active[run]?.isWithRoom == true { cancellations[run] = reason }
+        perform(dispatcher.cancel(run, reason: reason, now: clock.now()))
+        return true
+    }
+
     // MARK: Switches
 
     private func setEnabled(_ job: String, _ enabled: Bool?, by actor: Actor) async throws -> CommandResult {
+        await switches.enter()
+        defer { switches.leave() }
         let i = try find(job)
+        if enabled == true, let bad = dispatcher.jobs[i].badSettings {
+            throw CommandError(
+                .conflict, "\(job) is off because its entry refused its settings: \(bad)",
+                hint: "mend [jobs.\(job).settings], then jobhost reload")
+        }
         var control = dispatcher.jobs[i].control
         control.enabled = enabled
         control.reason = actor.reason
@@ -210,6 +222,8 @@ extension Supervisor {
     }
 
     private func setPaused(_ job: String?, _ paused: Bool, by actor: Actor) async throws -> CommandResult {
+        await switches.enter()
+        defer { switches.leave() }
         let action = paused ? "pause" : "resume"
         guard let job else {
             let row = self.paused(dispatcher.hostControl, paused, by: actor)

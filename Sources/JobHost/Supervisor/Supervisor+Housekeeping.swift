@@ -46,10 +46,10 @@ extension Supervisor {
 
     /// Also after each reload, whose tokens count from then on.
     func lookAfterAPI() async {
-        guard let tendAPI, !isTendingAPI else { return }
-        isTendingAPI = true
+        await tending.enter()
+        defer { tending.leave() }
+        guard let tendAPI else { return }
         let problem = await tendAPI(generation.config.http, generation.config.alerts)
-        isTendingAPI = false
         if let problem, problem != apiProblem { log.error("\(problem); it is tried again every 5s") }
         apiProblem = problem
     }

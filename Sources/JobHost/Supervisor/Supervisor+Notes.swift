@@ -19,7 +19,7 @@ extension Supervisor {
         case .missed: log.warning("\(job): \(note.text)")
         case .badSettings: log.error("\(job): \(note.text)")
         case .rewound: log.warning("\(job.isEmpty ? "" : "\(job): ")\(note.text)")
-        case .fenced: log.warning("\(job): \(note.text)")
+        case .badEnqueue: log.error("\(job)\(note.run.map { " run \($0)" } ?? ""): \(note.text)")
         }
     }
 
@@ -31,7 +31,7 @@ extension Supervisor {
             if let i = dispatcher.index[note.job], let run = dispatcher.jobs[i].lastRun, run.id == note.run { events.emit(.ended(run)) }
         case .breaker(let mode): events.emit(.breaker(job: note.job, mode: Self.word(mode), text: note.text, at: now))
         case .skipped(let reason), .missed(let reason): events.emit(.notRun(job: note.job, reason: reason, text: note.text, at: now))
-        case .badSettings, .rewound, .fenced: break
+        case .badSettings, .rewound, .badEnqueue: break
         }
     }
 

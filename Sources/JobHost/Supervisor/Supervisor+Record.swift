@@ -27,7 +27,7 @@ extension Supervisor {
     /// One batch is with the store at a time; what comes meanwhile forms the next, so that a
     /// burst of ends costs few commits.
     func flushRecords() {
-        guard !isRecording, !pendingRecords.isEmpty else { return }
+        guard !isRecording, !isRecordingLater, !pendingRecords.isEmpty else { return }
         isRecording = true
         let batch = pendingRecords
         pendingRecords = []
@@ -39,8 +39,12 @@ extension Supervisor {
                 endIfDrained()
             } else {
                 pendingRecords = rest + pendingRecords
+                isRecordingLater = true
                 loop.timer(after: Self.recordBackoff) { [weak self] in
-                    self?.assumeIsolated { $0.flushRecords() }
+                    self?.assumeIsolated { supervisor in
+                        supervisor.isRecordingLater = false
+                        supervisor.flushRecords()
+                    }
                 }
             }
         }

@@ -52,9 +52,11 @@ extension Supervisor {
             case .switchOver(let reload): switchOver(reload)
             case .answer(let tickets, let reload): answer(tickets, with: reloadReports[reload])
             case .turnAway(let tickets): answer(tickets, with: failure("the host is stopping"))
-            case .giveUp(let tickets, let reload):
-                log.error("reload \(reload) took too long and was given up")
-                answer(tickets, with: failure("building the next generation took too long and was given up"))
+            case .giveUp(let tickets, _):
+                let report = failure("building the next generation took too long and was given up")
+                finishReload(report)
+                chooseAgain(withoutFile: false)
+                answer(tickets, with: report)
             }
         }
         updatePhase()
@@ -66,10 +68,13 @@ extension Supervisor {
         isEmptyAllowed = false
         let (choices, choicesOnly) = (pendingChoices, !isFileAsked)
         (pendingChoices, isFileAsked) = ([:], false)
+        choicesInBuild = choices
         Task {
             let outcome = await builder.build(
                 file: configFile, environment: environment, previous: generation, accepted: [], history: history,
                 choices: choices, choicesOnly: choicesOnly, allowsEmpty: allowsEmpty)
+            // Given up, or the host stops: nobody waits for it any more.
+            guard case .building(reload, _) = reloads.phase else { return }
             switch outcome {
             case .ready(let next, let report):
                 builtGenerations[reload] = next
@@ -78,6 +83,7 @@ extension Supervisor {
             case .refused(let report):
                 reloadReports[reload] = report
                 finishReload(report)
+                chooseAgain(withoutFile: !choicesOnly)
                 perform(reloads.built(reload: reload, ready: false, now: clock.now().monotonic))
             }
         }
@@ -86,6 +92,14 @@ extension Supervisor {
                 self?.assumeIsolated { $0.perform($0.reloads.timePassed(now: $0.clock.now().monotonic)) }
             }
         }
+    }
+
+    /// What was chosen about single libraries is not lost with a file that cannot be taken.
+    private func chooseAgain(withoutFile: Bool) {
+        guard !choicesInBuild.isEmpty else { return }
+        pendingChoices.merge(choicesInBuild) { newer, _ in newer }
+        choicesInBuild = [:]
+        if withoutFile { perform(reloads.request(ticket: nil, now: clock.now().monotonic)) }
     }
 
     private func switchOver(_ reload: Int64) {
@@ -98,9 +112,11 @@ extension Supervisor {
                 // Rows are for jobs that appear for the first time.
                 let isNew = next.jobs.keys.contains { dispatcher.index[$0] == nil }
                 let rows = isNew ? try await store.jobStates() : [:]
-                let states = await stateBlobs(of: next)
+                let waiting = isNew ? try await store.waitingFires(upTo: clock.now().wall + JobSchedule.preclaimReach) : []
+                let states = try await stateBlobs(of: next)
                 let before = generation
-                apply(next, rows: rows, states: states)
+                choicesInBuild = [:]
+                apply(next, rows: rows, states: states, waitingFires: waiting)
                 await recordLibraries(of: next)
                 await pruneLibraries(before: before)
                 await saveAccepted(next)
@@ -111,6 +127,7 @@ extension Supervisor {
                 report.generation = generation.number
                 report.errors = ["the store does not answer, so the jobs' cursors cannot be read: \(error)"]
                 reloadReports[reload] = report
+                chooseAgain(withoutFile: false)
             }
             finishReload(report)
             // Before the answer: whoever reloaded to rotate a token finds it rotated.
@@ -143,13 +160,14 @@ extension Supervisor {
         await Task.detached { libraries.prune(keeping: kept) }.value
     }
 
-    /// State blobs of jobs that this life of the host has not seen yet.
-    func stateBlobs(of next: Generation) async -> [String: StateBlob] {
+    /// State blobs of jobs that this life of the host has not asked for yet: those that are new to it, or whose
+    /// entry keeps state since now. Without its state no job may begin: it would write an empty one over it.
+    func stateBlobs(of next: Generation) async throws -> [String: StateBlob] {
         var blobs: [String: StateBlob] = [:]
-        for job in next.jobs.values where job.entry.stateVersion > 0 && dispatcher.index[job.config.name] == nil {
-            if let blob = try? await store.stateBlob(job: job.config.name) {
-                blobs[job.config.name] = StateBlob(version: blob.version, bytes: blob.bytes)
-            }
+        for job in next.jobs.values where job.entry.stateVersion > 0 {
+            let known = dispatcher.index[job.config.name].map { dispatcher.jobs[$0].plan.entry.stateVersion } ?? 0
+            guard known == 0, let blob = try await store.stateBlob(job: job.config.name) else { continue }
+            blobs[job.config.name] = StateBlob(version: blob.version, bytes: blob.bytes)
         }
         return blobs
     }
@@ -266,6 +284,7 @@ extension Supervisor {
             room.shutdown(grace: .zero) { [weak self] in
                 self?.assumeIsolated { supervisor in
                     supervisor.areChildrenGone = true
+                    supervisor.giveUpOnStoreLater()
                     supervisor.endIfDrained()
                 }
             }

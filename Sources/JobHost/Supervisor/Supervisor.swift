@@ -32,6 +32,8 @@ public actor Supervisor: HostControl {
     // Record
     var pendingRecords: [RecordOperation] = []
     var isRecording = false
+    /// A failed write is repeated after its backoff.
+    var isRecordingLater = false
     var storeHealth = StoreHealth()
     var isSavingWorkers = false
     var hasNewWorkers = false
@@ -48,6 +50,10 @@ public actor Supervisor: HostControl {
     /// Since the last build began: somebody wants the files read, not just a choice obeyed.
     var isFileAsked = false
     var pendingChoices: [String: LibraryChoice] = [:]
+    /// Those that the present build obeys.
+    var choicesInBuild: [String: LibraryChoice] = [:]
+    /// A switch is read, written to the store and only then thrown: one after the other.
+    let switches = Turnstile()
     var history: LibraryHistory
     nonisolated let historyFile: LibraryHistoryFile
     /// Changed libraries on trial, by plugin.
@@ -78,7 +84,7 @@ public actor Supervisor: HostControl {
     /// Makes the control socket anew if it is gone, and serves over TCP as the config says;
     /// returns what is wrong with that.
     var tendAPI: (@Sendable (HTTPSettings, AlertSettings) async -> String?)?
-    var isTendingAPI = false
+    let tending = Turnstile()
     var apiProblem: String?
     let heartbeat: Heartbeat
     private var beatPace = BeatPace()
@@ -130,7 +136,9 @@ public actor Supervisor: HostControl {
     }
 
     func perform(_ actions: DispatchActions) {
-        // Starts first: they are what somebody waits for.
+        // The alarm before all else: what the room says meanwhile sets a newer one.
+        armTick(actions.wakeAt)
+        // Then starts: they are what somebody waits for.
         if !actions.starts.isEmpty {
             beatIfDue()
             room.start(onTrial(actions.starts))
@@ -147,7 +155,6 @@ public actor Supervisor: HostControl {
         operations += actions.breakers.map { .breaker(job: $0.job, $0.row) }
         record(operations)
         for note in actions.notes { write(note) }
-        armTick(actions.wakeAt)
         endIfDrained()
     }
 
@@ -235,6 +242,7 @@ public actor Supervisor: HostControl {
     func storeAnswered() {
         guard let line = storeHealth.answered(now: clock.now().monotonic) else { return }
         log.notice("\(line)")
+        isRecordingLater = false
         flushRecords()
     }
 

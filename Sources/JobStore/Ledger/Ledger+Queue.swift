@@ -68,7 +68,7 @@ extension Ledger {
         }
         var result = InboxResult()
         for row in rows {
-            if let reason = Self.refusal(row, jobs) {
+            if let reason = Self.refusal(row, jobs, now) {
                 try connection.run("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
                 result.refused.append((id: row.id, job: row.request.job, reason: reason))
                 continue
@@ -79,9 +79,13 @@ extension Ledger {
         return result
     }
 
-    static func refusal(_ row: InboxRow, _ jobs: [String: InboxRule]) -> String? {
-        guard let rule = jobs[row.request.job] else { return "there is no job \"\(row.request.job)\"" }
+    static func refusal(_ row: InboxRow, _ jobs: [String: InboxRule], _ now: Instant) -> String? {
+        let request = row.request
+        guard let rule = jobs[request.job] else { return "there is no job \"\(request.job)\"" }
         if !row.valid { return "the payload is not valid JSON" }
+        if let problem = EnqueueBounds.problem(priority: request.priority, key: request.uniqueKey, due: request.fireTime, now: now) {
+            return problem
+        }
         return rule.problem(row.request.payload)
     }
 

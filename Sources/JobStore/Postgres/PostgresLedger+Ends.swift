@@ -164,7 +164,7 @@ extension PostgresLedger {
         var result = InboxResult()
         var taken: [InboxRow] = []
         for row in rows {
-            guard let reason = Self.refusal(row, jobs) else {
+            guard let reason = Self.refusal(row, jobs, now) else {
                 taken.append(row)
                 continue
             }

@@ -39,6 +39,9 @@ import Testing
         #expect(Self.nyse.nextOpening(after: at("2025-06-02T13:30Z"), in: zone) == at("2025-06-03T13:30Z"))
         #expect(Self.nyse.nextOpening(after: at("2025-12-24T15:00Z"), in: zone) == at("2025-12-26T14:30Z"))
         #expect(Self.nyse.nextChange(after: at("2025-12-24T15:00Z"), in: zone) == at("2025-12-24T18:00Z"))
+        for (limit, expected) in [("17:00", nil), ("18:00", nil), ("18:01", at("2025-12-24T18:00Z"))] as [(String, Instant?)] {
+            #expect(Self.nyse.nextChange(after: at("2025-12-24T15:00Z"), before: at("2025-12-24T\(limit)Z"), in: zone) == expected)
+        }
         // Friday's close is at UTC−5, Monday's opening at UTC−4.
         #expect(Self.nyse.nextOpening(after: at("2025-03-07T21:00Z"), in: zone) == at("2025-03-10T13:30Z"))
     }

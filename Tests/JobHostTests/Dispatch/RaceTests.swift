@@ -28,6 +28,91 @@ import Testing
         #expect(host.started.map(\.trigger) == [.enqueued])
     }
 
+    @Test("The host itself is late: what found the job free at its time waits, and is not called an overlap")
+    func hostIsLate() {
+        var host = host()
+        host.apply([SimulatedHost.job("a", every(1))])
+        host.advance(to: at("00:00:00.900"))
+        host.now = Now(wall: at("00:00:02.100"), monotonic: host.now.monotonic + .milliseconds(1_200))
+        host.send(.tick)
+        #expect(host.started.map(\.fireTime) == [at("00:00:01")])
+        #expect(host.ranges["a"] ?? [] == [])
+        host.end(.succeeded)
+        #expect(host.started.map(\.fireTime) == [at("00:00:02")])
+        host.advance(to: at("00:00:03.100"))
+        #expect(host.ranges["a"]?.map(\.reason) == [.overlap], "that one runs at its time")
+    }
+
+    @Test("Fires of the time when the breaker was open are skipped for that, however late the host looks at its end")
+    func breakerEndsUnseen() {
+        var host = host()
+        host.apply([SimulatedHost.job("a", every(1)) {
+            $0.breaker = BreakerPolicy(failures: 1, openFor: .seconds(5), successes: 1)
+            $0.retry.maxAttempts = 1
+        }])
+        host.advance(to: at("00:00:01"))
+        host.end(.failed)
+        host.advance(to: at("00:00:05.500"))
+        host.now = Now(wall: at("00:00:06.300"), monotonic: host.now.monotonic + .milliseconds(800))
+        host.send(.tick)
+        #expect(host.ranges["a"]?.allSatisfy { $0.reason == .breaker } == true, "\(host.ranges)")
+        #expect(host.started.map(\.fireTime) == [at("00:00:06")], "the probe")
+        #expect(host.started.map(\.trigger) == [.schedule])
+    }
+
+    @Test("What an attempt with other settings, or of another library, says of its settings disables nothing", arguments: [true, false])
+    func staleBadSettings(isReloaded: Bool) {
+        var host = host()
+        host.apply([SimulatedHost.job("a", .none)])
+        host.enqueue("a")
+        if isReloaded { host.apply([SimulatedHost.job("a", .none) { $0.timeout = .seconds(9) }], generation: 2) }
+        var end = AttemptEnd(run: host.started[0].run, job: "a", outcome: .failed, startedAt: host.now.wall, finishedAt: host.now.wall)
+        end.badSettings = true
+        end.libraryHash = isReloaded ? "h1" : "canary"
+        host.started.removeAll()
+        host.send(.ended(end))
+        #expect(host.dispatcher.jobs[0].badSettings == nil)
+        host.enqueue("a")
+        end.run = host.started[0].run
+        end.libraryHash = isReloaded ? "h2" : "h1"
+        host.send(.ended(end))
+        #expect(host.dispatcher.jobs[0].badSettings != nil, "its own")
+    }
+
+    @Test("A fire that began to wait while the store was asked is not forgotten by the answer")
+    func waitsSince() {
+        var host = host()
+        host.apply([SimulatedHost.job("a", every(1)) { $0.overlap = .queue }])
+        host.advance(to: at("00:00:01"))
+        host.answersLate = true
+        host.send(.sweep)
+        host.advance(to: at("00:00:02.100"))
+        host.answer()
+        #expect(host.dispatcher.jobs[0].waitingFires.count == 1)
+        host.advance(to: at("00:00:03.100"))
+        #expect(host.runs("a", .available).count == 1, "one waits, not two")
+    }
+
+    @Test("A run enqueues for others: what their schema refuses is told and not stored; what no job here is for is told")
+    func enqueues() {
+        var host = host()
+        host.apply([SimulatedHost.job("a", .none), SimulatedHost.job("b", .none)])
+        host.enqueue("a")
+        var end = AttemptEnd(run: host.started[0].run, job: "a", outcome: .succeeded, startedAt: host.now.wall, finishedAt: host.now.wall)
+        end.enqueues = [
+            EnqueueRequest(job: "b", payload: Array("{}".utf8), key: "", at: nil),
+            EnqueueRequest(job: "b", payload: Array("{".utf8), key: "", at: nil),
+            EnqueueRequest(job: "c", payload: [], key: "", at: nil),
+        ]
+        host.send(.ended(end))
+        #expect(host.runs("b").count == 1)
+        #expect(host.runs("c").count == 1)
+        let told = host.notes.filter { $0.kind == .badEnqueue }.map(\.text)
+        #expect(told.count == 2)
+        #expect(told.first?.hasPrefix("it enqueued a run of b, which is refused: its payload ") == true, "\(told)")
+        #expect(told.last == "it enqueued a run of c, which this host does not serve: it waits until a job of that name does")
+    }
+
     @Test("Fires that find no worker do not pile up: one of them holds the job's place")
     func saturated() {
         var host = host()

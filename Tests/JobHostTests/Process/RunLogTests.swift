@@ -22,7 +22,9 @@ import Testing
                 == #"{"t":1735689600000000,"level":"info","stream":"stdout","text":"# + json + "}\n")
     }
 
-    @Test func brokenUTF8IsRepaired() {
+    @Test func brokenUTF8IsRepaired() throws {
+        let zero = LogLine(at: Self.at, level: .info, stream: .stdout, text: [0x61, 0x00, 0x62]).json()
+        #expect(try JSON(parsing: zero).objectValue?["text"]?.stringValue == "a␀b")
         let broken = LogLine(at: Self.at, level: .error, stream: .stderr, text: [0x61, 0xff, 0x62])
         #expect(String(validating: broken.json(), as: UTF8.self)?.contains("a\u{fffd}b") == true)
     }

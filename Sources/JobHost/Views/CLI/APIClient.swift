@@ -107,6 +107,13 @@ struct APIClient: Sendable {
         }
     }
 
+    /// Where nobody answers: one may run all the same, out of reach or with another `state_dir`.
+    var mayRun: Bool {
+        if let elsewhere, !Self.isSameFile(elsewhere, socketPath) { return true }
+        if access(socketPath, R_OK | W_OK) != 0, errno == EACCES { return true }
+        return StateLock.holder(stateDir: socketPath.lastIndex(of: "/").map { String(socketPath[..<$0]) } ?? ".") != nil
+    }
+
     private func notReachable(_ error: any Error) -> CLIFailure {
         if let error = error as? IOError, error.errnoCode == EACCES {
             return CLIFailure(

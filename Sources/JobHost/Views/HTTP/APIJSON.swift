@@ -56,7 +56,8 @@ private struct APIRules: JSONRules {
 
     func encoded(_ value: any Encodable) -> JSON? {
         switch value {
-        case let instant as Instant: .string(instant.rfc3339)
+        // What an older store may hold beyond the years that RFC 3339 can write must not hide all else.
+        case let instant as Instant: .string(min(max(instant, .earliestWritten), .latestWritten).rfc3339)
         case let counts as [String: Int64]: .object(JSONObject(counts.mapValues { .integer($0) }))
         default: nil
         }

@@ -54,9 +54,10 @@ struct PlanCommand: AsyncParsableCommand {
     func run() async throws {
         let session = try CLISession(host)
         let report: API.Report
+        let client = try session.client()
         do {
-            report = try await session.client().reloading.post("/plan", API.ReasonBody(), as: API.Report.self).0
-        } catch let failure as CLIFailure where failure.code == .notRunning && self.host.socket == nil {
+            report = try await client.reloading.post("/plan", API.ReasonBody(), as: API.Report.self).0
+        } catch let failure as CLIFailure where failure.code == .notRunning && self.host.socket == nil && !client.mayRun {
             session.note(Styled("no host runs here: this is what a start would load", .dim))
             report = API.Report(await session.environment.operations.check(try session.configFile()))
         }

@@ -1,0 +1,22 @@
+/// What every door to a queue holds a run to: the CLI, the API, the inbox in the store, a plugin's `enqueue`.
+public enum EnqueueBounds {
+    public static let priority = -1_000...1_000
+    /// Bytes: JOB_MAX_KEY of job_abi.h.
+    public static let longestKey = 512
+    /// How far ahead a run may be put off. Beyond it lie seconds taken for milliseconds.
+    public static let farthest = Duration.seconds(366 * 86_400)
+
+    /// A clause for whoever asked; nil: nothing is wrong. An empty key is none.
+    public static func problem(priority: Int, key: String?, due: Instant, now: Instant) -> String? {
+        if !Self.priority.contains(priority) {
+            return "priority is \(priority); allowed is \(Self.priority.lowerBound) … \(Self.priority.upperBound)"
+        }
+        if let key, key.isEmpty || key.utf8.count > longestKey {
+            return "a unique key has 1 … \(longestKey) bytes; this one has \(key.utf8.count)"
+        }
+        if due > now + farthest {
+            return "it is due at \(due.rfc3339), more than \(farthest.components.seconds / 86_400) days from now"
+        }
+        return nil
+    }
+}
