@@ -39,6 +39,31 @@ import Testing
         }
     }
 
+    @Test("explain says who paused and why, and still knows what was skipped when the schedule is another one")
+    func explainsAfterAnEdit() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(Toml.plugin("p") + Toml.job("j", of: "p", "every = \"1s\""))
+            let host = try await test.start()
+            try await host.logs("✓ j")
+            try await test.jobhost("pause", "j", "--reason", "the exchange is closed")
+            let cursor = try test.ledger.number("SELECT cursor FROM job_states WHERE job = 'j'")
+            // A fire later than what had been claimed when the pause began.
+            while Int(time(nil)) * 1_000_000 < cursor + 2_000_000 { try await test.jobhost("status") }
+            try await test.jobhost("resume", "j")
+            let skipped = "SELECT first FROM ledger_ranges WHERE job = 'j' AND reason = 'paused'"
+            while try test.ledger.number(skipped) == 0 { try Task.checkCancellation() }
+            let instant = try test.ledger.texts(skipped.replacing("SELECT first", with: "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', first / 1000000, 'unixepoch')"))[0]
+            let before = try await test.jobhost("explain", "j", "--at", instant).output
+            #expect(before.contains("was paused: since ") && before.contains(": the exchange is closed."), "\(before)")
+            try test.config(Toml.plugin("p") + Toml.job("j", of: "p", "cron = \"0 0 3 29 2 *\""))
+            #expect(try await test.jobhost("reload").code == 0)
+            let after = try await test.jobhost("explain", "j", "--at", instant).output
+            #expect(after.contains("skipped") && after.contains(": the exchange is closed."), "\(after)")
+            #expect(after.contains("Generation 2, at ") && after.contains("changed the job since. By today's rule:"), "\(after)")
+        }
+    }
+
     @Test("explain finds a run of a job without fire times by its instant, and says what keeps one waiting")
     func explainsWithoutFireTimes() async throws {
         try await TestHost.with { test in

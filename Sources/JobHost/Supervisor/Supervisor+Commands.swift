@@ -196,7 +196,10 @@ extension Supervisor {
         guard let i = dispatcher.owners[run] else { return false }
         audit(actor, "cancel", job: dispatcher.jobs[i].name, detail: "run \(run)")
         // A claim that has not been submitted ends here, and no worker is heard of it.
-        if dispatcher.jobs[i].active[run]?.isWithRoom == true { cancellations[run] = reason }
+        // Asked again without saying why: the first word stands.
+        if dispatcher.jobs[i].active[run]?.isWithRoom == true, cancellations[run] == nil || !actor.reason.isEmpty {
+            cancellations[run] = reason
+        }
         perform(dispatcher.cancel(run, reason: reason, now: clock.now()))
         return true
     }

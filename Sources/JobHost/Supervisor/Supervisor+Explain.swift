@@ -18,12 +18,17 @@ extension Supervisor {
                 run: run)
         }
         let range = try await range(job, at)
-        if let range, rule.isFire {
-            return Explanation(
-                job: job, at: at, verdict: range.reason.state.rawValue,
-                sentences: [describe(range)] + rule.sentences)
-        }
         let history = ReloadHistory(try await withStore { try await $0.reloads(limit: 1_000) })
+        if let range {
+            let change = rule.isFire ? nil : history.change(of: job, after: range.last)
+            // Within a stretch there may be instants between two fires, unless the rule was another then.
+            if rule.isFire || change != nil {
+                let since = change.map { "Generation \($0.generation), at \($0.at.rfc3339), changed the job since. By today's rule:" }
+                return Explanation(
+                    job: job, at: at, verdict: range.reason.state.rawValue,
+                    sentences: [try await explained(range)] + (since.map { [$0] } ?? []) + rule.sentences)
+            }
+        }
         if range == nil, let absence = Self.absence(of: job, at: at, history) {
             return Explanation(job: job, at: at, verdict: "absent", sentences: [absence] + (rule.isFire ? ["By today's rule it would have been due."] : []))
         }
@@ -56,7 +61,7 @@ extension Supervisor {
         var sentences: [String] = []
         if let known { sentences += [describe(known)] + holdUp(of: known) }
         let range = try await range(job, at)
-        if known == nil, let range { sentences.append(describe(range)) }
+        if known == nil, let range { sentences.append(try await explained(range)) }
         let absence = known == nil && range == nil ? Self.absence(of: job, at: at, history) : nil
         if let absence { sentences.append(absence) }
         if let refusal {
@@ -141,9 +146,43 @@ extension Supervisor {
         return text + (run.reason.isEmpty ? "." : ": \(run.reason).")
     }
 
-    private func describe(_ range: LedgerRange) -> String {
+    private func explained(_ range: LedgerRange) async throws -> String {
         let count = range.count == 1 ? "This fire was" : "\(range.count) fires from \(range.first.rfc3339) to \(range.last.rfc3339) were"
-        return "\(count) \(range.reason.state.rawValue): \(sentence(for: range.reason))."
+        let cause = try await cause(of: range).map { ": \($0)" } ?? ""
+        return "\(count) \(range.reason.state.rawValue): \(sentence(for: range.reason))\(cause)."
+    }
+
+    /// Who did it, since when, why; which run was in the way.
+    private func cause(of range: LedgerRange) async throws -> String? {
+        let action: String
+        switch range.reason {
+        case .paused: action = "pause"
+        case .disabled: action = "disable"
+        case .breaker: action = "breaker open"
+        case .overlap: return try await runInTheWay(of: range)
+        case .calendar, .reload, .window, .policy, .clock: return nil
+        }
+        // Newest first; of the host as a whole too.
+        let rows = try await withStore { try await $0.audit(limit: 1_000, job: nil) }
+        let row = rows.first {
+            $0.at <= range.last && ($0.job == range.job || $0.job == nil) && $0.action.hasPrefix(action)
+        }
+        guard let row else { return nil }
+        let what = row.actor.name == "host" ? row.detail : "by \(row.actor.name)" + (row.actor.reason.isEmpty ? "" : ": \(row.actor.reason)")
+        return "since \(row.at.rfc3339)" + (what.isEmpty ? "" : ", \(what)")
+    }
+
+    private func runInTheWay(of range: LedgerRange) async throws -> String? {
+        var filter = RunFilter(job: range.job)
+        filter.to = range.first
+        filter.limit = 20
+        let request = filter
+        let runs = try await withStore { try await $0.runs(request) }
+        guard let run = runs.first(where: { run in
+            run.startedAt.map { $0 <= range.last } ?? false && run.finishedAt.map { $0 >= range.first } ?? true
+        }) else { return nil }
+        let took = run.startedAt.flatMap { started in run.finishedAt.map { ", which took \(brief($0 - started))" } } ?? ", which still runs"
+        return "run \(run.id)\(took)"
     }
 
     func sentence(for reason: NoRunReason, _ job: DispatchedJob? = nil) -> String {

@@ -103,6 +103,9 @@ extension APIRoutes {
                 filter.outcomes = try query.words("outcome", Outcome.self)
                 filter.from = try query.instant("from")
                 filter.to = try query.instant("to")
+                if let from = filter.from, let to = filter.to, from >= to {
+                    throw API.Problem.invalid("'from' is not before 'to': \(from.rfc3339) … \(to.rfc3339)", hint: "'to' is not included")
+                }
                 return try answer(await page(filter, ranges: true))
             },
             get("/dead", "dead letters, the newest first", query: ["job", "before", "limit"]) { _, query in

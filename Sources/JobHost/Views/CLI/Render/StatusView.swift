@@ -21,7 +21,7 @@ struct StatusView {
         let table = min(parts.table.count, max(room / 2, room - parts.notes.count - 1))
         let notes = cut(parts.notes, to: max(0, room - table - 1)) { "… \(counted($0, "more line")) of problems" }
         let gap: [Styled] = notes.isEmpty ? [] : [""]
-        let shown = cut(parts.table, to: max(0, room - notes.count - gap.count)) { "… \(counted($0, "more job"))" }
+        let shown = cut(parts.table, to: max(0, room - notes.count - gap.count)) { "… \(counted(min($0, status.jobs.count), "more job"))" }
         return Array((header + [""] + notes + gap + shown).prefix(max(1, rows)))
     }
 
