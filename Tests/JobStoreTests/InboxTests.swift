@@ -74,16 +74,18 @@ import Testing
         }
     }
 
-    @Test func absurdNumbersDoNoHarm() async throws {
+    @Test func absurdNumbersAreRefusedWithTheReason() async throws {
         try await TemporaryStore.use { file in
             let store = try await file.open()
             let application = try file.otherProgram()
             try application.execute("""
-                INSERT INTO enqueue_inbox (job, priority, run_at_ms)
-                VALUES ('mint', -9223372036854775808, 9223372036854775807), ('mint', 9223372036854775807, -9223372036854775808)
+                INSERT INTO enqueue_inbox (job, unique_key, priority, run_at_ms)
+                VALUES ('mint', NULL, -9223372036854775808, NULL), ('mint', NULL, 0, 9223372036854775807), ('mint', '', 0, NULL),
+                    ('mint', 'k', 1000, -9223372036854775808)
                 """)
             let result = try await store.drainInbox(jobs: Self.jobs, limit: 100, now: .at(5))
-            #expect(result.runs.map(\.state) == [.scheduled, .available])
+            #expect(result.refused.map { String($0.reason.prefix(20)) } == ["priority is -9223372", "it is due at 294247-", "a unique key has 1 …"], "\(result.refused)")
+            #expect(result.runs.map(\.state) == [.available], "what is long overdue runs")
             #expect(try await store.claimWaiting(limits: ["mint": 9], owner: TemporaryStore.owner, now: .at(6)).count == 1)
             await store.close()
         }
