@@ -37,14 +37,6 @@ public final class TickEntry: ExchangeEntry {
         public var end = ""
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, simulation, mode, speed, start, back, seed, pairs, accounts, file, pair, end
-            case lockTimeout = "lock_timeout"
-            case tradesPerMinute = "trades_per_minute"
-            case volatilityBps = "volatility_bps"
-            case mintJob = "mint_job"
-            case positionJob = "position_job"
-        }
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
                 SettingsField("simulation", "Its name; several may live in one database, each with its own pairs."),

@@ -17,15 +17,6 @@ public struct ContestSettings: MoneySettings {
     public var batch = 500
 
     public init() {}
-    enum CodingKeys: String, CodingKey {
-        case database, sql, mode, batch
-        case lockTimeout = "lock_timeout"
-        case settleAfter = "settle_after"
-        case platformWallet = "platform_wallet"
-        case maxPayout = "max_payout"
-        case maxPayoutsPerRun = "max_payouts_per_run"
-        case maxPayoutsPerHour = "max_payouts_per_hour"
-    }
 
     public static var fields: [SettingsField] {
         ExchangeLocation.fields + [

@@ -47,23 +47,6 @@ extension MarginCheckEntry {
         public var maxClosingsPerHour = 500
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, mode, order, close
-            case lockTimeout = "lock_timeout"
-            case callLevel = "call_level"
-            case repeatAfter = "repeat_after"
-            case repeatWorse = "repeat_worse"
-            case stopOutLevel = "stop_out_level"
-            case partialPoints = "partial_points"
-            case requestAgain = "request_again"
-            case maxPriceAge = "max_price_age"
-            case maxJump = "max_jump"
-            case bestPriceWindow = "best_price_window"
-            case haltPercent = "halt_percent"
-            case maxNotional = "max_notional"
-            case maxClosingsPerRun = "max_closings_per_run"
-            case maxClosingsPerHour = "max_closings_per_hour"
-        }
 
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [

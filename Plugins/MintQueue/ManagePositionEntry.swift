@@ -20,14 +20,6 @@ public struct PositionSettings: ExchangeSettings {
     var paper = PaperLuck()
 
     public init() {}
-    enum CodingKeys: String, CodingKey {
-        case database, sql, mode, exchange, gateway, url, token, calls, paper
-        case lockTimeout = "lock_timeout"
-        case maxAge = "max_age"
-        case maxNotional = "max_notional"
-        case maxOrdersPerRun = "max_orders_per_run"
-        case maxOrdersPerHour = "max_orders_per_hour"
-    }
 
     public static var fields: [SettingsField] {
         ExchangeLocation.fields + [

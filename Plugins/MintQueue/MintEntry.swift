@@ -26,15 +26,6 @@ public struct MintSettings: ExchangeSettings {
     var paper = PaperLuck()
 
     public init() {}
-    enum CodingKeys: String, CodingKey {
-        case database, sql, mode, minter, url, token, lookup, calls, paper
-        case lockTimeout = "lock_timeout"
-        case maxSize = "max_size"
-        case maxMintsPerHour = "max_mints_per_hour"
-        case maxSends = "max_sends"
-        case pendingEvery = "pending_every"
-        case pendingLimit = "pending_limit"
-    }
 
     public static var fields: [SettingsField] {
         ExchangeLocation.fields + [

@@ -159,10 +159,6 @@ struct PaperLuck: Codable, Hashable, Sendable {
     var lostPercent = 10
     /// Percent of the keys that are refused.
     var refusedPercent = 3
-    enum CodingKeys: String, CodingKey {
-        case lostPercent = "lost_percent"
-        case refusedPercent = "refused_percent"
-    }
 
     func refuses(_ key: String) -> Bool { Self.roll(key, salt: "refused") < refusedPercent }
     func losesAnswer(_ key: String) -> Bool { Self.roll(key, salt: "lost") < lostPercent }

@@ -36,14 +36,6 @@ extension OrderExpiryEntry {
         public var batch = 200
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, mode, engine, mismatch, tolerance, batch
-            case lockTimeout = "lock_timeout"
-            case ackTimeout = "ack_timeout"
-            case maxRelease = "max_release"
-            case maxOrdersPerRun = "max_orders_per_run"
-            case maxOrdersPerHour = "max_orders_per_hour"
-        }
 
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [

@@ -39,20 +39,6 @@ extension ReconcilerEntry {
         }
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, mode, exchange, url, batch, calls
-            case lockTimeout = "lock_timeout"
-            case apiKey = "api_key"
-            case apiSecret = "api_secret"
-            case recvWindow = "recv_window"
-            case syncAfter = "sync_after"
-            case failureDelay = "failure_delay"
-            case maxFailureDelay = "max_failure_delay"
-            case alertAfter = "alert_after"
-            case maxSettlement = "max_settlement"
-            case maxUpdatesPerRun = "max_updates_per_run"
-            case maxUpdatesPerHour = "max_updates_per_hour"
-        }
 
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + CallSettings.fields() + [

@@ -73,7 +73,10 @@ final class SchemaNode {
         case described(JSONObject)
     }
     struct Property {
+        /// As one writes it.
         var key: String
+        /// As the type's coding knows it.
+        var coded: String
         var node: SchemaNode
         var required: Bool
     }
@@ -90,7 +93,7 @@ final class SchemaNode {
     func schema(isRoot: Bool = false) -> JSONObject {
         var schema = typeSchema(requiring: defaultValue == nil)
         if let field { annotate(&schema, field) }
-        if !isRoot, let defaultValue, defaultValue != .null { schema["default"] = defaultValue }
+        if !isRoot, let defaultValue, defaultValue != .null { schema["default"] = shown(defaultValue) }
         return schema
     }
 
@@ -207,7 +210,7 @@ private struct RecordingKeys<Key: CodingKey>: KeyedDecodingContainerProtocol {
     private func record(_ key: Key, _ child: SchemaNode, required: Bool) {
         guard case .object(var properties) = decoder.node.kind else { return }
         properties.removeAll { $0.key == key.stringValue }
-        properties.append(.init(key: key.stringValue, node: child, required: required))
+        properties.append(.init(key: key.stringValue, coded: key.stringValue, node: child, required: required))
         decoder.node.kind = .object(properties)
     }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {

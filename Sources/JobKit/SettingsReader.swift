@@ -18,6 +18,7 @@ struct SettingsReader<S: JobSettings> {
         node = SchemaNode.of(S.self, value: defaults, depth: 0)
         // A struct without properties asks its decoder for nothing.
         if case .any = node.kind { node.kind = .object([]) }
+        node.nameBySettingsRule()
         for field in S.fields {
             let path = field.name.split(separator: ".")
             path.reduce(node) { $0?.property(String($1)) }?.field = field
@@ -35,9 +36,9 @@ struct SettingsReader<S: JobSettings> {
         check.check(given, node, path: "")
         guard check.problems.isEmpty else { throw SettingsFault(problems: check.problems) }
         do {
-            return try Self.overlay(given, on: defaults, node).decode(S.self)
+            return try node.coded(Self.overlay(given, on: node.shown(defaults), node)).decode(S.self)
         } catch {
-            throw SettingsFault(problems: [describe(error)])
+            throw SettingsFault(problems: [describe(error) { node.shown($0) }])
         }
     }
 

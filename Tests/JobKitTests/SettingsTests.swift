@@ -26,7 +26,7 @@ private struct Everything: JobSettings {
         SettingsField("batch", "Rows at once.", range: 1 ... 1_000),
         SettingsField("ratio", range: 0.0 ... 1.0),
         SettingsField("database", "Where.", format: "uri"),
-        SettingsField("limits.perRun", "Most of one run.", range: 1...),
+        SettingsField("limits.per_run", "Most of one run.", range: 1...),
         SettingsField("note", allowed: ["x", "y"]),
     ]
 }
@@ -61,18 +61,18 @@ private final class Checked: JobEntry {
     @Test func `Given keys replace them, nested objects merge, maps and lists do not`() {
         #expect(
             text(
-                #"{"batch":5,"ratio":0,"mode":"live","every":"250ms","note":"y","cap":3,"pairs":["X"],"weights":{"b":2},"limits":{"perHour":7}}"#)
+                #"{"batch":5,"ratio":0,"mode":"live","every":"250ms","note":"y","cap":3,"pairs":["X"],"weights":{"b":2},"limits":{"per_hour":7}}"#)
                 == #"5 0.0 live 250ms y 3 ["X"] ["b=2.0"] 100 7"#)
     }
 
     @Test(arguments: [
         (#"{"bach":1}"#, "unknown setting 'bach' (did you mean 'batch'?)"),
-        (#"{"limits":{"perDay":1}}"#, "unknown setting 'limits.perDay' (known: perRun, perHour)"),
+        (#"{"limits":{"perHour":1}}"#, "unknown setting 'limits.perHour' (did you mean 'per_hour'?)"),
         (#"{"batch":0}"#, "batch: 0 is out of range (at least 1, at most 1000)"),
         (#"{"batch":"5"}"#, "batch: a whole number was expected, not a string"),
         (#"{"batch":1.5}"#, "batch: 1.5 is not a whole number in -9223372036854775808 … 9223372036854775807"),
-        (#"{"limits":{"perHour":70000}}"#, "limits.perHour: 70000 is not a whole number in 0 … 65535"),
-        (#"{"limits":{"perRun":0}}"#, "limits.perRun: 0 is out of range (at least 1)"),
+        (#"{"limits":{"per_hour":70000}}"#, "limits.per_hour: 70000 is not a whole number in 0 … 65535"),
+        (#"{"limits":{"per_run":0}}"#, "limits.per_run: 0 is out of range (at least 1)"),
         (#"{"ratio":1.00000000000000000001}"#, "ratio: 1.00000000000000000001 is out of range (at least 0, at most 1)"),
         (#"{"limits":5}"#, "limits: an object was expected, not a number"),
         (#"{"mode":"lve"}"#, #"mode: "lve" is not allowed (one of "off", "shadow", "live")"#),
@@ -81,13 +81,22 @@ private final class Checked: JobEntry {
         (#"{"pairs":["a",1]}"#, "pairs[1]: a string was expected, not a number"),
         (#"{"pairs":"a"}"#, "pairs: an array was expected, not a string"),
         (#"{"weights":{"a":"b"}}"#, "weights.a: a number was expected, not a string"),
-        (#"{"dryRun":1}"#, "dryRun: true or false was expected, not a number"),
+        (#"{"dry_run":1}"#, "dry_run: true or false was expected, not a number"),
         (#"[]"#, "an object was expected, not an array"),
         (#"{"batch":1"#, "not valid JSON at byte 11: expected ',' or '}', found the end of the text"),
         (#"{"batch":600,"mode":"live"}"#, "batch: at most 500 in mode live"),
     ])
     func `What does not fit is told with its place`(settings: String, sentence: String) {
         #expect(problem(settings) == sentence)
+    }
+
+    @Test(arguments: [
+        ("batch", "batch"), ("maxOrdersPerRun", "max_orders_per_run"), ("chainID", "chain_id"), ("URLOfNode", "url_of_node"),
+        ("lock_timeout", "lock_timeout"), ("per24Hours", "per24_hours"), ("", ""),
+    ])
+    func `A property's name is its key in the file, in one way`(name: String, key: String) {
+        #expect(settingsKey(name) == key)
+        #expect(settingsKey(key) == key)
     }
 
     @Test func `All faults are told at once`() {
@@ -110,7 +119,7 @@ private final class Checked: JobEntry {
                 + #""database":{"type":"string","description":"Where.","format":"uri","default":"sqlite:x"},"#
                 + #""batch":{"type":"integer","description":"Rows at once.","minimum":1,"maximum":1000,"default":200},"#
                 + #""ratio":{"type":"number","minimum":0,"maximum":1,"default":0.5},"#
-                + #""dryRun":{"type":"boolean","default":false},"#
+                + #""dry_run":{"type":"boolean","default":false},"#
                 + #""mode":{"enum":["off","shadow","live"],"default":"shadow"},"#
                 + #""every":{"type":"string","format":"duration","default":"1m30s"},"#
                 + #""note":{"type":"string","enum":["x","y"]},"#
@@ -118,9 +127,9 @@ private final class Checked: JobEntry {
                 + #""pairs":{"type":"array","items":{"type":"string"},"default":[]},"#
                 + #""weights":{"type":"object","additionalProperties":{"type":"number"},"default":{"a":1}},"#
                 + #""limits":{"type":"object","additionalProperties":false,"properties":{"#
-                + #""perRun":{"type":"integer","description":"Most of one run.","minimum":1,"default":100},"#
-                + #""perHour":{"type":"integer","minimum":0,"maximum":65535,"default":1000}},"#
-                + #""default":{"perRun":100,"perHour":1000}}}}"#)
+                + #""per_run":{"type":"integer","description":"Most of one run.","minimum":1,"default":100},"#
+                + #""per_hour":{"type":"integer","minimum":0,"maximum":65535,"default":1000}},"#
+                + #""default":{"per_run":100,"per_hour":1000}}}}"#)
         #expect(
             JSONSchema.text(ofSettings: NoSettings.self)
                 == #"{"type":"object","additionalProperties":false,"properties":{}}"#)

@@ -86,14 +86,9 @@ struct ChainSettings: Hashable, Codable, Sendable {
 
     init() {}
 
-    enum CodingKeys: String, CodingKey {
+    enum CodingKeys: CodingKey {
         case adapter, confirmations, watch, currency, decimals, tokens, range, url, user, password, token, genesis, batch
-        case attempts
-        case confirmOn = "confirm_on"
-        case startBlock = "start_block"
-        case chainID = "chain_id"
-        case timeLimit = "time_limit"
-        case requestsPerMinute = "requests_per_minute"
+        case attempts, confirmOn, startBlock, chainID, timeLimit, requestsPerMinute
     }
 
     init(from decoder: any Decoder) throws {

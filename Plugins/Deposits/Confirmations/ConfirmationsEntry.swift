@@ -17,11 +17,6 @@ public final class ConfirmationsEntry: ExchangeEntry {
         public var batch = 500
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, chains, batch
-            case lockTimeout = "lock_timeout"
-            case dropAfter = "drop_after"
-        }
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
                 chainsField,

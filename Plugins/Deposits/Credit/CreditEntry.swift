@@ -29,15 +29,6 @@ public final class CreditEntry: ExchangeEntry {
         public var maxCreditsPerHour = 10_000
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, chains, mode, batch
-            case lockTimeout = "lock_timeout"
-            case maxAmount = "max_amount"
-            case maxPerRun = "max_per_run"
-            case maxPerHour = "max_per_hour"
-            case maxCreditsPerRun = "max_credits_per_run"
-            case maxCreditsPerHour = "max_credits_per_hour"
-        }
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
                 chainsField,

@@ -22,15 +22,6 @@ public final class ScanEntry: ExchangeEntry {
         public var restartTimeout = Span.seconds(10)
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, chains, restart
-            case lockTimeout = "lock_timeout"
-            case maxBlocks = "max_blocks"
-            case monitorStale = "monitor_stale"
-            case monitorLag = "monitor_lag"
-            case restartEvery = "restart_every"
-            case restartTimeout = "restart_timeout"
-        }
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
                 chainsField,

@@ -16,11 +16,6 @@ public final class StatsEntry: ExchangeEntry {
         public var waitingAfter = Span.minutes(5)
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, chains
-            case lockTimeout = "lock_timeout"
-            case waitingAfter = "waiting_after"
-        }
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
                 SettingsField("chains", "Not used here; so that it can be set once for the plugin."),

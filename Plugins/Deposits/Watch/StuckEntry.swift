@@ -17,11 +17,6 @@ public final class StuckEntry: ExchangeEntry {
         public var limit = 100
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, chains, limit
-            case lockTimeout = "lock_timeout"
-            case olderThan = "older_than"
-        }
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
                 SettingsField("chains", "Not used here; so that it can be set once for the plugin."),

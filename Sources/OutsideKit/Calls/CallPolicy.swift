@@ -35,10 +35,6 @@ public struct CallSettings: Codable, Hashable, Sendable {
         public var max = Span.seconds(2)
         public var multiplier = 2.0
         public var jitter = 0.1
-        enum CodingKeys: String, CodingKey {
-            case maxAttempts = "max_attempts"
-            case initial, max, multiplier, jitter
-        }
     }
     public struct Breaker: Codable, Hashable, Sendable {
         public var failures = 5
@@ -46,10 +42,6 @@ public struct CallSettings: Codable, Hashable, Sendable {
         public var window = Span.seconds(60)
         public var openFor = Span.seconds(120)
         public var successes = 2
-        enum CodingKeys: String, CodingKey {
-            case failures, window, successes
-            case openFor = "open_for"
-        }
     }
     public struct Rate: Codable, Hashable, Sendable {
         /// 0: no limit.
@@ -66,11 +58,6 @@ public struct CallSettings: Codable, Hashable, Sendable {
     public var inFlight = 10
 
     public init() {}
-    enum CodingKeys: String, CodingKey {
-        case retry, breaker, rate
-        case timeLimit = "time_limit"
-        case inFlight = "in_flight"
-    }
 
     /// What every plugin says of these settings.
     /// - Parameter key: under which they stand.
