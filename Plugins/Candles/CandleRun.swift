@@ -5,22 +5,16 @@ import SQL
 /// One run: new trades into every interval, batch by batch, each batch one transaction with
 /// its checkpoint; then the job's own interval is filled and closed.
 struct CandleRun {
-    private let exchange: Exchange
-    private let plan: CandlePlan
-    private let now: Int64
-    private let table: CandleTable
-    private(set) var report = CandleReport()
-    private var pairs: [Int64: Pair] = [:]
+    let exchange: Exchange
+    let plan: CandlePlan
+    let now: Int64
+    let table: CandleTable
+    var report = CandleReport()
+    private(set) var pairs: [Int64: MarketPair] = [:]
     private var newestClosed: [Place: Int64?] = [:]
     /// The oldest bucket that this batch has written to.
     private var touched: [CandleInterval: Int64] = [:]
 
-    struct Pair {
-        var symbol: String
-        var active: Bool
-        /// The market's own time, where it has one.
-        var now: Int64
-    }
     struct Place: Hashable { var pair: Int64, interval: CandleInterval }
 
     init(_ exchange: Exchange, _ plan: CandlePlan, now: Int64) throws {
@@ -38,6 +32,7 @@ struct CandleRun {
             more = try exchange.write { try readBatch() }
             progress(report)
         }
+        try compare(isCancelled: isCancelled)
         try exchange.write { try finish() }
     }
 
@@ -55,7 +50,6 @@ struct CandleRun {
             count += 1
             add(row, seq: last, to: &fold)
         }
-        defer { touched = [:] }
         guard count > 0 else {
             try noteTouched()
             return false
@@ -75,7 +69,7 @@ struct CandleRun {
         return count == plan.batch
     }
 
-    private mutating func add(_ row: any SQLStatement, seq: Int64, to fold: inout CandleFold) {
+    mutating func add(_ row: any SQLStatement, seq: Int64, to fold: inout CandleFold) {
         do {
             let (pair, id, instant) = (try row.int64(1), try row.int64(2), try row.int64(3))
             let (price, amount) = (try row.amount(4), try row.amount(5))
@@ -93,11 +87,7 @@ struct CandleRun {
     }
 
     private mutating func loadPairs() throws {
-        pairs = [:]
-        try exchange.forEach("pairs") { row in
-            pairs[try row.int64(0)] = Pair(
-                symbol: try row.text(1), active: try row.bool(2), now: try row.int64OrNil(3) ?? now)
-        }
+        pairs = try exchange.pairs(now: now)
         report.activePairs = pairs.values.count(where: \.active)
     }
 
@@ -105,7 +95,7 @@ struct CandleRun {
 
     /// Puts the trades of `candle` into the stored one.
     /// - Parameter seq: of the batch's last trade; makes the correction's key unique.
-    private mutating func store(
+    mutating func store(
         _ candle: Candle, pair: Int64, _ interval: CandleInterval, _ bucket: Bucket, _ seq: Int64
     ) throws {
         let place = Place(pair: pair, interval: interval)
@@ -128,7 +118,7 @@ struct CandleRun {
         if closed { try announce(place, bucket, from: old, to: merged, seq) }
     }
 
-    private mutating func touch(_ interval: CandleInterval, _ bucket: Bucket) {
+    mutating func touch(_ interval: CandleInterval, _ bucket: Bucket) {
         touched[interval] = min(touched[interval] ?? bucket.open, bucket.open)
     }
 
@@ -139,7 +129,7 @@ struct CandleRun {
         return found
     }
 
-    private mutating func announce(
+    mutating func announce(
         _ place: Place, _ bucket: Bucket, from old: Candle?, to new: Candle, _ seq: Int64
     ) throws {
         report.corrected += 1
@@ -221,7 +211,7 @@ struct CandleRun {
 
     /// Closed buckets of the last 24 hours (of the last one, where a bucket is longer) without
     /// a candle, after the pair's first.
-    private func countMissing(_ id: Int64, _ pair: Pair, _ interval: CandleInterval) throws -> Int64 {
+    private func countMissing(_ id: Int64, _ pair: MarketPair, _ interval: CandleInterval) throws -> Int64 {
         guard TradingDay.instants.contains(pair.now), TradingDay.instants.contains(pair.now - 86_400_000) else { return 0 }
         let forming = interval.bucket(containing: pair.now, plan.day)
         guard TradingDay.instants.contains(forming.open - 1) else { return 0 }
@@ -241,7 +231,8 @@ struct CandleRun {
     private static func flatCheckpoint(_ interval: CandleInterval) -> String { "candles/\(interval.rawValue)/flat" }
 
     /// Lowers that mark of intervals that are filled, to what the batch has written.
-    private func noteTouched() throws {
+    mutating func noteTouched() throws {
+        defer { touched = [:] }
         for (interval, open) in touched {
             let name = Self.flatCheckpoint(interval)
             if let mark = try exchange.checkpoint(name), open < mark.position {
@@ -264,7 +255,7 @@ struct CandleRun {
 
     /// Gives every bucket that is over and had no trade the close before it, and corrects flat
     /// candles whose predecessor has changed. false: the limit of a run was reached.
-    private mutating func fillFlat(_ id: Int64, _ pair: Pair, _ interval: CandleInterval, from mark: Int64) throws -> Bool {
+    private mutating func fillFlat(_ id: Int64, _ pair: MarketPair, _ interval: CandleInterval, from mark: Int64) throws -> Bool {
         let place = Place(pair: id, interval: interval)
         let before = mark == .min ? nil : try table.open(pair: id, interval, atOrBefore: mark - 1)
         var from = before ?? .min
@@ -294,7 +285,7 @@ struct CandleRun {
 
     /// false: the limit of a run is reached, the rest comes with the next one.
     private mutating func fillGap(
-        _ place: Place, after before: (open: Int64, close: Amount), until next: Int64, _ pair: Pair, _ made: inout Int
+        _ place: Place, after before: (open: Int64, close: Amount), until next: Int64, _ pair: MarketPair, _ made: inout Int
     ) throws -> Bool {
         var bucket = place.interval.bucket(containing: before.open, plan.day)
         while true {
@@ -312,7 +303,7 @@ struct CandleRun {
         }
     }
 
-    private func lastRead() throws -> Int64 { try exchange.checkpoint(Self.checkpoint(.minute))?.position ?? 0 }
+    func lastRead() throws -> Int64 { try exchange.checkpoint(Self.checkpoint(.minute))?.position ?? 0 }
 }
 
 extension Candle {

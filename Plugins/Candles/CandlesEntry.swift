@@ -17,16 +17,12 @@ public final class CandlesEntry: ExchangeEntry {
         public var fill = Fill.omit
         /// Flat candles made in one run for each pair and interval.
         public var fillLimit = 10_000
+        /// How far back candles are compared with their trades; zero: not at all.
+        public var lookback = Span.zero
         /// Trades read in one transaction.
         public var batch = 200_000
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, interval, keep, fill, batch
-            case lockTimeout = "lock_timeout"
-            case dayStart = "day_start"
-            case fillLimit = "fill_limit"
-        }
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
                 SettingsField(
@@ -36,6 +32,8 @@ public final class CandlesEntry: ExchangeEntry {
                 SettingsField("day_start", "When days, weeks and months begin: \"UTC\" or \"17:00 America/New_York\"."),
                 SettingsField("fill", "What becomes of a bucket without trades: omitted, or a flat candle."),
                 SettingsField("fill_limit", "Flat candles made in one run for each pair and interval.", range: 1 ... 1_000_000),
+                SettingsField(
+                    "lookback", "For trades in tables of your own, where one may commit late: how far back each run compares."),
                 SettingsField("batch", "Trades read in one transaction.", range: 1 ... 5_000_000),
             ]
         }
@@ -113,6 +111,8 @@ struct CandlePlan {
     var day: TradingDay
     var fill: CandlesEntry.Fill
     var fillLimit: Int
+    /// Milliseconds; 0: nothing is compared.
+    var lookback: Int64
     var batch: Int
 
     init(_ settings: CandlesEntry.Settings) throws {
@@ -134,6 +134,7 @@ struct CandlePlan {
         }
         fill = settings.fill
         fillLimit = settings.fillLimit
+        lookback = settings.lookback.milliseconds
         batch = settings.batch
     }
 }

@@ -63,6 +63,18 @@ extension StatementSet {
                 SELECT open_ms FROM candles
                 WHERE pair_id = :pair AND interval = :interval AND closed = 1 ORDER BY open_ms DESC LIMIT 1
                 """#,
+            "minutes_that_differ": #"""
+                -- Minutes since :back before now whose candle is not made of as many trades as there are.
+                -- in:  :now INTEGER, :back INTEGER (milliseconds), :read INTEGER (the newest seq that was read)
+                -- out: pair_id INTEGER, open_ms INTEGER
+                SELECT d.pair_id, d.open_ms
+                FROM (SELECT t.pair_id, t.ts_ms - t.ts_ms % 60000 AS open_ms, count(*) AS trades
+                      FROM pairs p JOIN trades t ON t.pair_id = p.id
+                      WHERE t.ts_ms >= (coalesce(p.clock_ms, :now) - :back) / 60000 * 60000 AND t.seq <= :read
+                      GROUP BY t.pair_id, t.ts_ms - t.ts_ms % 60000) d
+                LEFT JOIN candles c ON c.pair_id = d.pair_id AND c.interval = '1m' AND c.open_ms = d.open_ms
+                WHERE d.trades <> coalesce(c.trades, 0) ORDER BY d.pair_id, d.open_ms
+                """#,
             "minutes_without_candle": #"""
                 -- Minutes of the last day in which a pair was traded and has no candle. By rights there are none.
                 -- in:  :now INTEGER, :read INTEGER (the newest seq that was read)
@@ -96,6 +108,13 @@ extension StatementSet {
                 -- out: id INTEGER, symbol TEXT, active INTEGER (0, 1), clock_ms INTEGER or NULL
                 SELECT id, symbol, active, clock_ms FROM pairs ORDER BY id
                 """#,
+            "trades_of_minute": #"""
+                -- All trades of a pair in [from, until) that were read.
+                -- in:  :pair INTEGER, :from INTEGER, :until INTEGER, :read INTEGER (the newest seq that was read)
+                -- out: seq INTEGER, pair_id INTEGER, id INTEGER, ts_ms INTEGER, price TEXT, amount TEXT
+                SELECT seq, pair_id, id, ts_ms, price, amount FROM trades
+                WHERE pair_id = :pair AND ts_ms >= :from AND ts_ms < :until AND seq <= :read
+                """#,
             "unread_trades": #"""
                 -- How many trades have come since.
                 -- in:  :after INTEGER (a seq)
@@ -112,6 +131,18 @@ extension StatementSet {
                 """#,
         ],
         postgresql: [
+            "minutes_that_differ": #"""
+                -- Minutes since :back before now whose candle is not made of as many trades as there are.
+                -- in:  :now bigint, :back bigint (milliseconds), :read bigint (the newest transaction that was read)
+                -- out: pair_id bigint, open_ms bigint
+                SELECT d.pair_id, d.open_ms
+                FROM (SELECT t.pair_id, t.ts_ms - t.ts_ms % 60000 AS open_ms, count(*) AS trades
+                      FROM pairs p JOIN trades t ON t.pair_id = p.id
+                      WHERE t.ts_ms >= (coalesce(p.clock_ms, :now) - :back) / 60000 * 60000 AND t.tx <= :read
+                      GROUP BY t.pair_id, t.ts_ms - t.ts_ms % 60000) d
+                LEFT JOIN candles c ON c.pair_id = d.pair_id AND c.interval = '1m' AND c.open_ms = d.open_ms
+                WHERE d.trades <> coalesce(c.trades, 0) ORDER BY d.pair_id, d.open_ms
+                """#,
             "minutes_without_candle": #"""
                 -- Minutes of the last day in which a pair was traded and has no candle. By rights there are none.
                 -- in:  :now bigint, :read bigint (the newest transaction that was read)
@@ -131,6 +162,13 @@ extension StatementSet {
                 SELECT tx, pair_id, id, ts_ms, price, amount FROM trades
                 WHERE tx > :after AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
                 ORDER BY tx FETCH FIRST :limit ROWS WITH TIES
+                """#,
+            "trades_of_minute": #"""
+                -- All trades of a pair in [from, until) that were read.
+                -- in:  :pair bigint, :from bigint, :until bigint, :read bigint (the newest transaction that was read)
+                -- out: tx bigint, pair_id bigint, id bigint, ts_ms bigint, price numeric, amount numeric
+                SELECT tx, pair_id, id, ts_ms, price, amount FROM trades
+                WHERE pair_id = :pair AND ts_ms >= :from AND ts_ms < :until AND tx <= :read
                 """#,
             "unread_trades": #"""
                 -- How many trades have come since.

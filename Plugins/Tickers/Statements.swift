@@ -149,6 +149,12 @@ extension StatementSet {
                 SELECT ts_ms FROM trades
                 WHERE pair_id = :pair AND ts_ms >= :from AND seq <= :upto ORDER BY ts_ms DESC, id DESC LIMIT 1
                 """#,
+            "unread_trades": #"""
+                -- How many trades have come since.
+                -- in:  :after INTEGER (a seq)
+                -- out: count INTEGER
+                SELECT count(*) FROM trades WHERE seq > :after
+                """#,
             "window": #"""
                 -- What is known of a pair.
                 -- in:  :pair INTEGER
@@ -195,6 +201,12 @@ extension StatementSet {
                 -- out: ts_ms bigint
                 SELECT ts_ms FROM trades
                 WHERE pair_id = :pair AND ts_ms >= :from AND tx <= :upto ORDER BY ts_ms DESC, id DESC LIMIT 1
+                """#,
+            "unread_trades": #"""
+                -- How many trades have come since.
+                -- in:  :after bigint (a transaction)
+                -- out: count bigint
+                SELECT count(*) FROM trades WHERE tx > :after
                 """#,
         ])
 }

@@ -15,7 +15,7 @@ struct TickerRun {
     /// Milliseconds since 1970 UTC, real time.
     private let now: Int64
     private(set) var report = TickerReport()
-    private var pairs: [Int64: TickerTables.Pair] = [:]
+    private var pairs: [Int64: MarketPair] = [:]
     /// Whose windows turned out to be wrong.
     private var faulty: Set<Int64> = []
 
@@ -32,7 +32,7 @@ struct TickerRun {
 
     /// - Throws: `CancellationNotice` between two transactions; what is done stays done.
     mutating func run(isCancelled: () -> Bool, progress: (TickerReport) -> Void = { _ in }) throws {
-        pairs = try tables.pairs(now: now)
+        pairs = try exchange.pairs(now: now)
         report.activePairs = pairs.values.count(where: \.active)
         try delist()
         var more = true
@@ -109,14 +109,13 @@ struct TickerRun {
         try exchange.forEach("new_trades", ["after": .int(read), "limit": .int(settings.batch)]) { row in
             last = try row.int64(4)
             count += 1
+            let (id, pair) = (try row.int64(0), try row.int64(5))
+            guard let known = pairs[pair] else { return report.fail("trade \(id): there is no pair \(pair)") }
+            guard known.active else { return }
             do {
-                let pair = try row.int64(5)
-                guard let known = pairs[pair] else {
-                    return report.fail("trade seq \(last): there is no pair \(pair)")
-                }
-                if known.active { arrived[pair, default: []].append((last, try TickerTables.trade(row))) }
+                arrived[pair, default: []].append((last, try TickerTables.trade(row)))
             } catch {
-                report.fail("trade seq \(last): \(error)")
+                report.fail("trade \(id) of \(known.symbol): \(error)")
             }
         }
         if count == 0 { return false }

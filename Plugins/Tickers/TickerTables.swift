@@ -6,22 +6,6 @@ import SQL
 struct TickerTables {
     let exchange: Exchange
 
-    struct Pair {
-        var symbol: String
-        var active: Bool
-        /// The market's own time, where it has one. Milliseconds since 1970 UTC.
-        var now: Int64
-    }
-
-    func pairs(now: Int64) throws -> [Int64: Pair] {
-        var pairs: [Int64: Pair] = [:]
-        try exchange.forEach("pairs") { row in
-            pairs[try row.int64(0)] = Pair(
-                symbol: try row.text(1), active: try row.bool(2), now: try row.int64OrNil(3) ?? now)
-        }
-        return pairs
-    }
-
     // MARK: Trades
 
     func newestSeq() throws -> Int64 { try exchange.first("newest_seq") { try $0.int64(0) } ?? 0 }

@@ -20,12 +20,9 @@ enum TickersDoctor {
         }
         try tickers(pairs.filter(\.isTraded), check)
         let read = try exchange.checkpoint("tickers")?.position
-        let newest = try exchange.first("newest_seq") { try $0.int64(0) } ?? 0
-        switch read {
-        case nil: check.warning("backlog", "the job has never run on this database")
-        case let read? where read < newest: check.ok("backlog", "read up to trade \(read), the newest is \(newest)")
-        default: check.ok("backlog", "all trades are read")
-        }
+        guard let read else { return check.warning("backlog", "the job has never run on this database") }
+        let waiting = try exchange.first("unread_trades", ["after": .int(read)]) { try $0.int64(0) } ?? 0
+        check.ok("backlog", waiting == 0 ? "all trades are read" : "\(counted(waiting, "trade")) for the next run")
     }
 
     private static func tickers(_ pairs: [(symbol: String, validUntil: Int64?, isTraded: Bool)], _ check: DoctorContext) throws {

@@ -15,11 +15,6 @@ public final class TickersEntry: ExchangeEntry {
         public var batch = 20_000
 
         public init() {}
-        enum CodingKeys: String, CodingKey {
-            case database, sql, recount, batch
-            case lockTimeout = "lock_timeout"
-            case validFor = "valid_for"
-        }
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
                 SettingsField("valid_for", "How long a ticker may be shown; longer than the time between two runs."),

@@ -45,7 +45,7 @@ import Testing
 
     @Test func rowsThatMakeNoSenseAreNamed() throws {
         try broker.account("anna", balance: "1000")
-        let position = try broker.position("anna", "BTC/USD", size: "lots", at: "100", leverage: "10")
+        let position = try broker.position("anna", "BTC/USD", size: "NaN", at: "100", leverage: "10")
         #expect(findings().contains { $0.hasPrefix("error accounts: account 1: position \(position): ") }, "\(findings())")
     }
 

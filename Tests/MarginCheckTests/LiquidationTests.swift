@@ -219,9 +219,9 @@ import Testing
     @Test func aBrokenAccountStopsNoOther() throws {
         let broker = try broker()
         try broker.account("broken", balance: "1")
-        try broker.position("broken", "X/USD", size: "nothing", at: "1", leverage: "1")
+        try broker.position("broken", "X/USD", size: "NaN", at: "1", leverage: "1")
         let report = try broker.run()
         #expect((report.errors, report.liquidated) == (1, 1))
-        #expect(report.lines.first?.text == "account 2: position 4: column size: 'nothing' is not a decimal number")
+        #expect(report.lines.first?.text == "account 2: position 4: column size: 'NaN' is not a decimal number")
     }
 }

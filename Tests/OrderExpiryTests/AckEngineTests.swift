@@ -115,7 +115,7 @@ import Testing
     @Test func answersThatCannotBeTrueChangeNothing() throws {
         for (change, sentence) in [
             ("answer = 'removed'", "the engine has removed it without saying what was filled (final_filled)"),
-            ("answer = 'removed', final_filled = 'some'", "column final_filled: 'some' is not a decimal number"),
+            ("answer = 'removed', final_filled = 'NaN'", "column final_filled: 'NaN' is not a decimal number"),
             ("answer = 'removed', final_filled = '-1'", "the engine says -1 were filled, 0 are booked"),
         ] {
             let desk = try asked()

@@ -51,9 +51,9 @@ import Testing
             try other.run(
                 """
                 INSERT INTO ledger_entries (cause, wallet_id, bucket, amount)
-                SELECT 'exchange-order:1:unlock', id, 'locked', '-200' FROM wallets WHERE owner = 'user:1' AND currency = 'USD'
+                SELECT 'exchange-order:1:unlock', id, 'locked', -200 FROM wallets WHERE owner = 'user:1' AND currency = 'USD'
                 UNION ALL
-                SELECT 'exchange-order:1:unlock', id, 'available', '200' FROM wallets WHERE owner = 'user:1' AND currency = 'USD'
+                SELECT 'exchange-order:1:unlock', id, 'available', 200 FROM wallets WHERE owner = 'user:1' AND currency = 'USD'
                 """)
             try other.run("UPDATE wallets SET available = '200', locked = '0' WHERE owner = 'user:1' AND currency = 'USD'")
         } run: { shop in

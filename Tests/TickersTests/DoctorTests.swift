@@ -37,7 +37,7 @@ import Testing
         try test.trade(pair, 2, at: at(3), "5", "1")
         let later = findings(at: at(76))
         #expect(later.contains("warning tickers: 1 of 1 ticker no longer valid, XRP/ETH since 1m; does the job run? jobhost show tickers"))
-        #expect(later.contains("ok backlog: read up to trade 1, the newest is 2"))
+        #expect(later.contains("ok backlog: 1 trade for the next run"))
     }
 
     @Test func aPairThatWasNeverTradedIsNamed() throws {

@@ -38,7 +38,7 @@ import Testing
         #expect(test.items == 1)
         #expect(test.log.map(\.text) == ["XRP/ETH: last 5, 1 trades, volume 1"])
         #expect(test.samples.contains { $0.name == "tickers_active_pairs" && $0.value == 1 })
-        try market.trade(2, at: at(5), "x", "1")
+        try market.trade(2, at: at(5), "NaN", "1")
         #expect(test.run(TickersEntry.self) == .succeeded)
         #expect(test.text.hasPrefix("Updated 0 of 1 ticker: 0 trades came, 0 went, 1 error ("))
         #expect(test.run(TickersEntry.self) == .nothingToDo)

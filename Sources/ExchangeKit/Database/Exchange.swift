@@ -61,7 +61,8 @@ public final class Exchange {
             return try SQLiteConnection(path: path, options: options)
         case .postgresql(let address):
             var options = PostgresOptions()
-            options.lockTimeoutMilliseconds = Int32(clamping: location.lockTimeout.milliseconds)
+            // 0 there means for ever, here not to wait.
+            options.lockTimeoutMilliseconds = max(1, Int32(clamping: location.lockTimeout.milliseconds))
             return try PostgresConnection(Self.settled(address, durability), options: options)
         }
     }

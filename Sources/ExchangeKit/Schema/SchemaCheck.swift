@@ -64,7 +64,7 @@ struct SchemaCheck {
 
     /// Without them it works, slower the longer the table is.
     private func indexes(_ table: String, _ facts: TableFacts) throws -> [Fault] {
-        plan.objects.filter { $0.table == table && $0.kind != .table }.compactMap { object in
+        plan.objects.filter { $0.table == table && $0.kind != .table && !facts.isView }.compactMap { object in
             if object.kind == .trigger {
                 guard !facts.triggers.contains(object.name) else { return nil }
                 return Fault(level: .error, subject: object.title, text: "\(table) has no such trigger:\n\(object.sql)")

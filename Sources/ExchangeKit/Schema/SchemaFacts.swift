@@ -6,6 +6,8 @@ struct TableFacts: Hashable, Sendable {
     /// Columns of each index in order, by its name; of the primary key, too.
     var indexes: [String: Index] = [:]
     var triggers: Set<String> = []
+    /// What stands behind it has the indexes.
+    var isView = false
 
     struct Index: Hashable, Sendable {
         var columns: [String]
@@ -42,6 +44,7 @@ struct TableFacts: Hashable, Sendable {
         try connection.each("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?", [.text(table)]) {
             facts.triggers.insert(try $0.text(0))
         }
+        facts.isView = try connection.first("SELECT type = 'view' FROM sqlite_schema WHERE name = ?", [.text(table)]) { try $0.bool(0) } ?? false
         return facts
     }
 
@@ -68,6 +71,9 @@ struct TableFacts: Hashable, Sendable {
         try connection.each(
             "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(?) AND NOT tgisinternal", [.text(table)]
         ) { facts.triggers.insert(try $0.text(0)) }
+        facts.isView = try connection.first(
+            "SELECT (relkind IN ('v', 'm'))::int FROM pg_class WHERE oid = to_regclass(?)", [.text(table)]
+        ) { try $0.bool(0) } ?? false
         return facts
     }
 }

@@ -1,0 +1,2 @@
+-- out: the number of the newest trade
+SELECT coalesce(max(id), 0) FROM public.trades

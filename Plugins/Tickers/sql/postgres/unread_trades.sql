@@ -1,0 +1,4 @@
+-- How many trades have come since.
+-- in:  :after bigint (a transaction)
+-- out: count bigint
+SELECT count(*) FROM trades WHERE tx > :after
