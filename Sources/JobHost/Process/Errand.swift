@@ -6,16 +6,14 @@ import JobCore
 /// what the host does not speak itself. Confined to the loop; at most so many at once.
 final class Errand {
     static let timeout = Duration.seconds(30)
-    /// Of what it prints, for the message when it fails.
-    private static let mostWords = 2_048
 
     private let command: [String]
     private let loop: EventLoop
     private let reaper: Reaper
     private var process: SpawnedWorker?
-    private var watches: [EventLoop.WatchToken] = []
+    /// What it prints, for the message when it fails. Owns the ends of both pipes.
+    private var output: WorkerOutput?
     private var timer: EventLoop.TimerToken?
-    private var words: [UInt8] = []
     private var isLate = false
     private var completion: ((String?) -> Void)?
 
@@ -32,8 +30,10 @@ final class Errand {
         do {
             let process = try spawner.spawn(errand: command)
             self.process = process
+            let output = WorkerOutput(out: process.out, err: process.err, slate: nil, loop: loop, isAlone: { true }, line: { _, _ in })
+            self.output = output
             try reaper.adopt(pid: process.pid, pidfd: process.pidfd) { [self] in exited($0) }
-            for end in [process.out, process.err] { watches.append(try loop.watch(fd: end, events: .readable) { [self] _ in hear(end) }) }
+            output.start()
             // A socket takes this much at once; a program that reads nothing is not waited for.
             _ = input.withUnsafeBytes { send(process.socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             shutdown(process.socket, Int32(SHUT_WR))
@@ -47,23 +47,8 @@ final class Errand {
         }
     }
 
-    private func hear(_ descriptor: Int32) {
-        var buffer = [UInt8](repeating: 0, count: 4_096)
-        let count = read(descriptor, &buffer, buffer.count)
-        if count > 0, words.count < Self.mostWords { words += buffer[..<min(count, Self.mostWords - words.count)] }
-        guard count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) else { return }
-        // Its end comes by the pidfd.
-        stopHearing()
-    }
-
-    private func stopHearing() {
-        for watch in watches { loop.unwatch(watch) }
-        watches = []
-    }
-
     private func exited(_ status: ChildExit) {
-        let said = String(decoding: words, as: UTF8.self).split(whereSeparator: \.isNewline).last.map { "; it printed: \($0.prefix(300))" } ?? ""
-        close()
+        let said = close()
         let name = command.first ?? ""
         if isLate { return end("\(name) took longer than \(brief(Self.timeout)) and was killed") }
         switch status.way {
@@ -73,12 +58,17 @@ final class Errand {
         }
     }
 
-    private func close() {
-        stopHearing()
+    /// Also reads what is still in the pipes: the end of a process may be heard of before its last
+    /// words. → those, as the end of a sentence.
+    @discardableResult private func close() -> String {
+        output?.closeAll()
+        let last = output?.lastWords.split(whereSeparator: \.isNewline).last
+        output = nil
         if let timer { loop.cancel(timer) }
         timer = nil
-        if let process { for descriptor in [process.socket, process.out, process.err] { Glibc.close(descriptor) } }
+        if let process { Glibc.close(process.socket) }
         process = nil
+        return last.map { "; it printed: \($0.prefix(300))" } ?? ""
     }
 
     private func end(_ problem: String?) {

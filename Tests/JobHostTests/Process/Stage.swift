@@ -182,6 +182,26 @@ actor Stage {
         }
     }
 
+    /// Runs a shell's commands as an errand. nil: they ended well, else what is wrong.
+    func errand(_ commands: String) async -> String? {
+        await withCheckedContinuation { continuation in
+            room?.run(errand: ["sh", "-c", commands], input: []) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// The same, in a turn of the loop that hears nothing until they have ended.
+    func errandHeardLate(_ commands: String) async -> String? {
+        let note = folder.path + "/errand"
+        return await withCheckedContinuation { continuation in
+            room?.run(errand: ["sh", "-c", "echo $$ > '\(note)'; " + commands], input: []) { continuation.resume(returning: $0) }
+            let limit = clock.now().monotonic + .seconds(60)
+            while clock.now().monotonic < limit {
+                let pid = ProcFS.read(note, limit: 64).flatMap { Int32(String(decoding: $0, as: UTF8.self).filter(\.isNumber)) }
+                if let pid, !isAlive(pid) { break }
+            }
+        }
+    }
+
     func stop(grace: Duration = .milliseconds(200)) async {
         await withCheckedContinuation { continuation in
             room?.shutdown(grace: grace) { continuation.resume() }
