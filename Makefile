@@ -16,11 +16,11 @@ run: build ## start the host on jobs.toml with everything embedded
 check: build ## check jobs.toml as start and reload would
 	@"$$(scripts/build --bin-path)/jobhost" check --config jobs.toml
 
-page: build ## the page in headless Chromium, with real clicks on real hosts (some five minutes)
+page: build ## just the tests of the page, in headless Chromium
 	@scripts/setup --test
 	@scripts/browser
 
-test: ## every test but the page's; what CI runs
+test: ## every test; what CI runs
 	@scripts/setup --test
 	@scripts/test
 
@@ -38,6 +38,7 @@ fuzz: setup ## a minute of made-up input for each parser and for the control soc
 	@scripts/fuzz
 
 bench: setup ## measure, in release mode, beside a floor in plain C
+	@scripts/setup --test
 	@scripts/bench
 
 package: setup ## build a .deb and try it on a clean Debian root

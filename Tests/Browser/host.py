@@ -48,6 +48,7 @@ plugin = "bench"
 entry = "work"
 every = "1s"
 settings = { ms = 12 }
+breaker = { failures = 3 }
 
 [jobs.order-expiry]
 plugin = "bench"

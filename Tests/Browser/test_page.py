@@ -100,33 +100,46 @@ class TroubleTest(PageTest):
         page.wait_text("Steer")
         # Its config says breaker = false.
         self.assertNotIn("Open breaker", page.text())
-        page.go(self.host.url + "?fresh#/jobs/deposits-credit")
-        self.broken()
-        page.wait_text("breaker open")
-        page.click("text=Close breaker")
-        page.key("Enter")
-        page.wait_text("is closed")
+        page.go(self.host.url + "?fresh#/jobs/candles-1m")
         page.click("text=Open breaker")
         self.reason(page, "the node is being mended")
         page.type("input[name=until]", "in 2h")
         page.wait("/in (1 h 59 m|2 h 00 m)/.test(document.body.innerText)")
         page.click("dialog button[type=submit]")
-        page.wait_text("The breaker of deposits-credit is open.")
-        breaker = self.host.job("deposits-credit")["breaker"]
+        page.wait_text("The breaker of candles-1m is open.")
+        breaker = self.host.job("candles-1m")["breaker"]
         self.assertEqual(breaker["state"], "forced_open")
         self.assertIsNotNone(breaker["until"])
         page.wait_text("the node is being mended")
+        page.click("text=Close breaker")
+        self.reason(page, "it is back")
+        page.key("Enter")
+        page.wait_text("The breaker of candles-1m is closed.")
+        self.assertEqual(self.host.job("candles-1m")["breaker"]["state"], "closed")
+
+    def test_a_breaker_that_opened_by_itself_is_kept_open(self):
+        self.broken()
+        page = self.open("#/jobs/deposits-credit")
+        page.click("text=Keep open")
+        self.reason(page, "the chain is down until noon")
+        page.click("dialog button[type=submit]")
+        page.wait_text("The breaker of deposits-credit is open.")
+        self.assertEqual(self.host.job("deposits-credit")["breaker"]["state"], "forced_open")
 
     def test_a_time_that_cannot_be_read_is_not_sent(self):
-        self.broken()
-        self.host.post("/jobs/deposits-credit/breaker", {"action": "close"})
-        page = self.open("#/jobs/deposits-credit")
+        # Of a job that does not fail: its breaker stays as it is while this looks.
+        page = self.open("#/jobs/candles-1m")
         page.click("text=Open breaker")
         page.type("input[name=until]", "tomorrowish")
         page.wait_text("no time that can be read")
         page.click("dialog button[type=submit]")
         self.assertTrue(page.run("Boolean(document.querySelector('dialog'))"))
-        self.assertNotEqual(self.host.job("deposits-credit")["breaker"]["state"], "forced_open")
+        self.assertEqual(self.host.job("candles-1m")["breaker"]["state"], "closed")
+        # Nothing but the time was in the way.
+        page.run("document.querySelector('input[name=until]').value = ''")
+        page.type("input[name=until]", "in 2h")
+        page.click("dialog button[type=submit]")
+        page.wait_text("The breaker of candles-1m is open.")
 
     def test_pause_and_resume(self):
         page = self.open("#/jobs/candles-1m")
@@ -235,10 +248,11 @@ class LiveTest(PageTest):
     def test_what_happens_is_seen_without_a_reload(self):
         page = self.open("#/jobs/payouts")
         page.wait_text("never ran")
+        page.wait("document.querySelector('#top .live').textContent === 'live'")
         self.host.run("payouts")
-        page.wait_text("succeeded", seconds=8)
+        page.wait_text("succeeded")
         self.host.post("/jobs/payouts/pause", {"reason": "from elsewhere"})
-        page.wait_text("paused: from elsewhere", seconds=8)
+        page.wait_text("paused: from elsewhere")
 
     def test_a_log_is_followed_while_it_runs(self):
         self.host.until(lambda: self.host.job("reconcile")["running"], "reconcile to run")
@@ -269,7 +283,7 @@ class LiveTest(PageTest):
         self.host.start()
         page.wait("!document.body.innerText.includes('reconnecting')")
         newest = self.host.until(lambda: self.host.get("/api/v1/runs?job=candles-1m&state=succeeded&limit=1")["runs"][0]["id"], "a run")
-        page.wait(f"[...document.querySelectorAll('main tbody a.num')].some(link => Number(link.textContent) >= {newest})", seconds=25)
+        page.wait(f"[...document.querySelectorAll('main tbody a.num')].some(link => Number(link.textContent) >= {newest})")
 
 
 class ReloadTest(PageTest):
@@ -403,8 +417,7 @@ class LookTest(PageTest):
             page.go(self.host.url + "?fresh" + place)
             page.wait("document.querySelector('main').innerText.length > 30")
             time.sleep(0.3)
-        # A host that sends no events answers 404, and the page polls.
-        self.assertEqual([text for text in page.complaints() if "/api/v1/events" not in text], [])
+        self.assertEqual(page.complaints(), [])
 
     def test_accessible(self):
         axe = os.environ.get("AXE_JS")
@@ -456,15 +469,8 @@ class ThousandTest(PageTest):
         page.key("/")
         page.ask("Input.insertText", text="job-0777")
         page.wait("document.querySelectorAll('table.jobs tbody tr:not(.space)').length === 1")
-        took = []
-        for _ in range(7):
-            page.go(self.host.url + "?fresh")
-            # From the start of the navigation until the rows are in the document and painted.
-            took.append(page.wait("performance.getEntriesByName('jobs shown')[0]?.startTime"))
-        took.sort()
-        print(f"\n1,000 jobs: shown in {took[len(took) // 2]:.0f} ms (median of {len(took)}; {took[0]:.0f} … {took[-1]:.0f})")
-        if os.environ.get("JOBHOST_BUILD") == "release":
-            self.assertLess(took[len(took) // 2], 100)
+        # What scripts/bench measures.
+        page.wait("performance.getEntriesByName('jobs shown')[0]?.startTime > 0")
 
 
 if __name__ == "__main__":

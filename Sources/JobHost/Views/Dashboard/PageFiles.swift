@@ -2,7 +2,7 @@
 enum PageFiles {
     static let all: [PageFile] = [
         PageFile(
-            "actions.js", type: "text/javascript; charset=utf-8", digest: "2eed5a44cf3628b8", ###"""
+            "actions.js", type: "text/javascript; charset=utf-8", digest: "a372ba7f7f59d584", ###"""
 // What can be pressed. Everything that changes something asks for the reason first, which goes
 // to the audit, and shows the command that does the same.
 
@@ -124,6 +124,9 @@ const ACTIONS = {
     path: () => "/resume", command: () => "resume", done: () => ({ text: "The host goes on." }),
   },
 };
+
+// One that opened by itself tries again by itself, unless it is held open.
+ACTIONS.breakerHold = { ...ACTIONS.breakerOpen, label: "Keep open", verb: "Keep open", title: ({ job }) => `Keep the breaker of ${job} open` };
 
 /** Those that only lead somewhere. */
 const PLACES = {
@@ -1413,7 +1416,7 @@ export class AuditPage {
 
 """###),
         PageFile(
-            "page-job.js", type: "text/javascript; charset=utf-8", digest: "dc57fdf1dc69fe6c", ###"""
+            "page-job.js", type: "text/javascript; charset=utf-8", digest: "53d08fdcd7d10687", ###"""
 // One job: what it does now, what it did, its log, its rule, its settings, and what to press.
 
 import { h } from "./dom.js";
@@ -1558,6 +1561,7 @@ export class JobPage {
       ]),
       job.breaker.state !== "off" && h("div.press",
         isOpen ? button("breakerReset", about) : button("breakerOpen", about),
+        ["open", "half_open"].includes(job.breaker.state) && button("breakerHold", about),
         (isOpen || job.breaker.state === "disabled") && button("breakerClose", about),
         job.breaker.state !== "disabled" && button("breakerDisable", about)));
   }

@@ -120,6 +120,9 @@ const ACTIONS = {
   },
 };
 
+// One that opened by itself tries again by itself, unless it is held open.
+ACTIONS.breakerHold = { ...ACTIONS.breakerOpen, label: "Keep open", verb: "Keep open", title: ({ job }) => `Keep the breaker of ${job} open` };
+
 /** Those that only lead somewhere. */
 const PLACES = {
   log: { label: "Show log", place: ({ run }) => `#/runs/${run}` },

@@ -142,6 +142,7 @@ export class JobPage {
       ]),
       job.breaker.state !== "off" && h("div.press",
         isOpen ? button("breakerReset", about) : button("breakerOpen", about),
+        ["open", "half_open"].includes(job.breaker.state) && button("breakerHold", about),
         (isOpen || job.breaker.state === "disabled") && button("breakerClose", about),
         job.breaker.state !== "disabled" && button("breakerDisable", about)));
   }
