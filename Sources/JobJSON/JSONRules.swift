@@ -9,7 +9,7 @@ package protocol JSONRules: Sendable {
     var takesWholeDecimals: Bool { get }
 
     /// The form of a type that has one of its own here; nil: as the type's own code says.
-    func encoded(_ value: any Encodable) -> JSON?
+    func encoded(_ value: some Encodable) -> JSON?
     func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)?
 
     /// Called before an object's members are read; throws for what may not be there.
@@ -36,7 +36,7 @@ extension JSONRules {
     package func name(of key: any CodingKey) -> String { key.stringValue }
     package var writesNil: Bool { false }
     package var takesWholeDecimals: Bool { false }
-    package func encoded(_ value: any Encodable) -> JSON? { nil }
+    package func encoded(_ value: some Encodable) -> JSON? { nil }
     package func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)? { nil }
     package func check(_ object: JSONObject, keys: any CodingKey.Type, at decoder: JSONTreeDecoder) throws {}
     package func error(_ error: DecodingError, of type: any Decodable.Type, at decoder: JSONTreeDecoder) -> any Error { error }
@@ -94,7 +94,7 @@ extension JSON: Codable {
     /// - Throws: `EncodingError` for a number that JSON cannot say, and what the types throw.
     package init(encoding value: some Encodable, rules: any JSONRules) throws {
         let slot = JSONTreeEncoder.Slot()
-        try JSONTreeEncoder(slot: slot, codingPath: [], rules: rules).encode(value)
+        try JSONTreeEncoder(slot: slot, rules: rules).encode(value)
         self = slot.finish()
     }
 

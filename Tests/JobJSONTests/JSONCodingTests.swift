@@ -11,7 +11,7 @@ import Testing
     private struct Rules: JSONRules {
         var writesNil: Bool { true }
         func name(of key: any CodingKey) -> String { key.stringValue.uppercased() }
-        func encoded(_ value: any Encodable) -> JSON? { (value as? Bool).map { $0 ? "yes" : "no" } }
+        func encoded(_ value: some Encodable) -> JSON? { (value as? Bool).map { $0 ? "yes" : "no" } }
         func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)? {
             type == Flag.self ? Flag(on: decoder.value == "yes") : nil
         }

@@ -107,10 +107,45 @@ extension Instant {
     public var rfc3339: String {
         let civil = CivilTime(localSeconds: secondsFloor)
         let fraction = Int(microseconds.floorRemainder(1_000_000))
-        let tail =
-            fraction == 0
-            ? "" : fraction % 1_000 == 0 ? ".\(padded(fraction / 1_000, 3))" : ".\(padded(fraction, 6))"
-        return "\(civil.date)T\(padded(civil.hour, 2)):\(padded(civil.minute, 2)):\(padded(civil.second, 2))\(tail)Z"
+        guard (0...9_999).contains(civil.date.year) else {
+            let tail =
+                fraction == 0
+                ? "" : fraction % 1_000 == 0 ? ".\(padded(fraction / 1_000, 3))" : ".\(padded(fraction, 6))"
+            return "\(civil.date)T\(padded(civil.hour, 2)):\(padded(civil.minute, 2)):\(padded(civil.second, 2))\(tail)Z"
+        }
+        // A page of a thousand jobs has five thousand of them.
+        return String(unsafeUninitializedCapacity: 27) { out in
+            var end = 0
+            func put(_ character: Unicode.Scalar) {
+                out.initializeElement(at: end, to: UInt8(ascii: character))
+                end += 1
+            }
+            func put(_ number: Int, digits: Int) {
+                var rest = number
+                for place in (0..<digits).reversed() {
+                    out.initializeElement(at: end + place, to: UInt8(ascii: "0") + UInt8(rest % 10))
+                    rest /= 10
+                }
+                end += digits
+            }
+            put(civil.date.year, digits: 4)
+            put("-")
+            put(civil.date.month, digits: 2)
+            put("-")
+            put(civil.date.day, digits: 2)
+            put("T")
+            put(civil.hour, digits: 2)
+            put(":")
+            put(civil.minute, digits: 2)
+            put(":")
+            put(civil.second, digits: 2)
+            if fraction > 0 {
+                put(".")
+                if fraction % 1_000 == 0 { put(fraction / 1_000, digits: 3) } else { put(fraction, digits: 6) }
+            }
+            put("Z")
+            return end
+        }
     }
 
     /// Reads RFC 3339: an offset (`Z`, `+02:00`) is required, `T` may be a space, letters may be

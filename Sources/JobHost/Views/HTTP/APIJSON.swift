@@ -23,7 +23,7 @@ enum APIJSON {
     }
 
     static func bytes(of value: some Encodable) throws -> [UInt8] {
-        try self.value(of: value).canonicalBytes
+        try self.value(of: value).bytes
     }
 
     /// Throws `FieldError`.
@@ -43,24 +43,30 @@ private struct APIRules: JSONRules {
     var writesNil: Bool { true }
 
     func name(of key: any CodingKey) -> String {
-        var name = ""
-        for character in key.stringValue {
-            if character.isUppercase {
-                name += "_" + character.lowercased()
+        let written = key.stringValue
+        func isCapital(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") }
+        guard written.utf8.contains(where: isCapital) else { return written }
+        // Names of properties are ASCII; whatever else stands in one stays as it is.
+        var name: [UInt8] = []
+        name.reserveCapacity(written.utf8.count + 4)
+        for byte in written.utf8 {
+            if isCapital(byte) {
+                name += [UInt8(ascii: "_"), byte | 0x20]
             } else {
-                name.append(character)
+                name.append(byte)
             }
         }
-        return name
+        return String(decoding: name, as: UTF8.self)
     }
 
-    func encoded(_ value: any Encodable) -> JSON? {
-        switch value {
+    /// Asked for every value of every answer: types are compared before anything is cast.
+    func encoded<Value: Encodable>(_ value: Value) -> JSON? {
         // What an older store may hold beyond the years that RFC 3339 can write must not hide all else.
-        case let instant as Instant: .string(min(max(instant, .earliestWritten), .latestWritten).rfc3339)
-        case let counts as [String: Int64]: .object(JSONObject(counts.mapValues { .integer($0) }))
-        default: nil
+        if Value.self == Instant.self { return (value as? Instant).map { .string(min(max($0, .earliestWritten), .latestWritten).rfc3339) } }
+        if Value.self == [String: Int64].self {
+            return (value as? [String: Int64]).map { .object(JSONObject($0.mapValues { .integer($0) })) }
         }
+        return nil
     }
 
     func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)? {
