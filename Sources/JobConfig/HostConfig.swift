@@ -238,6 +238,8 @@ public struct JobConfig: Equatable, Sendable {
     public var breaker: BreakerPolicy? = BreakerPolicy()
     public var retention = Retention()
     public var health = HealthPolicy()
+    /// How many persons it takes to make it run, or to undo what holds it: 1 or 2.
+    public var approval = 1
     /// Plugin settings overlaid with the job's own: what the entry gets.
     public var settings: ConfigTable
     /// Where each key that is set stands, for messages: "entry" → its value's place.

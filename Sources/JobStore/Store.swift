@@ -71,6 +71,16 @@ public protocol Store: Sendable {
     func saveHostControl(_ control: ControlRow, by: Actor, action: String, now: Instant) async throws
     func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])?
 
+    // MARK: What takes two persons
+
+    /// Keeps what was asked for; its number.
+    func add(_ ask: Ask) async throws -> Int64
+    /// Keeps an answer. false: somebody else's came first.
+    func decide(_ ask: Ask) async throws -> Bool
+    /// The newest first.
+    func asks(limit: Int) async throws -> [Ask]
+    func ask(_ id: Int64) async throws -> Ask?
+
     // MARK: Accepted libraries, reloads, workers
 
     func acceptedLibraries() async throws -> [AcceptedLibrary]
@@ -137,10 +147,14 @@ public struct Actor: Hashable, Codable, Sendable {
     /// "cli", "http", "signal", "host".
     public var via: String
     public var reason: String
-    public init(name: String, via: String, reason: String = "") {
+    /// Who it is, wherever they ask from: what tells two persons apart.
+    public var person: String
+    /// `person` nil: as the name says.
+    public init(name: String, via: String, reason: String = "", person: String? = nil) {
         self.name = name
         self.via = via
         self.reason = reason
+        self.person = person ?? name
     }
     public static let system = Actor(name: "system", via: "host")
 }

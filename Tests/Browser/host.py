@@ -93,6 +93,8 @@ def many(count):
 
 
 class Host:
+    PERSONS = {"alice": "alice-may-act-0123456789", "bob": "bob-may-act-too-0123456789"}
+
     def __init__(self, jobs=DESK, bin=None, http=""):
         self.bin = bin or os.environ["JOBHOST_BIN_DIR"]
         self.folder = tempfile.mkdtemp(prefix="jobhost-page-")
@@ -104,6 +106,8 @@ class Host:
         try:
             with open(self.folder + "/read.token", "w") as file:
                 file.write("a-token-that-may-only-read-0123456789\n")
+            with open(self.folder + "/acting", "w") as file:
+                file.writelines(f"{person} {token}\n" for person, token in self.PERSONS.items())
             self.write(jobs)
             self.compile()
             self.start()
@@ -131,7 +135,9 @@ class Host:
 
     @property
     def token(self):
-        """The acting one."""
+        """The acting one, of the first person where there are several."""
+        if "act_token" in self.http:
+            return self.PERSONS["alice"]
         with open(self.folder + "/var/act.token") as file:
             return file.read().strip()
 

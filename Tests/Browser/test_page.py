@@ -349,6 +349,31 @@ class AccessTest(PageTest):
         page.wait_text("this token is not known")
 
 
+class PersonsTest(PageTest):
+    jobs = DESK + '\n[jobs.settle]\nplugin = "bench"\nentry = "work"\nschedule = "none"\napproval = 2\n'
+    http = 'act_token = "file:acting"'
+
+    def test_a_second_person_approves_what_the_first_asked_for(self):
+        page = self.open("#/jobs/settle")
+        page.click("text=Run now")
+        self.reason(page, "month end")
+        page.click("dialog button[type=submit]")
+        page.wait_text("settle takes two persons: trigger waits for a second person")
+        page.wait("!document.querySelector('dialog')")
+        page.go(self.host.url + "?fresh#/")
+        page.wait_text("alice asks for trigger of settle: month end")
+        page.click("text=Approve")
+        page.click("dialog button[type=submit]")
+        page.wait_text("you are alice, who asked for it")
+        page.run(f"sessionStorage.setItem('jobhost.token', {json.dumps(self.host.PERSONS['bob'])})")
+        page.go(self.host.url + "?fresh#/x")
+        page.go(self.host.url + "?fresh#/")
+        page.click("text=Approve")
+        page.click("dialog button[type=submit]")
+        page.wait_text("trigger of settle is approved.")
+        self.host.until(lambda: (self.host.job("settle")["last"] or {}).get("outcome") == "succeeded", "settle to run")
+
+
 class ReadingTest(PageTest):
     http = 'read_token = "file:read.token"'
 

@@ -109,6 +109,45 @@ import Testing
         }
     }
 
+    @Test("What takes two persons waits for another one, over a restart, and is done once")
+    func asksASecondPerson() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.write("alice 0123456789abcdefa\nbob 0123456789abcdefb\n", to: "act")
+            try test.config(config(http: "listen = \"127.0.0.1:0\"\nact_token = \"file:act\"", job: "approval = 2\n"))
+            var host = try await test.start()
+            var web = try await address(host)
+            func post(_ person: String, _ path: String) async throws -> String {
+                try await curl(test, "-X", "POST", "-H", "Authorization: Bearer 0123456789abcdef\(person)", "-d", #"{"reason":"month end"}"#, web + "/api/v1" + path)
+            }
+            let asked = try await post("a", "/jobs/j/trigger")
+            #expect(asked.contains("409") && asked.contains("needs_approval") && asked.contains("jobhost ask approve 1"), "\(asked)")
+            // Said twice it is still one ask.
+            #expect(try await post("a", "/jobs/j/trigger").contains("waits for a second person already"))
+            // What stops a job is one person's.
+            #expect(try await post("a", "/jobs/j/pause").contains("200 OK"))
+            #expect(try await post("a", "/jobs/j/resume").contains("needs_approval"))
+            host.signal(SIGTERM)
+            _ = await host.exitCode()
+            host = try await test.start()
+            web = try await address(host)
+            #expect(try await post("a", "/asks/1/approve").contains("you are alice, who asked for it"))
+            #expect(try await test.jobhost("runs", "j", "--json").output.contains("\"runs\": []"))
+            #expect(try await post("b", "/asks/2/approve").contains("\"state\":\"approved\""))
+            let approved = try await post("b", "/asks/1/approve")
+            #expect(approved.contains("200 OK") && approved.contains("\"decided_by\":\"bob\""), "\(approved)")
+            try await host.logs("✓ j run 1")
+            #expect(try await post("b", "/asks/1/approve").contains("ask 1 is approved by bob"))
+            let audit = try await test.jobhost("audit", "j").output
+            #expect(audit.contains("alice, approved by bob") && audit.contains("bob from 127.0.0.1"), "\(audit)")
+            #expect(try await test.jobhost("ask", "list").output.contains("ask 1: trigger of j, by alice"))
+            // On the socket it is the machine's user who asks: one more person.
+            let own = try await test.jobhost("trigger", "j")
+            #expect(own.code == 6 && own.errors.contains("takes two persons"), "\(own.errors)")
+            #expect(try await test.jobhost("ask", "refuse", "3").output.contains("is withdrawn"))
+        }
+    }
+
     @Test("A taken port stops no job; it is said, and taken once it is free")
     func runsWithoutItsPort() async throws {
         try await TestHost.with { first in

@@ -11,6 +11,7 @@ extension StoreSuite {
         Rule("only a run that has ended can be retried", { try await $0.retryOfALiveRun() }),
         Rule("a discarded dead letter keeps its reason", { try await $0.discardedDeadLetter() }),
         Rule("controls of jobs and of the host are kept and audited", { try await $0.controlsAreKept() }),
+        Rule("what takes two persons is kept, and decided once", { try await $0.asksAreDecidedOnce() }),
         Rule("the audit is newest first and can be asked per job", { try await $0.auditOrder() }),
     ]
 
@@ -32,6 +33,22 @@ extension StoreSuite {
             _ = try await store.cancelWaiting(RunID(999), reason: "", by: Self.operations, now: Self.at(2))
         }
         try equal(try await store.audit(limit: 10, job: "mint").map(\.actor), [Self.operations])
+    }
+
+    func asksAreDecidedOnce() async throws {
+        var ask = Ask(job: "mint", action: "trigger", command: #"{"action":"trigger"}"#, by: "alice", reason: "month's end", at: Self.at(1))
+        ask.id = try await store.add(ask)
+        let other = try await store.add(Ask(job: "mint", action: "resume", command: "{}", by: "bob", reason: "", at: Self.at(2)))
+        try equal(try await store.ask(ask.id), ask)
+        try equal(try await store.asks(limit: 10).map(\.id), [other, ask.id])
+        try equal(try await store.asks(limit: 1).map(\.id), [other])
+        try equal(try await store.ask(other + 1), nil)
+        let approved = try ask.answered(.approve, by: "bob", at: Self.at(3))
+        let refused = try ask.answered(.refuse, by: "carol", at: Self.at(3))
+        try demand(try await store.decide(approved), "not decided")
+        try demand(try await !store.decide(refused), "decided twice")
+        try equal(try await store.ask(ask.id), approved)
+        try demand(try await !store.decide(ask), "an ask without an answer is a decision")
     }
 
     /// A dead letter of "mint" with the unique key "asset-7".

@@ -92,7 +92,7 @@ extension JobConfig: Compared {
         .init("priority", "priority", \.priority), .init("jitter", "jitter", \.jitter),
         .init("calendar", "calendar", \.calendar), .init("retry", "retry", \.retry),
         .init("breaker", "breaker", \.breaker), .init("retention", "retention", \.retention),
-        .init("health", "health", \.health),
+        .init("health", "health", \.health), .init("approval", "approval", \.approval),
         .init("settings", "settings", \.settings),
     ]
 }

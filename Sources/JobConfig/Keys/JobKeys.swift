@@ -46,11 +46,12 @@ enum JobKeys {
     static let breaker = key("breaker", .special("table, or `false`"), "unset", "When failures stop the job for a while. `false`: never. See below.")
     static let retention = key("retention", .table, "unset", "How long ended runs are kept. See below.")
     static let health = key("health", .table, "unset", "From which bounds on the job counts as warning or critical. See below.")
+    static let approval = key("approval", .integer(1...2), "1", "2: what makes it run by hand takes a second person. See below.")
     static let settings = key("settings", .table, "{}", "What the entry gets, laid over the plugin's settings. See Settings.")
     static let all = [
         plugin, entry, description, labels, every, cron, timezone, at, after, adaptive, schedule, enabled, onStart, timeout,
         killGrace, heartbeat, overlap, concurrency, isolate, catchUp, priority, jitter, calendar, retry, breaker, retention,
-        health, settings,
+        health, approval, settings,
     ]
     /// Exactly one of these says when; none: the entry's default schedule.
     static let schedules = [every, cron, at, after, adaptive, schedule]

@@ -93,6 +93,7 @@ struct JobReader {
         if case .duration(let value)? = section.limit(JobKeys.heartbeat) { job.heartbeat = value }
         if let value = section.choice(JobKeys.overlap, OverlapPolicy.self) { job.overlap = value }
         if let value = section.integer(JobKeys.concurrency) { job.concurrency = value }
+        if let value = section.integer(JobKeys.approval) { job.approval = value }
         if let value = section.boolean(JobKeys.isolate) { job.isolate = value }
         if let value = section.integer(JobKeys.priority) { job.priority = value }
         if let value = section.duration(JobKeys.jitter) { job.jitter = value }

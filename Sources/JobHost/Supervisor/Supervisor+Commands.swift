@@ -5,6 +5,11 @@ import JobStore
 extension Supervisor {
     /// The one door for everything an operator does, whether by CLI, HTTP or signal.
     public func perform(_ command: HostCommand, by actor: Actor) async throws -> CommandResult {
+        if let asked = AskedCommand(command) { try await demandSecondPerson(asked, by: actor) }
+        return try await carryOut(command, by: actor)
+    }
+
+    func carryOut(_ command: HostCommand, by actor: Actor) async throws -> CommandResult {
         switch command {
         case .reload(let allowsEmpty): return .report(await reload(by: actor, allowsEmpty: allowsEmpty))
         case .plan: return .report(await plan())
@@ -37,6 +42,7 @@ extension Supervisor {
             let i = try find(job)
             return .fires(fires(of: i, after: from ?? clock.now().wall, count: min(max(count, 1), 1_000)))
         case .rollBack(let plugin, let version): return .report(try await rollBack(plugin, to: version, by: actor))
+        case .answer(let ask, let answer): return try await self.answer(ask, answer, by: actor)
         case .testAlerts:
             audit(actor, "alert test")
             return .done

@@ -129,6 +129,8 @@ extension Supervisor {
                 let now = clock.now().wall
                 depths = try await store.queueDepths(now: now)
                 counters = try await store.counters()
+                // Of other hosts too.
+                asks = try await store.asks(limit: Self.mostAsks).reversed()
                 // Reading goes on where another program holds the file against writing: only a
                 // write shows that the store is back.
                 if storeHealth.problem != nil { renewLeases() }

@@ -23,6 +23,7 @@ extension Supervisor {
         snapshot.notes = canaries.values.sorted { $0.plugin < $1.plugin }.map { "plugin \($0.plugin): \($0.sentence)" }
         snapshot.workers = room.snapshot()
         snapshot.lastReload = lastReload
+        snapshot.asks = asks.filter { $0.state(now: snapshot.now) == .waiting }
         snapshot.isStoreAway = storeHealth.problem != nil
         snapshot.unwrittenResults = storeHealth.unwritten
         snapshot.droppedPluginMetrics = pluginMetrics.dropped
@@ -240,7 +241,7 @@ extension Supervisor {
             ("retry", retry.maxAttempts == 1 ? "none" : "\(retry.maxAttempts) attempts, \(short(retry.initial)) … \(short(retry.max))"),
             ("breaker", breaker), ("calendar", config.calendar ?? "none"),
             ("retention", "\(short(config.retention.age)), \(counted(config.retention.runs, "run"))"),
-        ]
+        ] + (config.approval == 2 ? [("approval", "2 persons")] : [])
     }
 
     /// Of a worker of the plugin, which all of its jobs share.

@@ -73,6 +73,9 @@ public actor Supervisor: HostControl {
     var isInboxHinted = false
     var depths: [String: QueueDepth] = [:]
     var counters: [String: [String: Int64]] = [:]
+    /// What was asked for of jobs that take two persons, as last read; the oldest first.
+    var asks: [Ask] = []
+    static let mostAsks = 100
     var selfCheck = SelfCheck()
     var selfCheckFaults: [String] = []
     /// As views have heard it last.

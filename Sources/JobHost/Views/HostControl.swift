@@ -43,6 +43,8 @@ public enum HostCommand: Sendable {
     /// An earlier library serves (nil: the one before), or the file's own again; by its sha256,
     /// of which the first few digits are enough.
     case rollBack(plugin: String, to: String?)
+    /// Another person's answer to what somebody asked for of a job that takes two.
+    case answer(ask: Int64, Ask.Answer)
     /// A message to everybody who is told of alerts, which the views send: on record only.
     case testAlerts
     /// Drain and exit.
@@ -86,6 +88,8 @@ public enum CommandResult: Sendable {
     case backfill(fires: [Instant], total: Int)
     case explanation(Explanation)
     case fires([Instant])
+    /// An ask as it is after the answer; `run`: what came of it.
+    case answered(Ask, run: RunRecord?)
 }
 
 /// A command that could not be carried out.
@@ -97,6 +101,8 @@ public struct CommandError: Error, Sendable, CustomStringConvertible {
         case conflict
         /// The store is away; try again.
         case unavailable
+        /// It is asked for now; a second person has to agree.
+        case needsApproval = "needs_approval"
     }
     public var kind: Kind
     public var message: String
@@ -177,6 +183,8 @@ public struct HostSnapshot: Sendable {
     public var isStoreAway = false
     /// Results that wait to be written.
     public var unwrittenResults = 0
+    /// What waits for a second person, the oldest first.
+    public var asks: [Ask] = []
     /// Samples of plugins that found no place.
     public var droppedPluginMetrics: UInt64 = 0
     public init(name: String, version: String, pid: Int32, startedAt: Instant, now: Instant, generation: Int64,

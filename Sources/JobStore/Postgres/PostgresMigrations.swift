@@ -8,7 +8,25 @@ import SQL
 /// counters have a row for each host, so that no two wait for each other's, and a run's lease is
 /// that of its host, in one row.
 enum PostgresMigrations {
-    static let all = [Migration(version: 1, name: "runs, ledger, per-job rows, inbox, hosts", script: v1)]
+    static let all = [
+        Migration(version: 1, name: "runs, ledger, per-job rows, inbox, hosts", script: v1),
+        Migration(version: 2, name: "what takes two persons", script: asks),
+    ]
+
+    private static let asks = """
+        CREATE TABLE {s}.asks (
+            id         bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+            job        text   NOT NULL,
+            action     text   NOT NULL,
+            command    text   NOT NULL,
+            asked_by   text   NOT NULL,
+            reason     text   NOT NULL,
+            asked_at   bigint NOT NULL,
+            decision   text,
+            decided_by text   NOT NULL,
+            decided_at bigint
+        );
+        """
 
     private static let v1 = """
         CREATE SEQUENCE {s}.run_ids;

@@ -82,6 +82,21 @@ extension PostgresStore: Store {
         try await ask { try $0.stateBlob(job: job) }
     }
 
+    // MARK: What takes two persons
+
+    public func add(_ ask: Ask) async throws -> Int64 {
+        try await write { try $0.add(ask) }
+    }
+    public func decide(_ ask: Ask) async throws -> Bool {
+        try await write { try $0.decide(ask) }
+    }
+    public func asks(limit: Int) async throws -> [Ask] {
+        try await list { try $0.asks(limit: limit) }
+    }
+    public func ask(_ id: Int64) async throws -> Ask? {
+        try await ask { try $0.ask(id) }
+    }
+
     // MARK: Accepted libraries, reloads, workers
 
     public func acceptedLibraries() async throws -> [AcceptedLibrary] {

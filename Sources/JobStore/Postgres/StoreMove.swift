@@ -44,6 +44,7 @@ public enum StoreMove {
         Table("state_blobs", "job,version bigint,bytes bytea,updated_at bigint"),
         Table("counters", "job,name,value bigint", isPerHost: true),
         Table("audit", "id bigint,at bigint,actor,via,reason,action,job,detail"),
+        Table("asks", "id bigint,job,action,command,asked_by,reason,asked_at bigint,decision,decided_by,decided_at bigint"),
         Table("accepted_libraries", "plugin,sha256,path,accepted_at bigint", isPerHost: true),
         Table("reloads", "id bigint,generation bigint,at bigint,accepted smallint,report", isPerHost: true),
     ]
@@ -185,7 +186,7 @@ public enum StoreMove {
             guard last > 0 else { continue }
             _ = try target.first("SELECT setval(?::regclass, ?)", [.text(prefix + sequence), .int(last)]) { try $0.int64(0) }
         }
-        for table in ["ledger_ranges", "audit", "reloads"] {
+        for table in ["ledger_ranges", "audit", "asks", "reloads"] {
             _ = try target.first("""
                 SELECT setval(pg_get_serial_sequence(?, 'id'), max(id)) FROM \(prefix)\(table) HAVING max(id) IS NOT NULL
                 """, [.text(prefix + table)]) { try $0.int64(0) }

@@ -15,6 +15,7 @@ enum Migrations {
     static let all = [
         Migration(version: 1, name: "runs, ledger, per-job rows, inbox", script: v1),
         Migration(version: 2, name: "a pause has a reason of its own", script: v2),
+        Migration(version: 3, name: "what takes two persons", script: v3),
     ]
 
     // Instants are microseconds since 1970-01-01T00:00:00Z unless the column says `_ms`.
@@ -200,6 +201,21 @@ enum Migrations {
         ALTER TABLE controls ADD COLUMN paused_since INTEGER;
         UPDATE controls SET pause_reason = reason, paused_since = since WHERE paused <> 0;
         UPDATE controls SET reason = '', since = NULL WHERE enabled IS NULL;
+        """
+
+    private static let v3 = """
+        CREATE TABLE asks (
+            id         INTEGER PRIMARY KEY,
+            job        TEXT    NOT NULL,
+            action     TEXT    NOT NULL,                  -- for people
+            command    TEXT    NOT NULL,                  -- JSON: what is done when it is approved
+            asked_by   TEXT    NOT NULL,
+            reason     TEXT    NOT NULL,
+            asked_at   INTEGER NOT NULL,
+            decision   TEXT,                              -- approved refused withdrawn; NULL: none yet
+            decided_by TEXT    NOT NULL,
+            decided_at INTEGER
+        ) STRICT;
         """
 }
 

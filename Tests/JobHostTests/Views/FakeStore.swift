@@ -9,6 +9,7 @@ final class FakeStore: Store {
         var attempts: [AttemptRecord] = []
         var ranges: [LedgerRange] = []
         var audit: [AuditRow] = []
+        var asks: [Ask] = []
         var reloads: [ReloadRow] = []
         /// Thrown by every read.
         var fault: StoreError?
@@ -87,6 +88,10 @@ final class FakeStore: Store {
     func hostControl() async throws -> ControlRow { throw unused }
     func saveHostControl(_ control: ControlRow, by: Actor, action: String, now: Instant) async throws { throw unused }
     func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? { throw unused }
+    func add(_ ask: Ask) async throws -> Int64 { throw unused }
+    func decide(_ ask: Ask) async throws -> Bool { throw unused }
+    func asks(limit: Int) async throws -> [Ask] { try read { Array($0.asks.prefix(limit)) } }
+    func ask(_ id: Int64) async throws -> Ask? { try read { $0.asks.first { $0.id == id } } }
     func acceptedLibraries() async throws -> [AcceptedLibrary] { throw unused }
     func saveAcceptedLibrary(_ library: AcceptedLibrary) async throws { throw unused }
     func saveReload(_ reload: ReloadRow) async throws { throw unused }

@@ -91,7 +91,7 @@ struct CLIFailure: Error, CustomStringConvertible {
         let code: ExitCode =
             switch problem.code {
             case "not_found": .notFound
-            case "conflict": .conflict
+            case "conflict", "needs_approval": .conflict
             case "unavailable": .unavailable
             case "invalid", "too_large": .usage
             default: .failed

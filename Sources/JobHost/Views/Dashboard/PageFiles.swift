@@ -2,7 +2,7 @@
 enum PageFiles {
     static let all: [PageFile] = [
         PageFile(
-            "actions.js", type: "text/javascript; charset=utf-8", digest: "a372ba7f7f59d584", ###"""
+            "actions.js", type: "text/javascript; charset=utf-8", digest: "ef59086d5bd70746", ###"""
 // What can be pressed. Everything that changes something asks for the reason first, which goes
 // to the audit, and shows the command that does the same.
 
@@ -114,6 +114,18 @@ const ACTIONS = {
       tone: report.clean ? "" : "bad",
     }),
   },
+  approve: {
+    label: "Approve", verb: "Approve", title: ({ ask }) => `Approve ask ${ask}`,
+    note: "As a second person: whoever asked cannot. It is done at once.",
+    path: ({ ask }) => path("asks", ask, "approve"), command: ({ ask }) => `ask approve ${ask}`,
+    done: ({ ask, run }) => ({ text: `${ask.action} of ${ask.job} is approved.`, ...(run ? { link: `#/runs/${run.id}`, word: "Show the run" } : {}) }),
+  },
+  refuse: {
+    label: "Refuse", verb: "Refuse", danger: true, title: ({ ask }) => `Refuse ask ${ask}`,
+    note: "Whoever asked takes it back by this.",
+    path: ({ ask }) => path("asks", ask, "refuse"), command: ({ ask }) => `ask refuse ${ask}`,
+    done: ({ ask }) => ({ text: `${ask.action} of ${ask.job} is ${ask.state}.` }),
+  },
   pauseHost: {
     label: "Pause host", verb: "Pause all", danger: true, title: () => "Start nothing new on the whole host",
     note: "What runs goes on; fire times are recorded as skipped, enqueued runs and retries wait.",
@@ -141,9 +153,9 @@ const PLACES = {
 /** The button of an action: h's node. `about`: what it is for ({ job, run }). */
 export function button(action, about, look = "") {
   const place = PLACES[action];
-  if (place) return h("a.button", { key: `${action} ${about.run ?? ""}`, href: place.place(about), class: look }, place.label);
+  if (place) return h("a.button", { key: `${action} ${about.run ?? about.ask ?? ""}`, href: place.place(about), class: look }, place.label);
   const { label } = ACTIONS[action];
-  return h("button", { key: `${action} ${about.run ?? ""}`, type: "button", class: look, onclick: () => ask(action, about) }, label);
+  return h("button", { key: `${action} ${about.run ?? about.ask ?? ""}`, type: "button", class: look, onclick: () => ask(action, about) }, label);
 }
 
 /** Opens the dialog of an action; resolves with what the host answered, or null. */
@@ -302,6 +314,12 @@ function dialog({ title, note, verb, first, danger, fields, command, submit, ext
           return;
         }
       } catch (caught) {
+        if (caught.code === "needs_approval") {
+          notice({ text: caught.message });
+          refresh();
+          element.close();
+          return;
+        }
         error = caught instanceof SyntaxError ? new APIError("the payload is not JSON", { hint: caught.message }) : caught;
       }
       busy = null;
@@ -2668,10 +2686,10 @@ export function failure(error) {
 
 """###),
         PageFile(
-            "problems.js", type: "text/javascript; charset=utf-8", digest: "17ccd10f96f5c0d9", ###"""
+            "problems.js", type: "text/javascript; charset=utf-8", digest: "62b1b8f25727ce7c", ###"""
 // What is wrong, the worst first: one sentence why, since when, and what to press. Pure.
 
-import { instant, now, age, relative } from "./time.js";
+import { instant, now, age, relative, when } from "./time.js";
 import { counted, outcomeOf, short } from "./words.js";
 
 /** A fire that nobody starts is overdue after this, in milliseconds. */
@@ -2706,6 +2724,10 @@ function hostProblems(host) {
   if (host.control.paused) {
     const why = host.control.pause_reason ? `: ${host.control.pause_reason}` : "";
     add("paused", "warn", 1, `the whole host is paused${why}`, instant(host.control.paused_since), [{ action: "resumeHost" }]);
+  }
+  for (const ask of host.asks) {
+    add(`ask ${ask.id}`, "warn", 1, `${ask.asked_by} asks for ${ask.action} of ${ask.job}${ask.reason ? `: ${ask.reason}` : ""}; it takes a second person, until ${when(instant(ask.expires_at))}`,
+      instant(ask.asked_at), [{ action: "approve", ask: ask.id }, { action: "refuse", ask: ask.id }]);
   }
   if (reload && !reload.clean) {
     const why = reload.accepted

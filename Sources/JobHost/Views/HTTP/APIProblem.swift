@@ -28,6 +28,7 @@ extension API.Problem {
             case .invalid: self.init(.badRequest, code: "invalid", error.message, hint: error.hint)
             case .conflict: self.init(.conflict, code: "conflict", error.message, hint: error.hint)
             case .unavailable: self.init(.serviceUnavailable, code: "unavailable", error.message, hint: error.hint)
+            case .needsApproval: self.init(.conflict, code: "needs_approval", error.message, hint: error.hint)
             }
         case let error as StoreError: self.init(store: error)
         case let error as FieldError: self.init(.badRequest, code: "invalid", error.description, hint: error.hint)

@@ -63,6 +63,8 @@ extension APIRoutes {
         case (.explanation(let explanation), _): return try JobHost.answer(API.Explained(explanation))
         case (.fires(let fires), _):
             return try JobHost.answer(API.Fires(job: nil, schedule: "", timezone: "UTC", fires: fires, note: ""))
+        case (.answered(let ask, let run), _):
+            return try JobHost.answer(API.AskAnswered(ask: API.Ask(ask, now: await shelf.snapshot().now), run: run.map(API.Run.init)))
         case (.backfill(let fires, let total), .backfill(let job, let from, let to, let dryRun)):
             return try JobHost.answer(API.Backfilled(job: job, from: from, to: to, dryRun: dryRun, total: total, fires: fires))
         case (.backfill, _): throw unexpected
@@ -82,7 +84,7 @@ extension APIRoutes {
 
     private func actor(_ request: Request, _ context: APIContext, _ reason: String) -> Actor {
         let via = request.headers[.userAgent]?.hasPrefix(APIClientName.userAgent) == true ? "cli" : "http"
-        return Actor(name: context.caller?.name ?? "unknown", via: via, reason: reason)
+        return Actor(name: context.caller?.name ?? "unknown", via: via, reason: reason, person: context.caller?.person)
     }
 
     var actingOnHost: [Route] {
@@ -165,6 +167,21 @@ extension APIRoutes {
                 .discardDead(run: try await deadLetter(try runID(context)))
             },
         ]
+    }
+
+    var actingOnAsks: [Route] {
+        [
+            post("/asks/{ask}/approve", "agree, as a second person; it is done at once") { context in .answer(ask: try askID(context), .approve) },
+            post("/asks/{ask}/refuse", "refuse it, or take one's own back") { context in .answer(ask: try askID(context), .refuse) },
+        ]
+    }
+
+    private func askID(_ context: APIContext) throws -> Int64 {
+        let text = context.parameters.get("ask") ?? ""
+        guard let id = Int64(text), id > 0 else {
+            throw API.Problem.invalid("'\(text.prefix(60))' is not the number of an ask", hint: "GET /api/v1/asks lists them")
+        }
+        return id
     }
 
     private func deadLetter(_ id: RunID) async throws -> RunID {

@@ -27,6 +27,11 @@ extension APIRoutes {
             },
             get("/host", "the host without its jobs") { _, _ in try answer(API.Host(await shelf.snapshot())) },
             get("/alerts", "what is wrong now, and who is told") { _, _ in try answer(await alerts.shown()) },
+            get("/asks", "what was asked for of jobs that take two persons, the newest first", query: ["limit"]) { _, query in
+                let asks = try await control.store.asks(limit: Int(try query.integer("limit", in: 1...1_000) ?? 50))
+                let now = await shelf.snapshot().now
+                return try answer(API.Asks(asks: asks.map { API.Ask($0, now: now) }))
+            },
             get("/caller", "who you are to the host, and whether you may act") { context, _ in
                 try answer(API.Caller(name: context.caller?.name ?? "unknown", mayAct: context.caller?.mayAct ?? false))
             },

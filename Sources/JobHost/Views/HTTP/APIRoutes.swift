@@ -59,7 +59,7 @@ struct APIRoutes: Sendable {
         return router
     }
 
-    private var table: [Route] { reading + readingEvents + actingOnHost + actingOnJobs + actingOnRuns }
+    private var table: [Route] { reading + readingEvents + actingOnHost + actingOnJobs + actingOnRuns + actingOnAsks }
 
     private func addIndexAndHealth(to router: Router<APIContext>) {
         let index = JSON.object([
@@ -96,7 +96,7 @@ struct APIRoutes: Sendable {
     /// A known path with another method is 405 with what is allowed, not 404.
     private func refuseOtherMethods(on router: Router<APIContext>) {
         for (path, known) in Dictionary(grouping: table, by: \.path).mapValues({ $0.map(\.method) }) {
-            for method in [HTTPRequest.Method.get, .post, .put, .delete, .patch] where !known.contains(method) {
+            for method in [HTTPRequest.Method.get, .head, .post, .put, .delete, .patch, .options, .trace] where !known.contains(method) {
                 router.on(RouterPath(Self.prefix + path), method: method) { _, _ -> Response in
                     let names = known.map(\.rawValue).sorted().joined(separator: ", ")
                     let problem = API.Problem(

@@ -107,7 +107,9 @@ public actor APIServer {
             made = file
         }
         let access = HTTPAccess(
-            readTokens: settings.readTokens, actTokens: actTokens, allowedOrigins: settings.allowedOrigins)
+            readTokens: settings.readTokens, actTokens: actTokens, allowedOrigins: settings.allowedOrigins,
+            // Whoever reads it is the host's own user, on the socket too: no second person.
+            owner: made == nil ? nil : userName(geteuid()))
         if let tcp, tcp.address == address, tcp.listener.isServing {
             tcp.book.replace(access)
             let isSame = tcp.settings == settings

@@ -27,6 +27,8 @@ extension API {
         public var problems: [String]
         /// Sentences about what is under way, such as a canary.
         public var notes: [String]
+        /// What waits for a second person, the oldest first.
+        public var asks: [Ask]
         /// `null`: there was none in this life of the host.
         public var reload: ReloadLine?
     }
@@ -140,7 +142,7 @@ extension API.HostLine {
             name: snapshot.name, version: snapshot.version, pid: snapshot.pid, phase: snapshot.phase,
             startedAt: snapshot.startedAt, now: snapshot.now, generation: snapshot.generation,
             control: API.Control(snapshot.control), workers: snapshot.workers.count, residentBytes: residentBytes,
-            problems: snapshot.problems, notes: snapshot.notes,
+            problems: snapshot.problems, notes: snapshot.notes, asks: snapshot.asks.map { API.Ask($0, now: snapshot.now) },
             reload: snapshot.lastReload.map { report in
                 API.ReloadLine(
                     generation: report.generation, at: report.at, accepted: report.accepted, clean: report.isClean,

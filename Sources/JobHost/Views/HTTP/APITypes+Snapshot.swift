@@ -175,6 +175,14 @@ extension API.Worker {
     }
 }
 
+extension API.Ask {
+    init(_ ask: Ask, now: Instant) {
+        self.init(
+            id: ask.id, job: ask.job, action: ask.action, askedBy: ask.askedBy, reason: ask.reason, askedAt: ask.askedAt,
+            expiresAt: ask.expiresAt, state: ask.state(now: now), decidedBy: ask.decidedBy, decidedAt: ask.decidedAt)
+    }
+}
+
 extension API.AuditEntry {
     init(_ row: AuditRow) {
         self.init(

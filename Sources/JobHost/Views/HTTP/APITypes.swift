@@ -341,6 +341,33 @@ public enum API {
         public var residentBytes: UInt64
     }
 
+    public struct Asks: Codable, Sendable {
+        public var asks: [Ask]
+    }
+
+    /// What one person asked for of a job that takes two.
+    public struct Ask: Codable, Sendable {
+        public var id: Int64
+        public var job: String
+        /// What is done when it is approved, for people.
+        public var action: String
+        public var askedBy: String
+        public var reason: String
+        public var askedAt: Instant
+        /// An answer counts until then.
+        public var expiresAt: Instant
+        public var state: JobCore.Ask.State
+        /// "": nobody did.
+        public var decidedBy: String
+        public var decidedAt: Instant?
+    }
+
+    public struct AskAnswered: Codable, Sendable {
+        public var ask: Ask
+        /// What came of it; `null`: no run, or it was refused.
+        public var run: Run?
+    }
+
     public struct Audit: Codable, Sendable {
         public var audit: [AuditEntry]
     }

@@ -7,6 +7,14 @@ struct Caller: Sendable, Hashable {
     /// For the audit: "root (uid 0)", "alice from 10.0.0.7".
     var name: String
     var mayAct: Bool
+    /// The same without from where: what tells two persons apart.
+    var person: String
+    /// `person` nil: as the name says.
+    init(name: String, mayAct: Bool, person: String? = nil) {
+        self.name = name
+        self.mayAct = mayAct
+        self.person = person ?? name
+    }
 }
 
 /// What of a request says who asks, and from which page.
@@ -36,6 +44,7 @@ struct HTTPAccess: Sendable {
     private struct Key {
         var digest: [UInt8]
         var caller: String
+        var person: String
         var mayAct: Bool
     }
 
@@ -45,9 +54,10 @@ struct HTTPAccess: Sendable {
     private let mayAnybodyAct: Bool
     private let allowedOrigins: Set<String>
 
-    init(readTokens: [AccessToken], actTokens: [AccessToken], allowedOrigins: Set<String>) {
+    /// `owner`: the person whose the tokens are that the config does not name.
+    init(readTokens: [AccessToken], actTokens: [AccessToken], allowedOrigins: Set<String>, owner: String? = nil) {
         for (tokens, mayAct) in [(actTokens, true), (readTokens, false)] {
-            keys += tokens.map { Key(digest: digest($0.secret), caller: $0.name, mayAct: mayAct) }
+            keys += tokens.map { Key(digest: digest($0.secret), caller: $0.name, person: owner ?? $0.name, mayAct: mayAct) }
         }
         isReadingOpen = readTokens.isEmpty
         mayAnybodyAct = !actTokens.isEmpty
@@ -64,7 +74,7 @@ struct HTTPAccess: Sendable {
         var caller: Caller?
         if let authorization = request.authorization {
             guard let key = key(of: authorization) else { return .refused(.unauthorized("this token is not known"), isFailure: true) }
-            caller = Caller(name: "\(key.caller) from \(request.address)", mayAct: key.mayAct)
+            caller = Caller(name: "\(key.caller) from \(request.address)", mayAct: key.mayAct, person: key.person)
         }
         if isReading { return judgeReading(request, caller) }
         guard mayAnybodyAct else { return .refused(.notHere) }

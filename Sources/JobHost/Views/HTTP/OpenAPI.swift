@@ -12,7 +12,8 @@ enum OpenAPI {
     ]
     static let answers: [String: any (Decodable & Sendable).Type] = [
         "GET /status": API.Status.self, "GET /overview": API.Overview.self, "GET /host": API.Host.self, "GET /caller": API.Caller.self,
-        "GET /alerts": API.Alerts.self, "GET /plugins": API.Plugins.self, "GET /workers": API.Workers.self, "GET /audit": API.Audit.self,
+        "GET /alerts": API.Alerts.self, "GET /asks": API.Asks.self, "POST /asks/{ask}/approve": API.AskAnswered.self,
+        "POST /asks/{ask}/refuse": API.AskAnswered.self, "GET /plugins": API.Plugins.self, "GET /workers": API.Workers.self, "GET /audit": API.Audit.self,
         "GET /reloads": API.Reloads.self, "GET /counters": API.Counters.self, "GET /timer": API.Timetable.self, "GET /breakers": API.Breakers.self, "GET /jobs": API.Jobs.self, "GET /jobs/{job}": API.Job.self,
         "GET /jobs/{job}/next": API.Fires.self, "GET /jobs/{job}/explain": API.Explained.self, "GET /runs": API.Runs.self,
         "GET /dead": API.Runs.self, "GET /runs/{run}": API.RunDetail.self, "GET /runs/{run}/log": API.LogPage.self,
@@ -87,7 +88,7 @@ enum OpenAPI {
     private static func pathParameters(_ path: String) -> [JSON] {
         path.split(separator: "/").filter { $0.hasPrefix("{") }.map { part in
             let name = String(part.dropFirst().dropLast())
-            let schema: JSON = name == "run"
+            let schema: JSON = name == "run" || name == "ask"
                 ? .object(["type": "integer", "minimum": .integer(1)]) : .object(["type": "string", "minLength": .integer(1)])
             return .object(["name": .string(name), "in": "path", "required": .bool(true), "schema": schema])
         }

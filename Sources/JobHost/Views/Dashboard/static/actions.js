@@ -109,6 +109,18 @@ const ACTIONS = {
       tone: report.clean ? "" : "bad",
     }),
   },
+  approve: {
+    label: "Approve", verb: "Approve", title: ({ ask }) => `Approve ask ${ask}`,
+    note: "As a second person: whoever asked cannot. It is done at once.",
+    path: ({ ask }) => path("asks", ask, "approve"), command: ({ ask }) => `ask approve ${ask}`,
+    done: ({ ask, run }) => ({ text: `${ask.action} of ${ask.job} is approved.`, ...(run ? { link: `#/runs/${run.id}`, word: "Show the run" } : {}) }),
+  },
+  refuse: {
+    label: "Refuse", verb: "Refuse", danger: true, title: ({ ask }) => `Refuse ask ${ask}`,
+    note: "Whoever asked takes it back by this.",
+    path: ({ ask }) => path("asks", ask, "refuse"), command: ({ ask }) => `ask refuse ${ask}`,
+    done: ({ ask }) => ({ text: `${ask.action} of ${ask.job} is ${ask.state}.` }),
+  },
   pauseHost: {
     label: "Pause host", verb: "Pause all", danger: true, title: () => "Start nothing new on the whole host",
     note: "What runs goes on; fire times are recorded as skipped, enqueued runs and retries wait.",
@@ -136,9 +148,9 @@ const PLACES = {
 /** The button of an action: h's node. `about`: what it is for ({ job, run }). */
 export function button(action, about, look = "") {
   const place = PLACES[action];
-  if (place) return h("a.button", { key: `${action} ${about.run ?? ""}`, href: place.place(about), class: look }, place.label);
+  if (place) return h("a.button", { key: `${action} ${about.run ?? about.ask ?? ""}`, href: place.place(about), class: look }, place.label);
   const { label } = ACTIONS[action];
-  return h("button", { key: `${action} ${about.run ?? ""}`, type: "button", class: look, onclick: () => ask(action, about) }, label);
+  return h("button", { key: `${action} ${about.run ?? about.ask ?? ""}`, type: "button", class: look, onclick: () => ask(action, about) }, label);
 }
 
 /** Opens the dialog of an action; resolves with what the host answered, or null. */
@@ -297,6 +309,12 @@ function dialog({ title, note, verb, first, danger, fields, command, submit, ext
           return;
         }
       } catch (caught) {
+        if (caught.code === "needs_approval") {
+          notice({ text: caught.message });
+          refresh();
+          element.close();
+          return;
+        }
         error = caught instanceof SyntaxError ? new APIError("the payload is not JSON", { hint: caught.message }) : caught;
       }
       busy = null;

@@ -1,6 +1,6 @@
 // What is wrong, the worst first: one sentence why, since when, and what to press. Pure.
 
-import { instant, now, age, relative } from "./time.js";
+import { instant, now, age, relative, when } from "./time.js";
 import { counted, outcomeOf, short } from "./words.js";
 
 /** A fire that nobody starts is overdue after this, in milliseconds. */
@@ -35,6 +35,10 @@ function hostProblems(host) {
   if (host.control.paused) {
     const why = host.control.pause_reason ? `: ${host.control.pause_reason}` : "";
     add("paused", "warn", 1, `the whole host is paused${why}`, instant(host.control.paused_since), [{ action: "resumeHost" }]);
+  }
+  for (const ask of host.asks) {
+    add(`ask ${ask.id}`, "warn", 1, `${ask.asked_by} asks for ${ask.action} of ${ask.job}${ask.reason ? `: ${ask.reason}` : ""}; it takes a second person, until ${when(instant(ask.expires_at))}`,
+      instant(ask.asked_at), [{ action: "approve", ask: ask.id }, { action: "refuse", ask: ask.id }]);
   }
   if (reload && !reload.clean) {
     const why = reload.accepted

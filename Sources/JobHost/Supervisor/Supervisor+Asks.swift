@@ -1,0 +1,74 @@
+import JobConfig
+import JobCore
+import JobStore
+
+// What takes two persons: `approval = 2`.
+
+extension Supervisor {
+    /// Keeps what was asked for and throws `needsApproval` where the job takes two persons.
+    func demandSecondPerson(_ asked: AskedCommand, by actor: Actor) async throws {
+        guard let job = try await job(of: asked), dispatcher.jobs[try find(job)].plan.config.approval == 2 else { return }
+        let now = clock.now().wall
+        var ask = Ask(job: job, action: asked.sentence, command: asked.text, by: actor.person, reason: actor.reason, at: now)
+        let waiting = try await withStore { try await $0.asks(limit: Self.mostAsks) }.filter { $0.state(now: now) == .waiting }
+        if let same = waiting.first(where: { $0.job == job && $0.command == ask.command && $0.askedBy == ask.askedBy }) {
+            throw needsApproval(same, "waits for a second person already")
+        }
+        guard waiting.count < Self.mostAsks else {
+            throw CommandError(.conflict, "\(waiting.count) asks wait for a second person: no more are taken", hint: "jobhost ask list")
+        }
+        let new = ask
+        ask.id = try await withStore { try await $0.add(new) }
+        asks.append(ask)
+        audit(actor, "ask", job: job, detail: "ask \(ask.id): \(ask.action)")
+        log.notice("\(job): \(ask.action) waits for a second person, asked for by \(actor.name) as ask \(ask.id)")
+        throw needsApproval(ask, "waits for a second person")
+    }
+
+    private func needsApproval(_ ask: Ask, _ words: String) -> CommandError {
+        CommandError(
+            .needsApproval, "\(ask.job) takes two persons: \(ask.action) \(words), until \(TimeText.absolute(ask.expiresAt))",
+            hint: "another person: jobhost ask approve \(ask.id)")
+    }
+
+    /// nil: there is none, which the command itself says better.
+    private func job(of asked: AskedCommand) async throws -> String? {
+        if let job = asked.job { return job }
+        guard let run = asked.run else { return nil }
+        return try await withStore { try await $0.run(RunID(run)) }?.job
+    }
+
+    /// Approved, it is done at once; at most once, whatever happens in between.
+    func answer(_ id: Int64, _ answer: Ask.Answer, by actor: Actor) async throws -> CommandResult {
+        guard let ask = try await withStore({ try await $0.ask(id) }) else {
+            throw CommandError(.notFound, "there is no ask \(id)", hint: "jobhost ask list")
+        }
+        let answered = try answered(ask, answer, by: actor)
+        guard answer == .refuse || AskedCommand(text: ask.command)?.command != nil else {
+            throw CommandError(.conflict, "this host cannot do what ask \(id) is about: a newer one kept it", hint: "ask for it again")
+        }
+        guard try await withStore({ try await $0.decide(answered) }) else {
+            throw CommandError(.conflict, "ask \(id) has just been decided by somebody else", hint: "jobhost ask list")
+        }
+        asks.removeAll { $0.id == id }
+        audit(actor, answer == .approve ? "approve" : "refuse", job: ask.job, detail: "ask \(id) of \(ask.askedBy): \(ask.action)")
+        log.notice("\(ask.job): ask \(id) of \(ask.askedBy) (\(ask.action)) is \(answered.state(now: clock.now().wall).rawValue) by \(actor.name)")
+        guard answer == .approve, let command = AskedCommand(text: ask.command)?.command else { return .answered(answered, run: nil) }
+        let both = Actor(name: "\(ask.askedBy), approved by \(actor.person)", via: actor.via, reason: ask.reason)
+        guard case .run(let run, _) = try await carryOut(command, by: both) else { return .answered(answered, run: nil) }
+        return .answered(answered, run: run)
+    }
+
+    private func answered(_ ask: Ask, _ answer: Ask.Answer, by actor: Actor) throws -> Ask {
+        do {
+            return try ask.answered(answer, by: actor.person, at: clock.now().wall)
+        } catch .isOwn {
+            throw CommandError(
+                .conflict, "you are \(actor.person), who asked for it: it takes another person",
+                hint: "to take it back: jobhost ask refuse \(ask.id)")
+        } catch .hasEnded(let state) {
+            let by = ask.decidedBy.isEmpty ? "" : " by \(ask.decidedBy)"
+            throw CommandError(.conflict, "ask \(ask.id) is \(state.rawValue)\(by)", hint: "what still waits: jobhost ask list")
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import JobCore
+
+struct AskCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ask", abstract: "What waits for a second person: jobs with approval = 2.",
+        discussion: "Example: jobhost ask list", subcommands: [AskListCommand.self, AskApproveCommand.self, AskRefuseCommand.self])
+}
+
+struct AskListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "What was asked for, the newest first, and what became of it.", discussion: "Example: jobhost ask list")
+    @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number"))
+    var limit = 20
+    @OptionGroup var host: HostOptions
+
+    func run() async throws {
+        let session = try CLISession(host)
+        let (asks, json) = try await session.client().get("/asks", query: [("limit", String(limit))], as: API.Asks.self)
+        session.print(json) { AskView(screen: $0).lines(asks.asks) }
+    }
+}
+
+struct AskApproveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "approve", abstract: "Agree, as a second person; it is done at once.",
+        discussion: "Example: jobhost ask approve 7 --reason \"checked with the desk\"\n\nWhoever asked cannot approve.")
+    @Argument(help: ArgumentHelp("The number of the ask.", valueName: "ask")) var ask: Int64
+    @OptionGroup var reason: ReasonOption
+    @OptionGroup var host: HostOptions
+
+    func run() async throws { try await answer(ask, "approve", reason, host) }
+}
+
+struct AskRefuseCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "refuse", abstract: "Refuse what another person asked for, or take back what you did.",
+        discussion: "Example: jobhost ask refuse 7 --reason \"not today\"")
+    @Argument(help: ArgumentHelp("The number of the ask.", valueName: "ask")) var ask: Int64
+    @OptionGroup var reason: ReasonOption
+    @OptionGroup var host: HostOptions
+
+    func run() async throws { try await answer(ask, "refuse", reason, host) }
+}
+
+private func answer(_ ask: Int64, _ answer: String, _ reason: ReasonOption, _ host: HostOptions) async throws {
+    let session = try CLISession(host)
+    let (answered, json) = try await session.client().post(
+        "/asks/\(ask)/\(answer)", API.ReasonBody(reason: reason.reason), as: API.AskAnswered.self)
+    session.print(json) { AskView(screen: $0).lines(answered) }
+}
+
+/// `jobhost ask`.
+struct AskView {
+    let screen: Screen
+
+    func lines(_ asks: [API.Ask]) -> [Styled] {
+        if asks.isEmpty { return screen.wrapped("Nothing was asked for.") }
+        return asks.flatMap { ask -> [Styled] in
+            let isWaiting = ask.state == .waiting
+            let reason = ask.reason.isEmpty ? "" : ": \(ask.reason)"
+            let what = "ask \(ask.id): \(ask.action) of \(ask.job), by \(ask.askedBy) \(TimeText.relative(ask.askedAt, now: screen.now))\(reason)"
+            let end = isWaiting
+                ? "waits until \(TimeText.absolute(ask.expiresAt)); another person: jobhost ask approve \(ask.id)"
+                : ask.state.rawValue + (ask.decidedBy.isEmpty ? "" : " by \(ask.decidedBy)")
+            return screen.wrapped("\(what). It \(isWaiting ? end : "is \(end)").", isWaiting ? .warn : .plain, first: Styled(isWaiting ? "?  " : "   "), indent: 3)
+        }
+    }
+
+    func lines(_ answered: API.AskAnswered) -> [Styled] {
+        let run = answered.run.map { "; run \($0.id) of \($0.job) waits to start" } ?? ""
+        return screen.wrapped("ask \(answered.ask.id) (\(answered.ask.action) of \(answered.ask.job)) is \(answered.ask.state.rawValue)\(run).")
+    }
+}
