@@ -109,6 +109,45 @@ import Testing
         }
     }
 
+    /// With the scrape config and the alert rules that come with the project.
+    @Test(
+        "A Prometheus scrapes the host, and promtool finds no fault with what it says",
+        .enabled(if: TestHost.isThere("prometheus") && TestHost.isThere("promtool"), "scripts/setup --test installs them"))
+    func isScraped() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config())
+            let host = try await test.start()
+            let web = try await address(host)
+            #expect(try await test.jobhost("trigger", "j", "--wait").code == 0)
+            let checked = try Child(
+                "/bin/sh", ["-c", "curl -sS -m 60 \(web)/metrics | promtool check metrics"], environment: TestHost.environment(), folder: test.folder)
+            #expect(await checked.exitCode() == 0, "\(checked.output.all + checked.errors.all)")
+
+            let deploy = TestHost.sources + "/deploy/prometheus"
+            let scrape = read(deploy + "/scrape.yml").replacing("127.0.0.1:9480", with: web.dropFirst("http://".count)).replacing("15s", with: "2s")
+            try test.write(scrape + "rule_files: [\"\(deploy)/alerts.yml\"]\n", to: "prometheus.yml")
+            let prometheus = try test.run(
+                "/usr/bin/env", "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb", "--web.listen-address=127.0.0.1:0")
+            let heard = try #require(await prometheus.errors.next(where: { $0.contains("\"Listening on\"") }))
+            let asked = "http://" + (heard.line.split(separator: " ").last { $0.hasPrefix("address=") }?.dropFirst("address=".count) ?? "")
+            // Until its first look has come, as long as the suite's limit lasts.
+            var answer = ""
+            while !answer.contains("outcome=\"succeeded\"") {
+                try Task.checkCancellation()
+                let query = try Child(
+                    "/usr/bin/env", ["promtool", "query", "instant", asked, #"jobhost_attempts_total{job="jobhost"} > 0"#],
+                    environment: TestHost.environment(), folder: test.folder)
+                _ = await query.exitCode()
+                answer = query.output.all.joined(separator: "\n")
+            }
+            #expect(answer.contains("=\"j\""), "\(answer)")
+            let up = try await curl(test, asked + "/api/v1/targets?state=active")
+            #expect(up.contains("\"health\":\"up\"") && up.contains("\"lastError\":\"\""), "\(up)")
+            #expect(try await curl(test, asked + "/api/v1/rules").contains("JobHostDown"))
+        }
+    }
+
     @Test("What takes two persons waits for another one, over a restart, and is done once")
     func asksASecondPerson() async throws {
         try await TestHost.with { test in
