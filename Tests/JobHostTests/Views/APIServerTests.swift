@@ -74,6 +74,7 @@ struct APIServerTests {
         Case(method: "DELETE", path: "/api/v1/jobs/candles", status: 405, code: "method_not_allowed", contains: ["allowed: GET"]),
         Case(method: "GET", path: "/api/v1/reload", status: 405, code: "method_not_allowed", contains: ["allowed: POST"]),
         Case(method: "TRACE", path: "/api/v1/jobs/candles", status: 405, code: "method_not_allowed", contains: ["allowed: GET"]),
+        Case(method: "QUERY", path: "/api/v1/runs/39/retry", status: 405, code: "method_not_allowed", contains: ["allowed: POST"]),
         Case(method: "POST", path: "/api/v1/reload", status: 200, contains: ["\"duration_ms\":120"]),
         Case(method: "POST", path: "/api/v1/plan", body: "{}", status: 200, contains: ["\"generation\":5"]),
         Case(method: "POST", path: "/api/v1/pause", body: #"{"reason":"maintenance"}"#, status: 200, contains: ["\"done\":true"]),

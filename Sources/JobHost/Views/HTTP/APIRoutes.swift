@@ -49,12 +49,11 @@ struct APIRoutes: Sendable {
         router.add(middleware: ProblemMiddleware())
         router.add(middleware: gate)
         // Again inside the gate, so that refusals carry its headers too.
-        router.add(middleware: ProblemMiddleware())
+        router.add(middleware: ProblemMiddleware(table: table))
         for route in table {
             router.on(RouterPath(Self.prefix + route.path), method: route.method, use: route.handler)
         }
         addIndexAndHealth(to: router)
-        refuseOtherMethods(on: router)
         PageFiles.add(to: router)
         return router
     }
@@ -92,28 +91,14 @@ struct APIRoutes: Sendable {
             return jsonResponse(try APIJSON.bytes(of: health), status: health.grade == .critical ? .serviceUnavailable : .ok)
         }
     }
-
-    /// A known path with another method is 405 with what is allowed, not 404.
-    private func refuseOtherMethods(on router: Router<APIContext>) {
-        for (path, known) in Dictionary(grouping: table, by: \.path).mapValues({ $0.map(\.method) }) {
-            for method in [HTTPRequest.Method.get, .head, .post, .put, .delete, .patch, .options, .trace] where !known.contains(method) {
-                router.on(RouterPath(Self.prefix + path), method: method) { _, _ -> Response in
-                    let names = known.map(\.rawValue).sorted().joined(separator: ", ")
-                    let problem = API.Problem(
-                        .methodNotAllowed, code: "method_not_allowed",
-                        "\(method.rawValue) is not possible here", hint: "allowed: \(names)")
-                    var response = problemResponse(problem)
-                    response.headers[.allow] = names
-                    return response
-                }
-            }
-        }
-    }
 }
 
 /// Turns what handlers throw, and unknown paths, into problem details.
 struct ProblemMiddleware: RouterMiddleware {
     typealias Context = APIContext
+    /// What there is: a known path with another method is 405 with what is allowed, not 404.
+    var table: [APIRoutes.Route] = []
+
     func handle(
         _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
@@ -125,11 +110,32 @@ struct ProblemMiddleware: RouterMiddleware {
             short.headers[.cacheControl] = response.headers[.cacheControl]
             return short
         } catch let error as HTTPError where error.status == .notFound && error.body == nil {
+            let allowed = methods(of: request.uri.path)
+            guard allowed.isEmpty else { return refused(request.method, allowed: allowed) }
             return problemResponse(
                 .notFound("there is no \(request.uri.path.prefix(200))", hint: "GET \(APIRoutes.prefix) lists what there is"))
         } catch {
             return problemResponse(API.Problem(describing: error))
         }
+    }
+
+    private func methods(of path: String) -> [String] {
+        let parts = path.split(separator: "/")
+        let known = table.filter { route in
+            let pattern = (APIRoutes.prefix + route.path).split(separator: "/")
+            return pattern.count == parts.count && zip(pattern, parts).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
+        }
+        return Set(known.map(\.method.rawValue)).sorted()
+    }
+
+    private func refused(_ method: HTTPRequest.Method, allowed: [String]) -> Response {
+        let names = allowed.joined(separator: ", ")
+        var response = problemResponse(
+            API.Problem(
+                .methodNotAllowed, code: "method_not_allowed", "\(method.rawValue.prefix(60)) is not possible here",
+                hint: "allowed: \(names)"))
+        response.headers[.allow] = names
+        return response
     }
 }
 
