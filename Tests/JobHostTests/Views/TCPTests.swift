@@ -52,6 +52,9 @@ struct TCPTests {
             let page = try await tcp(port, "GET / HTTP/1.1\r\nHost: x")
             #expect(page.hasPrefix("HTTP/1.1 200") && page.contains("<title>"))
             let tag = try #require(PageFiles.file(at: "/")?.digest)
+            // What it is made of stays what it is, so no browser asks for it twice.
+            let style = try await tcp(port, "GET /\(PageFiles.place)/style.css HTTP/1.1\r\nHost: x")
+            #expect(page.contains("\"\(PageFiles.place)/app.js\"") && style.hasPrefix("HTTP/1.1 200") && style.contains("immutable"))
             let again = try await tcp(port, "GET / HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"\(tag)\"")
             #expect(again.hasPrefix("HTTP/1.1 304") && !again.contains("<title>"))
             #expect(try await tcp(port, "GET /api/v1/status HTTP/1.1\r\nHost: 127.0.0.1").hasPrefix("HTTP/1.1 401"))

@@ -19,20 +19,34 @@ struct PageFile: Sendable {
 }
 
 extension PageFiles {
+    /// Where the files are for as long as they are what they are: a browser that has them asks for
+    /// none of them again. Another release has another place.
+    static let place = "page-" + String(all.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { hash, file in
+        file.digest.utf8.reduce(hash) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    }, radix: 16)
+
     private static let byPath: [String: PageFile] = {
         var files = Dictionary(all.map { ("/" + $0.name, $0) }, uniquingKeysWith: { $1 })
-        files["/"] = files["/index.html"]
+        for file in all { files["/\(place)/\(file.name)"] = file }
+        if var index = files["/index.html"] {
+            var text = String(decoding: index.bytes, as: UTF8.self)
+            for file in all { text = text.replacing("=\"\(file.name)\"", with: "=\"\(place)/\(file.name)\"") }
+            index.bytes = Array(text.utf8)
+            index.digest += "-" + place
+            files["/"] = index
+            files["/index.html"] = index
+        }
         return files
     }()
 
     static var paths: [String] { byPath.keys.sorted() }
     static func file(at path: String) -> PageFile? { byPath[path] }
 
-    /// A browser asks each time whether it still has the file of this host.
-    static func answer(_ file: PageFile, ifNoneMatch: String?) -> Response {
+    /// Under their own names a browser asks each time whether it still has the file of this host.
+    static func answer(_ file: PageFile, at path: String, ifNoneMatch: String?) -> Response {
         let tag = "\"\(file.digest)\""
         var response = ifNoneMatch == tag ? Response(status: .notModified) : jsonResponse(file.bytes, type: file.type)
-        response.headers[.cacheControl] = "no-cache"
+        response.headers[.cacheControl] = path.hasPrefix("/\(place)/") ? "max-age=31536000, immutable" : "no-cache"
         response.headers[.eTag] = tag
         return response
     }
@@ -42,7 +56,7 @@ extension PageFiles {
             for method in [HTTPRequest.Method.get, .head] {
                 router.on(RouterPath(path), method: method) { request, _ -> Response in
                     guard let file = file(at: request.uri.path) else { throw API.Problem.notFound("there is no \(path)") }
-                    return answer(file, ifNoneMatch: request.headers[.ifNoneMatch])
+                    return answer(file, at: request.uri.path, ifNoneMatch: request.headers[.ifNoneMatch])
                 }
             }
         }
