@@ -9,9 +9,11 @@ struct Operation<Book: Ledger>: Sendable {
     let fail: @Sendable (StoreError) -> Void
     /// false: a checkpoint, which is no part of a transaction.
     let inTransaction: Bool
+    /// Whose rows the transaction locks before anything else of it, where several hosts write.
+    let locks: JobLocks
 
     init<Value: Sendable>(
-        inTransaction: Bool = true,
+        inTransaction: Bool = true, locks: JobLocks = JobLocks(),
         _ body: @escaping @Sendable (Book) throws -> Value,
         completion: @escaping @Sendable (Result<Value, StoreError>) -> Void
     ) {
@@ -21,7 +23,15 @@ struct Operation<Book: Ledger>: Sendable {
         }
         fail = { completion(.failure($0)) }
         self.inTransaction = inTransaction
+        self.locks = locks
     }
+}
+
+/// Jobs, by name or by their runs.
+struct JobLocks: Sendable {
+    var jobs: [String] = []
+    var runs: [RunID] = []
+    var isEmpty: Bool { jobs.isEmpty && runs.isEmpty }
 }
 
 extension StoreError {

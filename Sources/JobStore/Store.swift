@@ -21,7 +21,7 @@ public protocol Store: Sendable {
     /// Claims waiting runs (available, or due scheduled/retryable), best first: effective
     /// priority (priority plus one for every minute of waiting), then age. `limits` gives how many of each job
     /// at the most; jobs that are not in it are left alone.
-    func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun]
+    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> [ClaimedRun]
     /// A claimed run that was never started goes back to `available` (scheduled fires too:
     /// their attempt is not counted).
     func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws
@@ -30,20 +30,13 @@ public protocol Store: Sendable {
     /// Attempts that ended. Guarded by fence: false where the attempt no longer belongs to this
     /// owner (its late result is refused). Everything in a completion commits together.
     func complete(_ completions: [Completion], now: Instant) async throws -> [Bool]
-    /// This life of a host begins to serve the store: nobody else may claim from it while the lease
-    /// of `length` holds. `place` names machine and state folder, so that an earlier life there, which
-    /// is known to have ended, is no obstacle. Throws `held` while another host serves it. false: the
-    /// earlier life of this name was elsewhere, so this place knows nothing of how it ended.
-    func enter(owner: Owner, place: String, for length: Duration, now: Instant) async throws -> Bool
-    /// This life serves it no longer.
-    func leave(owner: Owner) async throws
-    /// Renews the leases of all running attempts of `owner`, for `length` from now on.
-    func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws
+    /// Renews the lease of all running attempts of `owner`, for `length` from now on.
+    @discardableResult
+    func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing
     /// Fires that wait (trigger `schedule` or `catch_up`) and were never attempted, due up to
     /// `horizon`: what an earlier life of the host had queued.
     func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire]
-    /// Runs in `running` that belong to an earlier life of this host (the epoch differs), or to a
-    /// host whose lease has ended: for the start-up rescue.
+    /// Runs in `running` that belong to an earlier life of this host (the epoch differs).
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord]
 
     // MARK: Enqueueing and operators
@@ -65,6 +58,8 @@ public protocol Store: Sendable {
     // MARK: Per-job rows
 
     func jobStates() async throws -> [String: JobStateRow]
+    /// Of these jobs alone.
+    func jobStates(of jobs: [String]) async throws -> [String: JobStateRow]
     func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) async throws
     func saveControl(job: String, _ control: ControlRow, by: Actor, action: String, now: Instant) async throws
     func hostControl() async throws -> ControlRow
@@ -90,6 +85,33 @@ public protocol Store: Sendable {
     /// Replaces the record of living workers, for killing survivors after a crash of the supervisor.
     func saveWorkers(_ workers: [WorkerRow], host: String) async throws
     func workers(host: String) async throws -> [WorkerRow]
+
+    // MARK: Beside other hosts
+
+    /// Several hosts may serve it at once.
+    var isShared: Bool { get }
+    /// This life of a host begins to serve the store. Throws `held` while another one has its name:
+    /// one whose lease of `length` holds, and that is not an earlier life at the same place. false: the
+    /// earlier life of this name was elsewhere, so this place knows nothing of how it ended.
+    func enter(owner: Owner, as host: HostIntroduction, for length: Duration, now: Instant) async throws -> Bool
+    /// This life serves it no longer.
+    func leave(owner: Owner) async throws
+    /// Runs in `running` whose host has no lease any more; not those of `owner`'s own host.
+    func abandonedRuns(seenBy owner: Owner) async throws -> [RunRecord]
+    /// What `owner` has claimed and not ended, as the store sees it.
+    func claims(of owner: Owner) async throws -> [HeldClaim]
+    /// What operators and other hosts have decided.
+    func sharedState(owner: Owner) async throws -> SharedState
+    /// All hosts that serve the store, and those that died; by name.
+    func hosts() async throws -> [HostRow]
+    /// Takes a host out, or lets it serve again. false: there is no such host.
+    func setDrained(host: String, _ isDrained: Bool, by actor: Actor, now: Instant) async throws -> Bool
+    /// The host that runs it is to cancel it; it hears so in `sharedState`. false: it does not run.
+    func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool
+    /// Replaces what this host says that it serves.
+    func saveDefinitions(_ definitions: [DefinitionRow], host: String) async throws
+    /// What living hosts serve.
+    func definitions() async throws -> [DefinitionRow]
 
     // MARK: Reading
 
@@ -119,14 +141,6 @@ public protocol Store: Sendable {
     /// Calls `heard` whenever something may wait for a claim or in the inbox, from any thread. A
     /// hint and no more: whoever listens asks now and then all the same.
     func listen(_ heard: @escaping @Sendable () -> Void)
-}
-
-extension Store {
-    /// A file has a lock of its own.
-    public func enter(owner: Owner, place: String, for length: Duration, now: Instant) async throws -> Bool { true }
-    public func leave(owner: Owner) async throws {}
-    /// A store with one host hears of everything from that host.
-    public func listen(_ heard: @escaping @Sendable () -> Void) {}
 }
 
 /// Who owns claims: one life of one host.
@@ -167,7 +181,7 @@ public struct StoreError: Error, Sendable, CustomStringConvertible {
         case notFound
         /// The file is of another program or a newer version.
         case incompatible
-        /// Another host serves it.
+        /// Another host has this one's name.
         case held
         /// A fault of ours.
         case broken

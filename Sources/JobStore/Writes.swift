@@ -18,6 +18,18 @@ public struct FireClaim: Hashable, Sendable {
     public var ranges: [FireRange]
     /// true: waits in `available` instead of being claimed (overlap = queue, breaker's waiting).
     public var waits: Bool
+    /// Attempts of the job that may be under way on other hosts and this one, together; nil: any
+    /// number. Where there is no room, a fire that is still to come is refused as if somebody had
+    /// been faster; a due one becomes a run that waits, or the overlap is recorded.
+    public var room: Int?
+    /// Without room a due fire waits, if no other does.
+    public var queuesBehind = false
+    /// The due time counts from the end of runs, of which `lastFinished` is the newest that this host
+    /// knows: refused where the store knows a newer one, or one under way.
+    public var isRelative = false
+    public var lastFinished: Instant?
+    /// The newest attempt whose state this host has; nil: the job keeps none.
+    public var stateFence: Int64?
     public init(
         job: String, fireTime: Instant, trigger: Trigger, priority: Int = 0, maxAttempts: Int = 1,
         generation: Int64 = 0, leaseUntil: Instant, expectedCursor: Instant?, newCursor: Instant,
@@ -50,6 +62,8 @@ public struct ClaimedRun: Hashable, Sendable {
     public var priority: Int
     public var idempotencyKey: String
     public var payload: [UInt8]
+    /// The job's state, where another host's attempt has left a newer one.
+    public var state: KeptState?
     public init(
         id: RunID, job: String, trigger: Trigger, fireTime: Instant, attempt: Int, maxAttempts: Int,
         fence: Int64, priority: Int, idempotencyKey: String, payload: [UInt8]

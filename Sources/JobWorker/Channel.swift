@@ -44,26 +44,41 @@ struct Channel: Sendable {
         }
     }
 
-    /// Blocks until something has arrived. Ends the process when nothing ever will.
-    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    /// Blocks until something has arrived. Ends the process when nothing ever will, and when the
+    /// lease ends before something has. (What is there already may be a new lease.)
+    func receive(into buffer: UnsafeMutableRawBufferPointer, lease: MonotonicInstant?) -> Int {
         while true {
-            let count = recv(socket, buffer.baseAddress, buffer.count, 0)
+            let count = recv(socket, buffer.baseAddress, buffer.count, lease == nil ? 0 : Int32(MSG_DONTWAIT))
             if count > 0 { return count }
             if count == 0 { endWithChildren() }
             switch errno {
             case EINTR: continue
-            case EAGAIN: wait(for: POLLIN)
+            case EAGAIN: waitUntilReadable(lease)
             case ECONNRESET: endWithChildren()
             default: quit(.socketLost)
             }
         }
     }
 
+    private func waitUntilReadable(_ lease: MonotonicInstant?) {
+        guard let lease else { return wait(for: POLLIN) }
+        let left = lease - Self.now()
+        if left <= .zero { endWithChildren(.leaseLapsed) }
+        wait(for: POLLIN, milliseconds: Int32(clamping: left.milliseconds + 1))
+    }
+
+    /// CLOCK_BOOTTIME, as the host's limits.
+    private static func now() -> MonotonicInstant {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return MonotonicInstant(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
+    }
+
     // The supervisor may have made its end non-blocking, which the two ends do not share; a
     // plugin that gets hold of this one could.
     private func waitUntilWritable() { wait(for: POLLOUT) }
-    private func wait(for events: Int32) {
+    private func wait(for events: Int32, milliseconds: Int32 = -1) {
         var entry = pollfd(fd: socket, events: Int16(events), revents: 0)
-        _ = poll(&entry, 1, -1)
+        _ = poll(&entry, 1, milliseconds)
     }
 }

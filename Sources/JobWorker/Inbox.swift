@@ -207,11 +207,14 @@ enum Reader {
             // Once and for all: noticing the supervisor's end must not need memory.
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
             var decoder = FrameDecoder<HostFrame>()
+            var lease: MonotonicInstant?
             while true {
-                let count = channel.receive(into: buffer)
+                let count = channel.receive(into: buffer, lease: lease)
                 decoder.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 do throws(WireError) {
-                    while let frame = try decoder.next() { hand(frame) }
+                    while let frame = try decoder.next() {
+                        if case .lease(let until) = frame { lease = until } else { hand(frame) }
+                    }
                 } catch {
                     if case .wireVersion(let host) = error {
                         channel.send(FrameEncoder.mismatch(host: host))
@@ -233,6 +236,8 @@ enum Reader {
             case .cancel(let run): if inbox.cancel(run) { output.send(.returned(run: run)) }
             case .recall(let run): if inbox.recall(run) { output.send(.returned(run: run)) }
             case .shutdown: put(.shutdown)
+            // The reader's own.
+            case .lease: break
             }
         }
 

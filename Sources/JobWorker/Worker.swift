@@ -100,12 +100,12 @@ enum Worker {
     }
 }
 
-/// The supervisor is gone, and nobody else will kill what the plugin started: all of it goes
-/// with this process, also what has a session of its own.
-func endWithChildren() -> Never {
+/// The supervisor is gone, or does not know yet that its lease is, and nobody else will kill what the
+/// plugin started: all of it goes with this process, also what has a session of its own.
+func endWithChildren(_ reason: WorkerExit = .supervisorGone) -> Never {
     clw_kill_descendants()
     if getpgrp() == getpid() { kill(0, SIGKILL) }
-    quit(.supervisorGone)
+    quit(reason)
 }
 
 /// Ends the process at once, from any thread: no exit handlers, which are the plugin's and

@@ -27,7 +27,7 @@ struct LedgerFile {
     func texts(_ sql: String) throws -> [String] {
         try open { connection in
             try connection.rows(sql) { row in
-                if row.isNull(0) { "NULL" } else if let number = try? row.int64(0) { String(number) } else { try row.text(0) }
+                if row.isNull(0) { "NULL" } else if let number = try? row.int64(0) { String(number) } else if let flag = try? row.bool(0) { flag ? "1" : "0" } else { try row.text(0) }
             }
         }
     }

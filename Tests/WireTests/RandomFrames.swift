@@ -32,7 +32,7 @@ struct SeededGenerator: RandomNumberGenerator {
 
 extension HostFrame {
     static func random(_ r: inout SeededGenerator) -> HostFrame {
-        switch Int.random(in: 0 ..< 7, using: &r) {
+        switch Int.random(in: 0 ..< 8, using: &r) {
         case 0:
             .load(
                 LoadRequest(
@@ -53,6 +53,7 @@ extension HostFrame {
                 DiagnoseFrame(
                     job: r.text(), entry: r.text(), settings: r.bytes(), timeout: .microseconds(r.integer(Int64.self)),
                     schemaRequest: r.bytes()))
+        case 6: .lease(until: MonotonicInstant(microseconds: r.integer()))
         default: .shutdown
         }
     }

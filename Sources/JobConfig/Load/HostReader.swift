@@ -74,6 +74,7 @@ struct HostReader {
         var store = StoreSettings(url: url)
         if let schema = section.string(StoreKeys.schema) { store.schema = schema }
         if let prepared = section.boolean(StoreKeys.prepared) { store.prepared = prepared }
+        if let lease = section.duration(StoreKeys.lease) { store.lease = lease }
         if let listen = section.string(StoreKeys.listenURL), let place = section.value(StoreKeys.listenURL)?.position {
             // Never the address itself: it may hold a password.
             if !StoreSettings.isPostgreSQL(listen) {

@@ -39,7 +39,8 @@ public struct JobSchedule: Sendable {
     private var schedule: Schedule
     private var jitter: Duration
     private let seed: UInt64
-    private var lastFinished: Instant?
+    /// When the newest run that this schedule knows of ended.
+    public private(set) var lastFinished: Instant?
     private var runsUnderWay = 0
     /// Replaced rules that still have to account for the time up to their replacement.
     private var former: [DueTimes.Piece] = []

@@ -4,7 +4,7 @@
 /// Version of the wire: another one whenever the fields of a frame change. Both binaries ship
 /// together; a mismatch (a half-finished upgrade) ends the handshake with a clear reason, for
 /// which the frame's head and the fields of `WorkerFrame.refused` stay as they are for ever.
-public let wireVersion: UInt16 = 2
+public let wireVersion: UInt16 = 3
 /// Longest frame, header included.
 public let wireMaxFrameBytes = 1 << 20
 /// Longest state blob.
@@ -33,6 +33,10 @@ public enum HostFrame: Hashable, Sendable {
     case cancel(run: RunID)
     /// Return this run at once if it has not started; if it has, it goes on undisturbed.
     case recall(run: RunID)
+    /// The host's lease on a store that it shares with others holds until then, by CLOCK_BOOTTIME;
+    /// each frame replaces the one before. A worker whose lease has lapsed ends itself with all that
+    /// it started, whatever became of its host. Never sent: there is no lease.
+    case lease(until: MonotonicInstant)
     /// Execute nothing more; return at once what has not started; destroy instances; exit 0.
     case shutdown
 }

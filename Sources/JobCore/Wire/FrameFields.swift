@@ -12,6 +12,7 @@ extension HostFrame: WireFrame {
         case .shutdown: 6
         case .diagnose: 7
         case .recall: 8
+        case .lease: 9
         }
     }
 
@@ -26,6 +27,7 @@ extension HostFrame: WireFrame {
         case .run(let frame): try frame.write(to: &writer)
         case .diagnose(let frame): frame.write(to: &writer)
         case .cancel(let run), .recall(let run): writer.write(run)
+        case .lease(let until): writer.write(until.microseconds)
         case .shutdown: break
         }
     }
@@ -43,6 +45,7 @@ extension HostFrame: WireFrame {
         case 6: self = .shutdown
         case 7: self = .diagnose(try DiagnoseFrame(from: &reader))
         case 8: self = .recall(run: try reader.readRunID())
+        case 9: self = .lease(until: MonotonicInstant(microseconds: try reader.readInt64()))
         default: throw .unknownTag(tag)
         }
     }

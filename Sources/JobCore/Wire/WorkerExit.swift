@@ -17,6 +17,8 @@ public enum WorkerExit: Int32, CaseIterable, Sendable {
     case socketLost = 68
     /// A thread, a descriptor or a limit could not be had.
     case resources = 69
+    /// The host's lease on the store has lapsed.
+    case leaseLapsed = 70
 
     /// One clause for the ledger: "the worker …".
     public var description: String {
@@ -28,6 +30,7 @@ public enum WorkerExit: Int32, CaseIterable, Sendable {
         case .protocolError: "received what is not a frame"
         case .socketLost: "lost its socket: the plugin closed or replaced the descriptor"
         case .resources: "could not get a thread, a descriptor or a limit"
+        case .leaseLapsed: "outlived its host's lease"
         }
     }
 }

@@ -28,6 +28,9 @@ final class DispatchedJob {
     var isAccounting = false
     /// The last one failed: the next not before then.
     var accountingRetry: Instant?
+    /// Runs on other hosts leave no room: the next fire is looked at again then, when the host that
+    /// has them has had the first chance.
+    var busyElsewhereUntil: Instant?
     /// A cursor that lies in the future is to be set back: the wall clock was wrong.
     var mayRewind = false
     /// Fires that were refused until then and are still to be recorded, whatever may have
@@ -56,6 +59,10 @@ final class DispatchedJob {
     /// waiting fire of a rule that counts from the end of runs.
     private(set) var waitingFires: Set<RunID> = []
     var state: StateBlob?
+    /// The attempt that left `state`; 0: read at the start, or of an earlier one.
+    var stateFence: Int64 = 0
+    /// The breaker as another host left it last.
+    var foreignBreaker: BreakerRow?
 
     // What status shows.
     var ends = EndRate()

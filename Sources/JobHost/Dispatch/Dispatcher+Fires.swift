@@ -16,9 +16,17 @@ extension Dispatcher {
         return retry
     }
 
+    /// Until when runs on other hosts leave no room; nil: they do. It never lasts longer than to the
+    /// next fire, whatever becomes of the clock.
+    func busyElsewhere(_ i: Int, _ now: Instant) -> Instant? {
+        guard let until = jobs[i].busyElsewhereUntil, now < until else { return nil }
+        let next = jobs[i].schedule.nextFire() ?? now
+        return until <= max(now, next) + .seconds(1) ? until : nil
+    }
+
     /// Brings the job's schedule and the store on.
     mutating func account(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        guard !isAtRest, !jobs[i].isAccounting, backoff(i, now.wall) == nil else { return }
+        guard !isAtRest, !jobs[i].isAccounting, backoff(i, now.wall) == nil, busyElsewhere(i, now.wall) == nil else { return }
         if jobs[i].storedText == nil { return introduce(i, &out) }
         if jobs[i].mayRewind, rewind(i, now, &out) { return }
         guard settings.schedules else { return }
@@ -118,9 +126,10 @@ extension Dispatcher {
                 continue
             }
             let starts = isOnTime && places > 0 && slots > 0
-            if isOnTime { (admitted, places) = (admitted + 1, places - 1) }
             if starts { slots -= 1 }
-            claims.append(claim(i, due.fire, due.trigger, waits: !starts, now))
+            // On all hosts together: this one's are counted here, the others' by the store.
+            claims.append(claim(i, due.fire, due.trigger, waits: !starts, room: isOnTime ? places : 1, now))
+            if isOnTime { (admitted, places) = (admitted + 1, places - 1) }
         }
         submit(i, claims, cursor: accounting.cursor, ranges: ranges, &out)
     }
@@ -133,17 +142,20 @@ extension Dispatcher {
             return
         }
         let ranges = accounting.ranges.filter { $0.last < first.fire }
-        submit(i, [claim(i, first.fire, first.trigger, waits: false, now)], cursor: first.fire, ranges: ranges, &out)
+        let places = jobs[i].concurrency - jobs[i].occupied
+        submit(i, [claim(i, first.fire, first.trigger, waits: false, room: places, now)], cursor: first.fire, ranges: ranges, &out)
     }
 
     private func claim(
-        _ i: Int, _ fire: Instant, _ trigger: Trigger, waits: Bool, _ now: Now
+        _ i: Int, _ fire: Instant, _ trigger: Trigger, waits: Bool, room: Int, _ now: Now
     ) -> FireClaim {
-        FireClaim(
+        var claim = FireClaim(
             job: jobs[i].name, fireTime: fire, trigger: trigger, priority: jobs[i].plan.config.priority,
             maxAttempts: jobs[i].plan.config.retry.maxAttempts, generation: generation,
             leaseUntil: max(fire, now.wall) + settings.lease, expectedCursor: nil, newCursor: fire,
             scheduleText: jobs[i].ruleText, waits: waits)
+        describe(&claim, i, room: room)
+        return claim
     }
 
     /// Chains the claims: each expects the cursor where the one before left it; the first
@@ -210,7 +222,7 @@ extension Dispatcher {
         var touched: [Int] = []
         for (claim, run) in zip(claims, runs) {
             guard let i = index[claim.job] else {
-                if let run, !claim.waits { out.releases.append((run.id, claim.job)) }
+                if let run, run.attempt > 0 { out.releases.append((run.id, claim.job)) }
                 continue
             }
             if touched.last != i {
@@ -224,7 +236,8 @@ extension Dispatcher {
             note(claim.ranges, i, &out)
             jobs[i].schedule.advance(to: claim.newCursor)
             jobs[i].storedText = claim.scheduleText
-            if claim.waits {
+            // Also where other hosts' runs leave no room for it.
+            if run.attempt == 0 {
                 jobs[i].noteWaiting(now.wall)
                 let isNear = claim.fireTime <= now.wall + JobSchedule.preclaimReach
                 if isNear, isWaitingFire(claim.trigger, i) { jobs[i].await(fire: run.id) }
@@ -240,7 +253,7 @@ extension Dispatcher {
         _ claim: FireClaim, _ run: ClaimedRun, _ i: Int, _ now: Now, _ out: inout DispatchActions
     ) {
         let isLate = claim.fireTime > jobs[i].editedAt ?? .distantFuture
-        if isDraining {
+        if isDraining || isSuspended {
             out.releases.append((run.id, claim.job))
         } else if jobs[i].isRemoved || isLate && claim.scheduleText != jobs[i].ruleText && !jobs[i].fires(at: claim.fireTime) {
             out.refusals.append((run.id, .reload))
@@ -250,6 +263,7 @@ extension Dispatcher {
             let pool = jobs[i].plan.pool
             let start = jobs[i].schedule.startTime(of: claim.fireTime)
             owners[run.id] = i
+            jobs[i].adopt(run.state)
             pools[pool]?.promised += 1
             jobs[i].hold(ActiveRun(claim: run, phase: .held(until: start), pool: pool))
             releaseFar(i, now, &out)
@@ -331,6 +345,15 @@ extension Dispatcher {
     /// outdated: its answer will tell.
     mutating func refreshed(_ name: String, _ row: JobStateRow, _ now: Now, _ out: inout DispatchActions) {
         guard let i = index[name], !jobs[i].isAccounting else { return }
+        let isNewerEnd = jobs[i].isRelative && row.lastFinished ?? .distantPast > jobs[i].schedule.lastFinished ?? .distantPast
+        if row.cursor == jobs[i].schedule.cursor, row.scheduleText == jobs[i].storedText, !isNewerEnd {
+            // Nobody was faster: runs elsewhere leave no room for now.
+            let soon = now.wall + (jobs[i].isRelative ? .seconds(1) : settings.storeBackoff)
+            jobs[i].busyElsewhereUntil = max(soon, (jobs[i].schedule.nextFire() ?? now.wall) + settings.otherHostsLead)
+            timeline.set(job: i, at: nextLook(i, now))
+            return
+        }
+        jobs[i].busyElsewhereUntil = nil
         adopt(row, i, at: now.wall)
         jobs[i].accountingRetry = nil
         consider(i, now, &out)

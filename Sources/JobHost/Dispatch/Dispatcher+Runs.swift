@@ -121,8 +121,7 @@ extension Dispatcher {
             guard jobs[i].plan.pool == pool, wantsWaiting(i, now) else { continue }
             // The others in the queue get their share too.
             let share = max(1, free / ((pools[pool]?.queue.count ?? 0) + 1))
-            let isProbing = jobs[i].breaker.map { $0.mode != .closed && $0.mode != .disabled } ?? false
-            let limit = isProbing ? 1 : min(jobs[i].claimable, share)
+            let limit = isProbing(i) ? 1 : min(jobs[i].claimable, share)
             guard limit > 0 else { continue }
             jobs[i].asked = (pool, limit, jobs[i].waitingFires)
             pools[pool]?.asked += limit
@@ -168,6 +167,7 @@ extension Dispatcher {
         guard let i = index[run.job], !isAtRest,
             jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil
         else { return false }
+        jobs[i].adopt(run.state)
         if jobs[i].ready.isEmpty, jobs[i].submitted < jobs[i].concurrency {
             return submit(i, ActiveRun(claim: run, phase: .submitted), now, &out)
         }
@@ -233,6 +233,7 @@ extension Dispatcher {
         completion.cpu = end.cpu
         if let blob = end.state {
             jobs[i].state = blob
+            jobs[i].stateFence = max(jobs[i].stateFence, active.claim.fence)
             completion.stateBlob = Completion.StateWrite(version: blob.version, bytes: blob.bytes)
         }
         completion.enqueues = enqueues(of: end, i, now, &out)

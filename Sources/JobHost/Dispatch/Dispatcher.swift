@@ -20,6 +20,8 @@ struct Dispatcher: ~Copyable {
         var refusalFlush = Duration.seconds(10)
         /// A store that failed is asked again after this long.
         var storeBackoff = Duration.milliseconds(250)
+        /// How long a fire is left to the host whose runs of the job are under way.
+        var otherHostsLead = Duration.milliseconds(50)
         /// false: fires nothing here.
         var schedules = true
         /// false: claims no waiting runs here, whatever made them wait.
@@ -55,6 +57,8 @@ struct Dispatcher: ~Copyable {
     private(set) var hostControl = ControlRow()
     /// Drain: nothing new starts.
     private(set) var isDraining = false
+    /// See `suspend`.
+    var isSuspended = false
     private(set) var clock: ClockWatch
 
     var jobs: [DispatchedJob] = []
@@ -69,7 +73,7 @@ struct Dispatcher: ~Copyable {
     var unserved: Set<String> = []
     /// Jobs that wait for the success of another.
     private var followers: [String: [String]] = [:]
-    private var timeline = Timeline()
+    var timeline = Timeline()
 
     /// Where the zone of an older, edited rule is found.
     private let zones: (any ZoneSource)?
@@ -152,15 +156,17 @@ struct Dispatcher: ~Copyable {
         timeline.set(job: i, at: nextLook(i, now))
     }
 
-    /// Nothing is claimed or accounted for: draining, or the clock is not to be trusted.
-    var isAtRest: Bool { isDraining || clock.isHolding }
+    /// Nothing is claimed or accounted for: draining, suspended, or the clock is not to be trusted.
+    var isAtRest: Bool { isDraining || isSuspended || clock.isHolding }
 
-    private func nextLook(_ i: Int, _ now: Now) -> Instant? {
+    func nextLook(_ i: Int, _ now: Now) -> Instant? {
         guard !isAtRest else { return nil }
         var earliest = jobs[i].held.compactMap { jobs[i].active[$0]?.heldUntil }.min()
         func propose(_ at: Instant) { earliest = min(earliest ?? at, at) }
         if !jobs[i].isAccounting {
             if let retry = backoff(i, now.wall) {
+                propose(retry)
+            } else if let retry = busyElsewhere(i, now.wall) {
                 propose(retry)
             } else if settings.schedules, let fire = jobs[i].schedule.nextFire() {
                 if jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) != nil {
@@ -404,13 +410,7 @@ struct Dispatcher: ~Copyable {
         var out = DispatchActions()
         isDraining = true
         timeline.removeAll()
-        for i in jobs.indices {
-            for run in jobs[i].held.sorted() {
-                drop(run, i)
-                out.releases.append((run, jobs[i].name))
-            }
-            releaseReady(i, now, &out)
-        }
+        giveBackUnbegun(now, &out)
         return finish(out, now)
     }
 

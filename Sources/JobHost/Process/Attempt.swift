@@ -42,6 +42,8 @@ public struct Attempt: Sendable {
         case cpuExceeded(used: Duration)
         /// The worker talks nonsense; it is being killed.
         case wireBroken(String)
+        /// The host's lease on the store has lapsed: whatever it runs is no longer its own.
+        case leaseLapsed
         case result(RunResult)
         /// The worker is being killed, because of that run or for a reason of its own (nil): not
         /// of this one.
@@ -73,7 +75,7 @@ public struct Attempt: Sendable {
         public var snoozeUntil: Instant?
         public var retryNotBefore: Instant?
         public var badSettings = false
-        /// Cancelled only because of a stop or a reload: nobody wanted the run itself away.
+        /// Cancelled only because of a stop, a reload or a lapsed lease: nobody wanted the run itself away.
         public var gaveWay = false
         /// Already chosen between "on success" and "always".
         public var state: StateBlob?
@@ -88,7 +90,7 @@ public struct Attempt: Sendable {
     }
 
     /// Why the cancel flag is up, or the worker killed. The first one stands, except that
-    /// memory and a broken wire override a flag: they end it at once.
+    /// memory, a broken wire and a lapsed lease override a flag: they end it at once.
     enum Cause: Hashable, Sendable {
         case timeout(Duration)
         case heartbeat(Duration)
@@ -162,6 +164,7 @@ public struct Attempt: Sendable {
             bystanding = bystanding ?? "its worker was killed by this host" + (run.map { " because of run \($0)" } ?? "")
             return []
         case .wireBroken(let problem): return overrule(.wire(problem), now)
+        case .leaseLapsed: return overrule(.cancel(.leaseLost), now)
         case .result(let result): return finish(Self.judge(result, cause: cause, limits: limits, now: now))
         case .returned: return returned()
         case .exited(let status, let lastWords): return exited(status, lastWords, now)
@@ -238,7 +241,7 @@ public struct Attempt: Sendable {
     private mutating func finish(_ ending: Ending) -> [Action] {
         ended = true
         var ending = ending
-        ending.gaveWay = ending.outcome == .cancelled && cause == .cancel(.drain)
+        ending.gaveWay = ending.outcome == .cancelled && (cause == .cancel(.drain) || cause == .cancel(.leaseLost))
         return [.finish(ending)]
     }
 

@@ -35,6 +35,8 @@ public final class ProcessRoom: WorkerRoom {
     private var memoryTimer: EventLoop.TimerToken?
     private var stopping: (limit: MonotonicInstant, timer: EventLoop.TimerToken)?
     private var stopped: [() -> Void] = []
+    /// Of the host; nil: the store is its alone.
+    var leaseEnd: MonotonicInstant?
 
     // Objects, since they are looked at with every frame: a look copies nothing.
 
@@ -203,6 +205,20 @@ public final class ProcessRoom: WorkerRoom {
     public func kill(worker pid: Int32) {
         guard let id = members.first(where: { $0.value.process.pid == pid })?.key else { return }
         kill(id)
+        run([])
+    }
+
+    public func holdLease(until end: MonotonicInstant) {
+        leaseEnd = end
+        for id in members.keys { write(.lease(until: end), to: id) }
+    }
+
+    public func leaseLapsed() {
+        for id in runs.keys.sorted() {
+            guard let live = runs[id] else { continue }
+            apply(.leaseLapsed, to: id)
+            if live.worker == nil, force.removeQueued(id, pool: live.request.pool) { apply(.returned, to: id) }
+        }
         run([])
     }
 

@@ -150,7 +150,7 @@ public struct AttemptEnd: Sendable {
     public var retryNotBefore: Instant?
     /// The entry refused its settings: the job is disabled until the next reload.
     public var badSettings: Bool
-    /// Cancelled by a stop or a reload, which nobody asked of this run: to be judged as lost.
+    /// Cancelled by a stop, a reload or a lapsed lease, which nobody asked of this run: to be judged as lost.
     public var gaveWay: Bool
     /// To be stored with this outcome (the room has already chosen between "on success" and "always").
     public var state: StateBlob?
@@ -328,6 +328,11 @@ public protocol WorkerRoom: AnyObject {
     /// Ends a worker that stands still; what it had been sent and not begun goes back. Unknown ones
     /// are ignored.
     func kill(worker pid: Int32)
+    /// The host has a lease on the store that it shares, until then: workers that outlive it end
+    /// themselves.
+    func holdLease(until end: MonotonicInstant)
+    /// The lease has ended: every worker with a run is killed, whose runs are lost.
+    func leaseLapsed()
     /// What is wrong with the room itself; nil: nothing.
     var problem: String? { get }
     /// Stops everything: cancel flags now, kill after `grace`; completion when no child is left.

@@ -28,6 +28,8 @@ extension ProcessRoom {
             members[id] = Member(process: process, spec: spec)
             report(.workersChanged)
             write(.load(spec.loadRequest), to: id)
+            // One that begins after the end hears of the next lease, and is sent nothing before it.
+            if let leaseEnd, leaseEnd > now.monotonic { write(.lease(until: leaseEnd), to: id) }
         } catch let fault {
             if let slate { slates?.retire(slate) }
             run(force.spawnFailed(id, fault.description, now: now.monotonic))
@@ -308,7 +310,10 @@ extension ProcessRoom {
 
     private func exited(_ status: ChildExit, _ id: WorkerID) {
         guard let member = members[id] else { return }
+        // It may have ended itself, heard of before the end of the lease was.
+        let hasLapsed = leaseEnd.map { $0 <= now.monotonic } ?? false
         for request in force.worker(id)?.runs.all ?? [] {
+            if hasLapsed { apply(.leaseLapsed, to: request.run) }
             apply(.exited(status, lastWords: member.process.output.lastWords), to: request.run, workerLives: false)
         }
         if let slate = member.process.slate { slates?.retire(slate) }

@@ -85,7 +85,8 @@ enum Boot {
         let owner = Owner(host: config.host.name, epoch: Epoch.new(clock.now()))
         let isSucceedingItself: Bool
         do {
-            isSucceedingItself = try await store.enter(owner: owner, place: place(config), for: Dispatcher.Settings().lease, now: clock.now().wall)
+            let host = HostIntroduction(place: place(config), version: Supervisor.version)
+            isSucceedingItself = try await store.enter(owner: owner, as: host, for: config.store.lease, now: clock.now().wall)
         } catch let refused as StoreError {
             await store.close()
             throw Failure(messages: [refused.message], exitCode: refused.kind == .held ? 6 : 1)
@@ -245,6 +246,11 @@ extension Supervisor {
         dispatcherHostControl(try await store.hostControl())
         try await rescue(proof, succeedingItself)
         room.begin(epoch: owner.epoch)
+        // Building the generation may have taken long.
+        if store.isShared {
+            await renewLeaseNow()
+            hold(.lease, !lease.isHeld)
+        }
         // Before anything can start: a life may be shorter than a period.
         beatIfDue()
         let rows = try await store.jobStates()
@@ -306,17 +312,7 @@ extension Supervisor {
                 releases.append(run.id)
                 continue
             }
-            let job = generation.jobs[run.job]
-            let next = RunLifecycle.afterAttempt(
-                outcome: .lost, attempt: run.attempt, maxAttempts: run.maxAttempts,
-                idempotent: job?.entry.idempotent ?? false, policy: job?.config.retry ?? RetryPolicy(),
-                seed: UInt64(bitPattern: run.id.value), now: now)
-            var completion = Completion(
-                run: run.id, fence: run.fence, outcome: .lost, state: next.state, finishedAt: now)
-            completion.availableAt = next.availableAt
-            completion.startedAt = run.startedAt
-            completion.reason = "the host died while it ran" + (next.reason.isEmpty ? "" : "; \(next.reason)")
-            completions.append(completion)
+            completions.append(lost(run, "the host died while it ran"))
         }
         if !completions.isEmpty { _ = try await store.complete(completions, now: now) }
         if !releases.isEmpty {

@@ -194,6 +194,12 @@ extension Supervisor {
         guard let record = try await withStore({ try await $0.run(run) }) else {
             throw CommandError.unknownRun(run)
         }
+        // Another host runs it, and hears of it within 3 s.
+        if record.state == .running, record.owner != owner.host,
+            try await withStore({ try await $0.cancelElsewhere(run, reason: reason, by: actor, now: now.wall) })
+        {
+            return .done
+        }
         throw CommandError(.conflict, "run \(run) of \(record.job) has already ended: \(record.state.rawValue)")
     }
 
@@ -236,6 +242,8 @@ extension Supervisor {
         let action = paused ? "pause" : "resume"
         guard let job else {
             let row = self.paused(dispatcher.hostControl, paused, by: actor)
+            ownDecisions += 1
+            defer { ownDecisions += 1 }
             try await withStore { try await $0.saveHostControl(row, by: actor, action: action, now: self.clock.now().wall) }
             perform(dispatcher.setHostControl(row, now: clock.now()))
             events.emit(.action(AuditRow(at: clock.now().wall, actor: actor, action: action, job: nil, detail: "")))
@@ -261,6 +269,8 @@ extension Supervisor {
     /// Durable first, then in force.
     private func save(_ control: ControlRow, job: String, action: String, by actor: Actor) async throws {
         let now = clock.now()
+        ownDecisions += 1
+        defer { ownDecisions += 1 }
         try await withStore {
             try await $0.saveControl(job: job, control, by: actor, action: action, now: now.wall)
         }

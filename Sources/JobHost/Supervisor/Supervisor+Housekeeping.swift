@@ -19,7 +19,7 @@ extension Supervisor {
             Task { await supervisor.lookAfterAPI() }
         }
         repeats(every: Heartbeat.period) { $0.beatIfDue() }
-        repeats(every: .seconds(20)) { $0.renewLeases() }
+        if store.isShared { startSharing() } else { repeats(every: .seconds(20)) { $0.renewLeases() } }
         repeats(every: .seconds(60)) { $0.prune() }
         repeats(every: .seconds(300)) { $0.sayAlive() }
         if let interval = notifier.watchdogInterval { repeats(every: interval) { $0.notifier.send(.watchdog) } }
@@ -54,7 +54,7 @@ extension Supervisor {
         apiProblem = problem
     }
 
-    private func repeats(every period: Duration, _ body: @escaping @Sendable (isolated Supervisor) -> Void) {
+    func repeats(every period: Duration, _ body: @escaping @Sendable (isolated Supervisor) -> Void) {
         loop.timer(after: period) { [weak self] in
             self?.assumeIsolated { supervisor in
                 guard !supervisor.isFinished else { return }
@@ -138,16 +138,6 @@ extension Supervisor {
         }
     }
 
-    private func renewLeases() {
-        Task {
-            do {
-                try await store.renewLeases(owner: owner, for: dispatcher.settings.lease, now: clock.now().wall)
-                leasesRenewedAt = clock.now().monotonic
-                storeAnswered()
-            } catch { storeFailed(error) }
-        }
-    }
-
     private func prune() {
         let configs = generation.jobs.mapValues(\.config).merging(generation.refused.mapValues(\.config)) { serving, _ in serving }
         let rules = configs.mapValues { RetentionRule(age: $0.retention.age, runs: $0.retention.runs) }
@@ -169,7 +159,7 @@ extension Supervisor {
 
     private func checkSelf() {
         let excuse: String? =
-            storeHealth.problem != nil ? "the store is away" : dispatcher.clock.isHolding ? "the clock jumped"
+            storeHealth.problem != nil ? "the store is away" : dispatcher.isSuspended ? "nothing is claimed here" : dispatcher.clock.isHolding ? "the clock jumped"
             : phase == .draining ? "draining" : !dispatcher.settings.schedules ? "schedule = false" : nil
         let looks = dispatcher.jobs.filter { !$0.isRemoved }.map { job in
             SelfCheck.Job(
@@ -185,7 +175,7 @@ extension Supervisor {
 
     /// What waits for an answer, or for a worker.
     private func whatMustMove() -> [StandstillCheck.Subject] {
-        guard storeHealth.problem == nil, !dispatcher.clock.isHolding, phase != .draining else { return [] }
+        guard storeHealth.problem == nil, !dispatcher.isAtRest else { return [] }
         var subjects: [StandstillCheck.Subject] = dispatcher.jobs.filter(\.isAccounting).map {
             .init(kind: .cursor, name: $0.name, mark: $0.schedule.cursor.microseconds)
         }

@@ -9,6 +9,15 @@ enum RecordOperation {
     case breaker(job: String, BreakerRow)
     case audit(AuditRow)
 
+    /// The run that it settles.
+    var run: RunID? {
+        switch self {
+        case .complete(_, let completion): completion.run
+        case .refuse(let run, _), .release(let run, _): run
+        case .breaker, .audit: nil
+        }
+    }
+
     var isResult: Bool {
         if case .complete = self { true } else { false }
     }
@@ -31,8 +40,10 @@ extension Supervisor {
         isRecording = true
         let batch = pendingRecords
         pendingRecords = []
+        recordsUnderWay = batch
         Task {
             let rest = await write(batch)
+            recordsUnderWay = []
             isRecording = false
             if rest.isEmpty {
                 flushRecords()

@@ -42,6 +42,8 @@ extension Supervisor {
             snapshot.hold = "the store does not answer: \(storeProblem)"
         } else if dispatcher.clock.isHolding {
             snapshot.hold = "the wall clock jumped; starting is held for a minute"
+        } else if let sentence = holdSentence {
+            snapshot.hold = sentence
         }
         return snapshot
     }
@@ -81,6 +83,7 @@ extension Supervisor {
             problems.append(HostProblem(kind: kind, subject: subject, text: text))
         }
         if let storeProblem = storeHealth.problem { say(.store, "the store does not answer: \(storeProblem); nothing new starts") }
+        if let sentence = holdSentence { say(holds.contains(.clock) ? .clock : .store, "\(sentence); nothing new starts here") }
         if dispatcher.clock.isHolding { say(.clock, "the wall clock jumped; firing is held for a minute") }
         for sentence in poolHealth.sentences { say(.other, sentence, subject: sentence) }
         if let problem = room.problem { say(.other, problem, subject: "room") }

@@ -31,6 +31,8 @@ public actor Supervisor: HostControl {
 
     // Record
     var pendingRecords: [RecordOperation] = []
+    /// With the store now.
+    var recordsUnderWay: [RecordOperation] = []
     var isRecording = false
     /// A failed write is repeated after its backoff.
     var isRecordingLater = false
@@ -82,6 +84,29 @@ public actor Supervisor: HostControl {
     var toldProblems: [String] = []
     var standstill = StandstillCheck()
     var leasesRenewedAt = MonotonicInstant(microseconds: 0)
+
+    // Beside other hosts
+
+    var lease: HostLease
+    var leaseTimer: EventLoop.TimerToken?
+    var isRenewing = false
+    /// Another host has this one's name.
+    var leaseProblem: String?
+    var clockProblem: String?
+    var drainReason = ""
+    /// Why nothing is claimed.
+    var holds: Set<Hold> = []
+    var isLookingAround = false
+    /// Counts what operators decide here.
+    var ownDecisions = 0
+    var isRescuing = false
+    var isLookingForStrays = false
+    /// The number of the last question that may claim something, and those without an answer.
+    var lastClaim: Int64 = 0
+    var claimsUnderWay: Set<Int64> = []
+    /// Claims that nobody here knows of, with the last question when they were seen first.
+    var strayCandidates: [HeldClaim: Int64] = [:]
+
     /// To the store, for waiting runs.
     var questions: Int64 = 0
     /// Makes the control socket anew if it is gone, and serves over TCP as the config says;
@@ -124,6 +149,7 @@ public actor Supervisor: HostControl {
         historyFile = LibraryHistoryFile(stateDir: generation.config.host.stateDir)
         let now = clock.now()
         startedAt = now.wall
+        lease = HostLease(length: generation.config.store.lease)
         var settings = Dispatcher.Settings()
         settings.schedules = generation.config.host.schedule
         settings.consumes = generation.config.host.consume
@@ -135,6 +161,7 @@ public actor Supervisor: HostControl {
 
     /// Feeds the dispatcher and performs what it decides.
     func dispatch(_ event: Dispatcher.Event) {
+        lookAtLease()
         perform(dispatcher.handle(event, now: clock.now()))
     }
 
@@ -187,7 +214,7 @@ public actor Supervisor: HostControl {
         Task {
             do {
                 let asked = clock.now().monotonic
-                let runs = try await store.claimFires(claims, owner: owner, now: clock.now().wall)
+                let runs = try await claiming { try await store.claimFires(claims, owner: owner, now: clock.now().wall) }
                 events.emit(.store(operation: "claim_fires", took: clock.now().monotonic - asked))
                 storeAnswered()
                 dispatch(.firesClaimed(claims, runs))
@@ -220,17 +247,19 @@ public actor Supervisor: HostControl {
     private func refresh(_ jobs: [String]) async {
         guard !jobs.isEmpty else { return }
         do {
-            let rows = try await store.jobStates()
-            for job in Set(jobs).sorted() { dispatch(.refreshed(job: job, rows[job] ?? JobStateRow())) }
+            let names = Set(jobs).sorted()
+            let rows = try await store.jobStates(of: names)
+            for job in names { dispatch(.refreshed(job: job, rows[job] ?? JobStateRow())) }
         } catch { storeFailed(error) }
     }
 
     private func claimWaiting(_ limits: [String: Int]) {
         questions += 1
+        let wanted = Dictionary(uniqueKeysWithValues: limits.map { ($0, dispatcher.waitingLimit(of: $0, most: $1)) })
         Task {
             do {
                 let asked = clock.now().monotonic
-                let runs = try await store.claimWaiting(limits: limits, owner: owner, now: clock.now().wall)
+                let runs = try await claiming { try await store.claimWaiting(wanted, owner: owner, now: clock.now().wall) }
                 events.emit(.store(operation: "claim_waiting", took: clock.now().monotonic - asked))
                 // Where nothing waits, nothing was written.
                 if !runs.isEmpty { storeAnswered() }

@@ -68,14 +68,20 @@ extension Ledger {
 
     func writeEffects(_ completion: Completion, job: String, now: Instant) throws {
         if let blob = completion.stateBlob {
-            try connection.run("""
-                INSERT INTO \(schema)state_blobs (job, version, bytes, updated_at) VALUES (?, ?, ?, ?)
-                ON CONFLICT (job) DO UPDATE SET version = excluded.version, bytes = excluded.bytes,
-                    updated_at = excluded.updated_at
-                """, [.text(job), .int(Int64(blob.version)), .bytes(blob.bytes), .int(now.stored)])
+            try saveState(job: job, blob, fence: completion.fence, now: now)
         }
         if let breaker = completion.breaker { try saveBreaker(job: job, breaker, now: now) }
         if !completion.enqueues.isEmpty { _ = try enqueue(completion.enqueues, now: now) }
+    }
+}
+
+extension Ledger {
+    func saveState(job: String, _ state: Completion.StateWrite, fence: Int64, now: Instant) throws {
+        try connection.run("""
+            INSERT INTO \(schema)state_blobs (job, version, bytes, updated_at) VALUES (?, ?, ?, ?)
+            ON CONFLICT (job) DO UPDATE SET version = excluded.version, bytes = excluded.bytes,
+                updated_at = excluded.updated_at
+            """, [.text(job), .int(Int64(state.version)), .bytes(state.bytes), .int(now.stored)])
     }
 }
 

@@ -4,10 +4,12 @@ import SQL
 // One row per job, per plugin, per reload, per worker; and the audit.
 
 extension Ledger {
-    func jobStates() throws -> [String: JobStateRow] {
+    /// - Parameter jobs: nil: all of them.
+    func jobStates(of jobs: [String]? = nil) throws -> [String: JobStateRow] {
         var states: [String: JobStateRow] = [:]
+        let (condition, values) = self.condition(on: jobs)
         let rows = try connection.rows(
-            "SELECT job, cursor, schedule, adaptive_us, last_finished, last_outcome FROM \(schema)job_states"
+            "SELECT job, cursor, schedule, adaptive_us, last_finished, last_outcome FROM \(schema)job_states WHERE \(condition)", values
         ) { row -> (String, JobStateRow) in
             var state = JobStateRow()
             state.cursor = try row.instantOrNil(1)
@@ -18,15 +20,29 @@ extension Ledger {
             return (try row.text(0), state)
         }
         for (job, state) in rows { states[job] = state }
-        let breakers = try connection.rows("SELECT job, generation, data FROM \(schema)breakers") { row in
+        for (job, breaker) in try breakers(of: jobs) { states[job, default: JobStateRow()].breaker = breaker }
+        for (job, control) in try controls(of: jobs) { states[job, default: JobStateRow()].control = control }
+        return states
+    }
+
+    func breakers(of jobs: [String]? = nil) throws -> [(String, BreakerRow)] {
+        let (condition, values) = condition(on: jobs)
+        return try connection.rows("SELECT job, generation, data FROM \(schema)breakers WHERE \(condition)", values) { row in
             (try row.text(0), BreakerRow(generation: try row.int64(1), data: try row.text(2)))
         }
-        for (job, breaker) in breakers { states[job, default: JobStateRow()].breaker = breaker }
-        let controls = try connection.rows("SELECT job, \(Control.columns) FROM \(schema)controls WHERE job <> ''") { row in
+    }
+
+    func controls(of jobs: [String]? = nil) throws -> [(String, ControlRow)] {
+        let (condition, values) = condition(on: jobs)
+        return try connection.rows("SELECT job, \(Control.columns) FROM \(schema)controls WHERE job <> '' AND \(condition)", values) { row in
             (try row.text(0), try Self.control(row, from: 1))
         }
-        for (job, control) in controls { states[job, default: JobStateRow()].control = control }
-        return states
+    }
+
+    private func condition(on jobs: [String]?) -> (String, [SQLValue]) {
+        guard let jobs else { return ("1 = 1", []) }
+        guard !jobs.isEmpty else { return ("1 = 0", []) }
+        return ("job IN (\(jobs.map { _ in "?" }.joined(separator: ", ")))", jobs.map { .text($0) })
     }
 
     func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) throws {
@@ -39,7 +55,7 @@ extension Ledger {
 
     // MARK: Controls
 
-    private static func control(_ row: some SQLStatement, from column: Int) throws -> ControlRow {
+    static func control(_ row: some SQLStatement, from column: Int) throws -> ControlRow {
         ControlRow(
             enabled: try row.int64OrNil(column).map { $0 != 0 }, reason: try row.text(column + 1),
             since: try row.instantOrNil(column + 2), paused: try row.bool(column + 3),

@@ -38,7 +38,7 @@ extension Ledger {
             """, [.text(job), .int(max(rule.runs, 0))]
         ) { try $0.int64(0) } ?? 0
         return try connection.rows("""
-            SELECT id FROM \(schema)runs WHERE job = ? AND \(StateSQL.terminal) AND (id <= ? OR finished_at < ?)
+            SELECT id FROM \(schema)runs WHERE job = ? AND \(StateSQL.terminal) AND (id <= ? OR finished_at < ?) AND \(prunable)
             ORDER BY id LIMIT ?
             """, [.text(job), .int(tooMany), .int(cutoff), .int(limit)]
         ) { RunID(try $0.int64(0)) }

@@ -12,10 +12,15 @@ protocol Ledger: AnyObject, SendableMetatype {
     var schema: String { get }
     /// Behind a SELECT whose rows are about to be changed: "" where the transaction is alone anyway.
     var forUpdate: String { get }
+    /// A condition on runs that this host may delete: whose log files are its own, or nobody's.
+    var prunable: String { get }
     /// `count` numbers of one of the store-wide sequences, ascending. Holes are harmless; going back
     /// never happens.
     func allocate(_ name: String, _ count: Int) throws -> [Int64]
     func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)]
+    func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) throws
+    /// The job's state as the attempt of `fence` leaves it.
+    func saveState(job: String, _ state: Completion.StateWrite, fence: Int64, now: Instant) throws
     /// Adds `tally` to the counters, now or with the transaction's end.
     func count(_ tally: Tally) throws
 }

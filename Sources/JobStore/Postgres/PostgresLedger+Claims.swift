@@ -5,30 +5,86 @@ import SQL
 
 extension PostgresLedger {
     /// Claims that leave no ranges behind are written together; each job once in a statement, so
-    /// that its claims are made in their order.
+    /// that its claims are made in their order. The caller holds the locks of the job rows.
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) throws -> [ClaimedRun?] {
         try demandLease(owner)
+        let claims = try besideOthers(claims, owner, now)
         var results: [ClaimedRun?] = Array(repeating: nil, count: claims.count)
-        var rest = Array(claims.indices)
+        var rest = claims.indices.filter { claims[$0].verdict != .refused }
         while !rest.isEmpty {
             var jobs: Set<String> = []
-            let round = rest.filter { jobs.insert(claims[$0].job).inserted }
+            let round = rest.filter { jobs.insert(claims[$0].claim.job).inserted }
             rest.removeAll { round.contains($0) }
-            let plain = round.filter { claims[$0].ranges.isEmpty }
-            for (i, run) in zip(plain, try claimTogether(plain.map { claims[$0] }, owner, now)) { results[i] = run }
-            let others = round.filter { !claims[$0].ranges.isEmpty }
-            let made = try claimOneByOne(others.map { claims[$0] }, owner: owner, now: now)
+            let overlaps = round.filter { claims[$0].verdict == .overlap }
+            _ = try moveCursors(overlaps.map { claims[$0].claim.asOverlap }, now: now)
+            let granted = round.filter { claims[$0].verdict == .granted }
+            let plain = granted.filter { claims[$0].claim.ranges.isEmpty }
+            for (i, run) in zip(plain, try claimTogether(plain.map { claims[$0].claim }, owner, now)) { results[i] = run }
+            let others = granted.filter { !claims[$0].claim.ranges.isEmpty }
+            let made = try claimOneByOne(others.map { claims[$0].claim }, owner: owner, now: now)
             for (i, run) in zip(others, made) { results[i] = run }
         }
+        try addStates(claims.map { ($0.claim.job, $0.claim.stateFence) }, to: &results)
         return results
+    }
+
+    private enum Verdict { case granted, overlap, refused }
+
+    /// What runs of other hosts leave of the claims.
+    private func besideOthers(
+        _ claims: [FireClaim], _ owner: Owner, _ now: Instant
+    ) throws -> [(claim: FireClaim, verdict: Verdict)] {
+        let asked = claims.filter { $0.isRelative || $0.room != nil && !$0.waits }.map(\.job)
+        let elsewhere = try elsewhere(Array(Set(asked)).sorted(), owner)
+        var queued: Set<String> = []
+        return claims.map { claim in
+            guard let others = elsewhere[claim.job] else { return (claim, .granted) }
+            if claim.isRelative {
+                let isOld = others.finished.map { $0 > claim.lastFinished ?? .distantPast } ?? false
+                if others.running > 0 || others.waits || isOld { return (claim, .refused) }
+            }
+            guard !claim.waits, let room = claim.room, others.running >= room else { return (claim, .granted) }
+            guard claim.fireTime <= now else { return (claim, .refused) }
+            guard claim.queuesBehind, !others.waits, queued.insert(claim.job).inserted else { return (claim, .overlap) }
+            var waiting = claim
+            waiting.waits = true
+            return (waiting, .granted)
+        }
+    }
+
+    private struct Elsewhere {
+        var running: Int
+        var finished: Instant?
+        /// A fire of the job waits for its first attempt.
+        var waits: Bool
+    }
+
+    private func elsewhere(_ jobs: [String], _ owner: Owner) throws -> [String: Elsewhere] {
+        guard !jobs.isEmpty else { return [:] }
+        let waiting = [StateSQL.ready, StateSQL.later].map {
+            "EXISTS (SELECT FROM \(schema)runs r WHERE r.\($0) AND r.job = j.job AND r.attempt = 0 AND r.trigger IN ('schedule', 'catch_up'))"
+        }
+        let rows = try connection.rows("""
+            SELECT j.job, (SELECT count(*) FROM \(schema)runs r
+                WHERE r.\(StateSQL.running) AND r.job = j.job AND (r.owner <> ? OR r.epoch <> ?)),
+                s.last_finished, \(waiting.joined(separator: " OR "))
+            FROM unnest(?::text[]) AS j (job) LEFT JOIN \(schema)job_states s ON s.job = j.job
+            """, [.text(owner.host), .text(owner.epoch), .text(PostgresArray(jobs).value)]
+        ) { row in
+            (try row.text(0), Elsewhere(running: try row.count(1), finished: try row.instantOrNil(2), waits: try row.bool(3)))
+        }
+        return Dictionary(uniqueKeysWithValues: rows)
+    }
+
+    private func addStates(_ known: [(job: String, fence: Int64?)], to results: inout [ClaimedRun?]) throws {
+        var wanted: [String: Int64] = [:]
+        for ((job, fence), run) in zip(known, results) where run != nil { wanted[job] = fence }
+        let states = try newerStates(than: wanted)
+        for i in results.indices { results[i]?.state = states[known[i].job] }
     }
 
     private func claimTogether(_ claims: [FireClaim], _ owner: Owner, _ now: Instant) throws -> [ClaimedRun?] {
         guard !claims.isEmpty else { return [] }
-        // In the order of their names, as every host locks them.
-        try connection.run(
-            "SELECT FROM \(schema)job_states WHERE job = ANY (?::text[]) ORDER BY job FOR UPDATE",
-            [.text(PostgresArray(claims.map(\.job)).value)])
         var columns = PostgresColumns(13)
         for (i, claim) in claims.enumerated() {
             columns[0].append(Int64(i))
@@ -95,7 +151,8 @@ extension PostgresLedger {
 
     // MARK: Waiting runs
 
-    func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) throws -> [ClaimedRun] {
+    /// The caller holds the locks of the job rows.
+    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> [ClaimedRun] {
         try demandLease(owner)
         // Of rows that another host is at, the next ones are taken.
         try connection.run("""
@@ -103,32 +160,40 @@ extension PostgresLedger {
                 SELECT id FROM \(schema)runs WHERE \(StateSQL.later) AND available_at <= ? ORDER BY available_at LIMIT 2000
                 FOR UPDATE SKIP LOCKED)
             """, [.int(now.stored)])
-        var columns = PostgresColumns(2)
-        for (job, limit) in limits.sorted(by: { $0.key < $1.key }) where limit > 0 {
+        var columns = PostgresColumns(3)
+        for (job, limit) in limits.sorted(by: { $0.key < $1.key }) where limit.most > 0 {
             columns[0].append(job)
-            columns[1].append(Int64(limit))
+            columns[1].append(Int64(limit.most))
+            columns[2].append(limit.room.map(Int64.init))
         }
         let statement = try connection.prepare("""
-            WITH picked AS (
-                SELECT r.id, r.rank FROM unnest(?1::text[], ?2::bigint[]) AS w (job, most)
+            WITH wanted AS MATERIALIZED (
+                SELECT w.job, CASE WHEN w.room IS NULL OR o.running = 0 THEN w.most
+                    ELSE least(w.most, greatest(0, w.room - o.running)) END AS most
+                FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS w (job, most, room)
+                CROSS JOIN LATERAL (
+                    SELECT count(*) AS running FROM \(schema)runs r
+                    WHERE r.\(StateSQL.running) AND r.job = w.job AND (r.owner <> ?5 OR r.epoch <> ?6)) o
+            ), picked AS (
+                SELECT r.id, r.rank FROM wanted w
                 CROSS JOIN LATERAL (
                     SELECT id, rank FROM \(schema)runs
-                    WHERE \(StateSQL.ready) AND job = w.job AND available_at <= ?3
+                    WHERE \(StateSQL.ready) AND job = w.job AND available_at <= ?4
                     ORDER BY rank, id LIMIT w.most FOR UPDATE SKIP LOCKED) r
             ), numbered AS (
                 SELECT id, nextval('\(schema)fences') AS fence FROM (SELECT id FROM picked ORDER BY rank, id) p
             )
-            UPDATE \(schema)runs r SET state = 'running', attempt = attempt + 1, fence = n.fence, owner = ?4, epoch = ?5,
-                lease_until = \(Self.clock) + ?6, started_at = NULL, reason = '', code = 0
+            UPDATE \(schema)runs r SET state = 'running', attempt = attempt + 1, fence = n.fence, owner = ?5, epoch = ?6,
+                lease_until = \(Self.clock) + ?7, started_at = NULL, reason = '', code = 0, cancel_wanted = NULL
             FROM numbered n WHERE r.id = n.id
             RETURNING r.rank, r.id, r.trigger, r.fire_time, r.attempt, r.max_attempts, r.priority, r.idempotency_key, r.payload,
                 r.job, r.fence
             """)
         try statement.bind(columns, from: 1)
-        try statement.bind(now.stored, at: 3)
-        try statement.bind(owner.host, at: 4)
-        try statement.bind(owner.epoch, at: 5)
-        try statement.bind(Lease.first.microseconds, at: 6)
+        try statement.bind(now.stored, at: 4)
+        try statement.bind(owner.host, at: 5)
+        try statement.bind(owner.epoch, at: 6)
+        try statement.bind(Lease.first.microseconds, at: 7)
         defer { statement.reset() }
         var found: [(rank: Int64, run: ClaimedRun)] = []
         while try statement.step() {
@@ -139,7 +204,9 @@ extension PostgresLedger {
                 payload: try statement.bytes(8))
             found.append((try statement.int64(0), run))
         }
-        return found.sorted { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }.map(\.run)
+        var runs: [ClaimedRun?] = found.sorted { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }.map(\.run)
+        try addStates(runs.compactMap { $0 }.map { ($0.job, limits[$0.job]?.stateFence) }, to: &runs)
+        return runs.compactMap { $0 }
     }
 
     func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) throws {
@@ -149,5 +216,15 @@ extension PostgresLedger {
                 attempt = greatest(attempt - 1, 0), lease_until = NULL
             WHERE id = ANY (?::bigint[]) AND \(StateSQL.running) AND owner = ? AND epoch = ?
             """, [.int(now.stored), .text(PostgresArray(runs.map(\.value)).value), .text(owner.host), .text(owner.epoch)])
+    }
+}
+
+extension FireClaim {
+    /// Its fire is skipped: earlier runs use up the job's concurrency.
+    fileprivate var asOverlap: CursorMove {
+        let overlap = FireRange(reason: .overlap, first: fireTime, last: fireTime, count: 1)
+        return CursorMove(
+            job: job, expectedCursor: expectedCursor, newCursor: newCursor, scheduleText: scheduleText,
+            ranges: ranges.filter { $0.first < fireTime } + [overlap] + ranges.filter { $0.first >= fireTime })
     }
 }

@@ -144,12 +144,15 @@ extension PostgresLedger {
 
     // MARK: Inbox
 
-    /// A row that another host is at is left to it.
+    /// A row that another host is at is left to it, and so is one whose job only others know.
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
         let rows = try connection.rows("""
             SELECT id, job, payload, unique_key, priority, run_at_ms FROM \(schema)enqueue_inbox
-            WHERE refused IS NULL ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED
-            """, [.int(max(limit, 0))]
+            WHERE refused IS NULL AND (job = ANY (?::text[]) OR NOT EXISTS (
+                SELECT FROM \(schema)definitions d JOIN \(schema)hosts h ON h.name = d.host AND h.lease_until > \(Self.clock)
+                WHERE d.job = enqueue_inbox.job))
+            ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED
+            """, [.text(PostgresArray(jobs.keys.sorted()).value), .int(max(limit, 0))]
         ) { row in
             let job = try row.text(1)
             let at = try row.int64OrNil(5).map { Instant(milliseconds: $0) } ?? now

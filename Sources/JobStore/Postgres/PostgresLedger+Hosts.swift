@@ -1,88 +1,230 @@
 import JobCore
 import SQL
 
-// Who serves the store. One host at a time, by a lease that the database's clock measures.
+// Who serves the store: any number of hosts, each by a lease that the database's clock measures.
 
 extension PostgresLedger {
-    /// A host whose clock differs by more starts nothing: its fire times would be other instants
-    /// than everybody else's.
-    static let skewLimit = Duration.seconds(5)
-
-    func enter(owner: Owner, place: String, for length: Duration, now: Instant) throws -> Bool {
-        // One at a time: two that begin at once would not see each other's rows.
-        try connection.run("LOCK TABLE \(schema)hosts IN SHARE ROW EXCLUSIVE MODE")
-        let other = try connection.first("""
-            SELECT name, (\(Self.clock) - seen_at) / 1000000, (lease_until - \(Self.clock)) / 1000000 + 1 FROM \(schema)hosts
-            WHERE lease_until > \(Self.clock) AND (name <> ? OR place <> ?) ORDER BY lease_until DESC LIMIT 1
-            """, [.text(owner.host), .text(place)]
-        ) { (name: try $0.text(0), seen: try $0.int64(1), rest: try $0.int64(2)) }
-        if let other {
-            throw StoreError(
-                .held,
-                "the host \(other.name) serves the store \(connection.address), last seen \(other.seen) s ago: one host at a time does. If it is dead, its lease ends in \(other.rest) s")
-        }
+    func enter(owner: Owner, as host: HostIntroduction, for length: Duration, now: Instant) throws -> Bool {
         try checkClock(now)
-        let earlier = try connection.first("SELECT place FROM \(schema)hosts WHERE name = ?", [.text(owner.host)]) { try $0.text(0) }
-        try connection.run("""
-            INSERT INTO \(schema)hosts (name, epoch, place, lease_until, seen_at, skew_us)
-            VALUES (?1, ?2, ?3, \(Self.clock) + ?4, \(Self.clock), ?5 - \(Self.clock))
+        let earlier = try connection.first(
+            "SELECT place FROM \(schema)hosts WHERE name = ? FOR UPDATE", [.text(owner.host)]) { try $0.text(0) }
+        // A second one of the name that begins at the same moment waits for this row, and finds it taken.
+        let entered = try connection.run("""
+            INSERT INTO \(schema)hosts AS h (name, epoch, place, lease_until, seen_at, skew_us, since_at, version, labels)
+            VALUES (?1, ?2, ?3, \(Self.clock) + ?4, \(Self.clock), ?5 - \(Self.clock), \(Self.clock), ?6, ?7)
             ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, place = excluded.place,
-                lease_until = excluded.lease_until, seen_at = excluded.seen_at, skew_us = excluded.skew_us
-            """, [.text(owner.host), .text(owner.epoch), .text(place), .int(length.microseconds), .int(now.stored)])
-        session.place = place
-        return earlier == place
+                lease_until = excluded.lease_until, seen_at = excluded.seen_at, skew_us = excluded.skew_us,
+                since_at = excluded.since_at, version = excluded.version, labels = excluded.labels
+            WHERE h.lease_until <= \(Self.clock) OR h.place = excluded.place
+            """, [
+                .text(owner.host), .text(owner.epoch), .text(host.place), .int(length.microseconds), .int(now.stored),
+                .text(host.version), .text(host.labels.joined(separator: " ")),
+            ])
+        guard entered > 0 else { throw try nameIsTaken(owner) }
+        session.introduction = host
+        try forgetOldHosts()
+        return earlier == host.place
     }
 
+    private func nameIsTaken(_ owner: Owner) throws -> StoreError {
+        let other = try connection.first("""
+            SELECT (\(Self.clock) - seen_at) / 1000000, (lease_until - \(Self.clock)) / 1000000 + 1 FROM \(schema)hosts WHERE name = ?
+            """, [.text(owner.host)]) { (seen: try $0.int64(0), rest: try $0.int64(1)) }
+        return StoreError(
+            .held,
+            "another host of the name \(owner.host) serves the store \(connection.address), last seen \(other?.seen ?? 0) s ago: give each host a name of its own (host.name). If that one is dead, its lease ends in \(other?.rest ?? 0) s")
+    }
+
+    /// Those that died long ago, unless an operator has said something of them.
+    private func forgetOldHosts() throws {
+        try connection.run("""
+            DELETE FROM \(schema)hosts h WHERE lease_until < \(Self.clock) - ? AND drained = 0
+                AND NOT EXISTS (SELECT FROM \(schema)runs r WHERE \(StateSQL.running) AND r.owner = h.name)
+            """, [.int(Duration.seconds(7 * 86_400).microseconds)])
+    }
+
+    /// What an operator has said of a host outlives it.
     func leave(owner: Owner) throws {
-        try connection.run(
-            "DELETE FROM \(schema)hosts WHERE name = ? AND epoch = ?", [.text(owner.host), .text(owner.epoch)])
-        session.place = nil
-    }
-
-    /// The lease of everything that `owner` runs, in one row. One that has lapsed is taken again if
-    /// nobody else has one.
-    func renewLeases(owner: Owner, for length: Duration, now: Instant) throws {
-        guard let place = session.place else { return }
-        try checkClock(now)
-        let renewed = try connection.run("""
-            UPDATE \(schema)hosts SET lease_until = \(Self.clock) + ?1, seen_at = \(Self.clock), skew_us = ?2 - \(Self.clock)
-            WHERE name = ?3 AND epoch = ?4 AND lease_until > \(Self.clock)
-            """, [.int(length.microseconds), .int(now.stored), .text(owner.host), .text(owner.epoch)])
-        if renewed == 0 { _ = try enter(owner: owner, place: place, for: length, now: now) }
-    }
-
-    /// Claims are made under a lease alone. Shared, so that whoever takes it over waits for this
-    /// transaction's end.
-    func demandLease(_ owner: Owner) throws {
-        guard session.place != nil, !hasShownLease else { return }
-        let held = try connection.first("""
-            SELECT 1 FROM \(schema)hosts WHERE name = ? AND epoch = ? AND lease_until > \(Self.clock) FOR SHARE
-            """, [.text(owner.host), .text(owner.epoch)]) { try $0.int64(0) }
-        guard held != nil else {
-            throw StoreError(.unavailable, "this host's lease on the store has ended, so it starts nothing: it was away for too long, or another host serves it")
+        let gone = try connection.run(
+            "DELETE FROM \(schema)hosts WHERE name = ? AND epoch = ? AND drained = 0", [.text(owner.host), .text(owner.epoch)])
+        if gone == 0 {
+            try connection.run(
+                "UPDATE \(schema)hosts SET lease_until = \(Self.clock) WHERE name = ? AND epoch = ?", [.text(owner.host), .text(owner.epoch)])
         }
+        try connection.run("DELETE FROM \(schema)definitions WHERE host = ?", [.text(owner.host)])
+        session.introduction = nil
+    }
+
+    /// The lease of everything that `owner` runs, in one row.
+    func renewLeases(owner: Owner, for length: Duration, now: Instant) throws -> Standing {
+        guard let host = session.introduction else { return Standing() }
+        let skew = try connection.first("""
+            UPDATE \(schema)hosts SET lease_until = \(Self.clock) + ?1, seen_at = \(Self.clock), skew_us = ?2 - \(Self.clock)
+            WHERE name = ?3 AND epoch = ?4 RETURNING skew_us
+            """, [.int(length.microseconds), .int(now.stored), .text(owner.host), .text(owner.epoch)]) { try $0.int64(0) }
+        if let skew { return Standing(skew: .microseconds(skew)) }
+        // Somebody else had the name meanwhile, or the row is gone.
+        _ = try enter(owner: owner, as: host, for: length, now: now)
+        return Standing()
+    }
+
+    /// Claims are made under a lease alone, by a clock that is right. Whoever looks for abandoned runs
+    /// looks again and again, so what this transaction claims at the lease's very end is found.
+    func demandLease(_ owner: Owner) throws {
+        guard session.introduction != nil, !hasShownLease else { return }
+        let skew = try connection.first("""
+            SELECT skew_us FROM \(schema)hosts WHERE name = ? AND epoch = ? AND lease_until > \(Self.clock)
+            """, [.text(owner.host), .text(owner.epoch)]) { Duration.microseconds(try $0.int64(0)) }
+        guard let skew else {
+            throw StoreError(.unavailable, "this host's lease on the store has ended, so it starts nothing: it was away for too long, or another host has its name")
+        }
+        if let problem = Standing(skew: skew).skewProblem { throw StoreError(.unavailable, problem) }
         hasShownLease = true
     }
 
     private func checkClock(_ now: Instant) throws {
         let clock = try connection.first("SELECT \(Self.clock)") { try $0.instant(0) } ?? now
-        let skew = now - clock
-        guard max(skew, .zero - skew) <= Self.skewLimit else {
-            let seconds = abs(skew.microseconds) / 1_000_000
-            throw StoreError(
-                .unavailable,
-                "this machine's clock is \(seconds) s \(skew > .zero ? "ahead of" : "behind") the database's: nothing starts here beyond \(Self.skewLimit.microseconds / 1_000_000) s; is its time synchronised?")
+        if let problem = Standing(skew: now - clock).skewProblem { throw StoreError(.unavailable, problem) }
+    }
+
+    /// Of hosts whose lease has ended, or that are not on record. A host that came back looks after its
+    /// earlier life itself.
+    func abandonedRuns(seenBy owner: Owner) throws -> [RunRecord] {
+        try connection.rows("""
+            SELECT \(RunRow.columns) FROM \(schema)runs r
+            WHERE \(StateSQL.running) AND owner <> ?
+                AND NOT EXISTS (SELECT FROM \(schema)hosts h WHERE h.name = r.owner AND h.lease_until > \(Self.clock))
+            ORDER BY id LIMIT 1000
+            """, [.text(owner.host)], RunRow.decode)
+    }
+
+    func claims(of owner: Owner) throws -> [HeldClaim] {
+        try connection.rows(
+            "SELECT id, job, fence FROM \(schema)runs WHERE \(StateSQL.running) AND owner = ? AND epoch = ? ORDER BY id",
+            [.text(owner.host), .text(owner.epoch)]
+        ) { HeldClaim(run: RunID(try $0.int64(0)), job: try $0.text(1), fence: try $0.int64(2)) }
+    }
+
+    // MARK: What hosts tell each other
+
+    func sharedState(owner: Owner) throws -> SharedState {
+        var state = SharedState()
+        let drained = try connection.first(
+            "SELECT drained, drain_reason FROM \(schema)hosts WHERE name = ?", [.text(owner.host)]
+        ) { (try $0.bool(0), try $0.text(1)) }
+        if let drained { (state.isDrained, state.drainReason) = drained }
+        state.hostControl = try hostControl()
+        state.controls = Dictionary(uniqueKeysWithValues: try controls())
+        let breakers = try connection.rows(
+            "SELECT job, generation, data FROM \(schema)breakers WHERE host <> ?", [.text(owner.host)]
+        ) { (try $0.text(0), BreakerRow(generation: try $0.int64(1), data: try $0.text(2))) }
+        state.breakers = Dictionary(uniqueKeysWithValues: breakers)
+        state.cancels = try connection.rows("""
+            SELECT id, cancel_wanted FROM \(schema)runs
+            WHERE \(StateSQL.running) AND owner = ? AND epoch = ? AND cancel_wanted IS NOT NULL
+            """, [.text(owner.host), .text(owner.epoch)]
+        ) { (run: RunID(try $0.int64(0)), reason: try $0.text(1)) }
+        return state
+    }
+
+    func hosts() throws -> [HostRow] {
+        try connection.rows("""
+            SELECT name, since_at, seen_at, lease_until > \(Self.clock), version, labels, drained, drain_reason, skew_us,
+                (SELECT count(*) FROM \(schema)runs r WHERE \(StateSQL.running) AND r.owner = h.name)
+            FROM \(schema)hosts h ORDER BY name
+            """
+        ) { row in
+            HostRow(
+                name: try row.text(0), since: try row.instant(1), seen: try row.instant(2), isAlive: try row.bool(3),
+                version: try row.text(4), labels: try row.text(5).split(separator: " ").map(String.init),
+                running: try row.int64(9), isDrained: try row.bool(6), drainReason: try row.text(7),
+                skew: .microseconds(try row.int64(8)))
         }
     }
 
-    /// Of earlier lives of this host, and of hosts whose lease has ended.
-    func orphans(host: String, currentEpoch: String) throws -> [RunRecord] {
+    func setDrained(host: String, _ isDrained: Bool, by actor: Actor, now: Instant) throws -> Bool {
+        let found = try connection.run(
+            "UPDATE \(schema)hosts SET drained = ?, drain_reason = ? WHERE name = ?",
+            [.bool(isDrained), .text(isDrained ? actor.reason : ""), .text(host)])
+        guard found > 0 else { return false }
+        // One that lives no longer was kept for this.
+        if !isDrained {
+            try connection.run("DELETE FROM \(schema)hosts WHERE name = ? AND lease_until <= seen_at", [.text(host)])
+        }
+        try writeAudit(AuditRow(at: now, actor: actor, action: isDrained ? "drain host" : "undo drain host", detail: host))
+        return true
+    }
+
+    func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) throws -> Bool {
+        let job = try connection.first(
+            "UPDATE \(schema)runs SET cancel_wanted = ? WHERE id = ? AND \(StateSQL.running) RETURNING job",
+            [.text(reason), .int(run.value)]) { try $0.text(0) }
+        guard let job else { return false }
+        try writeAudit(AuditRow(at: now, actor: actor, action: "cancel", job: job, detail: "run \(run)"))
+        return true
+    }
+
+    func saveDefinitions(_ definitions: [DefinitionRow], host: String) throws {
+        try connection.run("DELETE FROM \(schema)definitions WHERE host = ?", [.text(host)])
+        var columns = PostgresColumns(3)
+        for row in definitions {
+            columns[0].append(row.job)
+            columns[1].append(row.digest)
+            columns[2].append(row.library)
+        }
+        let statement = try connection.prepare("""
+            INSERT INTO \(schema)definitions (host, job, digest, library)
+            SELECT ?4, * FROM unnest(?1::text[], ?2::text[], ?3::text[])
+            """)
+        try statement.bind(columns, from: 1)
+        try statement.bind(host, at: 4)
+        try statement.run()
+    }
+
+    func definitions() throws -> [DefinitionRow] {
         try connection.rows("""
-            SELECT \(RunRow.columns) FROM \(schema)runs
-            WHERE \(StateSQL.running) AND (owner = ?1 AND epoch <> ?2 OR owner <> ?1 AND (
-                owner IN (SELECT name FROM \(schema)hosts WHERE lease_until <= \(Self.clock))
-                OR \(session.place == nil ? "false" : "owner NOT IN (SELECT name FROM \(schema)hosts)")))
-            ORDER BY id
-            """, [.text(host), .text(currentEpoch)], RunRow.decode)
+            SELECT d.host, d.job, d.digest, d.library FROM \(schema)definitions d
+            JOIN \(schema)hosts h ON h.name = d.host AND h.lease_until > \(Self.clock) ORDER BY d.job, d.host
+            """
+        ) { row in
+            DefinitionRow(host: try row.text(0), job: try row.text(1), digest: try row.text(2), library: try row.text(3))
+        }
+    }
+
+    // MARK: What the last one to write must not undo
+
+    /// A newer generation stands: what a host decided before it heard of that is not in force.
+    func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) throws {
+        try connection.run("""
+            INSERT INTO \(schema)breakers AS b (job, generation, data, updated_at, host) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (job) DO UPDATE SET generation = excluded.generation, data = excluded.data,
+                updated_at = excluded.updated_at, host = excluded.host
+            WHERE b.generation <= excluded.generation
+            """, [.text(job), .int(breaker.generation), .text(breaker.data), .int(now.stored), .text(host)])
+    }
+
+    /// That of a newer attempt stands.
+    func saveState(job: String, _ state: Completion.StateWrite, fence: Int64, now: Instant) throws {
+        try connection.run("""
+            INSERT INTO \(schema)state_blobs AS s (job, version, bytes, updated_at, fence) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (job) DO UPDATE SET version = excluded.version, bytes = excluded.bytes,
+                updated_at = excluded.updated_at, fence = excluded.fence
+            WHERE s.fence <= excluded.fence
+            """, [.text(job), .int(Int64(state.version)), .bytes(state.bytes), .int(now.stored), .int(fence)])
+    }
+
+    /// States that other hosts' attempts have left since the ones that `known` names (by job).
+    func newerStates(than known: [String: Int64]) throws -> [String: KeptState] {
+        guard !known.isEmpty else { return [:] }
+        let (jobs, fences) = (known.sorted { $0.key < $1.key }.map(\.key), known.sorted { $0.key < $1.key }.map(\.value))
+        let rows = try connection.rows("""
+            SELECT s.job, s.version, s.bytes, s.fence FROM unnest(?::text[], ?::bigint[]) AS k (job, fence)
+            JOIN \(schema)state_blobs s ON s.job = k.job AND s.fence > k.fence
+            """, [.text(PostgresArray(jobs).value), .text(PostgresArray(fences).value)]
+        ) { row in
+            (try row.text(0), KeptState(
+                version: UInt32(clamping: try row.int64(1)), bytes: try row.bytes(2), fence: try row.int64(3)))
+        }
+        return Dictionary(uniqueKeysWithValues: rows)
     }
 }

@@ -14,6 +14,9 @@ final class PostgresLedger: Ledger {
     /// What outlives a connection.
     let session: PostgresMembership
     var forUpdate: String { " FOR UPDATE" }
+    var prunable: String {
+        "owner NOT IN (SELECT name FROM \(schema)hosts WHERE lease_until > \(Self.clock) AND name <> '\(host.replacing("'", with: "''"))')"
+    }
     /// Counted in this transaction, written at its end: so their rows are locked for a moment only.
     private var tally = Tally()
     /// The lease was looked at in this transaction, and is held until its end.
@@ -46,6 +49,20 @@ final class PostgresLedger: Ledger {
         hasShownLease = false
     }
 
+    /// The first that a transaction does: it locks all job rows that it will need, in the order of their
+    /// names, as every host does. So no two wait for each other in a circle, and what is counted under
+    /// a job's lock (its runs on all hosts, its fires that wait) stays so until the end.
+    func lock(_ locks: [JobLocks]) throws {
+        let jobs = Set(locks.flatMap(\.jobs)).sorted()
+        let runs = locks.flatMap(\.runs).map(\.value)
+        guard !jobs.isEmpty || !runs.isEmpty else { return }
+        try connection.run("""
+            SELECT FROM \(schema)job_states WHERE job IN (
+                SELECT unnest(?::text[]) UNION SELECT job FROM \(schema)runs WHERE id = ANY (?::bigint[]))
+            ORDER BY job FOR UPDATE
+            """, [.text(PostgresArray(jobs).value), .text(PostgresArray(runs).value)])
+    }
+
     /// The last that a transaction writes. In order of the keys, so that no two hosts wait for each
     /// other in a circle.
     func finish() throws {
@@ -70,9 +87,9 @@ final class PostgresLedger: Ledger {
 
 /// What a store knows of its host, on all of its threads.
 final class PostgresMembership: Sendable {
-    private let content = Mutex<String?>(nil)
-    /// Machine and state folder, since the host has entered; nil: no lease is asked for.
-    var place: String? {
+    private let content = Mutex<HostIntroduction?>(nil)
+    /// Since the host has entered; nil: no lease is asked for.
+    var introduction: HostIntroduction? {
         get { content.withLock { $0 } }
         set { content.withLock { $0 = newValue } }
     }

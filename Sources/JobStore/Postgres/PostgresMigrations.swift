@@ -11,6 +11,7 @@ enum PostgresMigrations {
     static let all = [
         Migration(version: 1, name: "runs, ledger, per-job rows, inbox, hosts", script: v1),
         Migration(version: 2, name: "what takes two persons", script: asks),
+        Migration(version: 3, name: "several hosts at once", script: severalHosts),
     ]
 
     private static let asks = """
@@ -26,6 +27,30 @@ enum PostgresMigrations {
             decided_by text   NOT NULL,
             decided_at bigint
         );
+        """
+
+    private static let severalHosts = """
+        ALTER TABLE {s}.hosts
+            ADD COLUMN since_at     bigint   NOT NULL DEFAULT 0,   -- this life of it
+            ADD COLUMN version      text     NOT NULL DEFAULT '',
+            ADD COLUMN labels       text     NOT NULL DEFAULT '',  -- separated by spaces
+            ADD COLUMN drained      smallint NOT NULL DEFAULT 0,   -- by an operator: it starts nothing new
+            ADD COLUMN drain_reason text     NOT NULL DEFAULT '';
+        -- For the host that runs it, with the reason.
+        ALTER TABLE {s}.runs ADD COLUMN cancel_wanted text;
+        -- Who wrote it last.
+        ALTER TABLE {s}.breakers ADD COLUMN host text NOT NULL DEFAULT '';
+        -- Of the attempt that left it.
+        ALTER TABLE {s}.state_blobs ADD COLUMN fence bigint NOT NULL DEFAULT 0;
+        -- What each host serves, to tell where they differ.
+        CREATE TABLE {s}.definitions (
+            host    text NOT NULL,
+            job     text NOT NULL,
+            digest  text NOT NULL,                              -- of what the config says of it
+            library text NOT NULL,                              -- SHA-256
+            PRIMARY KEY (host, job)
+        );
+        CREATE INDEX definitions_job ON {s}.definitions (job);
         """
 
     private static let v1 = """

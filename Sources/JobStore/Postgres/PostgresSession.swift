@@ -139,6 +139,7 @@ enum PostgresGroup {
         var ended = false
         do {
             try ledger.connection.transaction(.rowLocks) {
+                try ledger.lock(group.map(\.locks))
                 for operation in group { answers.append(try operation.perform(ledger)) }
                 try ledger.finish()
                 ended = true

@@ -6,15 +6,15 @@ extension PostgresStore: Store {
     // MARK: Claims, starts and ends of attempts
 
     public func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] {
-        try await write { try $0.claimFires(claims, owner: owner, now: now) }
+        try await write(locking: JobLocks(jobs: claims.map(\.job))) { try $0.claimFires(claims, owner: owner, now: now) }
     }
     public func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] {
-        try await write { try $0.moveCursors(moves, now: now) }
+        try await write(locking: JobLocks(jobs: moves.map(\.job))) { try $0.moveCursors(moves, now: now) }
     }
-    public func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
+    public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
         // Most looks find nothing; those cost no commit.
         guard try await ask(oneStatement: true, { try $0.nextWaiting().map { $0 <= now } ?? false }) else { return [] }
-        return try await write { try $0.claimWaiting(limits: limits, owner: owner, now: now) }
+        return try await write(locking: JobLocks(jobs: Array(limits.keys))) { try $0.claimWaiting(limits, owner: owner, now: now) }
     }
     public func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws {
         try await write { try $0.releaseClaims(runs, owner: owner, now: now) }
@@ -23,16 +23,13 @@ extension PostgresStore: Store {
         try await write { try $0.refuseClaims(refusals, owner: owner, now: now) }
     }
     public func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] {
-        try await write { try $0.complete(completions, now: now) }
+        try await write(locking: JobLocks(runs: completions.map(\.run))) { try $0.complete(completions, now: now) }
     }
-    public func enter(owner: Owner, place: String, for length: Duration, now: Instant) async throws -> Bool {
-        try await write { try $0.enter(owner: owner, place: place, for: length, now: now) }
-    }
-    public func leave(owner: Owner) async throws {
-        try await write { try $0.leave(owner: owner) }
-    }
-    public func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws {
-        try await write { try $0.renewLeases(owner: owner, for: length, now: now) }
+    @discardableResult
+    public func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing {
+        // However long it waits for its turn: that is no fault of the clock.
+        let asked = PostgresSession.monotonic()
+        return try await write { try $0.renewLeases(owner: owner, for: length, now: now + (PostgresSession.monotonic() - asked)) }
     }
     public func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] {
         try await ask { try $0.waitingFires(upTo: horizon) }
@@ -65,6 +62,9 @@ extension PostgresStore: Store {
 
     public func jobStates() async throws -> [String: JobStateRow] {
         try await ask { try $0.jobStates() }
+    }
+    public func jobStates(of jobs: [String]) async throws -> [String: JobStateRow] {
+        try await ask { try $0.jobStates(of: jobs) }
     }
     public func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) async throws {
         try await write { try $0.saveBreaker(job: job, breaker, now: now) }
@@ -116,6 +116,40 @@ extension PostgresStore: Store {
     }
     public func workers(host: String) async throws -> [WorkerRow] {
         try await ask { try $0.workers(host: host) }
+    }
+
+    // MARK: Beside other hosts
+
+    public var isShared: Bool { true }
+    public func enter(owner: Owner, as host: HostIntroduction, for length: Duration, now: Instant) async throws -> Bool {
+        try await write { try $0.enter(owner: owner, as: host, for: length, now: now) }
+    }
+    public func leave(owner: Owner) async throws {
+        try await write { try $0.leave(owner: owner) }
+    }
+    public func abandonedRuns(seenBy owner: Owner) async throws -> [RunRecord] {
+        try await ask { try $0.abandonedRuns(seenBy: owner) }
+    }
+    public func claims(of owner: Owner) async throws -> [HeldClaim] {
+        try await ask { try $0.claims(of: owner) }
+    }
+    public func sharedState(owner: Owner) async throws -> SharedState {
+        try await ask { try $0.sharedState(owner: owner) }
+    }
+    public func hosts() async throws -> [HostRow] {
+        try await ask { try $0.hosts() }
+    }
+    public func setDrained(host: String, _ isDrained: Bool, by actor: Actor, now: Instant) async throws -> Bool {
+        try await write { try $0.setDrained(host: host, isDrained, by: actor, now: now) }
+    }
+    public func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool {
+        try await write { try $0.cancelElsewhere(run, reason: reason, by: actor, now: now) }
+    }
+    public func saveDefinitions(_ definitions: [DefinitionRow], host: String) async throws {
+        try await write { try $0.saveDefinitions(definitions, host: host) }
+    }
+    public func definitions() async throws -> [DefinitionRow] {
+        try await ask { try $0.definitions() }
     }
 
     // MARK: Reading

@@ -88,8 +88,10 @@ public final class PostgresStore: Sendable {
 
     /// In the writer's next transaction. `body` may be performed several times, each in a
     /// transaction of its own, of which only the last is committed.
-    func write<Value: Sendable>(_ body: @escaping @Sendable (PostgresLedger) throws -> Value) async throws -> Value {
-        try await Self.await(writes, inTransaction: true, body)
+    func write<Value: Sendable>(
+        locking locks: JobLocks = JobLocks(), _ body: @escaping @Sendable (PostgresLedger) throws -> Value
+    ) async throws -> Value {
+        try await Self.await(writes, inTransaction: true, locking: locks, body)
     }
     /// A question whose answer is a few rows by an index.
     func ask<Value: Sendable>(
@@ -103,11 +105,11 @@ public final class PostgresStore: Sendable {
     }
 
     private static func await<Value: Sendable>(
-        _ mailbox: Mailbox<Operation<PostgresLedger>>, inTransaction: Bool,
+        _ mailbox: Mailbox<Operation<PostgresLedger>>, inTransaction: Bool, locking locks: JobLocks = JobLocks(),
         _ body: @escaping @Sendable (PostgresLedger) throws -> Value
     ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            let operation = Operation(inTransaction: inTransaction, body) { continuation.resume(with: $0) }
+            let operation = Operation(inTransaction: inTransaction, locks: locks, body) { continuation.resume(with: $0) }
             if !mailbox.put(operation) { operation.fail(StoreError(.unavailable, "the store is closed")) }
         }
     }

@@ -18,10 +18,10 @@ extension SQLiteStore: Store {
     public func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] {
         try await write { try $0.moveCursors(moves, now: now) }
     }
-    public func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
+    public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
         // Most looks find nothing; those cost no commit.
         guard try await ask({ try $0.nextWaiting().map { $0 <= now } ?? false }) else { return [] }
-        return try await write { try $0.claimWaiting(limits: limits, owner: owner, now: now) }
+        return try await write { try $0.claimWaiting(limits: limits.mapValues(\.most), owner: owner, now: now) }
     }
     public func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws {
         try await write { try $0.releaseClaims(runs, owner: owner, now: now) }
@@ -39,8 +39,10 @@ extension SQLiteStore: Store {
     ) {
         submit({ try $0.complete(completions, now: now) }, completion: completion)
     }
-    public func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws {
+    @discardableResult
+    public func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing {
         try await write { try $0.renewLeases(owner: owner, for: length, now: now) }
+        return Standing()
     }
     public func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] {
         try await ask { try $0.waitingFires(upTo: horizon) }
@@ -73,6 +75,9 @@ extension SQLiteStore: Store {
 
     public func jobStates() async throws -> [String: JobStateRow] {
         try await ask { try $0.jobStates() }
+    }
+    public func jobStates(of jobs: [String]) async throws -> [String: JobStateRow] {
+        try await ask { try $0.jobStates(of: jobs) }
     }
     public func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) async throws {
         try await write { try $0.saveBreaker(job: job, breaker, now: now) }

@@ -70,11 +70,11 @@ final class FakeStore: Store {
 
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { throw unused }
     func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { throw unused }
-    func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun] { throw unused }
+    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> [ClaimedRun] { throw unused }
     func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws { throw unused }
     func refuseClaims(_ refusals: [(run: RunID, reason: NoRunReason)], owner: Owner, now: Instant) async throws { throw unused }
     func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] { throw unused }
-    func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws { throw unused }
+    func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing { throw unused }
     func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { throw unused }
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { throw unused }
     func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { throw unused }
@@ -83,6 +83,7 @@ final class FakeStore: Store {
     func retry(_ run: RunID, by: Actor, now: Instant) async throws -> RunRecord { throw unused }
     func discardDead(_ run: RunID, by: Actor, now: Instant) async throws -> Bool { throw unused }
     func jobStates() async throws -> [String: JobStateRow] { throw unused }
+    func jobStates(of jobs: [String]) async throws -> [String: JobStateRow] { throw unused }
     func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) async throws { throw unused }
     func saveControl(job: String, _ control: ControlRow, by: Actor, action: String, now: Instant) async throws { throw unused }
     func hostControl() async throws -> ControlRow { throw unused }

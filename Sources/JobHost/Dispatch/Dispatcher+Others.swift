@@ -1,0 +1,94 @@
+import JobCore
+import JobStore
+
+// Beside other hosts on the same store.
+
+extension Dispatcher {
+    /// Nothing new is claimed or started until `resume`: the host has no lease, a clock that is wrong,
+    /// or was taken out. What is held is given back; what runs is left to the room.
+    mutating func suspend(now: Now) -> DispatchActions {
+        var out = DispatchActions()
+        guard !isSuspended else { return finish(out, now) }
+        isSuspended = true
+        giveBackUnbegun(now, &out)
+        return finish(out, now)
+    }
+
+    mutating func resume(now: Now) -> DispatchActions {
+        var out = DispatchActions()
+        guard isSuspended else { return finish(out, now) }
+        isSuspended = false
+        for i in jobs.indices {
+            // Whatever came to wait meanwhile.
+            jobs[i].noteWaiting(now.wall)
+            consider(i, now, &out)
+        }
+        return finish(out, now)
+    }
+
+    /// What is held for its instant, or ready for its place.
+    mutating func giveBackUnbegun(_ now: Now, _ out: inout DispatchActions) {
+        for i in jobs.indices {
+            for run in jobs[i].held.sorted() {
+                drop(run, i)
+                out.releases.append((run, jobs[i].name))
+            }
+            releaseReady(i, now, &out)
+        }
+    }
+
+    /// Another host's run, or an operator there, has changed the job's breaker.
+    mutating func adoptBreaker(job: String, _ row: BreakerRow, now: Now) -> DispatchActions {
+        var out = DispatchActions()
+        guard let i = index[job], let own = jobs[i].breaker, jobs[i].foreignBreaker != row else { return finish(out, now) }
+        let isNewer = row.generation > own.generation || row.generation == own.generation && !jobs[i].hasProbe
+        guard isNewer, let stored = Breaker(encoded: row.data, policy: own.policy) else { return finish(out, now) }
+        jobs[i].foreignBreaker = row
+        // What was refused until now was refused by the breaker as it was.
+        flushRefused(i, now, &out)
+        jobs[i].breaker = stored
+        if stored.mode != own.mode {
+            out.notes.append(DispatchNote(
+                kind: .breaker(stored.mode), job: job, run: nil, text: "breaker as another host left it: \(stored.reason)"))
+        }
+        consider(i, now, &out)
+        return finish(out, now)
+    }
+
+    /// What a claim says of its job, so that the store can tell what other hosts leave of it.
+    func describe(_ claim: inout FireClaim, _ i: Int, room: Int) {
+        let plan = jobs[i].plan
+        let isProbing = isProbing(i)
+        if plan.config.overlap != .allow || isProbing { claim.room = isProbing ? min(room, 1) : room }
+        claim.queuesBehind = plan.config.overlap == .queue
+        claim.isRelative = jobs[i].isRelative
+        claim.lastFinished = jobs[i].schedule.lastFinished
+        claim.stateFence = plan.entry.stateVersion > 0 ? jobs[i].stateFence : nil
+    }
+
+    func waitingLimit(of job: String, most: Int) -> WaitingLimit {
+        guard let i = index[job] else { return WaitingLimit(most: most) }
+        let room = (isProbing(i) ? 1 : jobs[i].concurrency) - jobs[i].submitted - jobs[i].ready.count
+        return WaitingLimit(
+            most: most, room: max(room, 0), stateFence: jobs[i].plan.entry.stateVersion > 0 ? jobs[i].stateFence : nil)
+    }
+
+    /// One attempt at a time, on all hosts together.
+    func isProbing(_ i: Int) -> Bool { jobs[i].breaker.map { $0.mode != .closed && $0.mode != .disabled } ?? false }
+}
+
+extension DispatchedJob {
+    /// A breaker's probe is under way here.
+    var hasProbe: Bool {
+        active.values.contains { run in
+            if case .granted(_, isProbe: true)? = run.permit { true } else { false }
+        }
+    }
+
+    /// What another host's attempt has left, unless this host has had a newer one.
+    func adopt(_ kept: KeptState?) {
+        guard let kept, kept.fence > stateFence else { return }
+        state = StateBlob(version: kept.version, bytes: kept.bytes)
+        stateFence = kept.fence
+    }
+}

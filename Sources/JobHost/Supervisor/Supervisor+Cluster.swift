@@ -1,0 +1,217 @@
+import JobConfig
+import JobCore
+import JobStore
+
+// Beside other hosts on one store: the lease, what operators said elsewhere, the runs of hosts that died.
+
+/// Why the host claims nothing although it lives.
+enum Hold: Hashable, Comparable {
+    case lease, clock, drained
+}
+
+extension Supervisor {
+    /// How often what operators and other hosts have decided is read: well within the 3 s in which a
+    /// decision holds on every host.
+    static var lookAround: Duration { .seconds(1) }
+
+    func startSharing() {
+        guard store.isShared else { return }
+        repeats(every: lease.period) { $0.renewLeases() }
+        repeats(every: Self.lookAround) { $0.readSharedState() }
+        repeats(every: max(lease.period, .seconds(1))) { supervisor in
+            supervisor.rescueAbandoned()
+            supervisor.releaseStrays()
+        }
+    }
+
+    // MARK: The lease
+
+    func renewLeases() {
+        guard !isRenewing else { return }
+        isRenewing = true
+        Task {
+            await renewLeaseNow()
+            isRenewing = false
+        }
+    }
+
+    func renewLeaseNow() async {
+        let asked = clock.now()
+        let length = store.isShared ? lease.length : dispatcher.settings.lease
+        do {
+            let standing = try await store.renewLeases(owner: owner, for: length, now: asked.wall)
+            leasesRenewedAt = clock.now().monotonic
+            leaseProblem = nil
+            storeAnswered()
+            if store.isShared { leaseRenewed(asked: asked.monotonic, standing) }
+        } catch {
+            if let error = error as? StoreError, error.kind == .held { leaseProblem = error.message }
+            storeFailed(error)
+        }
+    }
+
+    func leaseRenewed(asked: MonotonicInstant, _ standing: Standing) {
+        lookAtLease()
+        if lease.renewed(asked: asked, now: clock.now().monotonic), holds.contains(.lease) {
+            log.notice("this host has its lease on the store again")
+        }
+        if let end = lease.end {
+            room.holdLease(until: end)
+            watchLease(end)
+            hold(.lease, false)
+        }
+        clockProblem = standing.skewProblem
+        hold(.clock, standing.skewProblem != nil)
+    }
+
+    private func watchLease(_ end: MonotonicInstant) {
+        if let leaseTimer { loop.cancel(leaseTimer) }
+        leaseTimer = loop.timer(at: end) { [weak self] in self?.assumeIsolated { $0.lookAtLease() } }
+    }
+
+    /// Before anything else of a turn: this process may have stood still for long.
+    func lookAtLease() {
+        guard store.isShared, lease.hasLapsed(now: clock.now().monotonic) else { return }
+        let running = dispatcher.jobs.reduce(0) { $0 + $1.active.values.count { !$0.isHeld } }
+        log.critical(
+            "this host's lease on the store has lapsed: it could not renew it for \(durationText(lease.length)). \(running == 0 ? "Nothing runs" : "\(counted(running, "run")) under way \(running == 1 ? "is" : "are") killed"), and nothing starts until it has it again")
+        hold(.lease, true)
+        room.leaseLapsed()
+        renewLeases()
+    }
+
+    // MARK: Holds
+
+    func hold(_ reason: Hold, _ isOn: Bool) {
+        guard isOn != holds.contains(reason) else { return }
+        if isOn { holds.insert(reason) } else { holds.remove(reason) }
+        switch reason {
+        case .lease: break
+        case .clock:
+            if let clockProblem { log.critical("\(clockProblem)") } else { log.notice("this machine's clock agrees with the database's again") }
+        case .drained:
+            log.notice("\(isOn ? "taken out: nothing new starts here" : "serves again")\(isOn && !drainReason.isEmpty ? " (\(drainReason))" : "")")
+        }
+        perform(holds.isEmpty ? dispatcher.resume(now: clock.now()) : dispatcher.suspend(now: clock.now()))
+    }
+
+    /// Why nothing starts, the gravest first; nil: it does.
+    var holdSentence: String? {
+        switch holds.min() {
+        case .lease: leaseProblem ?? "its lease on the store has lapsed"
+        case .clock: clockProblem ?? "its clock is wrong"
+        case .drained: "the host was taken out by an operator" + (drainReason.isEmpty ? "" : ": \(drainReason)")
+        case nil: nil
+        }
+    }
+
+    // MARK: What others decided
+
+    private func readSharedState() {
+        guard !isLookingAround else { return }
+        isLookingAround = true
+        let before = ownDecisions
+        Task {
+            defer { isLookingAround = false }
+            do {
+                let state = try await store.sharedState(owner: owner)
+                // An operator has decided something here meanwhile: the next look has it.
+                if before == ownDecisions { adopt(state) }
+            } catch { storeFailed(error) }
+        }
+    }
+
+    private func adopt(_ state: SharedState) {
+        drainReason = state.drainReason
+        hold(.drained, state.isDrained)
+        if state.hostControl != dispatcher.hostControl {
+            log.notice("all hosts are \(state.hostControl.paused ? "paused" : "resumed") by an operator elsewhere")
+            perform(dispatcher.setHostControl(state.hostControl, now: clock.now()))
+        }
+        for job in dispatcher.jobs where !job.isRemoved {
+            let control = state.controls[job.name] ?? ControlRow()
+            if control != job.control { perform(dispatcher.setControl(job: job.name, control, now: clock.now())) }
+            if let row = state.breakers[job.name] { perform(dispatcher.adoptBreaker(job: job.name, row, now: clock.now())) }
+        }
+        for (run, reason) in state.cancels where dispatcher.owners[run] != nil && cancellations[run] == nil {
+            cancellations[run] = reason
+            perform(dispatcher.cancel(run, reason: reason, now: clock.now()))
+        }
+    }
+
+    // MARK: Runs that nobody has
+
+    /// Runs of hosts whose lease has ended are lost, and tried again by rule. Every host looks; whoever
+    /// is first has done it, by the fence.
+    private func rescueAbandoned() {
+        guard !isRescuing, phase != .draining, lease.mayRescue(now: clock.now().monotonic) else { return }
+        isRescuing = true
+        Task {
+            defer { isRescuing = false }
+            do {
+                let runs = try await store.abandonedRuns(seenBy: owner)
+                guard !runs.isEmpty else { return }
+                // A job that is not known here is left to a host that knows it.
+                let served = Set(try await store.definitions().map(\.job))
+                let mine = runs.filter { generation.jobs[$0.job] != nil || !served.contains($0.job) }
+                let completions = mine.map { lost($0, "its host \($0.owner) died or lost its lease while it ran") }
+                guard !completions.isEmpty else { return }
+                let accepted = try await store.complete(completions, now: clock.now().wall)
+                let done = zip(mine, zip(completions, accepted)).filter(\.1.1)
+                guard !done.isEmpty else { return }
+                let retried = done.count { !$0.1.0.state.isTerminal }
+                let hosts = Set(done.map(\.0.owner)).sorted().joined(separator: ", ")
+                log.warning("rescue: \(counted(done.count, "run")) of \(hosts), whose lease has ended, \(done.count == 1 ? "was" : "were") lost (\(retried) will be tried again)")
+                for (run, (completion, _)) in done {
+                    if let due = completion.availableAt { dispatch(.waiting(job: run.job, due: due)) }
+                }
+            } catch { storeFailed(error) }
+        }
+    }
+
+    /// An attempt whose end nobody will tell.
+    func lost(_ run: RunRecord, _ reason: String) -> Completion {
+        let now = clock.now().wall
+        let job = generation.jobs[run.job]
+        let next = RunLifecycle.afterAttempt(
+            outcome: .lost, attempt: run.attempt, maxAttempts: run.maxAttempts,
+            idempotent: job?.entry.idempotent ?? false, policy: job?.config.retry ?? RetryPolicy(),
+            seed: UInt64(bitPattern: run.id.value), now: now)
+        var completion = Completion(run: run.id, fence: run.fence, outcome: .lost, state: next.state, finishedAt: now)
+        completion.availableAt = next.availableAt
+        completion.startedAt = run.startedAt
+        completion.reason = reason + (next.reason.isEmpty ? "" : "; \(next.reason)")
+        return completion
+    }
+
+    /// Claims of this life that it knows nothing of: they were committed, and the answer was lost with
+    /// the connection. They have not begun, so they are given back. One that is seen twice, with no
+    /// question under way from before the first time, is one.
+    private func releaseStrays() {
+        guard !isLookingForStrays else { return }
+        isLookingForStrays = true
+        Task {
+            defer { isLookingForStrays = false }
+            do {
+                let held = try await store.claims(of: owner)
+                let recording = Set((pendingRecords + recordsUnderWay).compactMap(\.run))
+                let unknown = held.filter { dispatcher.owners[$0.run] == nil && !recording.contains($0.run) }
+                let oldest = claimsUnderWay.min() ?? .max
+                let strays = unknown.filter { strayCandidates[$0].map { $0 < oldest } ?? false }
+                strayCandidates = Dictionary(uniqueKeysWithValues: unknown.map { ($0, strayCandidates[$0] ?? lastClaim) })
+                guard !strays.isEmpty else { return }
+                log.warning("\(counted(strays.count, "claim")) whose answer was lost on the way here \(strays.count == 1 ? "is" : "are") given back")
+                record(strays.map { .release($0.run, job: $0.job) })
+            } catch { storeFailed(error) }
+        }
+    }
+
+    /// Around a question that may claim something.
+    func claiming<Value: Sendable>(_ ask: () async throws -> Value) async throws -> Value {
+        lastClaim += 1
+        let number = lastClaim
+        claimsUnderWay.insert(number)
+        defer { claimsUnderWay.remove(number) }
+        return try await ask()
+    }
+}

@@ -1,0 +1,163 @@
+import JobCore
+
+// What hosts that share one store say to each other through it.
+
+/// A host as the others see it.
+public struct HostRow: Hashable, Codable, Sendable {
+    public var name: String
+    /// Since when this life of it serves the store, by the store's clock.
+    public var since: Instant
+    /// When it last renewed its lease, by the store's clock.
+    public var seen: Instant
+    /// Its lease holds.
+    public var isAlive: Bool
+    public var version: String
+    public var labels: [String]
+    /// Attempts that it has under way.
+    public var running: Int64
+    /// An operator has taken it out: it starts nothing new.
+    public var isDrained: Bool
+    public var drainReason: String
+    /// Its clock against the store's; positive: ahead.
+    public var skew: Duration
+    public init(
+        name: String, since: Instant, seen: Instant, isAlive: Bool, version: String, labels: [String] = [], running: Int64 = 0,
+        isDrained: Bool = false, drainReason: String = "", skew: Duration = .zero
+    ) {
+        self.name = name
+        self.since = since
+        self.seen = seen
+        self.isAlive = isAlive
+        self.version = version
+        self.labels = labels
+        self.running = running
+        self.isDrained = isDrained
+        self.drainReason = drainReason
+        self.skew = skew
+    }
+}
+
+/// What a host says of itself when it begins to serve a store.
+public struct HostIntroduction: Hashable, Sendable {
+    /// Machine and state folder: an earlier life there is known to have ended.
+    public var place: String
+    public var version: String
+    public var labels: [String]
+    public init(place: String, version: String = "", labels: [String] = []) {
+        self.place = place
+        self.version = version
+        self.labels = labels
+    }
+}
+
+/// The answer to a renewed lease.
+public struct Standing: Hashable, Sendable {
+    /// This machine's clock against the store's; positive: ahead.
+    public var skew: Duration
+    /// A host whose clock differs by more claims nothing: its fire times would be other instants than
+    /// everybody else's.
+    public static let skewLimit = Duration.seconds(5)
+
+    public init(skew: Duration = .zero) { self.skew = skew }
+
+    /// What is wrong with the clock, a sentence; nil: nothing.
+    public var skewProblem: String? {
+        guard max(skew, .zero - skew) > Self.skewLimit else { return nil }
+        let seconds = abs(skew.microseconds) / 1_000_000
+        return
+            "this machine's clock is \(seconds) s \(skew > .zero ? "ahead of" : "behind") the database's: nothing starts here beyond \(Self.skewLimit.microseconds / 1_000_000) s; is its time synchronised?"
+    }
+}
+
+/// What operators and other hosts have decided, as it stands now.
+public struct SharedState: Sendable {
+    public var isDrained = false
+    public var drainReason = ""
+    /// Of all hosts together.
+    public var hostControl = ControlRow()
+    public var controls: [String: ControlRow] = [:]
+    /// As another host wrote them last.
+    public var breakers: [String: BreakerRow] = [:]
+    /// Attempts of this host that somebody wants cancelled, with the reason.
+    public var cancels: [(run: RunID, reason: String)] = []
+    public init() {}
+}
+
+/// An attempt that is claimed and has not ended.
+public struct HeldClaim: Hashable, Sendable {
+    public var run: RunID
+    public var job: String
+    public var fence: Int64
+    public init(run: RunID, job: String, fence: Int64) {
+        self.run = run
+        self.job = job
+        self.fence = fence
+    }
+}
+
+/// What a host serves of a job.
+public struct DefinitionRow: Hashable, Sendable {
+    public var host: String
+    public var job: String
+    /// Of what the config says of it.
+    public var digest: String
+    /// SHA-256 of its library.
+    public var library: String
+    public init(host: String, job: String, digest: String, library: String) {
+        self.host = host
+        self.job = job
+        self.digest = digest
+        self.library = library
+    }
+}
+
+/// How many waiting runs of a job to claim.
+public struct WaitingLimit: Hashable, Sendable {
+    public var most: Int
+    /// While other hosts have attempts of the job under way: how many those and the new ones may be
+    /// together. (A host that is alone with the job keeps its concurrency itself, and may claim ahead.)
+    /// nil: any number.
+    public var room: Int?
+    /// The newest attempt whose state this host has; nil: the job keeps none.
+    public var stateFence: Int64?
+    public init(most: Int, room: Int? = nil, stateFence: Int64? = nil) {
+        self.most = most
+        self.room = room
+        self.stateFence = stateFence
+    }
+}
+
+/// A job's state as another host's attempt left it.
+public struct KeptState: Hashable, Sendable {
+    public var version: UInt32
+    public var bytes: [UInt8]
+    /// Of that attempt.
+    public var fence: Int64
+    public init(version: UInt32, bytes: [UInt8], fence: Int64) {
+        self.version = version
+        self.bytes = bytes
+        self.fence = fence
+    }
+}
+
+extension Store {
+    /// A store with one host: a file, whose lock is that host's.
+    public var isShared: Bool { false }
+    public func enter(owner: Owner, as host: HostIntroduction, for length: Duration, now: Instant) async throws -> Bool { true }
+    public func leave(owner: Owner) async throws {}
+    public func abandonedRuns(seenBy owner: Owner) async throws -> [RunRecord] { [] }
+    public func claims(of owner: Owner) async throws -> [HeldClaim] { [] }
+    public func sharedState(owner: Owner) async throws -> SharedState { SharedState() }
+    public func hosts() async throws -> [HostRow] { [] }
+    public func setDrained(host: String, _ isDrained: Bool, by actor: Actor, now: Instant) async throws -> Bool { false }
+    public func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool { false }
+    public func saveDefinitions(_ definitions: [DefinitionRow], host: String) async throws {}
+    public func definitions() async throws -> [DefinitionRow] { [] }
+    /// It hears of everything from its one host.
+    public func listen(_ heard: @escaping @Sendable () -> Void) {}
+
+    /// Without a look at other hosts.
+    public func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
+        try await claimWaiting(limits.mapValues { WaitingLimit(most: $0) }, owner: owner, now: now)
+    }
+}

@@ -1,0 +1,150 @@
+import Glibc
+import Testing
+
+/// Several real hosts on one real PostgreSQL server.
+@Suite("Several hosts, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+struct ClusterTests {
+    /// Hosts with a config each, that share folder, plugins and store.
+    private struct Cluster {
+        var test: TestHost
+        var server: PostgresServer
+        var ledger: LedgerFile { server.ledger }
+
+        /// A short lease: three seconds.
+        func start(_ name: String, _ jobs: String, host keys: String = "") async throws -> Child {
+            try test.write(
+                "[host]\nname = \"\(name)\"\nstate_dir = \"var-\(name)\"\ngrace = \"5s\"\n\(keys)\n" + jobs
+                    + "\n[store]\nurl = \"\(server.url)\"\nlease = \"3s\"\n", to: "\(name).toml")
+            let host = try test.foreground("run", "--config", "\(name).toml")
+            try await host.logs("serving ")
+            return host
+        }
+
+        func until(_ sql: String, _ wanted: String = "1") async throws { try await server.until(sql, wanted) }
+
+        func stop(_ hosts: Child...) async {
+            for host in hosts { host.signal(SIGTERM) }
+            for host in hosts { #expect(await host.exitCode() == 0) }
+        }
+    }
+
+    private func cluster(_ body: (Cluster) async throws -> Void) async throws {
+        try await TestHost.with { test in
+            try await PostgresServer.with(test) { server in try await body(Cluster(test: test, server: server)) }
+        }
+    }
+
+    private static let everySecond = (0..<6).map { Toml.job("tick\($0)", of: "good", "every = \"1s\"") }.joined()
+    private static let periods = Dictionary(uniqueKeysWithValues: (0..<6).map { ("tick\($0)", 1_000_000) })
+
+    @Test("Three hosts share the fires; one is killed, one stands still beyond its lease: each due time once, late results refused, its workers have ended themselves")
+    func killedAndStopped() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            let beacon = try test.beacon()
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("long", PluginSource.entry("tell(context->attempt > 1 ? \"again\" : \"began\"); for (;;) pause();"))
+            let jobs = Toml.plugin("good") + Self.everySecond + Toml.plugin("long")
+                + Toml.job("long", of: "long", "schedule = \"none\"\ntimeout = \"none\"\nretry = { max_attempts = 9 }")
+            var hosts: [String: Child] = [:]
+            for name in ["a", "b", "c"] { hosts[name] = try await cluster.start(name, jobs) }
+            for name in ["a", "b", "c"] {
+                try await cluster.until("SELECT count(*) > 0 FROM hosts WHERE name = '\(name)'")
+            }
+            try await cluster.until("SELECT min(n) > 1 FROM (SELECT count(*) AS n FROM runs WHERE state = 'succeeded' GROUP BY job) c")
+
+            let queued = try await test.jobhost("enqueue", "long", "--config", "a.toml")
+            #expect(queued.code == 0, "\(queued.errors)")
+            let worker = try await beacon.pid("began")
+            let stopped = try #require(try cluster.ledger.texts("SELECT owner FROM runs WHERE job = 'long'").first)
+            hosts[stopped]?.signal(SIGSTOP)
+            // Whoever lives takes its run over; by then its worker has ended itself.
+            try await cluster.until("SELECT attempt > 1 AND state = 'running' AND owner <> '\(stopped)' FROM runs WHERE job = 'long'")
+            #expect(Proc.ended(worker))
+            _ = try await beacon.pid("again")
+
+            let killed = try #require(["a", "b", "c"].first { $0 != stopped })
+            let survivor = try #require(["a", "b", "c"].first { $0 != stopped && $0 != killed })
+            hosts[killed]?.signal(SIGKILL)
+            hosts[stopped]?.signal(SIGCONT)
+            try await hosts[stopped]?.logs("this host's lease on the store has lapsed")
+            try await hosts[stopped]?.logs("of long: its late result was refused")
+            try await hosts[stopped]?.logs("this host has its lease on the store again")
+            try await cluster.until("SELECT count(*) FROM runs WHERE state = 'running' AND owner = '\(killed)'", "0")
+            // The one that came back serves all of it when it is alone.
+            await cluster.stop(try #require(hosts[survivor]))
+            let newest = try cluster.ledger.number("SELECT max(id) FROM runs")
+            try await cluster.until("""
+                SELECT count(DISTINCT job) = 6 FROM runs WHERE id > \(newest) AND owner = '\(stopped)' AND state = 'succeeded' AND job <> 'long'
+                """)
+            await cluster.stop(try #require(hosts[stopped]))
+            let faults = try cluster.ledger.faults(every: Self.periods)
+            #expect(faults == [], "\(faults)")
+            #expect(try cluster.ledger.texts("SELECT job FROM runs WHERE state = 'running'") == [])
+        }
+    }
+
+    @Test("concurrency = 1 is one run on all hosts together, whether fires or enqueued runs")
+    func oneAtATime() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            // Two at once would find the other's folder.
+            try await test.plugin("alone", PluginSource.entry(
+                """
+                if (mkdir(FOLDER "/alone", 0777) != 0) return JOB_FAILED;
+                struct timespec while_it_runs = {0, 120000000};
+                nanosleep(&while_it_runs, NULL);
+                rmdir(FOLDER "/alone");
+                return JOB_SUCCEEDED;
+                """, globals: "#include <sys/stat.h>"))
+            let jobs = Toml.plugin("alone") + Toml.job("alone", of: "alone", "every = \"200ms\"\nretry = { max_attempts = 1 }\nbreaker = false")
+            let hosts = try await (cluster.start("a", jobs), cluster.start("b", jobs), cluster.start("c", jobs))
+            for _ in 0..<4 {
+                let answer = try await test.jobhost("enqueue", "alone", "--config", "b.toml")
+                #expect(answer.code == 0, "\(answer.errors)")
+            }
+            try await cluster.until("SELECT count(*) >= 4 FROM runs WHERE trigger = 'enqueued' AND state = 'succeeded'")
+            try await cluster.until("SELECT count(*) >= 15 FROM runs WHERE trigger = 'schedule' AND finished_at IS NOT NULL")
+            await cluster.stop(hosts.0, hosts.1, hosts.2)
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE outcome = 'failed'") == 0, "two ran at once")
+            let faults = try cluster.ledger.faults(every: ["alone": 200_000])
+            #expect(faults == [], "\(faults)")
+        }
+    }
+
+    @Test("What an operator decides on one host holds on every host: pause, breaker, the cancel of a run elsewhere")
+    func decisions() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            let beacon = try test.beacon()
+            try await test.plugin("long", PluginSource.entry(
+                "tell(\"began\");" + """
+                struct pollfd stop = {.fd = context->cancel_fd(context), .events = POLLIN};
+                while (!context->is_cancelled(context)) poll(&stop, 1, 1000);
+                return JOB_CANCELLED;
+                """, flags: "JOB_ENTRY_IDEMPOTENT | JOB_ENTRY_CANCELLABLE"))
+            let jobs = Toml.plugin("long") + Toml.job("long", of: "long", "schedule = \"none\"\ntimeout = \"none\"")
+            let a = try await cluster.start("a", jobs)
+            let b = try await cluster.start("b", jobs)
+            _ = try await test.jobhost("enqueue", "long", "--config", "a.toml")
+            _ = try await beacon.pid("began")
+            let owner = try #require(try cluster.ledger.texts("SELECT owner FROM runs WHERE state = 'running'").first)
+            let other = owner == "a" ? "b" : "a"
+            let run = try cluster.ledger.number("SELECT id FROM runs WHERE state = 'running'")
+            let cancelled = try await test.jobhost("cancel", "\(run)", "--reason", "wrong one", "--config", "\(other).toml")
+            #expect(cancelled.code == 0, "\(cancelled.errors)")
+            try await cluster.until("SELECT state FROM runs WHERE id = \(run)", "cancelled")
+            #expect(try cluster.ledger.texts("SELECT reason FROM runs WHERE id = \(run)").first?.contains("wrong one") == true)
+
+            #expect(try await test.jobhost("pause", "long", "--reason", "maintenance", "--config", "a.toml").code == 0)
+            #expect(try await test.jobhost("breaker", "long", "open", "--reason", "gateway", "--config", "a.toml").code == 0)
+            // Whatever the other host shows comes from there.
+            while true {
+                let shown = try await test.jobhost("show", "long", "--config", "b.toml")
+                if shown.output.contains("maintenance"), shown.output.contains("forced") { break }
+                try Task.checkCancellation()
+            }
+            await cluster.stop(a, b)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import SQL
+
+/// A server with a folder of its own, gone afterwards.
+struct PostgresServer {
+    var folder: String
+    var url: String
+    /// As the host sees it.
+    var ledger: LedgerFile { LedgerFile(path: "", server: url) }
+
+    /// Asks the database until this is its answer. A test's time limit ends it.
+    func until(_ sql: String, _ wanted: String = "1") async throws {
+        while try ledger.texts(sql).first != wanted {
+            try Task.checkCancellation()
+            // In the server, by its own clock.
+            _ = try ledger.texts("SELECT 1 FROM pg_sleep(0.05)")
+        }
+    }
+
+    /// `immediate`: as after a crash.
+    func restart(_ mode: String) async throws {
+        let script = try Child(
+            TestHost.sources + "/scripts/postgres", ["restart", folder, mode], environment: TestHost.environment(), folder: "/")
+        guard await script.exitCode() == 0 else { throw TestHost.Failure(script.errors.all.joined(separator: "\n")) }
+    }
+
+    static func with(_ test: TestHost, _ body: (PostgresServer) async throws -> Void) async throws {
+        let script = TestHost.sources + "/scripts/postgres"
+        let folder = test.folder + "-db"
+        let start = try Child(script, ["start", folder], environment: TestHost.environment(), folder: "/")
+        let code = await start.exitCode()
+        var result: Result<Void, any Error> = .success(())
+        if code == 0, let url = start.output.all.last {
+            do { try await body(PostgresServer(folder: folder, url: url)) } catch { result = .failure(error) }
+        } else {
+            result = .failure(TestHost.Failure(start.errors.all.joined(separator: "\n")))
+        }
+        // Before the server goes, so that nobody waits for it.
+        await test.killHosts()
+        _ = await (try Child(script, ["stop", folder], environment: TestHost.environment(), folder: "/")).exitCode()
+        try result.get()
+    }
+}

@@ -1,0 +1,315 @@
+import JobCore
+import PostgresTestKit
+import SQL
+import StoreSuite
+import Testing
+
+@testable import JobStore
+
+/// What hosts that share a store may rely on. Their clocks are this machine's, as the database's is.
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil)) struct SeveralHosts {
+    private static let alpha = Owner(host: "alpha", epoch: "life-1")
+    private static let beta = Owner(host: "beta", epoch: "life-1")
+    private static let operations = Actor(name: "ops (uid 1000)", via: "cli", reason: "kernel")
+
+    /// Two hosts at one store, and somebody who looks at its tables.
+    private struct Pair {
+        var alpha: PostgresStore
+        var beta: PostgresStore
+        var other: PostgresConnection
+
+        func now() throws -> Instant {
+            Instant(microseconds: try other.first("SELECT \(PostgresLedger.clock)") { try $0.int64(0) } ?? 0)
+        }
+        func enter(_ store: PostgresStore, _ owner: Owner, place: String? = nil) async throws -> Bool {
+            try await store.enter(owner: owner, as: HostIntroduction(place: place ?? owner.host, version: "9.9"), for: .seconds(60), now: try now())
+        }
+        func enterBoth() async throws {
+            _ = try await enter(alpha, SeveralHosts.alpha)
+            _ = try await enter(beta, SeveralHosts.beta)
+        }
+        /// As if it had not been heard of for long.
+        func endLease(of host: String) throws {
+            try other.run("UPDATE hosts SET lease_until = \(PostgresLedger.clock) - 1 WHERE name = ?", [.text(host)])
+        }
+    }
+
+    private func pair(_ body: (Pair) async throws -> Void) async throws {
+        try await TemporaryPostgres.use { alpha, schema in
+            let beta = try await TemporaryPostgres.open(schema, host: "beta")
+            let other = try TemporaryPostgres.connect(schema)
+            defer { other.close() }
+            do {
+                try await body(Pair(alpha: alpha, beta: beta, other: other))
+            } catch {
+                await beta.close()
+                throw error
+            }
+            await beta.close()
+        }
+    }
+
+    private func fire(_ second: Int64, room: Int? = nil, change: (inout FireClaim) -> Void = { _ in }) -> FireClaim {
+        var claim = FireClaim.candles(second)
+        claim.room = room
+        change(&claim)
+        return claim
+    }
+
+    private func end(_ run: ClaimedRun, at instant: Instant, _ state: RunState = .succeeded) -> Completion {
+        Completion(run: run.id, fence: run.fence, outcome: .succeeded, state: state, finishedAt: instant)
+    }
+
+    // MARK: Leases
+
+    @Test func twoHostsServeSideBySideAndOneNameHasOneHost() async throws {
+        try await pair { pair in
+            #expect(try await !pair.enter(pair.alpha, Self.alpha))
+            #expect(try await !pair.enter(pair.beta, Self.beta))
+            #expect(try await pair.alpha.hosts().map(\.name) == ["alpha", "beta"])
+            do {
+                _ = try await pair.enter(pair.beta, Owner(host: "alpha", epoch: "life-9"), place: "elsewhere")
+                Issue.record("two hosts of one name")
+            } catch {
+                #expect((error as? StoreError)?.kind == .held, "\(error)")
+                #expect("\(error)".contains("another host of the name alpha serves the store"), "\(error)")
+            }
+            // Its own earlier life is no obstacle, nor one elsewhere whose lease has ended.
+            #expect(try await pair.enter(pair.alpha, Owner(host: "alpha", epoch: "life-2")))
+            try pair.endLease(of: "alpha")
+            #expect(try await !pair.enter(pair.alpha, Owner(host: "alpha", epoch: "life-3"), place: "elsewhere"))
+        }
+    }
+
+    @Test func theRunsOfAHostWhoseLeaseHasEndedAreSeenByAllOthersAndItsLateResultIsRefused() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            let run = try #require(try await pair.alpha.claimFires([fire(1)], owner: Self.alpha, now: .at(1)).first ?? nil)
+            #expect(try await pair.beta.abandonedRuns(seenBy: Self.beta) == [])
+            try pair.endLease(of: "alpha")
+            #expect(try await pair.beta.abandonedRuns(seenBy: Self.beta).map(\.id) == [run.id])
+            #expect(try await pair.alpha.abandonedRuns(seenBy: Self.alpha) == [], "a host judged its own runs")
+
+            // It starts nothing until it has its lease again.
+            do {
+                _ = try await pair.alpha.claimFires([fire(2)], owner: Self.alpha, now: .at(2))
+                Issue.record("claimed without a lease")
+            } catch {
+                #expect((error as? StoreError)?.kind == .unavailable)
+            }
+            var lost = end(run, at: .at(3), .discarded)
+            lost.outcome = .lost
+            #expect(try await pair.beta.complete([lost], now: .at(3)) == [true])
+            #expect(try await pair.beta.complete([lost], now: .at(3)) == [false], "rescued twice")
+            #expect(try await pair.alpha.complete([end(run, at: .at(4))], now: .at(4)) == [false], "its late result was taken")
+            try await pair.alpha.renewLeases(owner: Self.alpha, for: .seconds(60), now: try pair.now())
+            #expect(try await pair.alpha.claimFires([fire(2)], owner: Self.alpha, now: .at(2)).compactMap { $0 }.count == 1)
+        }
+    }
+
+    @Test func aHostThatLeftIsForgottenAndOneThatWasTakenOutIsNot() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            #expect(try await pair.alpha.setDrained(host: "beta", true, by: Self.operations, now: .at(0)))
+            #expect(try await !pair.alpha.setDrained(host: "gamma", true, by: Self.operations, now: .at(0)))
+            #expect(try await pair.beta.sharedState(owner: Self.beta).isDrained)
+            #expect(try await pair.beta.sharedState(owner: Self.beta).drainReason == "kernel")
+            #expect(try await !pair.alpha.sharedState(owner: Self.alpha).isDrained)
+            try await pair.alpha.leave(owner: Self.alpha)
+            try await pair.beta.leave(owner: Self.beta)
+            #expect(try await pair.alpha.hosts().map { "\($0.name) \($0.isAlive) \($0.isDrained)" } == ["beta false true"])
+            _ = try await pair.enter(pair.beta, Owner(host: "beta", epoch: "life-2"))
+            #expect(try await pair.beta.sharedState(owner: Owner(host: "beta", epoch: "life-2")).isDrained, "a restart undid it")
+        }
+    }
+
+    @Test(arguments: [(-600, "behind"), (900, "ahead of")])
+    func aHostWhoseClockIsWrongKeepsItsLeaseAndClaimsNothing(seconds: Int, words: String) async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            let wrong = try pair.now() + .seconds(seconds)
+            let standing = try await pair.alpha.renewLeases(owner: Self.alpha, for: .seconds(60), now: wrong)
+            #expect(standing.skewProblem?.contains("s \(words) the database's: nothing starts here") == true)
+            do {
+                _ = try await pair.alpha.claimFires([fire(1)], owner: Self.alpha, now: .at(1))
+                Issue.record("claimed by a wrong clock")
+            } catch {
+                #expect("\(error)".contains(words), "\(error)")
+            }
+            #expect(try await pair.beta.abandonedRuns(seenBy: Self.beta) == [])
+            do {
+                _ = try await pair.alpha.enter(owner: Self.alpha, as: HostIntroduction(place: "alpha"), for: .seconds(60), now: wrong)
+                Issue.record("began with a wrong clock")
+            } catch {
+                #expect("\(error)".contains(words), "\(error)")
+            }
+            #expect(try await pair.alpha.renewLeases(owner: Self.alpha, for: .seconds(60), now: try pair.now()).skewProblem == nil)
+        }
+    }
+
+    // MARK: Limits that hold across hosts
+
+    @Test func whileARunElsewhereUsesUpTheConcurrencyAFireToComeIsRefusedAndADueOneIsRecordedAsOverlap() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            _ = try await pair.alpha.claimFires([fire(1, room: 1)], owner: Self.alpha, now: .at(1))
+            #expect(try await pair.beta.claimFires([fire(2, room: 1)], owner: Self.beta, now: .at(1)) == [nil])
+            #expect(try await pair.beta.jobStates()["candles"]?.cursor == .at(1), "a fire to come was accounted for")
+            #expect(try await pair.beta.claimFires([fire(2, room: 1)], owner: Self.beta, now: .at(2)) == [nil])
+            #expect(try await pair.beta.claimFires([fire(3, room: 1)], owner: Self.beta, now: .at(3)) == [nil])
+            #expect(try await pair.beta.ranges(job: nil, from: nil, to: nil, limit: 9) == [
+                LedgerRange(job: "candles", reason: .overlap, first: .at(2), last: .at(3), count: 2)
+            ])
+            // Room for two.
+            #expect(try await pair.beta.claimFires([fire(4, room: 2)], owner: Self.beta, now: .at(4)).compactMap { $0 }.count == 1)
+        }
+    }
+
+    @Test func aDueFireWaitsBehindARunElsewhereAndOneWaitsAtATime() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            let run = try #require(try await pair.alpha.claimFires([fire(1, room: 1)], owner: Self.alpha, now: .at(1)).first ?? nil)
+            let queued = try await pair.beta.claimFires([fire(2, room: 1) { $0.queuesBehind = true }], owner: Self.beta, now: .at(2))
+            #expect(queued.compactMap { $0?.attempt } == [0])
+            #expect(try await pair.beta.claimFires([fire(3, room: 1) { $0.queuesBehind = true }], owner: Self.beta, now: .at(3)) == [nil])
+            #expect(try await pair.beta.ranges(job: nil, from: nil, to: nil, limit: 9).map(\.count) == [1])
+            let limit = ["candles": WaitingLimit(most: 1, room: 1)]
+            #expect(try await pair.beta.claimWaiting(limit, owner: Self.beta, now: .at(3)) == [])
+            _ = try await pair.alpha.complete([end(run, at: .at(4))], now: .at(4))
+            #expect(try await pair.beta.claimWaiting(limit, owner: Self.beta, now: .at(4)).map(\.id) == queued.compactMap { $0?.id })
+        }
+    }
+
+    @Test func aRuleThatCountsFromTheEndOfRunsWaitsForTheOneElsewhere() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            let run = try #require(try await pair.alpha.claimFires([fire(1)], owner: Self.alpha, now: .at(1)).first ?? nil)
+            let next = fire(2) { $0.isRelative = true }
+            #expect(try await pair.beta.claimFires([next], owner: Self.beta, now: .at(2)) == [nil])
+            _ = try await pair.alpha.complete([end(run, at: .at(3))], now: .at(3))
+            #expect(try await pair.beta.claimFires([next], owner: Self.beta, now: .at(4)) == [nil], "it did not know of the end")
+            #expect(try await pair.beta.jobStates(of: ["candles"])["candles"]?.lastFinished == .at(3))
+            let informed = fire(2) { ($0.isRelative, $0.lastFinished) = (true, .at(3)) }
+            #expect(try await pair.beta.claimFires([informed], owner: Self.beta, now: .at(4)).compactMap { $0 }.count == 1)
+        }
+    }
+
+    /// Hosts that claim waiting runs of one job all at once, each as many as there is room for.
+    @Test func concurrencyHoldsHoweverManyHostsClaimAtOnce() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            _ = try await pair.alpha.moveCursors([CursorMove(job: "mint", expectedCursor: nil, newCursor: .at(0), scheduleText: "none")], now: .at(0))
+            for _ in 0..<40 { _ = try await pair.alpha.enqueue([.mint()], now: .at(0)) }
+            let limit = ["mint": WaitingLimit(most: 3, room: 3)]
+            let (alpha, beta) = (pair.alpha, pair.beta)
+            for _ in 0..<8 {
+                async let first = alpha.claimWaiting(limit, owner: Self.alpha, now: .at(1))
+                async let second = beta.claimWaiting(limit, owner: Self.beta, now: .at(1))
+                let (mine, theirs) = try await (first, second)
+                #expect(mine.count + theirs.count == 3)
+                _ = try await pair.alpha.complete(mine.map { end($0, at: .at(2)) }, now: .at(2))
+                _ = try await pair.beta.complete(theirs.map { end($0, at: .at(2)) }, now: .at(2))
+            }
+        }
+    }
+
+    @Test func ofFiftyThatEnqueueOneKeyAtOnceOneDoes() async throws {
+        try await pair { pair in
+            let stores = [pair.alpha, pair.beta]
+            let inserted = try await withThrowingTaskGroup(of: Int.self) { group in
+                for i in 0..<50 {
+                    group.addTask {
+                        var run = NewRun.mint()
+                        run.uniqueKey = "sale-1"
+                        return try await stores[i % 2].enqueue([run], now: .at(0)).count(where: \.inserted)
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+            #expect(inserted == 1)
+        }
+    }
+
+    // MARK: What travels between hosts
+
+    @Test func aJobsStateFollowsItsRunsFromHostToHost() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            let first = try #require(try await pair.alpha.claimFires([fire(1) { $0.stateFence = 0 }], owner: Self.alpha, now: .at(1)).first ?? nil)
+            #expect(first.state == nil)
+            var completion = end(first, at: .at(1))
+            completion.stateBlob = Completion.StateWrite(version: 2, bytes: [7])
+            _ = try await pair.alpha.complete([completion], now: .at(1))
+            let second = try #require(try await pair.beta.claimFires([fire(2) { $0.stateFence = 0 }], owner: Self.beta, now: .at(2)).first ?? nil)
+            #expect(second.state == KeptState(version: 2, bytes: [7], fence: first.fence))
+            // The host that wrote it has it already.
+            let third = try #require(try await pair.alpha.claimFires([fire(3) { $0.stateFence = first.fence }], owner: Self.alpha, now: .at(3)).first ?? nil)
+            #expect(third.state == nil)
+            // What an older attempt leaves late does not undo a newer one's.
+            var newer = end(third, at: .at(4))
+            newer.stateBlob = Completion.StateWrite(version: 2, bytes: [9])
+            var older = end(second, at: .at(5))
+            older.stateBlob = Completion.StateWrite(version: 2, bytes: [8])
+            _ = try await pair.alpha.complete([newer], now: .at(4))
+            _ = try await pair.beta.complete([older], now: .at(5))
+            #expect(try await pair.beta.stateBlob(job: "candles")?.bytes == [9])
+        }
+    }
+
+    @Test func decisionsOfOneHostAreReadByTheOther() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            try await pair.alpha.saveControl(job: "mint", ControlRow(paused: true, pauseReason: "x"), by: Self.operations, action: "pause", now: .at(0))
+            try await pair.alpha.saveHostControl(ControlRow(paused: true), by: Self.operations, action: "pause", now: .at(0))
+            try await pair.alpha.saveBreaker(job: "mint", BreakerRow(generation: 7, data: "forced"), now: .at(0))
+            let seen = try await pair.beta.sharedState(owner: Self.beta)
+            #expect(seen.controls["mint"]?.paused == true)
+            #expect(seen.hostControl.paused)
+            #expect(seen.breakers == ["mint": BreakerRow(generation: 7, data: "forced")])
+            #expect(try await pair.alpha.sharedState(owner: Self.alpha).breakers == [:], "its own decision came back to it")
+            // What a run on the other host says of an older generation does not undo it.
+            try await pair.beta.saveBreaker(job: "mint", BreakerRow(generation: 6, data: "closed"), now: .at(1))
+            #expect(try await pair.alpha.jobStates(of: ["mint"])["mint"]?.breaker?.data == "forced")
+        }
+    }
+
+    @Test func aRunElsewhereIsCancelledByItsHostAndAnAttemptAfterItIsNot() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            _ = try await pair.alpha.enqueue([.mint()], now: .at(0))
+            let run = try #require(try await pair.alpha.claimWaiting(limits: ["mint": 1], owner: Self.alpha, now: .at(1)).first)
+            #expect(try await pair.beta.cancelElsewhere(run.id, reason: "cancelled by ops", by: Self.operations, now: .at(1)))
+            #expect(try await pair.alpha.sharedState(owner: Self.alpha).cancels.map(\.reason) == ["cancelled by ops"])
+            #expect(try await pair.beta.sharedState(owner: Self.beta).cancels.isEmpty)
+            #expect(try await pair.alpha.claims(of: Self.alpha) == [HeldClaim(run: run.id, job: "mint", fence: run.fence)])
+            try await pair.alpha.releaseClaims([run.id], owner: Self.alpha, now: .at(1))
+            #expect(try await pair.beta.claimWaiting(limits: ["mint": 1], owner: Self.beta, now: .at(2)).count == 1)
+            #expect(try await pair.beta.sharedState(owner: Self.beta).cancels.isEmpty)
+        }
+    }
+
+    @Test func eachHostDeletesItsOwnRunsWhoseLogsItHasAndThoseOfTheDead() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            let run = try #require(try await pair.alpha.claimFires([fire(1)], owner: Self.alpha, now: .at(1)).first ?? nil)
+            _ = try await pair.alpha.complete([end(run, at: .at(1))], now: .at(1))
+            let none = ["candles": RetentionRule(age: .seconds(1), runs: 0)]
+            #expect(try await pair.beta.prune(retention: none, limit: 9, now: .at(60)).isEmpty)
+            try pair.endLease(of: "alpha")
+            #expect(try await pair.beta.prune(retention: none, limit: 9, now: .at(60)).map(\.run) == [run.id])
+        }
+    }
+
+    @Test func aRowOfTheInboxIsLeftToAHostThatKnowsItsJob() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            try await pair.beta.saveDefinitions([DefinitionRow(host: "beta", job: "mint", digest: "d", library: "l")], host: "beta")
+            try pair.other.run("SELECT enqueue('mint', '1')")
+            #expect(try await pair.alpha.drainInbox(jobs: ["candles": InboxRule()], limit: 9, now: .at(0)).refused.isEmpty)
+            #expect(try await pair.beta.drainInbox(jobs: ["mint": InboxRule()], limit: 9, now: .at(0)).runs.count == 1)
+            try pair.other.run("SELECT enqueue('mint', '1')")
+            try pair.endLease(of: "beta")
+            #expect(try await pair.alpha.drainInbox(jobs: ["candles": InboxRule()], limit: 9, now: .at(0)).refused.count == 1)
+        }
+    }
+}
