@@ -120,10 +120,13 @@ public struct WaitingLimit: Hashable, Sendable {
     public var room: Int?
     /// The newest attempt whose state this host has; nil: the job keeps none.
     public var stateFence: Int64?
-    public init(most: Int, room: Int? = nil, stateFence: Int64? = nil) {
+    /// Of the config that they run by; one for all jobs of a question.
+    public var generation: Int64
+    public init(most: Int, room: Int? = nil, stateFence: Int64? = nil, generation: Int64 = 0) {
         self.most = most
         self.room = room
         self.stateFence = stateFence
+        self.generation = generation
     }
 }
 

@@ -146,6 +146,7 @@ import Testing
             try insert(
                 "INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{\"asset\": 8}')", into: test.folder + "/var/jobhost.db")
             try await host.logs("✓ mint", "{\"asset\": 8}")
+            #expect(try test.ledger.texts("SELECT generation FROM runs WHERE started_at IS NOT NULL OR state = 'running'") == ["1"], "the config that it ran by")
         }
     }
 

@@ -70,7 +70,8 @@ extension Dispatcher {
         guard let i = index[job] else { return WaitingLimit(most: most) }
         let room = (isProbing(i) ? 1 : jobs[i].concurrency) - jobs[i].submitted - jobs[i].ready.count
         return WaitingLimit(
-            most: most, room: max(room, 0), stateFence: jobs[i].plan.entry.stateVersion > 0 ? jobs[i].stateFence : nil)
+            most: most, room: max(room, 0), stateFence: jobs[i].plan.entry.stateVersion > 0 ? jobs[i].stateFence : nil,
+            generation: generation)
     }
 
     /// One attempt at a time, on all hosts together.

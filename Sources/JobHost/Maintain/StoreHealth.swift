@@ -11,6 +11,7 @@ struct StoreHealth {
     /// Results that wait to be written.
     private(set) var unwritten = 0
     private var since = MonotonicInstant(microseconds: 0)
+    private var failedAt = MonotonicInstant(microseconds: 0)
     private var failures = 0
     private var mostUnwritten = 0
     private var told: Set<String> = []
@@ -22,14 +23,15 @@ struct StoreHealth {
             (since, failures, mostUnwritten, told) = (now, 0, unwritten, [])
         }
         failures += 1
+        failedAt = now
         guard told.count < Self.mostKinds, told.insert(text).inserted else { return nil }
         if problem == nil { return "the store does not answer: \(text); nothing new starts, results are kept" }
         return "the store still does not answer, now: \(text)"
     }
 
-    /// The line for the log; nil: it had not been away.
-    mutating func answered(now: MonotonicInstant) -> String? {
-        guard problem != nil else { return nil }
+    /// The line for the log; nil: it had not been away, or the answer is to a question from before it went.
+    mutating func answered(asked: MonotonicInstant, now: MonotonicInstant) -> String? {
+        guard problem != nil, asked >= failedAt else { return nil }
         problem = nil
         let calls = failures == 1 ? "1 call" : "\(failures) calls"
         let kept = switch mostUnwritten {

@@ -62,8 +62,9 @@ struct Assembly {
     private func refused(_ name: String, _ reason: String) -> RefusedJob? {
         guard let job = config.jobs[name] else { return nil }
         let entries = generation.plugins[job.plugin]?.descriptor.entries ?? []
+        let entry = entries.first { $0.id == job.entry }
         return RefusedJob(
-            config: job, reason: reason, payloadSchema: entries.first { $0.id == job.entry }?.payloadSchema ?? "")
+            config: job, reason: reason, payloadSchema: entry?.payloadSchema ?? "", isIdempotent: entry?.idempotent)
     }
 
     /// A job that moves to a refused plugin would be nowhere: the plugin it leaves is refused

@@ -36,10 +36,13 @@ public struct RefusedJob: Sendable {
     public var reason: String
     /// JSON Schema of its payloads; "": none, or its library could not be asked.
     public var payloadSchema: String
-    public init(config: JobConfig, reason: String, payloadSchema: String = "") {
+    /// nil: its library could not be asked.
+    public var isIdempotent: Bool?
+    public init(config: JobConfig, reason: String, payloadSchema: String = "", isIdempotent: Bool? = nil) {
         self.config = config
         self.reason = reason
         self.payloadSchema = payloadSchema
+        self.isIdempotent = isIdempotent
     }
 }
 

@@ -306,7 +306,7 @@ extension Supervisor {
             // was an attempt that no worker says it began. Without such a proof it counts as lost,
             // which no entry is executed twice by. (Of a life elsewhere nothing is proved: heartbeat
             // and slates are those of this state folder.)
-            let isOwn = isSucceedingItself && run.owner == owner.host
+            let isOwn = isSucceedingItself && (run.owner == owner.host || !store.isShared)
             let isUnseen = run.startedAt == nil && heartbeat.provesUnseen(fire: run.fireTime) && run.createdAt <= now
             if isOwn, isUnseen || proof.provesUnbegun(fence: run.fence, epoch: run.epoch) {
                 releases.append(run.id)
@@ -316,11 +316,9 @@ extension Supervisor {
         }
         if !completions.isEmpty { _ = try await store.complete(completions, now: now) }
         if !releases.isEmpty {
-            let epochs = Dictionary(grouping: orphans.filter { releases.contains($0.id) }, by: \.epoch)
-            for (epoch, runs) in epochs {
-                try await store.releaseClaims(
-                    runs.map(\.id), owner: Owner(host: owner.host, epoch: epoch), now: now)
-            }
+            let released = Set(releases)
+            let lives = Dictionary(grouping: orphans.filter { released.contains($0.id) }) { Owner(host: $0.owner, epoch: $0.epoch) }
+            for (owner, runs) in lives { try await store.releaseClaims(runs.map(\.id), owner: owner, now: now) }
         }
         if !orphans.isEmpty {
             let retried = completions.count { !$0.state.isTerminal }

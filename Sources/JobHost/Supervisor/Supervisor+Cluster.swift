@@ -42,7 +42,7 @@ extension Supervisor {
             let standing = try await store.renewLeases(owner: owner, for: length, now: asked.wall)
             leasesRenewedAt = clock.now().monotonic
             leaseProblem = nil
-            storeAnswered()
+            storeAnswered(asked.monotonic)
             if store.isShared { leaseRenewed(asked: asked.monotonic, standing) }
         } catch {
             if let error = error as? StoreError, error.kind == .held { leaseProblem = error.message }
@@ -172,15 +172,17 @@ extension Supervisor {
     /// An attempt whose end nobody will tell.
     func lost(_ run: RunRecord, _ reason: String) -> Completion {
         let now = clock.now().wall
-        let job = generation.jobs[run.job]
+        let (job, refused) = (generation.jobs[run.job], generation.refused[run.job])
+        let isIdempotent = job?.entry.idempotent ?? refused?.isIdempotent
         let next = RunLifecycle.afterAttempt(
             outcome: .lost, attempt: run.attempt, maxAttempts: run.maxAttempts,
-            idempotent: job?.entry.idempotent ?? false, policy: job?.config.retry ?? RetryPolicy(),
+            idempotent: isIdempotent ?? false, policy: job?.config.retry ?? refused?.config.retry ?? RetryPolicy(),
             seed: UInt64(bitPattern: run.id.value), now: now)
         var completion = Completion(run: run.id, fence: run.fence, outcome: .lost, state: next.state, finishedAt: now)
         completion.availableAt = next.availableAt
         completion.startedAt = run.startedAt
-        completion.reason = reason + (next.reason.isEmpty ? "" : "; \(next.reason)")
+        let why = isIdempotent == nil ? "whether it may be tried again is not known, for its job does not serve now" : next.reason
+        completion.reason = reason + (why.isEmpty ? "" : "; \(why)")
         return completion
     }
 

@@ -64,13 +64,14 @@ extension Supervisor {
     /// Returns what could not be written and is to be tried again.
     private func write(_ batch: [RecordOperation]) async -> [RecordOperation] {
         var rest = batch
+        let asked = clock.now().monotonic
         do {
             try await writeCompletions(&rest)
             try await writeRefusals(&rest)
             try await writeReleases(&rest)
             try await writeBreakers(&rest)
             try await writeAudits(&rest)
-            storeAnswered()
+            storeAnswered(asked)
         } catch {
             storeFailed(error)
         }

@@ -216,7 +216,7 @@ public actor Supervisor: HostControl {
                 let asked = clock.now().monotonic
                 let runs = try await claiming { try await store.claimFires(claims, owner: owner, now: clock.now().wall) }
                 events.emit(.store(operation: "claim_fires", took: clock.now().monotonic - asked))
-                storeAnswered()
+                storeAnswered(asked)
                 dispatch(.firesClaimed(claims, runs))
                 await refresh(zip(claims, runs).compactMap { $1 == nil ? $0.job : nil })
             } catch {
@@ -232,7 +232,7 @@ public actor Supervisor: HostControl {
                 let asked = clock.now().monotonic
                 let moved = try await store.moveCursors(moves, now: clock.now().wall)
                 events.emit(.store(operation: "move_cursors", took: clock.now().monotonic - asked))
-                storeAnswered()
+                storeAnswered(asked)
                 dispatch(.cursorsMoved(moves, moved))
                 await refresh(zip(moves, moved).compactMap { $1 ? nil : $0.job })
             } catch {
@@ -262,7 +262,7 @@ public actor Supervisor: HostControl {
                 let runs = try await claiming { try await store.claimWaiting(wanted, owner: owner, now: clock.now().wall) }
                 events.emit(.store(operation: "claim_waiting", took: clock.now().monotonic - asked))
                 // Where nothing waits, nothing was written.
-                if !runs.isEmpty { storeAnswered() }
+                if !runs.isEmpty { storeAnswered(asked) }
                 dispatch(.waitingClaimed(limits: limits, runs))
             } catch {
                 storeFailed(error)
@@ -271,8 +271,9 @@ public actor Supervisor: HostControl {
         }
     }
 
-    func storeAnswered() {
-        guard let line = storeHealth.answered(now: clock.now().monotonic) else { return }
+    /// To a question of `asked`.
+    func storeAnswered(_ asked: MonotonicInstant) {
+        guard let line = storeHealth.answered(asked: asked, now: clock.now().monotonic) else { return }
         log.notice("\(line)")
         isRecordingLater = false
         flushRecords()

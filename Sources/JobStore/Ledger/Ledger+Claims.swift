@@ -112,7 +112,7 @@ extension Ledger {
 
     // MARK: Waiting runs
 
-    func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) throws -> [ClaimedRun] {
+    func claimWaiting(limits: [String: Int], generation: Int64, owner: Owner, now: Instant) throws -> [ClaimedRun] {
         try promoteDue(now: now)
         var found: [(rank: Int64, run: ClaimedRun)] = []
         for job in try jobsThatWait(among: limits) {
@@ -125,7 +125,7 @@ extension Ledger {
         let fences = try allocate("fence", found.count)
         let claim = try connection.prepare("""
             UPDATE \(schema)runs SET state = 'running', attempt = attempt + 1, fence = ?, owner = ?, epoch = ?, lease_until = ?,
-                started_at = NULL, reason = '', code = 0
+                generation = ?, started_at = NULL, reason = '', code = 0
             WHERE id = ?
             """)
         return try zip(found, fences).map { entry, fence in
@@ -133,7 +133,8 @@ extension Ledger {
             try claim.bind(owner.host, at: 2)
             try claim.bind(owner.epoch, at: 3)
             try claim.bind((now + Lease.first).stored, at: 4)
-            try claim.bind(entry.run.id.value, at: 5)
+            try claim.bind(generation, at: 5)
+            try claim.bind(entry.run.id.value, at: 6)
             try claim.runAgain()
             var run = entry.run
             run.fence = fence
@@ -230,10 +231,12 @@ extension Ledger {
         }
     }
 
-    func orphans(host: String, currentEpoch: String) throws -> [RunRecord] {
-        try connection.rows(
-            "SELECT \(RunRow.columns) FROM \(schema)runs WHERE \(StateSQL.running) AND owner = ? AND epoch <> ? ORDER BY id",
-            [.text(host), .text(currentEpoch)], RunRow.decode)
+    /// `host`: of that one alone; nil: of all.
+    func orphans(host: String?, currentEpoch: String) throws -> [RunRecord] {
+        let isTheirs = host == nil ? "" : "AND owner = ?"
+        return try connection.rows(
+            "SELECT \(RunRow.columns) FROM \(schema)runs WHERE \(StateSQL.running) AND epoch <> ? \(isTheirs) ORDER BY id",
+            [.text(currentEpoch)] + (host.map { [.text($0)] } ?? []), RunRow.decode)
     }
 }
 

@@ -184,7 +184,8 @@ extension PostgresLedger {
                 SELECT id, nextval('\(schema)fences') AS fence FROM (SELECT id FROM picked ORDER BY rank, id) p
             )
             UPDATE \(schema)runs r SET state = 'running', attempt = attempt + 1, fence = n.fence, owner = ?5, epoch = ?6,
-                lease_until = \(Self.clock) + ?7, started_at = NULL, reason = '', code = 0, cancel_wanted = NULL
+                lease_until = \(Self.clock) + ?7, generation = ?8, started_at = NULL, reason = '', code = 0,
+                cancel_wanted = NULL
             FROM numbered n WHERE r.id = n.id
             RETURNING r.rank, r.id, r.trigger, r.fire_time, r.attempt, r.max_attempts, r.priority, r.idempotency_key, r.payload,
                 r.job, r.fence
@@ -194,6 +195,7 @@ extension PostgresLedger {
         try statement.bind(owner.host, at: 5)
         try statement.bind(owner.epoch, at: 6)
         try statement.bind(Lease.first.microseconds, at: 7)
+        try statement.bind(limits.first?.value.generation ?? 0, at: 8)
         defer { statement.reset() }
         var found: [(rank: Int64, run: ClaimedRun)] = []
         while try statement.step() {

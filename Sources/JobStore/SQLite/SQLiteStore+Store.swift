@@ -21,7 +21,10 @@ extension SQLiteStore: Store {
     public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
         // Most looks find nothing; those cost no commit.
         guard try await ask({ try $0.nextWaiting().map { $0 <= now } ?? false }) else { return [] }
-        return try await write { try $0.claimWaiting(limits: limits.mapValues(\.most), owner: owner, now: now) }
+        return try await write { 
+            try $0.claimWaiting(
+                limits: limits.mapValues(\.most), generation: limits.first?.value.generation ?? 0, owner: owner, now: now)
+         }
     }
     public func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws {
         try await write { try $0.releaseClaims(runs, owner: owner, now: now) }
@@ -48,7 +51,8 @@ extension SQLiteStore: Store {
         try await ask { try $0.waitingFires(upTo: horizon) }
     }
     public func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] {
-        try await ask { try $0.orphans(host: host, currentEpoch: currentEpoch) }
+        // The lock on the file proves that every other life has ended, whatever the host was called then.
+        try await ask { try $0.orphans(host: nil, currentEpoch: currentEpoch) }
     }
 
     // MARK: Enqueueing and operators
