@@ -147,4 +147,38 @@ struct ClusterTests {
             await cluster.stop(a, b)
         }
     }
+
+    @Test("hosts shows who serves; one that is taken out starts nothing new, even after a restart, until it is let in again")
+    func drained() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let jobs = Toml.plugin("good") + Self.everySecond
+            let a = try await cluster.start("a", jobs)
+            let b = try await cluster.start("b", jobs)
+            let both = try await test.jobhost("hosts", "--config", "a.toml").output
+            #expect(both.contains("a (this)  serves") && both.contains("b         serves"), "\(both)")
+            let unknown = try await test.jobhost("hosts", "drain", "bb", "--config", "a.toml")
+            #expect(unknown.code == 5 && unknown.errors.contains("no host 'bb' serves this store\n  did you mean 'b'?"), "\(unknown.errors)")
+            let out = try await test.jobhost("hosts", "drain", "b", "--reason", "new kernel", "--config", "a.toml")
+            #expect(out.code == 0 && out.output.contains("b is taken out"), "\(out.output) \(out.errors)")
+            try await b.logs("taken out: nothing new starts here (new kernel)")
+            // What it had claimed until then has begun or gone back; the others go on.
+            try await cluster.until("SELECT count(*) = 0 FROM runs WHERE state = 'running' AND owner = 'b'")
+            let last = try cluster.ledger.number("SELECT max(fence) FROM runs")
+            try await cluster.until("SELECT count(*) > 12 FROM runs WHERE fence > \(last) AND state = 'succeeded'")
+            await cluster.stop(b)
+            let again = try await cluster.start("b", jobs)
+            try await cluster.until("SELECT count(*) > 24 FROM runs WHERE fence > \(last) AND state = 'succeeded'")
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE fence > \(last) AND owner = 'b' AND state = 'succeeded'") == 0)
+            let shown = try await test.jobhost("hosts", "--config", "b.toml").output
+            #expect(shown.contains("b (this)  taken out: new kernel"), "\(shown)")
+            #expect(try await test.jobhost("hosts", "drain", "b", "--undo", "--config", "b.toml").code == 0)
+            try await again.logs("serves again")
+            await cluster.stop(a)
+            try await cluster.until("SELECT count(*) > 0 FROM runs WHERE fence > \(last) AND owner = 'b' AND state = 'succeeded'")
+            await cluster.stop(again)
+            #expect(try cluster.ledger.faults(every: Self.periods) == [])
+        }
+    }
 }

@@ -65,7 +65,7 @@ struct AskedCommand: Codable, Hashable, Sendable {
             self.init(.backfill, job: job)
             self.from = from
             self.to = to
-        case .reload, .plan, .cancel, .setPaused, .backfill, .explain, .next, .rollBack, .answer, .testAlerts, .stop: return nil
+        case .reload, .plan, .cancel, .setPaused, .backfill, .explain, .next, .rollBack, .answer, .testAlerts, .drain, .stop: return nil
         }
     }
 

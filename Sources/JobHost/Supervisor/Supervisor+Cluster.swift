@@ -216,4 +216,22 @@ extension Supervisor {
         defer { claimsUnderWay.remove(number) }
         return try await ask()
     }
+
+    /// An operator takes a host out, or lets it serve again; it hears of it within three seconds.
+    func drain(_ host: String, _ isDrained: Bool, by actor: Actor) async throws -> CommandResult {
+        guard store.isShared else {
+            throw CommandError(
+                .conflict, "\(owner.host) serves this store alone",
+                hint: isDrained ? "so that nothing new starts: jobhost pause" : "to go on after a pause: jobhost resume")
+        }
+        let now = clock.now().wall
+        guard try await withStore({ try await $0.setDrained(host: host, isDrained, by: actor, now: now) }) else {
+            let names = try await withStore { try await $0.hosts().map(\.name) }
+            let nearest = nearestName(host, among: names).map { "did you mean '\($0)'?" }
+            throw CommandError(.notFound, "no host '\(host)' serves this store", hint: nearest ?? "there are: \(names.joined(separator: ", "))")
+        }
+        events.emit(.action(AuditRow(at: now, actor: actor, action: isDrained ? "drain host" : "undo drain host", job: nil, detail: host)))
+        log.notice("\(host) is \(isDrained ? "taken out" : "to serve again"), by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
+        return .done
+    }
 }

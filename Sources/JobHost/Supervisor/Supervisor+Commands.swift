@@ -43,6 +43,7 @@ extension Supervisor {
             return .fires(fires(of: i, after: from ?? clock.now().wall, count: min(max(count, 1), 1_000)))
         case .rollBack(let plugin, let version): return .report(try await rollBack(plugin, to: version, by: actor))
         case .answer(let ask, let answer): return try await self.answer(ask, answer, by: actor)
+        case .drain(let host, let isDrained): return try await drain(host, isDrained, by: actor)
         case .testAlerts:
             audit(actor, "alert test")
             return .done

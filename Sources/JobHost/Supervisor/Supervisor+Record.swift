@@ -38,12 +38,13 @@ extension Supervisor {
     func flushRecords() {
         guard !isRecording, !isRecordingLater, !pendingRecords.isEmpty else { return }
         isRecording = true
-        let batch = pendingRecords
-        pendingRecords = []
+        let (batch, lines) = (pendingRecords, untold)
+        (pendingRecords, untold) = ([], [])
         recordsUnderWay = batch
         Task {
             let rest = await write(batch)
             recordsUnderWay = []
+            for (note, run) in lines { write(note, run) }
             isRecording = false
             if rest.isEmpty {
                 flushRecords()

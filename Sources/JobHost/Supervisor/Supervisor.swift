@@ -34,6 +34,8 @@ public actor Supervisor: HostControl {
     /// With the store now.
     var recordsUnderWay: [RecordOperation] = []
     var isRecording = false
+    /// Lines about ends that are being recorded, and the run of each that ended.
+    var untold: [(note: DispatchNote, run: RunRecord?)] = []
     /// A failed write is repeated after its backoff.
     var isRecordingLater = false
     var storeHealth = StoreHealth()
@@ -183,8 +185,12 @@ public actor Supervisor: HostControl {
         operations += actions.refusals.map { .refuse($0.run, $0.reason) }
         operations += actions.releases.map { .release($0.run, job: $0.job) }
         operations += actions.breakers.map { .breaker(job: $0.job, $0.row) }
+        let told = actions.notes.map { (note: $0, run: endedRun($0)) }
+        // Whoever reads of an end finds it in the store; while that is away the log is all there is.
+        let waits = !actions.completions.isEmpty && storeHealth.problem == nil
+        if waits { untold += told }
         record(operations)
-        for note in actions.notes { write(note) }
+        if !waits { for (note, run) in told { write(note, run) } }
         endIfDrained()
     }
 
@@ -330,6 +336,7 @@ public actor Supervisor: HostControl {
 
     func finish() {
         guard !isFinished else { return }
+        for (note, run) in untold { write(note, run) }
         isFinished = true
         for continuation in finished { continuation.resume() }
         finished = []

@@ -45,6 +45,8 @@ public enum HostCommand: Sendable {
     case rollBack(plugin: String, to: String?)
     /// Another person's answer to what somebody asked for of a job that takes two.
     case answer(ask: Int64, Ask.Answer)
+    /// Takes a host out of those that share the store, or lets it serve again.
+    case drain(host: String, Bool)
     /// A message to everybody who is told of alerts, which the views send: on record only.
     case testAlerts
     /// Drain and exit.

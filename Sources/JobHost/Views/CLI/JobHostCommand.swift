@@ -39,7 +39,7 @@ public struct JobHostCommand: AsyncParsableCommand {
                 ]),
                 CommandGroup(name: "Steering", subcommands: [
                     EnableCommand.self, DisableCommand.self, PauseCommand.self, ResumeCommand.self, BreakerCommand.self,
-                    AskCommand.self,
+                    AskCommand.self, HostsCommand.self,
                 ]),
                 CommandGroup(name: "Plugins and databases", subcommands: [PluginCommand.self, SchemaCommand.self, StoreCommand.self]),
             ])

@@ -169,6 +169,20 @@ extension APIRoutes {
         ]
     }
 
+    var actingOnHosts: [Route] {
+        [
+            post("/hosts/{host}/drain", "take it out: it starts nothing new") { context in .drain(host: try hostName(context), true) },
+            post("/hosts/{host}/undrain", "let it serve again") { context in .drain(host: try hostName(context), false) },
+        ]
+    }
+
+    private func hostName(_ context: APIContext) throws -> String {
+        guard let name = context.parameters.get("host").flatMap({ percentDecoded($0) }), !name.isEmpty else {
+            throw API.Problem.invalid("the host's name is not valid in the path", hint: "GET /api/v1/hosts lists them")
+        }
+        return name
+    }
+
     var actingOnAsks: [Route] {
         [
             post("/asks/{ask}/approve", "agree, as a second person; it is done at once") { context in .answer(ask: try askID(context), .approve) },

@@ -26,6 +26,16 @@ extension APIRoutes {
                 return try answer(API.Overview(await shelf.snapshot(), names: names, recent: recent))
             },
             get("/host", "the host without its jobs") { _, _ in try answer(API.Host(await shelf.snapshot())) },
+            get("/hosts", "the hosts that share the store") { _, _ in
+                let host = await shelf.snapshot()
+                var rows = try await control.store.hosts()
+                if rows.isEmpty {
+                    rows = [HostRow(
+                        name: host.name, since: host.startedAt, seen: host.now, isAlive: true, version: host.version,
+                        running: Int64(host.jobs.reduce(0) { $0 + $1.running.count }))]
+                }
+                return try answer(API.Hosts(hosts: rows.map { API.ServingHost($0, isThis: $0.name == host.name) }))
+            },
             get("/alerts", "what is wrong now, and who is told") { _, _ in try answer(await alerts.shown()) },
             get("/asks", "what was asked for of jobs that take two persons, the newest first", query: ["limit"]) { _, query in
                 let asks = try await control.store.asks(limit: Int(try query.integer("limit", in: 1...1_000) ?? 50))

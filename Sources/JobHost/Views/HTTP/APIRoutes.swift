@@ -58,7 +58,7 @@ struct APIRoutes: Sendable {
         return router
     }
 
-    private var table: [Route] { reading + readingEvents + actingOnHost + actingOnJobs + actingOnRuns + actingOnAsks }
+    private var table: [Route] { reading + readingEvents + actingOnHost + actingOnHosts + actingOnJobs + actingOnRuns + actingOnAsks }
 
     private func addIndexAndHealth(to router: Router<APIContext>) {
         let index = JSON.object([

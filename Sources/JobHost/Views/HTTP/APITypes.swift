@@ -341,6 +341,38 @@ public enum API {
         public var residentBytes: UInt64
     }
 
+    /// `GET /hosts`: those that share the store, and those of them that died and are remembered, by name; without
+    /// others, this one.
+    public struct Hosts: Codable, Sendable {
+        public var hosts: [ServingHost]
+    }
+
+    public struct ServingHost: Codable, Sendable {
+        public var name: String
+        /// This is the one that answers.
+        public var isThis: Bool
+        /// Of this life of it.
+        public var since: Instant
+        /// When it last renewed its lease.
+        public var seen: Instant
+        /// Its lease holds.
+        public var isAlive: Bool
+        public var version: String
+        /// Attempts that it has under way.
+        public var running: Int64
+        /// An operator has taken it out: it starts nothing new.
+        public var isDrained: Bool
+        public var drainReason: String
+        /// Its clock against the store's; positive: ahead.
+        public var skewUs: Int64
+
+        init(_ row: HostRow, isThis: Bool) {
+            (name, self.isThis, since, seen) = (row.name, isThis, row.since, row.seen)
+            (isAlive, version, running) = (row.isAlive, row.version, row.running)
+            (isDrained, drainReason, skewUs) = (row.isDrained, row.drainReason, row.skew.microseconds)
+        }
+    }
+
     public struct Asks: Codable, Sendable {
         public var asks: [Ask]
     }

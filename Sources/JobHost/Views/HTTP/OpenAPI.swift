@@ -12,7 +12,7 @@ enum OpenAPI {
     ]
     static let answers: [String: any (Decodable & Sendable).Type] = [
         "GET /status": API.Status.self, "GET /overview": API.Overview.self, "GET /host": API.Host.self, "GET /caller": API.Caller.self,
-        "GET /alerts": API.Alerts.self, "GET /asks": API.Asks.self, "POST /asks/{ask}/approve": API.AskAnswered.self,
+        "GET /hosts": API.Hosts.self, "GET /alerts": API.Alerts.self, "GET /asks": API.Asks.self, "POST /asks/{ask}/approve": API.AskAnswered.self,
         "POST /asks/{ask}/refuse": API.AskAnswered.self, "GET /plugins": API.Plugins.self, "GET /workers": API.Workers.self, "GET /audit": API.Audit.self,
         "GET /reloads": API.Reloads.self, "GET /counters": API.Counters.self, "GET /timer": API.Timetable.self, "GET /breakers": API.Breakers.self, "GET /jobs": API.Jobs.self, "GET /jobs/{job}": API.Job.self,
         "GET /jobs/{job}/next": API.Fires.self, "GET /jobs/{job}/explain": API.Explained.self, "GET /runs": API.Runs.self,
