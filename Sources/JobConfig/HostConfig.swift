@@ -318,3 +318,10 @@ public struct ConfigErrors: Error, Sendable, CustomStringConvertible {
     /// One line for each.
     public var description: String { errors.map(\.description).joined(separator: "\n") }
 }
+
+extension JobConfig {
+    /// `only`: names and labels of `[host] only`; none: every job.
+    public func isChosen(by only: [String]) -> Bool {
+        only.isEmpty || only.contains(name) || labels.contains(where: only.contains)
+    }
+}

@@ -239,7 +239,7 @@ struct Dispatcher: ~Copyable {
         var out = DispatchActions()
         generation = next.number
         let fires = Dictionary(grouping: waitingFires, by: \.job)
-        let chosen = next.jobs.filter { isChosen($0.value.config, only: next.config.host.only) }
+        let chosen = next.jobs.filter { $0.value.config.isChosen(by: next.config.host.only) }
         for i in jobs.indices where chosen[jobs[i].name] == nil { remove(i, now, &out) }
         for (name, plan) in chosen.sorted(by: { $0.key < $1.key }) {
             if let i = index[name] {
@@ -258,10 +258,6 @@ struct Dispatcher: ~Copyable {
         for i in jobs.indices { consider(i, now, &out) }
         for key in pools.keys.sorted() { serve(key, now, &out) }
         return finish(out, now)
-    }
-
-    private func isChosen(_ config: JobConfig, only: [String]) -> Bool {
-        only.isEmpty || only.contains(config.name) || config.labels.contains(where: only.contains)
     }
 
     /// The pools are counted anew: runs may still be with one that is gone, or back again.

@@ -122,7 +122,7 @@ struct Assembly {
         var report = ReloadReport(
             generation: generation.number, at: instant, accepted: true, warnings: warnings,
             plugins: pluginNames.map(line(plugin:)), jobs: jobNames.map(line(job:)))
-        for index in report.jobs.indices { report.jobs[index].serves = generation.jobs[report.jobs[index].job] != nil }
+        for index in report.jobs.indices { report.jobs[index].serves = serves(report.jobs[index].job, in: generation) }
         report.jobsBefore = previous?.jobs.count ?? 0
         if let warning = report.removalWarning { report.warnings.insert(warning, at: 0) }
         return report
@@ -154,6 +154,10 @@ struct Assembly {
         return " with \(names.count == 1 ? "its job" : "all its \(names.count) jobs") as before: \(shown)"
     }
 
+    private func serves(_ job: String, in generation: Generation) -> Bool {
+        generation.jobs[job]?.config.isChosen(by: generation.config.host.only) ?? false
+    }
+
     private func line(job name: String) -> ReloadReport.JobLine {
         let old = previous?.jobs[name]
         if let faults = jobFaults[name] { return .init(job: name, change: .refused, detail: faults.joined(separator: "; ")) }
@@ -161,7 +165,14 @@ struct Assembly {
             return line(job: name, wanted, old, refusal.reason, refusal.faults[name])
         }
         guard let new = generation.jobs[name] else { return .init(job: name, change: .removed) }
-        guard let old else { return .init(job: name, change: .added, detail: ScheduleText.describe(new)) }
+        // To `only` a job that is not chosen is not there, and comes and goes as if the config did it.
+        guard serves(name, in: generation) else {
+            let isLeaving = previous.map { serves(name, in: $0) } ?? false
+            return .init(job: name, change: isLeaving ? .removed : .kept, detail: "not among host.only: it does not run here")
+        }
+        guard let old, previous.map({ serves(name, in: $0) }) == true else {
+            return .init(job: name, change: .added, detail: ScheduleText.describe(new))
+        }
         if config.jobs[name] == nil {
             return .init(job: name, change: .kept, detail: "its removal waits: plugin '\(new.config.plugin)' was refused")
         }

@@ -57,6 +57,11 @@ extension Supervisor {
 
     func find(_ job: String) throws -> Int {
         if let i = dispatcher.index[job], !dispatcher.jobs[i].isRemoved { return i }
+        if generation.jobs[job] != nil {
+            throw CommandError(
+                .notFound, "\(job) is not served here: it is not among [host] only",
+                hint: "ask a host that serves it, or name it there and reload")
+        }
         if let refused = generation.refused[job] { throw CommandError.refusedJob(job, refused.reason) }
         throw CommandError.unknownJob(
             job, among: dispatcher.jobs.filter { !$0.isRemoved }.map(\.name) + generation.refused.keys, last: lastReload)

@@ -151,6 +151,23 @@ struct GenerationBuilderTests {
         #expect(outcome.report.isClean)
     }
 
+    @Test("jobs that [host] only leaves out are told as removed, and as added when they are back")
+    func onlySome() async throws {
+        let jobs = [job("red") { $0.labels = ["night"] }, job("blue")]
+        var some = config(jobs[0], jobs[1])
+        some.host.only = ["night"]
+        let first = try #require(await build(config(jobs[0], jobs[1])).generation)
+        let fewer = await build(some, previous: first)
+        #expect(fewer.report.job("red") == "kept: ")
+        #expect(fewer.report.job("blue") == "removed: not among host.only: it does not run here")
+        #expect(fewer.report.jobs.map(\.serves) == [false, true])
+        let still = await build(some, previous: fewer.generation)
+        #expect(still.report.job("blue") == "kept: not among host.only: it does not run here")
+        let back = await build(config(jobs[0], jobs[1]), previous: still.generation)
+        #expect(back.report.job("blue") == "added: every 10s")
+        #expect(back.report.jobs.map(\.serves) == [true, true])
+    }
+
     @Test("a changed library changes its jobs and is probed; other plugins are not")
     func changedLibrary() async throws {
         let first = try #require(await build(config(plugins: two, job("credit"), job("coins", plugin: "mint"))).generation)
