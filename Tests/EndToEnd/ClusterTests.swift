@@ -181,4 +181,21 @@ struct ClusterTests {
             #expect(try cluster.ledger.faults(every: Self.periods) == [])
         }
     }
+
+    @Test("Hosts that differ are told of; a run for a job that only one of them knows waits for that one")
+    func different() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let common = Toml.plugin("good") + Toml.job("shared", of: "good", Toml.once)
+            let a = try await cluster.start("a", common + Toml.job("ours", of: "good", Toml.once))
+            let b = try await cluster.start("b", common.replacing("schedule = \"none\"", with: "schedule = \"none\"\npriority = 5"))
+            try await b.logs("job shared: a and b run different configs of it")
+            #expect(try await test.jobhost("status", "--config", "b.toml").output.contains("job shared: a and b run different configs of it"))
+            try cluster.ledger.execute("SELECT jobhost.enqueue('ours', '{}'), jobhost.enqueue('nobodys', '{}')")
+            try await cluster.until("SELECT owner FROM runs WHERE job = 'ours' AND state = 'succeeded'", "a")
+            try await cluster.until("SELECT refused FROM enqueue_inbox WHERE job = 'nobodys'", "there is no job \"nobodys\"")
+            await cluster.stop(a, b)
+        }
+    }
 }

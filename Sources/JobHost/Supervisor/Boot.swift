@@ -261,6 +261,7 @@ extension Supervisor {
         apply(generation, rows: rows, states: states, waitingFires: waiting)
         await recordLibraries(of: generation)
         await saveAccepted(generation)
+        await saveDefinitions()
         startHousekeeping()
         Task { await restoreHistory() }
     }

@@ -22,6 +22,35 @@ extension Supervisor {
             supervisor.rescueAbandoned()
             supervisor.releaseStrays()
         }
+        repeats(every: .seconds(10)) { $0.compareDefinitions() }
+    }
+
+    // MARK: What each host serves
+
+    /// Others see where they differ, and leave alone what only this one knows.
+    func saveDefinitions() async {
+        guard store.isShared else { return }
+        let only = generation.config.host.only
+        let rows = generation.jobs.values.filter { $0.config.isChosen(by: only) }.map { job in
+            DefinitionRow(host: owner.host, job: job.config.name, digest: job.digest, library: job.libraryHash)
+        }
+        do {
+            try await store.saveDefinitions(rows, host: owner.host)
+            compareDefinitions()
+        } catch { storeFailed(error) }
+    }
+
+    private func compareDefinitions() {
+        guard !isComparing else { return }
+        isComparing = true
+        Task {
+            defer { isComparing = false }
+            do {
+                let found = Definitions.differences(try await store.definitions())
+                for sentence in found where !differences.contains(sentence) { log.warning("\(sentence)") }
+                differences = found
+            } catch { storeFailed(error) }
+        }
     }
 
     // MARK: The lease

@@ -120,6 +120,7 @@ extension Supervisor {
                 await recordLibraries(of: next)
                 await pruneLibraries(before: before)
                 await saveAccepted(next)
+                await saveDefinitions()
                 await enqueueStartRuns(of: report.jobs.filter { $0.change == .added }.map(\.job))
             } catch {
                 storeFailed(error)

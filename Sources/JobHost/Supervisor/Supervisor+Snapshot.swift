@@ -20,7 +20,7 @@ extension Supervisor {
             snapshot.canary = canaries[plugin.config.name]?.sentence ?? ""
             return snapshot
         }.sorted { $0.name < $1.name }
-        snapshot.notes = canaries.values.sorted { $0.plugin < $1.plugin }.map { "plugin \($0.plugin): \($0.sentence)" }
+        snapshot.notes = canaries.values.sorted { $0.plugin < $1.plugin }.map { "plugin \($0.plugin): \($0.sentence)" } + differences
         snapshot.workers = room.snapshot()
         snapshot.lastReload = lastReload
         snapshot.asks = asks.filter { $0.state(now: snapshot.now) == .waiting }

@@ -34,6 +34,9 @@ public actor Supervisor: HostControl {
     /// With the store now.
     var recordsUnderWay: [RecordOperation] = []
     var isRecording = false
+    /// Where hosts of one store serve different things by one name.
+    var differences: [String] = []
+    var isComparing = false
     /// Lines about ends that are being recorded, and the run of each that ended.
     var untold: [(note: DispatchNote, run: RunRecord?)] = []
     /// A failed write is repeated after its backoff.

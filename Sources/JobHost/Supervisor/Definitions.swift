@@ -1,0 +1,32 @@
+import JobCore
+import JobStore
+
+/// What the hosts of one store serve by the same names. Pure.
+enum Definitions {
+    /// A sentence for each job of which hosts run different configs or libraries, by name.
+    static func differences(_ rows: [DefinitionRow]) -> [String] {
+        Dictionary(grouping: rows, by: \.job).sorted { $0.key < $1.key }.compactMap { job, rows in
+            if let sides = sides(rows, \.digest) { return "job \(job): \(sides) run different configs of it" }
+            if let sides = sides(rows, \.library) { return "job \(job): \(sides) run different libraries of it" }
+            return nil
+        }
+    }
+
+    /// "a, b and c"; nil: all agree.
+    private static func sides(_ rows: [DefinitionRow], _ part: (DefinitionRow) -> String) -> String? {
+        guard Set(rows.map(part)).count > 1 else { return nil }
+        let hosts = rows.map(\.host).sorted()
+        return hosts.dropLast().joined(separator: ", ") + " and " + (hosts.last ?? "")
+    }
+}
+
+extension ResolvedJob {
+    /// Of what the config says of it, as far as it decides what runs and when: equal on hosts that agree.
+    var digest: String {
+        let parts: [String] = [
+            config.plugin, config.entry, schedule.text, "\(config.enabled)", "\(config.concurrency)", config.overlap.rawValue,
+            "\(config.timeout.map(\.microseconds) ?? 0)", "\(config.retry.maxAttempts)", "\(config.priority)", maskedSettings,
+        ]
+        return SHA256.hex(of: Array(parts.joined(separator: "\n").utf8))
+    }
+}
