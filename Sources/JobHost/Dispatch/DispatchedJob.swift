@@ -108,10 +108,10 @@ final class DispatchedJob {
         }
     }
 
-    /// Nothing of the job had begun at that instant, nor waits: what fills its places now is later than it ought
-    /// to be, and that is the host's doing.
+    /// `overlap = "skip"`: nothing of the job had begun at that instant, nor waits. What fills its places now is
+    /// later than it ought to be, and that is the host's doing.
     func wasFree(at instant: Instant) -> Bool {
-        waitingFires.isEmpty
+        plan.config.overlap == .skip && waitingFires.isEmpty
             && active.values.allSatisfy { run in run.phase == .ready || run.submittedAt.map { $0 > instant } ?? false }
     }
 

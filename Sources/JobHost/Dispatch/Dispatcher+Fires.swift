@@ -120,8 +120,7 @@ extension Dispatcher {
         var slots = pools[jobs[i].plan.pool]?.freeAhead ?? 0
         for due in accounting.fires {
             let isOnTime = due.trigger == .schedule
-            let isHostLate = jobs[i].plan.config.overlap == .skip && admitted == 0 && jobs[i].wasFree(at: due.fire)
-            guard !isOnTime || jobs[i].admits(fires: admitted) || isHostLate else {
+            guard !isOnTime || jobs[i].admits(fires: admitted) || admitted == 0 && jobs[i].wasFree(at: due.fire) else {
                 append(due.fire, .overlap, to: &ranges)
                 continue
             }

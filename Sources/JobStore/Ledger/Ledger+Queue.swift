@@ -57,14 +57,7 @@ extension Ledger {
             FROM \(schema)enqueue_inbox WHERE refused IS NULL ORDER BY id LIMIT ?
             """, [.int(max(limit, 0))]
         ) { row in
-            let job = try row.text(1)
-            let at = try row.int64OrNil(5).map { Instant(milliseconds: $0) } ?? now
-            var request = NewRun(job: job, trigger: .enqueued, fireTime: at)
-            request.payload = try row.bytesOrNil(2) ?? []
-            request.uniqueKey = try row.textOrNil(3)
-            request.priority = try row.count(4)
-            request.maxAttempts = jobs[job]?.maxAttempts ?? 1
-            return InboxRow(id: try row.int64(0), request: request, valid: try row.int64(6) != 0)
+            try InboxRow(row, jobs, now, valid: try row.int64(6) != 0)
         }
         var result = InboxResult()
         for row in rows {
@@ -153,4 +146,16 @@ struct InboxRow {
     var request: NewRun
     /// Its payload is JSON.
     var valid: Bool
+
+    /// Columns: id, job, payload, unique_key, priority, run_at_ms.
+    init(_ row: some SQLStatement, _ jobs: [String: InboxRule], _ now: Instant, valid: Bool) throws {
+        let job = try row.text(1)
+        id = try row.int64(0)
+        request = NewRun(job: job, trigger: .enqueued, fireTime: try row.int64OrNil(5).map { Instant(milliseconds: $0) } ?? now)
+        request.payload = try row.bytesOrNil(2) ?? []
+        request.uniqueKey = try row.textOrNil(3)
+        request.priority = try row.count(4)
+        request.maxAttempts = jobs[job]?.maxAttempts ?? 1
+        self.valid = valid
+    }
 }

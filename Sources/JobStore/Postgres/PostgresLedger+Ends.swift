@@ -154,14 +154,7 @@ extension PostgresLedger {
             ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED
             """, [.text(PostgresArray(jobs.keys.sorted()).value), .int(max(limit, 0))]
         ) { row in
-            let job = try row.text(1)
-            let at = try row.int64OrNil(5).map { Instant(milliseconds: $0) } ?? now
-            var request = NewRun(job: job, trigger: .enqueued, fireTime: at)
-            request.payload = try row.bytesOrNil(2) ?? []
-            request.uniqueKey = try row.textOrNil(3)
-            request.priority = try row.count(4)
-            request.maxAttempts = jobs[job]?.maxAttempts ?? 1
-            return InboxRow(id: try row.int64(0), request: request, valid: true)
+            try InboxRow(row, jobs, now, valid: true)
         }
         guard !rows.isEmpty else { return InboxResult() }
         var result = InboxResult()

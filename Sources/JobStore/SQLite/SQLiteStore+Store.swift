@@ -8,13 +8,6 @@ extension SQLiteStore: Store {
     public func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] {
         try await write { try $0.claimFires(claims, owner: owner, now: now) }
     }
-    /// `claimFires` without a task: `completion` is called on the writer's thread and must be short.
-    public func claimFires(
-        _ claims: [FireClaim], owner: Owner, now: Instant,
-        completion: @escaping @Sendable (Result<[ClaimedRun?], StoreError>) -> Void
-    ) {
-        submit({ try $0.claimFires(claims, owner: owner, now: now) }, completion: completion)
-    }
     public func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] {
         try await write { try $0.moveCursors(moves, now: now) }
     }
