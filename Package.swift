@@ -13,7 +13,8 @@ func plugin(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
         dependencies: [.target(name: "JobKit")] + dependencies,
         path: "Plugins/\(name)",
         exclude: ["sql"],
-        swiftSettings: strict
+        swiftSettings: strict,
+        plugins: ["Embed"]
     )
 }
 
@@ -48,6 +49,9 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
+        // SQL and the page's files, made part of the binaries by the build.
+        .plugin(name: "Embed", capability: .buildTool, path: "BuildTools/Embed"),
+
         // The contract with plugins: one header.
         .target(name: "JobABI", path: "Sources/JobABI"),
 
@@ -94,7 +98,8 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             exclude: ["Views/Dashboard/static"],
-            swiftSettings: strict
+            swiftSettings: strict,
+            plugins: ["Embed"]
         ),
         .executableTarget(name: "JobHostMain", dependencies: ["JobHost"], swiftSettings: strict),
 
@@ -115,7 +120,9 @@ let package = Package(
         // What plugins are written with.
         .target(name: "JobKit", dependencies: ["JobABI", "JobJSON"], swiftSettings: strict),
         .target(name: "OutsideKit", dependencies: ["JobCore", "JobKit"], swiftSettings: strict),
-        .target(name: "ExchangeKit", dependencies: ["JobCore", "JobKit", "SQL"], exclude: ["sql"], swiftSettings: strict),
+        .target(
+            name: "ExchangeKit", dependencies: ["JobCore", "JobKit", "SQL"], exclude: ["sql"], swiftSettings: strict,
+            plugins: ["Embed"]),
         plugin("Arena", ["ExchangeKit", "JobCore", "SQL"]),
         plugin("Candles", ["ExchangeKit", "SQL"]),
         plugin("Competitions", ["ExchangeKit", "SQL"]),

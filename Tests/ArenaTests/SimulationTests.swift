@@ -164,8 +164,4 @@ import Testing
         let said = try #require(TestRun(settings: settings).validate(TickEntry.self))
         #expect(said.hasPrefix(sentence), "\(said)")
     }
-
-    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.arena, "Plugins/Arena") == [], "run scripts/embed-sql")
-    }
 }

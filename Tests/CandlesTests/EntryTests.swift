@@ -88,8 +88,4 @@ import Testing
             #expect(high == ["0.7"])
         }
     }
-
-    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.candles, "Plugins/Candles") == [], "run scripts/embed-sql")
-    }
 }

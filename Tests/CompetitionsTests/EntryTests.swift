@@ -80,8 +80,4 @@ import Testing
         #expect(test.text.hasPrefix("Halted: a is to get"))
         #expect(test.log.contains { $0.level == 5 && $0.text.hasPrefix("halted: ") })
     }
-
-    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.competitions, "Plugins/Competitions") == [], "run scripts/embed-sql")
-    }
 }

@@ -162,8 +162,4 @@ import Testing
         let platform = try Platform()
         try platform.exchange.prepareAll()
     }
-
-    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.deposits, "Plugins/Deposits") == [], "run scripts/embed-sql")
-    }
 }

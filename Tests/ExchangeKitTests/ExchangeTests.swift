@@ -151,8 +151,4 @@ import Testing
         #expect(throws: (any Error).self) { try read("NULL") }
         #expect(throws: JobFailure.permanent("column price: 'x' is not a decimal number")) { try read("'x'") }
     }
-
-    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.exchange, "Sources/ExchangeKit") == [], "run scripts/embed-sql")
-    }
 }

@@ -35,8 +35,4 @@ import Testing
         #expect(test.run(MarginCheckEntry.self) == .nothingToDo)
         #expect(test.text == "no account has an open position")
     }
-
-    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.marginCheck, "Plugins/MarginCheck") == [], "run scripts/embed-sql")
-    }
 }

@@ -127,8 +127,4 @@ import Testing
         let said = test.text + test.log.map(\.text).joined() + (try exchange.texts("SELECT reason FROM mint_requests").joined())
         #expect(said.contains("may not") && !said.contains("hunter2"), "\(said)")
     }
-
-    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.mintQueue, "Plugins/MintQueue") == [], "run scripts/embed-sql")
-    }
 }

@@ -154,8 +154,4 @@ import Testing
         #expect(try test.money("user:\(user)", "USD") == "200 0")
         #expect(try test.differences() == [])
     }
-
-    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.orderExpiry, "Plugins/OrderExpiry") == [], "run scripts/embed-sql")
-    }
 }

@@ -78,8 +78,4 @@ import Testing
         #expect(TestRun(settings: settings.text).run(TickersEntry.self) == .succeeded)
         #expect(try market.ticker() == "last 110 open 100 high 110 low 100 change 10 10 volume 3 320 trades 2")
     }
-
-    @Test func theSqlInTheLibraryIsTheSqlInTheFolder() throws {
-        #expect(try notEmbedded(.tickers, "Plugins/Tickers") == [], "run scripts/embed-sql")
-    }
 }
