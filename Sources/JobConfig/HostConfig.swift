@@ -100,6 +100,8 @@ public struct HTTPSettings: Equatable, Sendable {
 public struct AlertSettings: Equatable, Sendable {
     public enum Level: Sendable { case warning, critical }
     public var webhooks: [WebhookURL] = []
+    /// Certificates that `https` webhooks are checked against; nil: the system's.
+    public var caFile: String?
     /// Signs what webhooks are sent; nil: not signed.
     public var secret: AccessToken?
     /// Program and arguments; empty: none.
@@ -227,6 +229,8 @@ public struct JobConfig: Equatable, Sendable {
     public var killGrace: Duration = .seconds(5)
     /// No progress for this long is a timeout; nil: not watched.
     public var heartbeat: Duration?
+    /// Of what its runs log, less is not kept.
+    public var logLevel = LogLevel.debug
     public var overlap: OverlapPolicy = .skip
     public var concurrency = 1
     /// A pool of its own.

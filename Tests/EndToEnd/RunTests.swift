@@ -92,6 +92,27 @@ import Testing
         }
     }
 
+    @Test("Of a run's log what log_level asks for is kept, and all that it prints")
+    func logLevel() async throws {
+        try await TestHost.with { test in
+            try await test.plugin(
+                "chatty", PluginSource.entry(
+                    """
+                    context->log(context, JOB_LOG_DEBUG, JOB_STR("a detail"), JOB_NONE);
+                    context->log(context, JOB_LOG_INFO, JOB_STR("as usual"), JOB_NONE);
+                    context->log(context, JOB_LOG_WARNING, JOB_STR("look here"), JOB_NONE);
+                    puts("printed"); return JOB_SUCCEEDED;
+                    """))
+            for (level, kept) in [("warning", ["look here", "printed"]), ("debug", ["a detail", "as usual", "look here", "printed"])] {
+                try test.config(plugins("chatty") + job("chatty", "chatty", "schedule = \"none\"\nlog_level = \"\(level)\""))
+                if level == "warning" { _ = try await test.start() } else { #expect(try await test.jobhost("reload").code == 0) }
+                #expect(try await test.jobhost("trigger", "chatty", "--wait").code == 0)
+                let log = try await test.jobhost("logs", "chatty").output
+                #expect(["a detail", "as usual", "look here", "printed"].filter(log.contains) == kept, "\(log)")
+            }
+        }
+    }
+
     @Test("The breaker opens after its failures and can be closed by hand")
     func breaker() async throws {
         try await TestHost.with { test in

@@ -38,14 +38,17 @@ struct AlertReaderTests {
         let alerts = try load(
             """
             [alerts]
-            webhooks = ["http://127.0.0.1:9000/a?k=1", "http://[::1]/b"]
+            webhooks = ["http://127.0.0.1:9000/a?k=1", "http://[::1]/b", "https://hooks.example/T0/b?c", "file:chat"]
+            ca_file = "own.pem"
             secret = "file:key"
             command = ["page", "--team", "ops"]
             level = "critical"
             gather = "0s"
             again = "none"
-            """, files: ["/etc/host/key": "s3cret\n"]).alerts
-        #expect(alerts.webhooks.map(\.shown) == ["http://127.0.0.1:9000/a", "http://[::1]/b"])
+            """, files: ["/etc/host/key": "s3cret\n", "/etc/host/chat": "https://chat.example/T0/B0?k=1\n", "/etc/host/own.pem": "-----BEGIN CERTIFICATE-----\n"]).alerts
+        #expect(alerts.webhooks.map(\.shown) == ["http://127.0.0.1:9000/a", "http://[::1]/b", "https://hooks.example/T0/b", "https://chat.example/…"])
+        #expect(alerts.webhooks.last?.whole == "https://chat.example/T0/B0?k=1")
+        #expect(alerts.caFile == "/etc/host/own.pem")
         #expect(alerts.secret?.secret == "s3cret")
         #expect(alerts.command == ["page", "--team", "ops"])
         #expect(alerts.level == .critical)
@@ -55,15 +58,18 @@ struct AlertReaderTests {
     }
 
     @Test(arguments: [
-        ("webhooks = \"https://x/\"", "jobs.toml:2:12: 'webhooks': the host itself speaks no TLS (use 'command' with a program that does"),
-        ("webhooks = [\"x\"]", "jobs.toml:2:13: 'webhooks': it is no http:// URL"),
+        ("webhooks = [\"x\"]", "jobs.toml:2:13: 'webhooks': it is no https:// or http:// URL (such as \"https://alerts.example/hook\""),
+        ("webhooks = [\"file:gone\"]", "jobs.toml:2:13: cannot read the webhook's file /etc/host/gone: no such file or directory"),
+        ("webhooks = [\"file:odd\"]", "jobs.toml:2:13: 'webhooks': the content of odd: it is no https:// or http:// URL"),
+        ("ca_file = \"gone\"", "jobs.toml:2:11: cannot read /etc/host/gone: no such file or directory"),
+        ("ca_file = \"odd\"", "jobs.toml:2:11: there is no certificate in /etc/host/odd ('ca_file' wants PEM"),
         ("secret = \"abc\"", "jobs.toml:2:10: 'secret' must be \"file:\" and the path of a file that holds it"),
         ("secret = \"file:gone\"", "jobs.toml:2:10: cannot read the secret's file /etc/host/gone: no such file or directory"),
         ("again = \"1s\"", "jobs.toml:2:9: 'again' must be a duration, 1m … 30d, or \"none\", found the string \"1s\""),
         ("webhook = []", "jobs.toml:2:1: unknown key 'webhook' in [alerts] (did you mean 'webhooks'?)"),
     ])
     func whatIsWrongIsSaid(_ line: String, _ message: String) {
-        let found = findings("[alerts]\n\(line)\n")
+        let found = findings("[alerts]\n\(line)\n", files: ["/etc/host/odd": "nonsense"])
         #expect(found.count == 1 && found[0].hasPrefix(message), "\(found)")
     }
 }

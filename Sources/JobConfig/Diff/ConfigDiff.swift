@@ -87,6 +87,7 @@ extension JobConfig: Compared {
         .init("schedule", "schedule", \.schedule), .init("enabled", "enabled", \.enabled),
         .init("on_start", "onStart", \.onStart), .init("timeout", "timeout", \.timeout),
         .init("kill_grace", "killGrace", \.killGrace), .init("heartbeat", "heartbeat", \.heartbeat),
+        .init("log_level", "logLevel", \.logLevel),
         .init("overlap", "overlap", \.overlap), .init("concurrency", "concurrency", \.concurrency),
         .init("isolate", "isolate", \.isolate), .init("catch_up", "catchUp", \.catchUp),
         .init("priority", "priority", \.priority), .init("jitter", "jitter", \.jitter),
@@ -122,7 +123,7 @@ extension HTTPSettings: Compared {
 
 extension AlertSettings: Compared {
     static let comparisons: [Comparison<AlertSettings>] = [
-        .init("webhooks", "webhooks", \.webhooks), .init("secret", "secret", \.secret), .init("command", "command", \.command),
+        .init("webhooks", "webhooks", \.webhooks), .init("ca_file", "caFile", \.caFile), .init("secret", "secret", \.secret), .init("command", "command", \.command),
         .init("level", "level", \.level), .init("gather", "gather", \.gather), .init("again", "again", \.again),
     ]
 }

@@ -81,7 +81,11 @@ enum AlertKeys {
     private static func key(_ name: String, _ kind: ConfigKey.Kind, _ defaultText: String, _ doc: String) -> ConfigKey {
         ConfigKey("alerts", name, kind, defaultText, doc)
     }
-    static let webhooks = key("webhooks", .strings(10), "[]", "`http://` URLs that each message is POSTed to, as JSON.")
+    static let webhooks = key(
+        "webhooks", .strings(10), "[]",
+        "URLs (`https://`, `http://`) that each message is POSTed to, as JSON; `file:PATH` where the URL itself is the key, as in many chat services.")
+    static let caFile = key(
+        "ca_file", .string(4000), "unset", "PEM file of the certificates that `https://` webhooks are checked against. Unset: the system's.")
     static let secret = key(
         "secret", .special("string `file:PATH`"), "unset", "File of the key that signs what webhooks are sent. Unset: not signed.")
     static let command = key(
@@ -93,7 +97,7 @@ enum AlertKeys {
         "How long what belongs together is gathered into one message. What is over by then is not told.")
     static let again = key(
         "again", .duration(.seconds(60)...(.days(30)), orNone: true), "\"4h\"", "Told again while it lasts.")
-    static let all = [webhooks, secret, command, level, gather, again]
+    static let all = [webhooks, caFile, secret, command, level, gather, again]
 }
 
 /// `[plugins.NAME]`

@@ -32,6 +32,9 @@ enum JobKeys {
         "kill_grace", .duration(.zero...(.hours(1))), "\"5s\"", "From the cancel flag to the kill.")
     static let heartbeat = key(
         "heartbeat", .duration(limit, orNone: true), "\"none\"", "No progress reported for this long counts as the timeout.")
+    static let logLevel = key(
+        "log_level", .choice(["debug", "info", "warning", "error"]), "\"debug\"",
+        "Lowest level of what its runs log that is kept. What they print is kept always.")
     static let overlap = key(
         "overlap", .choice(OverlapPolicy.allCases.map(\.rawValue)), "\"skip\"",
         "What a due run does when `concurrency` is used up: be recorded as skipped, wait (one), or start in spite of it.")
@@ -50,7 +53,7 @@ enum JobKeys {
     static let settings = key("settings", .table, "{}", "What the entry gets, laid over the plugin's settings. See Settings.")
     static let all = [
         plugin, entry, description, labels, every, cron, timezone, at, after, adaptive, schedule, enabled, onStart, timeout,
-        killGrace, heartbeat, overlap, concurrency, isolate, catchUp, priority, jitter, calendar, retry, breaker, retention,
+        killGrace, heartbeat, logLevel, overlap, concurrency, isolate, catchUp, priority, jitter, calendar, retry, breaker, retention,
         health, approval, settings,
     ]
     /// Exactly one of these says when; none: the entry's default schedule.

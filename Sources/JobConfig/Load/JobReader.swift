@@ -91,6 +91,7 @@ struct JobReader {
         }
         if let value = section.duration(JobKeys.killGrace) { job.killGrace = value }
         if case .duration(let value)? = section.limit(JobKeys.heartbeat) { job.heartbeat = value }
+        if let word = section.word(JobKeys.logLevel), let level = LogLevel.allCases.first(where: { "\($0)" == word }) { job.logLevel = level }
         if let value = section.choice(JobKeys.overlap, OverlapPolicy.self) { job.overlap = value }
         if let value = section.integer(JobKeys.concurrency) { job.concurrency = value }
         if let value = section.integer(JobKeys.approval) { job.approval = value }

@@ -1,9 +1,13 @@
-/// `http://host:port/path?query` of a webhook.
+/// `http://host:port/path?query` of a webhook, or the same with `https`.
 public struct WebhookURL: Hashable, Sendable {
+    /// TLS, the certificate verified.
+    public var isSecure: Bool
     public var host: String
     public var port: Int
     /// With the query, from "/" on.
     public var path: String
+    /// It was read from a file: whoever has its path may send.
+    public var isSecret = false
 
     public struct Refusal: Error, Hashable {
         public var message: String
@@ -11,16 +15,12 @@ public struct WebhookURL: Hashable, Sendable {
     }
 
     public init(_ text: String) throws(Refusal) {
-        let scheme = "http://"
-        guard !text.hasPrefix("https://") else {
-            throw Refusal(
-                message: "the host itself speaks no TLS",
-                hint: "use 'command' with a program that does: [\"curl\", \"-fsS\", \"--data-binary\", \"@-\", \"https://…\"]")
+        let example = "such as \"https://alerts.example/hook\" or \"http://127.0.0.1:9093/hook\""
+        isSecure = text.hasPrefix("https://")
+        guard isSecure || text.hasPrefix("http://"), text.utf8.count <= 2_000, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw Refusal(message: "it is no https:// or http:// URL", hint: example)
         }
-        guard text.hasPrefix(scheme), text.utf8.count <= 2_000, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            throw Refusal(message: "it is no http:// URL", hint: "such as \"http://127.0.0.1:9093/hook\"")
-        }
-        let rest = text.dropFirst(scheme.count)
+        let rest = text.dropFirst(isSecure ? 8 : 7)
         let authority = rest.prefix { !"/?#".contains($0) }
         path = String(rest.dropFirst(authority.count).prefix { $0 != "#" })
         if !path.hasPrefix("/") { path = "/" + path }
@@ -28,17 +28,19 @@ public struct WebhookURL: Hashable, Sendable {
         let colon = authority.hasSuffix("]") ? nil : authority.lastIndex(of: ":")
         let name = authority[..<(colon ?? authority.endIndex)]
         host = String(name.hasPrefix("[") && name.hasSuffix("]") ? name.dropFirst().dropLast() : name)
-        let digits = colon.map { authority[authority.index(after: $0)...] } ?? "80"
+        let digits = colon.map { authority[authority.index(after: $0)...] } ?? (isSecure ? "443" : "80")
         guard !host.isEmpty, let port = UInt16(digits), port > 0, digits.first != "+" else {
-            throw Refusal(message: "it names no host and port", hint: "such as \"http://127.0.0.1:9093/hook\"")
+            throw Refusal(message: "it names no host and port", hint: example)
         }
         self.port = Int(port)
     }
 
-    public var authority: String { (host.contains(":") ? "[\(host)]" : host) + (port == 80 ? "" : ":\(port)") }
-    public var text: String { shown }
-    /// Without the query, which may hold a key.
-    public var shown: String { "http://\(authority)\(path.prefix { $0 != "?" })" }
+    private var scheme: String { isSecure ? "https" : "http" }
+    public var authority: String { (host.contains(":") ? "[\(host)]" : host) + (port == (isSecure ? 443 : 80) ? "" : ":\(port)") }
+    /// All of it: for whom it is sent to, and nobody else.
+    public var whole: String { "\(scheme)://\(authority)\(path)" }
+    /// Without what may be a key: the query, and of one that was read from a file the path too.
+    public var shown: String { "\(scheme)://\(authority)" + (isSecret ? "/…" : path.prefix { $0 != "?" }) }
 }
 
 extension WebhookURL: CustomStringConvertible, CustomReflectable {

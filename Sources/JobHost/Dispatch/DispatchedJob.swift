@@ -70,6 +70,9 @@ final class DispatchedJob {
     var errors = EndRate(within: .seconds(3_600))
     var lastRun: RunRecord?
     var recent = RecentAttempts()
+    /// Attempts that ended in this life of the host.
+    private(set) var endedHere = AttemptCount()
+    private var endsElsewhere = EndsElsewhere()
 
     init(plan: ResolvedJob, schedule: JobSchedule, breaker: Breaker?, control: ControlRow, state: StateBlob?) {
         self.plan = plan
@@ -243,6 +246,23 @@ final class DispatchedJob {
     func remember(_ run: RunRecord) {
         lastRun = run
         recent.add(run)
+        endedHere.count(run.outcome)
+    }
+
+    /// `total`: of all hosts, as counted in the store. → Whether attempts ended elsewhere since the last call.
+    func hear(ofAll total: AttemptCount, now: MonotonicInstant) -> Bool {
+        guard let news = endsElsewhere.hear(ofAll: total, here: endedHere) else { return false }
+        ends.note(now, UInt32(clamping: news.ended))
+        errors.note(now, UInt32(clamping: news.failed))
+        return true
+    }
+
+    /// The newest runs of the ledger. → Whether anything of them was news.
+    func learn(_ runs: [RunRecord]) -> Bool {
+        let ended = runs.filter { $0.outcome != nil && $0.finishedAt != nil }.sorted { ($0.finishedAt ?? $0.createdAt, $0.id) < ($1.finishedAt ?? $1.createdAt, $1.id) }
+        guard recent.merge(ended) else { return false }
+        if let newest = ended.last, lastRun?.finishedAt.map({ $0 < newest.finishedAt ?? $0 }) ?? true { lastRun = newest }
+        return true
     }
 }
 

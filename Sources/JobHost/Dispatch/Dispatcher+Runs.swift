@@ -59,7 +59,7 @@ extension Dispatcher {
             attempt: claim.attempt, trigger: claim.trigger, fireTime: claim.fireTime, fence: claim.fence,
             idempotencyKey: claim.idempotencyKey, payload: claim.payload, settings: plan.settings,
             timeout: plan.config.timeout, killGrace: plan.config.killGrace, heartbeat: plan.config.heartbeat,
-            state: jobs[i].state))
+            logLevel: plan.config.logLevel, state: jobs[i].state))
         return true
     }
 

@@ -11,14 +11,14 @@ struct EndRate {
 
     init(within window: Duration = .seconds(60)) { step = window.microseconds / Int64(Self.steps) }
 
-    mutating func note(_ now: MonotonicInstant) {
+    mutating func note(_ now: MonotonicInstant, _ count: UInt32 = 1) {
         let step = now.microseconds / self.step
         if step > newest {
             // Steps in which nothing ended.
             for passed in max(newest + 1, step - Int64(Self.steps) + 1) ... step { counts[Self.place(passed)] = 0 }
             newest = step
         }
-        counts[Self.place(newest)] &+= 1
+        counts[Self.place(newest)] &+= count
     }
 
     func count(_ now: MonotonicInstant) -> Int {

@@ -51,4 +51,32 @@ struct RecentAttempts {
         default: break
         }
     }
+
+    /// `runs` of the ledger, whoever ran them: what is not known yet takes its place in time.
+    /// → Whether there was any.
+    mutating func merge(_ runs: [RunRecord]) -> Bool {
+        let known = attempts
+        var ledger = RecentAttempts()
+        for run in runs { ledger.add(run) }
+        let news = ledger.attempts.filter { attempt in !known.contains { $0.run == attempt.run && $0.finishedAt == attempt.finishedAt } }
+        guard !news.isEmpty else { return false }
+        let all = (known + news).sorted { ($0.finishedAt, $0.run) < ($1.finishedAt, $1.run) }
+        // It may have been failing since before the oldest of them.
+        var since = failingSince.flatMap { since in all.first.map { since < $0.finishedAt } == true ? since : nil }
+        for attempt in all {
+            if attempt.outcome.isSuccess {
+                since = nil
+                lastSuccess = max(lastSuccess ?? attempt.finishedAt, attempt.finishedAt)
+            } else if attempt.outcome.isFailure {
+                since = since ?? attempt.finishedAt
+            }
+        }
+        failingSince = since
+        attempts = all.suffix(Self.limit)
+        return true
+    }
+}
+
+private extension Outcome {
+    var isSuccess: Bool { self == .succeeded || self == .nothingToDo }
 }

@@ -19,6 +19,9 @@ public final class HostLog: Sendable {
         public var format: Format = .text
         /// Absolute path, appended to, made with mode 0640; nil: standard error.
         public var file: String?
+        /// Socket of systemd's journal, which gets entries with fields instead of lines of text; nil, or with a
+        /// file or JSON lines: it does not.
+        public var journal: String?
         /// Bytes that may wait. At least one line always fits. Default 4 MiB.
         public var bufferLimit = 4 << 20
         /// nil: coloured if the destination is a terminal and `NO_COLOR` is unset.
@@ -26,9 +29,18 @@ public final class HostLog: Sendable {
         public init() {}
     }
 
+    /// What waits to be written.
+    private struct Entry {
+        var line: [UInt8]
+        /// The same for the journal; nil: there is none.
+        var journal: [UInt8]?
+    }
+
     private struct State {
         var options: Options
-        var pending: [UInt8] = []
+        var pending: [Entry] = []
+        /// Bytes of `pending`.
+        var size = 0
         var dropped = 0
         var isDraining = false
         var wantsReopen = false
@@ -48,7 +60,8 @@ public final class HostLog: Sendable {
     public init(
         _ options: Options = Options(), environment: [String: String] = [:], clock: any TimeSource = SystemClock()
     ) throws(LogFileError) {
-        writer = try LogWriter(file: options.file)
+        let isPlain = options.file == nil && options.format == .text
+        writer = try LogWriter(file: options.file, journal: isPlain ? options.journal : nil)
         self.environment = environment
         self.clock = clock
         var resolved = options
@@ -69,7 +82,8 @@ public final class HostLog: Sendable {
         let options = state.withLock { $0.options }
         guard level >= options.level else { return }
         let line = HostLogLine(level: level, at: instant, message: message, fields: fields)
-        append(options.format == .json ? line.json : line.text(colour: options.colour ?? false))
+        let text = options.format == .json ? line.json : line.text(colour: options.colour ?? false)
+        append(Entry(line: text, journal: writer.hasJournal ? line.journal : nil))
     }
 
     /// Opens the file anew (SIGUSR1, after logrotate has renamed it), in order with the lines:
@@ -90,10 +104,15 @@ public final class HostLog: Sendable {
         return done.wait(timeout: .now() + .milliseconds(milliseconds)) == .success
     }
 
-    private func append(_ line: [UInt8]) {
+    private func append(_ entry: Entry) {
+        let size = entry.line.count + (entry.journal?.count ?? 0)
         let mustDrain = state.withLock { state in
-            let isRoom = state.pending.isEmpty || state.pending.count + line.count <= state.options.bufferLimit
-            if isRoom { state.pending += line } else { state.dropped += 1 }
+            if state.pending.isEmpty || state.size + size <= state.options.bufferLimit {
+                state.pending.append(entry)
+                state.size += size
+            } else {
+                state.dropped += 1
+            }
             defer { state.isDraining = true }
             return !state.isDraining
         }
@@ -111,16 +130,18 @@ public final class HostLog: Sendable {
     /// On `queue`: writes until nothing is left.
     private func drain() {
         while true {
-            let (bytes, dropped, wantsReopen) = state.withLock { state in
+            let (entries, dropped, wantsReopen) = state.withLock { state in
                 let taken = (state.pending, state.dropped, state.wantsReopen)
-                (state.pending, state.dropped, state.wantsReopen) = ([], 0, false)
+                (state.pending, state.size, state.dropped, state.wantsReopen) = ([], 0, 0, false)
                 if taken.0.isEmpty, taken.1 == 0, !taken.2 { state.isDraining = false }
                 return taken
             }
-            if bytes.isEmpty, dropped == 0, !wantsReopen { return }
-            var output = bytes
+            if entries.isEmpty, dropped == 0, !wantsReopen { return }
+            var output: [UInt8] = []
+            // What the journal does not take goes the way of text, which leads there too.
+            for entry in entries where !writer.tell(entry.journal) { output += entry.line }
             if dropped > 0 { output += notice("\(dropped) log lines were dropped: the log could not be written fast enough") }
-            let problem = writer.write(output)
+            let problem = output.isEmpty ? nil : writer.write(output)
             state.withLock { $0.fault = problem }
             if wantsReopen { reopenNow() }
         }
@@ -158,13 +179,23 @@ public struct LogFileError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// The descriptor behind a log. Confined to the log's queue after `init`.
 private final class LogWriter: @unchecked Sendable {
-    // Unchecked: `descriptor` is only touched by `init` and, after it, on the log's queue.
+    // Unchecked: `descriptor` and `journal` are only touched by `init` and, after it, on the log's queue.
     private let path: String?
     private var descriptor: Int32
+    private let journal: Journal?
+    let hasJournal: Bool
 
-    init(file: String?) throws(LogFileError) {
+    init(file: String?, journal: String?) throws(LogFileError) {
         path = file
         descriptor = try Self.open(file)
+        self.journal = journal.flatMap { Journal(path: $0) }
+        hasJournal = self.journal != nil
+    }
+
+    /// false: there is no journal, or it did not take it.
+    func tell(_ entry: [UInt8]?) -> Bool {
+        guard let journal, let entry else { return false }
+        return journal.send(entry)
     }
 
     deinit { if path != nil { _ = close(descriptor) } }

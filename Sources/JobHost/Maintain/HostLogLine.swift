@@ -6,7 +6,11 @@ struct HostLogLine {
     var level: LogLevel
     var at: Instant
     var message: String
+    /// One whose key begins with `said.` is for programs: the sentence says it already.
     var fields: [(String, String)]
+
+    static let said = "said."
+    static func plain(_ key: String) -> String { key.hasPrefix(said) ? String(key.dropFirst(said.count)) : key }
 
     /// `2025-03-09T07:00:00.000Z WARN  message  key=value`: the instant always with
     /// milliseconds, so that columns stand still.
@@ -15,7 +19,7 @@ struct HostLogLine {
         let shownLevel = colour ? "\u{1B}[\(Self.colour(level))m\(name)\u{1B}[0m" : name
         let shownTime = colour ? "\u{1B}[2m\(Self.time(at))\u{1B}[0m" : Self.time(at)
         var line = "\(shownTime) \(shownLevel) \(Self.escaped(message))"
-        for (index, field) in fields.enumerated() {
+        for (index, field) in fields.filter({ !$0.0.hasPrefix(Self.said) }).enumerated() {
             let key = Self.escaped(field.0)
             let value = Self.quoted(field.1)
             line += (index == 0 ? "  " : " ") + (colour ? "\u{1B}[2m\(key)=\u{1B}[0m\(value)" : "\(key)=\(value)")
@@ -28,7 +32,8 @@ struct HostLogLine {
     var json: [UInt8] {
         var used: Set<String> = ["time", "level", "message"]
         var line = "{\"time\":\"\(Self.time(at))\",\"level\":\"\(Self.word(level))\",\"message\":\(Self.jsonText(message))"
-        for (key, value) in fields {
+        for (field, value) in fields {
+            let key = Self.plain(field)
             let name = ["time", "level", "message"].contains(key) ? "_" + key : key
             guard used.insert(name).inserted else { continue }
             line += ",\(Self.jsonText(name)):\(Self.jsonText(value))"

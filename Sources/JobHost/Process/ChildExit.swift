@@ -30,6 +30,11 @@ public struct ChildExit: Hashable, Sendable {
         )
     }
 
+    /// With one of the worker's own codes.
+    var isOwn: Bool {
+        if case .code(let code) = way { WorkerExit(rawValue: code) != nil } else { false }
+    }
+
     /// "exited by signal 11 (SIGSEGV)", "exited with code 3"; a code of the worker's own says
     /// what it means.
     public var sentence: String {

@@ -15,6 +15,7 @@ final class Errand {
     private var output: WorkerOutput?
     private var timer: EventLoop.TimerToken?
     private var isLate = false
+    private var isCut = false
     private var completion: ((String?) -> Void)?
 
     init(command: [String], loop: EventLoop, reaper: Reaper) {
@@ -34,9 +35,12 @@ final class Errand {
             self.output = output
             try reaper.adopt(pid: process.pid, pidfd: process.pidfd) { [self] in exited($0) }
             output.start()
-            // A socket takes this much at once; a program that reads nothing is not waited for.
-            _ = input.withUnsafeBytes { send(process.socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            // A socket takes this much at once; a program that reads nothing is not waited for. One that
+            // is gone already tells by its exit code.
+            let taken = input.withUnsafeBytes { send(process.socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            isCut = taken >= 0 && taken < input.count
             shutdown(process.socket, Int32(SHUT_WR))
+            if isCut { reaper.killTree(process.pid) }
             timer = loop.timer(after: Self.timeout) { [self] in
                 isLate = true
                 reaper.killTree(process.pid)
@@ -50,6 +54,7 @@ final class Errand {
     private func exited(_ status: ChildExit) {
         let said = close()
         let name = command.first ?? ""
+        if isCut { return end("\(name) could not be given its whole input at once and was killed") }
         if isLate { return end("\(name) took longer than \(brief(Self.timeout)) and was killed") }
         switch status.way {
         case .code(0): end(nil)

@@ -60,6 +60,8 @@ public final class ProcessRoom: WorkerRoom {
         let spec: PoolSpec
         var instances: [InstanceKey: (number: UInt32, settings: Bytes)] = [:]
         var executing: RunID?
+        /// By the room; it may not be gone yet.
+        var isKilled = false
         /// CPU time of the worker when it started what it executes; looked at only with a limit.
         var cpuAtStart = Duration.zero
         init(process: WorkerProcess, spec: PoolSpec) {

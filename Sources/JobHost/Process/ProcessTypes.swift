@@ -106,11 +106,13 @@ public struct AttemptRequest: Sendable {
     public var killGrace: Duration
     /// No progress for this long counts as the soft limit.
     public var heartbeat: Duration?
+    /// Lines of its log below this are not kept.
+    public var logLevel: LogLevel
     public var state: StateBlob?
     public init(
         run: RunID, job: String, entry: String, pool: String, attempt: Int, trigger: Trigger, fireTime: Instant,
         fence: Int64, idempotencyKey: String, payload: [UInt8] = [], settings: [UInt8], timeout: Duration?,
-        killGrace: Duration, heartbeat: Duration? = nil, state: StateBlob? = nil
+        killGrace: Duration, heartbeat: Duration? = nil, logLevel: LogLevel = .debug, state: StateBlob? = nil
     ) {
         self.run = run
         self.job = job
@@ -126,6 +128,7 @@ public struct AttemptRequest: Sendable {
         self.timeout = timeout
         self.killGrace = killGrace
         self.heartbeat = heartbeat
+        self.logLevel = logLevel
         self.state = state
     }
 }
@@ -197,7 +200,21 @@ public enum ProcessEvent: Sendable {
     /// A worker of the pool could not load its library: the queued runs of the pool are returned.
     case poolRefused(pool: String, message: String)
     /// The set of living workers changed (for the record that survives a crash).
-    case workersChanged
+    case workersChanged(WorkerChange)
+}
+
+public enum WorkerChange: Hashable, Sendable {
+    case started(plugin: String)
+    case ended(plugin: String, WorkerEnd)
+}
+
+public enum WorkerEnd: String, CaseIterable, Sendable {
+    /// It was asked to: idle, recycled, replaced.
+    case ended
+    /// By the host, with its tree: a limit, a cancel, a stop.
+    case killed
+    /// By itself.
+    case crashed
 }
 
 public struct WorkerSnapshot: Codable, Hashable, Sendable {

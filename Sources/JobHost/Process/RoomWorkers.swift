@@ -26,7 +26,7 @@ extension ProcessRoom {
             )
             slates?.started(slate, pid: process.pid, startTime: process.startTime)
             members[id] = Member(process: process, spec: spec)
-            report(.workersChanged)
+            report(.workersChanged(.started(plugin: spec.plugin)))
             write(.load(spec.loadRequest), to: id)
             // One that begins after the end hears of the next lease, and is sent nothing before it.
             if let leaseEnd, leaseEnd > now.monotonic { write(.lease(until: leaseEnd), to: id) }
@@ -186,7 +186,7 @@ extension ProcessRoom {
         case .result(let result): ended(result, id)
         case .returned(let run): returned(run, id)
         case .log(let run, let level, let text, let fields):
-            guard let live = owned(run, id) else { break }
+            guard let live = owned(run, id), level >= live.request.logLevel else { break }
             runLogs.append(
                 run: run, job: live.request.job,
                 LogLine(at: now.wall, level: level, stream: .log, text: text, fields: fields)
@@ -280,6 +280,7 @@ extension ProcessRoom {
     /// The whole tree. Whoever else is with the worker is not charged with it.
     func kill(_ id: WorkerID, becauseOf meant: RunID? = nil) {
         force.killed(id)
+        members[id]?.isKilled = true
         members[id]?.process.killTree()
         for request in force.worker(id)?.runs.all ?? [] where request.run != meant {
             apply(.workerKilled(becauseOf: meant), to: request.run)
@@ -317,8 +318,9 @@ extension ProcessRoom {
             apply(.exited(status, lastWords: member.process.output.lastWords), to: request.run, workerLives: false)
         }
         if let slate = member.process.slate { slates?.retire(slate) }
+        let isAsked = member.executing == nil && status.isOwn
         members[id] = nil
-        report(.workersChanged)
+        report(.workersChanged(.ended(plugin: member.spec.plugin, member.isKilled ? .killed : isAsked ? .ended : .crashed)))
         let sentence = member.process.words(after: "the worker \(status.sentence) before it was ready")
         run(force.exited(id, sentence, now: now.monotonic))
         finishIfStopped()

@@ -174,6 +174,7 @@ enum Boot {
         var options = HostLog.Options()
         options.file = config.host.logFile
         options.format = HostLog.Format(rawValue: config.host.logFormat) ?? .text
+        if Journal.isStandardError(environment["JOURNAL_STREAM"]) { options.journal = Journal.path }
         options.level = switch config.host.logLevel {
         case "debug": .debug
         case "warning": .warning

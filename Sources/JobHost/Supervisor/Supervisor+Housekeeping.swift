@@ -124,13 +124,17 @@ extension Supervisor {
     }
 
     private func refreshCounts() {
+        guard !isCounting else { return }
+        isCounting = true
         Task {
+            defer { isCounting = false }
             do {
                 let now = clock.now().wall
                 depths = try await store.queueDepths(now: now)
                 counters = try await store.counters()
                 // Of other hosts too.
                 asks = try await store.asks(limit: Self.mostAsks).reversed()
+                if store.isShared { try await readHistoryOfOthers() }
                 // Reading goes on where another program holds the file against writing: only a
                 // write shows that the store is back.
                 if storeHealth.problem != nil { renewLeases() }

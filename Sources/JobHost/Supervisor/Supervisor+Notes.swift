@@ -10,14 +10,14 @@ extension Supervisor {
         switch note.kind {
         case .ended(let outcome, let state): writeEnd(note, outcome, state)
         case .breaker(let mode):
-            log.warning("\(job): \(note.text)")
+            log.warning("\(job): \(note.text)", metadata: ["said.job": "\(job)", "said.breaker": "\(Self.word(mode))"])
             let run = note.run.map { ", by run \($0)" } ?? ""
             audit(Actor(name: "host", via: "host"), mode == .closed ? "breaker close" : "breaker open", job: job, detail: note.text + run)
         case .skipped(let reason):
             // A lasting reason is in the ledger and on the status page; each fire is detail.
             log.log(level: reason == .overlap ? .info : .debug, "\(job): \(note.text)")
-        case .missed: log.warning("\(job): \(note.text)")
-        case .badSettings: log.error("\(job): \(note.text)")
+        case .missed: log.warning("\(job): \(note.text)", metadata: ["said.job": "\(job)"])
+        case .badSettings: log.error("\(job): \(note.text)", metadata: ["said.job": "\(job)"])
         case .rewound: log.warning("\(job.isEmpty ? "" : "\(job): ")\(note.text)")
         case .badEnqueue: log.error("\(job)\(note.run.map { " run \($0)" } ?? ""): \(note.text)")
         }
@@ -57,6 +57,8 @@ extension Supervisor {
         let text = note.text.isEmpty ? "" : ": \(note.text)"
         let word = outcome == .succeeded ? "" : " \(outcome.rawValue)"
         let fate = state == .discarded ? " — dead letter, `jobhost retry\(note.run.map { " \($0)" } ?? "")` runs it again" : ""
-        log.log(level: level, "\(mark) \(note.job)\(run)\(word)\(text)\(fate)")
+        var fields: Logger.Metadata = ["said.job": "\(note.job)", "said.outcome": "\(outcome.rawValue)", "said.state": "\(state.rawValue)"]
+        if let run = note.run { fields["said.run"] = "\(run)" }
+        log.log(level: level, "\(mark) \(note.job)\(run)\(word)\(text)\(fate)", metadata: fields)
     }
 }

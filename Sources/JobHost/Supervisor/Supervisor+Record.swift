@@ -173,7 +173,6 @@ extension Supervisor {
         hasNewWorkers = false
         let bootID = Survivors.bootID()
         let workers = room.snapshot()
-        events.emit(.workers(workers))
         let rows = workers.map {
             WorkerRow(pid: $0.pid, startTime: $0.startTime, bootID: bootID, plugin: $0.plugin)
         }

@@ -244,7 +244,7 @@ extension Supervisor {
             ("retry", retry.maxAttempts == 1 ? "none" : "\(retry.maxAttempts) attempts, \(short(retry.initial)) … \(short(retry.max))"),
             ("breaker", breaker), ("calendar", config.calendar ?? "none"),
             ("retention", "\(short(config.retention.age)), \(counted(config.retention.runs, "run"))"),
-        ] + (config.approval == 2 ? [("approval", "2 persons")] : [])
+        ] + (config.logLevel == .debug ? [] : [("log_level", "\(config.logLevel)")]) + (config.approval == 2 ? [("approval", "2 persons")] : [])
     }
 
     /// Of a worker of the plugin, which all of its jobs share.

@@ -80,6 +80,9 @@ public actor Supervisor: HostControl {
     var isInboxHinted = false
     var depths: [String: QueueDepth] = [:]
     var counters: [String: [String: Int64]] = [:]
+    var isCounting = false
+    /// Attempts of them ended on other hosts, and have not been read yet.
+    var jobsHeardOf: Set<String> = []
     /// What was asked for of jobs that take two persons, as last read; the oldest first.
     var asks: [Ask] = []
     static let mostAsks = 100
@@ -325,7 +328,9 @@ public actor Supervisor: HostControl {
         case .poolRefused(let pool, let message):
             if let line = poolHealth.failed(pool, message) { log.error("\(line)") }
             canaryRefused(pool, message)
-        case .workersChanged: saveWorkers()
+        case .workersChanged(let change):
+            events.emit(.worker(change))
+            saveWorkers()
         }
     }
 

@@ -38,6 +38,28 @@ struct LogLineTests {
         #expect(json(line(message)).contains("\"message\":\"\(asJSON)\"}"))
     }
 
+    @Test("what the sentence says already is there for programs only")
+    func said() {
+        let line = line("✓ mint run 7", [("said.job", "mint"), ("said.run", "7"), ("why", "late")])
+        #expect(text(line) == "2023-11-14T22:13:20.007Z INFO  ✓ mint run 7  why=late\n")
+        #expect(json(line).hasSuffix(#""message":"✓ mint run 7","job":"mint","run":"7","why":"late"}"# + "\n"))
+    }
+
+    @Test("the journal's entry: each field by itself, one with line ends by its length")
+    func journal() {
+        let entry = line("two\nlines", [("said.job", "mint"), ("odd key!", "a=b"), ("said.job", "again")], level: .error).journal
+        let length = [UInt8(9)] + [UInt8](repeating: 0, count: 7)
+        let wanted = Array("MESSAGE\n".utf8) + length
+            + Array("two\nlines\nPRIORITY=3\nSYSLOG_IDENTIFIER=jobhost\nJOBHOST_JOB=mint\nJOBHOST_ODD_KEY_=a=b\n".utf8)
+        #expect(entry == wanted, "\(String(decoding: entry, as: UTF8.self))")
+    }
+
+    @Test("standard error is the journal's if it is what JOURNAL_STREAM names")
+    func journalStream() {
+        #expect(Journal.names("9:41", device: 9, inode: 41))
+        for other in ["9:42", "8:41", "9", "", "9:41:1", "9:x", ":"] { #expect(!Journal.names(other, device: 9, inode: 41), "\(other)") }
+    }
+
     @Test("colour is added around, never inside")
     func colour() {
         let coloured = String(decoding: line("m", [("k", "v")]).text(colour: true), as: UTF8.self)
@@ -129,6 +151,35 @@ struct HostLogTests {
         options.file = folder.path + "/none/host.log"
         let error = #expect(throws: LogFileError.self) { try HostLog(options) }
         #expect(error?.description == "cannot open the log file \(folder.path)/none/host.log: No such file or directory")
+    }
+
+    @Test("to the journal an entry each; where it takes none, lines of text")
+    func journal() throws {
+        let address = folder.path + "/journal"
+        let listener = try #require(NotifySocket(address))
+        var options = HostLog.Options()
+        options.journal = address
+        let log = try HostLog(options)
+        for number in 1...3 { log.log(.warning, "line \(number)", [("said.run", "\(number)")], at: noon) }
+        log.flush()
+        for number in 1...3 {
+            #expect(listener.receive() == "MESSAGE=line \(number)\nPRIORITY=4\nSYSLOG_IDENTIFIER=jobhost\nJOBHOST_RUN=\(number)\n")
+        }
+        // A file, or JSON lines, are what they are.
+        options.file = path
+        let filed = try HostLog(options)
+        filed.log(.info, "filed", at: noon)
+        filed.flush()
+        #expect(listener.receive() == nil)
+        #expect(messages(path) == ["filed"])
+        #expect(log.fault == nil)
+    }
+
+    @Test("an entry that the journal does not take is not taken for written")
+    func journalIsAway() throws {
+        let journal = try #require(Journal(path: folder.path + "/nobody"))
+        #expect(!journal.send(Array("MESSAGE=x\n".utf8)))
+        #expect(Journal(path: "/" + String(repeating: "x", count: 200)) == nil)
     }
 
     @Test("a reader that does not read blocks nobody; what did not fit is counted")

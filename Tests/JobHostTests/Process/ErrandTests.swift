@@ -23,4 +23,12 @@ import Testing
             #expect(problem == "sh exited with code 3; it printed: out of paper")
         }
     }
+
+    @Test func moreThanAPipeTakesIsSaidNotCut() async throws {
+        try await onStage { stage in
+            #expect(await stage.errand("wc -c >&2; exit 3", input: [UInt8](repeating: 65, count: 150_000)) == "sh exited with code 3; it printed: 150000")
+            let problem = await stage.errand("cat > /dev/null", input: [UInt8](repeating: 65, count: 8 << 20))
+            #expect(problem == "sh could not be given its whole input at once and was killed")
+        }
+    }
 }

@@ -39,6 +39,10 @@ import Testing
             #expect(next.outcome == .succeeded)
             #expect(next.pid != end.pid)
             #expect(!isAlive(end.pid))
+            await stage.worker(.killed)
+            // Asked to give way: its pool is gone.
+            await stage.configure([])
+            await stage.worker(.ended)
         }
     }
 
@@ -85,6 +89,7 @@ import Testing
             let end = try await stage.end(of: 2)
             #expect(end.outcome == .crashed)
             #expect(end.reason == reason)
+            await stage.worker(.crashed)
             await stage.start(3, "good")
             #expect(try await stage.end(of: 3).outcome == .succeeded)
             await stage.cancel(1)

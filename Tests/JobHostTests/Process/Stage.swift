@@ -101,6 +101,14 @@ actor Stage {
         return end
     }
 
+    /// Until a worker has ended so.
+    func worker(_ how: WorkerEnd) async {
+        _ = await event { event in
+            if case .workersChanged(.ended(plugin: "trouble", how)) = event { return true }
+            return false
+        }
+    }
+
     func started(_ run: Int64) async -> Int32 {
         let event = await event { event in
             if case .started(RunID(run), _, _, _) = event { return true }
@@ -183,9 +191,9 @@ actor Stage {
     }
 
     /// Runs a shell's commands as an errand. nil: they ended well, else what is wrong.
-    func errand(_ commands: String) async -> String? {
+    func errand(_ commands: String, input: [UInt8] = []) async -> String? {
         await withCheckedContinuation { continuation in
-            room?.run(errand: ["sh", "-c", commands], input: []) { continuation.resume(returning: $0) }
+            room?.run(errand: ["sh", "-c", commands], input: input) { continuation.resume(returning: $0) }
         }
     }
 

@@ -87,6 +87,56 @@ struct AlertBookTests {
     }
 }
 
+struct AlertKindTests {
+    private func problem(_ kind: HostProblem.Kind, _ subject: String = "") -> HostProblem { HostProblem(kind: kind, subject: subject, text: "trouble") }
+
+    /// What an operator is promised to be told of, out of the state and the events that it comes from.
+    @Test func everyTroubleIsAnAlert() {
+        var host = Samples.snapshot([Samples.healthy, Samples.broken])
+        host.hostProblems = [problem(.store), problem(.clock), problem(.plugin, "market"), problem(.reload), problem(.other, "http")]
+        host.jobs[0].health = JobHealth(refused: "its settings")
+        let standing = Alert.conditions(host)
+        #expect(Set(standing.map(\.key)) == [
+            "store_trouble", "clock_trouble", "plugin_refused:market", "reload_refused", "host_problem:http", "job_critical:candles", "breaker_opened:deposits-credit",
+        ])
+        #expect(standing.allSatisfy { !$0.text.isEmpty && $0.hint.hasPrefix("jobhost ") })
+        #expect(Set(standing.filter { $0.severity == .critical }.map(\.kind)) == [.storeTrouble, .clockTrouble, .jobCritical, .breakerOpened])
+        let happened = [
+            HostEvent.ended(Samples.record(9, job: "mint", state: .discarded, outcome: .failed, reason: "no such asset")),
+            .notRun(job: "candles", reason: .window, text: "3 fires missed", at: sampleNow),
+        ].compactMap(Alert.init(of:))
+        #expect(happened.map(\.key) == ["run_discarded:mint", "fires_missed:candles"])
+        #expect(happened.map(\.hint) == ["jobhost retry 9", "jobhost runs candles --state missed"])
+        // Every kind is among them.
+        #expect(Set((standing + happened).map(\.kind)) == Set(Alert.Kind.allCases).subtracting([.test]))
+    }
+
+    @Test func whatIsInOrderIsNone() {
+        var paused = Samples.healthy
+        paused.control.paused = true
+        var held = Samples.broken
+        held.breaker.state = "forced_open"
+        // An operator wanted these so.
+        #expect(Alert.conditions(Samples.snapshot([Samples.healthy, Samples.running, Samples.off, paused, held])) == [])
+        for event: HostEvent in [
+            .ended(Samples.record(9)), .ended(Samples.record(9, state: .retryable, outcome: .retry)),
+            .notRun(job: "candles", reason: .overlap, text: "", at: sampleNow), .problems(["x"], at: sampleNow),
+        ] { #expect(Alert(of: event) == nil) }
+    }
+
+    /// Each is told once while it lasts, and when it is over.
+    @Test func eachIsToldOnceAndWhenItIsOver() {
+        func at(_ seconds: Int64) -> Now { Now(wall: sampleNow + .seconds(seconds), monotonic: MonotonicInstant(microseconds: seconds * 1_000_000)) }
+        for kind in Alert.Kind.allCases where ![.test, .runDiscarded, .firesMissed].contains(kind) {
+            var book = AlertBook()
+            let alert = Alert(kind, subject: "x", "trouble", hint: "")
+            var lines: [AlertBook.Line] = []
+            for second in 0...60 as ClosedRange<Int64> { lines += book.look(second < 30 ? [alert] : [], [], now: at(second)) }
+            #expect(lines.map(\.state) == [.firing, .resolved], "\(kind)")
+        }
+    }
+}
+
 struct OutboxTests {
     private func at(_ seconds: Int64) -> MonotonicInstant { MonotonicInstant(microseconds: seconds * 1_000_000) }
     private func message(_ id: Int) -> Outbox.Message { Outbox.Message(id: "\(id)", body: []) }
@@ -223,6 +273,20 @@ struct AlertsTests {
         try await hook.close()
     }
 
+    @Test func twoThatLookAlikeAreTwo() async throws {
+        let hook = try await Hook()
+        try await withServer { _, socket, server in
+            var settings = AlertSettings()
+            settings.webhooks = try ["a", "b"].map { try WebhookURL("http://127.0.0.1:\(hook.port)/x?key=\($0)") }
+            await server.alerts.use(settings)
+            let answer = try await ask(socket, "POST", "/api/v1/alerts/test")
+            let names = answer.json["receivers"]?.arrayValue?.map { $0["name"]?.stringValue ?? "" }
+            #expect(names == ["http://127.0.0.1:\(hook.port)/x", "http://127.0.0.1:\(hook.port)/x (2)"])
+            #expect(hook.received.withLock { $0.count } == 2)
+        }
+        try await hook.close()
+    }
+
     /// From the host's state to the message.
     @Test func whatIsWrongIsToldOnceAndItsEndToo() async throws {
         let hook = try await Hook()
@@ -244,6 +308,9 @@ struct AlertsTests {
             let first = try JSON(parsing: hook.received.withLock { $0[0].body })
             #expect(first["alerts"]?.arrayValue?.map { $0["key"]?.stringValue } == ["breaker_opened:candles", "run_discarded:mint"])
             #expect(first["alerts"]?.arrayValue?.last?["text"] == "run 9 of mint is a dead letter: no such asset")
+            // A reload that changes the alerts forgets nobody who was told.
+            settings.gather = .seconds(5)
+            await server.alerts.use(settings)
             host.edit { $0.jobs[0].breaker.state = "closed" }
             await server.alerts.look()
             clock.advance(by: .seconds(10))
@@ -257,7 +324,7 @@ struct AlertsTests {
 
     @Test(arguments: [
         ("http://a:9093/x?y=1", "a", 9093, "/x?y=1"), ("http://127.0.0.1", "127.0.0.1", 80, "/"), ("http://[::1]:8080/", "::1", 8080, "/"),
-        ("http://h?q", "h", 80, "/?q"), ("http://[::1]", "::1", 80, "/"),
+        ("http://h?q", "h", 80, "/?q"), ("http://[::1]", "::1", 80, "/"), ("https://a", "a", 443, "/"), ("https://a:8443/x?y", "a", 8443, "/x?y"),
     ])
     func urlsAreTakenApart(_ text: String, _ host: String, _ port: Int, _ path: String) throws {
         let url = try WebhookURL(text)
@@ -265,9 +332,10 @@ struct AlertsTests {
         #expect(url.port == port)
         #expect(url.path == path)
         #expect(!url.shown.contains("?"))
+        #expect(try WebhookURL(url.whole) == url)
     }
 
-    @Test(arguments: ["https://a/", "ftp://a/", "http://", "http://a:0/", "http://a:99999/", "http://u:p@a/", "http://a b/", "http://a\r\nX: y/"])
+    @Test(arguments: ["https://", "HTTPS://a/", "ftp://a/", "http://", "http://a:0/", "http://a:99999/", "http://u:p@a/", "http://a b/", "http://a\r\nX: y/"])
     func whatIsNoWebhookIsRefused(_ text: String) {
         #expect(throws: WebhookURL.Refusal.self) { try WebhookURL(text) }
     }

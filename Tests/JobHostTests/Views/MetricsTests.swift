@@ -12,12 +12,6 @@ struct MetricsTests {
         return String(decoding: MetricsPage.bytes(host, metrics.figures, streams: (2, 3, 4)), as: UTF8.self)
     }
 
-    private func worker(_ pid: Int32) -> WorkerSnapshot {
-        WorkerSnapshot(
-            pid: pid, startTime: UInt64(pid), pool: "market", plugin: "market", libraryHash: "ab", state: "idle", run: nil, runs: 0,
-            startedAt: sampleNow, residentBytes: 1_000)
-    }
-
     private func busy() -> HostSnapshot {
         var host = Samples.snapshot()
         host.jobs[0].pluginMetrics = [
@@ -39,7 +33,8 @@ struct MetricsTests {
         run.finishedAt = run.fireTime + .milliseconds(203)
         return [
             .ended(run), .breaker(job: "candles", mode: "open", text: "", at: sampleNow), .reload(Samples.report),
-            .store(operation: "complete", took: .microseconds(700)), .workers([worker(1), worker(2)]), .workers([worker(2), worker(3)]),
+            .store(operation: "complete", took: .microseconds(700)), .worker(.started(plugin: "market")), .worker(.started(plugin: "market")), .worker(.ended(plugin: "market", .killed)),
+            .worker(.ended(plugin: "market", .crashed)), .worker(.started(plugin: "market")),
         ]
     }
 
@@ -53,7 +48,8 @@ struct MetricsTests {
             #"jobhost_run_duration_seconds_sum{job_name="candles"} 0.2"#,
             #"jobhost_breaker_transitions_total{job_name="candles",state="open"} 1"#,
             #"jobhost_store_call_duration_seconds_bucket{operation="complete",le="0.001"} 1"#,
-            #"jobhost_worker_starts_total{plugin="market"} 3"#, #"jobhost_worker_exits_total{plugin="market"} 1"#,
+            #"jobhost_worker_starts_total{plugin="market"} 3"#, #"jobhost_worker_exits_total{plugin="market",reason="killed"} 1"#,
+            #"jobhost_worker_exits_total{plugin="market",reason="crashed"} 1"#, #"jobhost_worker_exits_total{plugin="market",reason="ended"} 0"#,
             "jobhost_event_streams 2", "jobhost_events_dropped_total 3", "jobhost_event_streams_dropped_total 4",
             #"jobhost_queue_oldest_age_seconds{job_name="\#(Samples.snapshot().jobs[0].name)"} 90"#,
             "jobhost_store_up 1",

@@ -37,7 +37,8 @@ struct AlertBook {
         var toldAt: MonotonicInstant?
     }
 
-    private let settings: Settings
+    /// A change of them forgets nothing that was told.
+    var settings: Settings
     private var firing: [String: Firing] = [:]
     private var ended: [String: Firing] = [:]
     private var happened: [String: Happening] = [:]

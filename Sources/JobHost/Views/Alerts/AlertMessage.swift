@@ -58,8 +58,19 @@ extension API.AlertLine {
     init(_ line: AlertBook.Line) {
         self.init(
             key: line.alert.key, kind: line.alert.kind, severity: line.alert.severity, state: line.state.rawValue,
-            subject: line.alert.subject, text: String(line.alert.text.prefix(1_000)), hint: line.alert.hint, since: line.since,
+            subject: line.alert.subject, text: Self.clipped(line.alert.text), hint: line.alert.hint, since: line.since,
             count: line.count)
+    }
+
+    /// At most a thousand bytes, so that a message of fifty lines is one that a pipe takes at once.
+    private static func clipped(_ text: String) -> String {
+        guard text.utf8.count > 1_000 else { return text }
+        var out = ""
+        for character in text {
+            guard out.utf8.count + character.utf8.count <= 997 else { break }
+            out.append(character)
+        }
+        return out + "…"
     }
 }
 

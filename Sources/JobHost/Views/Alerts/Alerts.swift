@@ -56,11 +56,17 @@ actor Alerts {
     func use(_ settings: AlertSettings) {
         guard settings != self.settings else { return }
         self.settings = settings
-        var ways: [(String, Receiver.Way)] = settings.webhooks.map { ($0.shown, .webhook(Webhook(url: $0))) }
+        var ways: [(String, Receiver.Way)] = settings.webhooks.map { ($0.shown, .webhook(Webhook(url: $0, caFile: settings.caFile))) }
         if let program = settings.command.first { ways.append((program, .command(settings.command))) }
         let old = Dictionary(receivers.map { ($0.name, $0.outbox) }, uniquingKeysWith: { first, _ in first })
-        receivers = ways.map { Receiver(name: $0, way: $1, outbox: old[$0] ?? Outbox()) }
-        book = AlertBook(AlertBook.Settings(gather: settings.gather, again: settings.again))
+        receivers = []
+        for (shown, way) in ways {
+            // Two URLs may differ in nothing that is shown.
+            let alike = receivers.count { $0.name == shown || $0.name.hasPrefix(shown + " (") }
+            let name = alike == 0 ? shown : "\(shown) (\(alike + 1))"
+            receivers.append(Receiver(name: name, way: way, outbox: old[name] ?? Outbox()))
+        }
+        book.settings = AlertBook.Settings(gather: settings.gather, again: settings.again)
     }
 
     /// From the event hub; any thread.
@@ -140,7 +146,7 @@ actor Alerts {
                 headers.append(("X-Jobhost-Timestamp", time))
                 headers.append(("X-Jobhost-Signature", "sha256=" + SHA256.hmac(key: Array(secret.secret.utf8), Array("\(time).".utf8) + message.body)))
             }
-            return await webhook.post(message.body, headers: headers)
+            return await webhook.post(message.body, headers: headers, run: run)
         }
     }
 

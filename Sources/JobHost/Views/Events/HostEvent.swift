@@ -7,6 +7,8 @@ public enum HostEvent: Sendable {
     case started(job: String, run: RunID, at: Instant, pid: Int32)
     /// As the attempt left it.
     case ended(RunRecord)
+    /// Attempts of the job ended on other hosts.
+    case elsewhere(job: String, at: Instant)
     /// Fires that never became an attempt. `text` is a sentence.
     case notRun(job: String, reason: NoRunReason, text: String, at: Instant)
     /// It moved, by itself or by an operator. `mode` as in `BreakerSnapshot.state`.
@@ -16,8 +18,7 @@ public enum HostEvent: Sendable {
     case action(AuditRow)
     /// What is wrong with the host, in sentences; all of it, whenever it changes.
     case problems([String], at: Instant)
-    /// The living workers, whenever they change.
-    case workers([WorkerSnapshot])
+    case worker(WorkerChange)
     /// How long the store took over a call.
     case store(operation: String, took: Duration)
 }

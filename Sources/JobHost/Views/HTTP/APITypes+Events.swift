@@ -9,6 +9,8 @@ extension API {
         case runStarted = "run_started"
         case runEnded = "run_ended"
         case notRun = "not_run"
+        /// Runs of the job ended on other hosts: ask for what you want to know.
+        case elsewhere
         case breaker, reload, action, problems
         /// Something is missing between the last event and this one: read the state anew.
         case reset
@@ -19,6 +21,11 @@ extension API {
         public var run: Int64
         public var at: Instant
         public var pid: Int32
+    }
+
+    public struct Elsewhere: Codable, Sendable {
+        public var job: String
+        public var at: Instant
     }
 
     public struct NotRun: Codable, Sendable {
@@ -53,6 +60,7 @@ extension API {
         case .started(let job, let run, let at, let pid):
             return encoded(.runStarted, job, RunStarted(job: job, run: run.value, at: at, pid: pid))
         case .ended(let run): return encoded(.runEnded, run.job, Run(run))
+        case .elsewhere(let job, let at): return encoded(.elsewhere, job, Elsewhere(job: job, at: at))
         case .notRun(let job, let reason, let text, let at):
             return encoded(.notRun, job, NotRun(job: job, reason: reason, state: reason.state, text: text, at: at))
         case .breaker(let job, let mode, let text, let at):
@@ -60,7 +68,7 @@ extension API {
         case .reload(let report): return encoded(.reload, nil, Report(report))
         case .action(let row): return encoded(.action, row.job, AuditEntry(row))
         case .problems(let problems, let at): return encoded(.problems, nil, Problems(problems: problems, at: at))
-        case .workers, .store: return nil
+        case .worker, .store: return nil
         }
     }
 }

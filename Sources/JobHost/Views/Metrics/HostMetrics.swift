@@ -13,21 +13,14 @@ final class HostMetrics: Sendable {
         var breakerTransitions: [String: UInt64] = [:]
     }
 
-    struct Worker: Hashable {
-        var pid: Int32
-        var startTime: UInt64
-        var plugin: String
-    }
-
     struct Figures {
         var jobs: [String: Job] = [:]
         var store: [String: Histogram] = [:]
         /// true: accepted.
         var reloads: [Bool: UInt64] = [:]
         var lastAcceptedReload: Instant?
-        var living: Set<Worker> = []
         var workerStarts: [String: UInt64] = [:]
-        var workerExits: [String: UInt64] = [:]
+        var workerExits: [String: [WorkerEnd: UInt64]] = [:]
     }
 
     private let state = Mutex(Figures())
@@ -43,8 +36,9 @@ final class HostMetrics: Sendable {
                 figures.reloads[report.accepted, default: 0] &+= 1
                 if report.accepted { figures.lastAcceptedReload = report.at }
             case .store(let operation, let took): figures.store[operation, default: .store].observe(took.seconds)
-            case .workers(let workers): Self.count(workers, &figures)
-            case .started, .notRun, .action, .problems: break
+            case .worker(.started(let plugin)): figures.workerStarts[plugin, default: 0] &+= 1
+            case .worker(.ended(let plugin, let how)): figures.workerExits[plugin, default: [:]][how, default: 0] &+= 1
+            case .started, .elsewhere, .notRun, .action, .problems: break
             }
         }
     }
@@ -56,13 +50,6 @@ final class HostMetrics: Sendable {
         guard run.attempt == 1 else { return }
         let waited = max(.zero, started - run.fireTime).seconds
         if run.trigger == .schedule { job.lateness.observe(waited) } else { job.queueTime.observe(waited) }
-    }
-
-    private static func count(_ workers: [WorkerSnapshot], _ figures: inout Figures) {
-        let now = Set(workers.map { Worker(pid: $0.pid, startTime: $0.startTime, plugin: $0.plugin) })
-        for worker in now.subtracting(figures.living) { figures.workerStarts[worker.plugin, default: 0] &+= 1 }
-        for worker in figures.living.subtracting(now) { figures.workerExits[worker.plugin, default: 0] &+= 1 }
-        figures.living = now
     }
 }
 

@@ -102,8 +102,10 @@ struct MetricsPage {
         for plugin in plugins { text.sample([("plugin", plugin)], byPlugin[plugin]?.reduce(0) { $0 + Double($1.residentBytes) } ?? 0) }
         text.family("jobhost_worker_starts_total", .counter, "Worker processes started.")
         for plugin in plugins { text.sample([("plugin", plugin)], figures.workerStarts[plugin] ?? 0) }
-        text.family("jobhost_worker_exits_total", .counter, "Worker processes ended, for whatever reason.")
-        for plugin in plugins { text.sample([("plugin", plugin)], figures.workerExits[plugin] ?? 0) }
+        text.family("jobhost_worker_exits_total", .counter, "Worker processes ended: asked to, killed by the host, or crashed.")
+        for plugin in plugins {
+            for how in WorkerEnd.allCases { text.sample([("plugin", plugin), ("reason", how.rawValue)], figures.workerExits[plugin]?[how] ?? 0) }
+        }
     }
 
     private mutating func writeJobs() {

@@ -13,12 +13,20 @@ struct MetricsText {
         put("# HELP \(name) \(Self.escaped(help, quotes: false))\n# TYPE \(name) \(kind.rawValue)\n")
     }
 
+    /// Written piece by piece: a host with a thousand jobs has tens of thousands of samples.
     mutating func sample(_ labels: [(String, String)] = [], _ value: Double, suffix: String = "") {
-        put(name + suffix)
-        if !labels.isEmpty {
-            put("{" + labels.map { "\($0)=\"\(Self.escaped($1, quotes: true))\"" }.joined(separator: ",") + "}")
+        put(name)
+        put(suffix)
+        for (index, label) in labels.enumerated() {
+            put(index == 0 ? "{" : ",")
+            put(label.0)
+            put("=\"")
+            put(Self.escaped(label.1, quotes: true))
+            put("\"")
         }
-        put(" \(Self.number(value))\n")
+        put(labels.isEmpty ? " " : "} ")
+        put(Self.number(value))
+        put("\n")
     }
 
     mutating func sample(_ labels: [(String, String)] = [], _ value: some BinaryInteger, suffix: String = "") {
@@ -37,7 +45,7 @@ struct MetricsText {
         sample(labels, total, suffix: "_count")
     }
 
-    private mutating func put(_ text: String) { bytes += Array(text.utf8) }
+    private mutating func put(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
     static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
@@ -47,6 +55,8 @@ struct MetricsText {
     }
 
     static func escaped(_ text: String, quotes: Bool) -> String {
+        // Names of jobs and words of ours hold none of these.
+        guard text.utf8.contains(where: { $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\"") }) else { return text }
         var out = ""
         for scalar in text.unicodeScalars {
             switch scalar {
