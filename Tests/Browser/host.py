@@ -14,7 +14,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 HEAD = """
 [host]
-name = "desk-1"
+name = "{name}"
 grace = "5s"
 [http]
 listen = "127.0.0.1:{port}"
@@ -95,7 +95,8 @@ def many(count):
 class Host:
     PERSONS = {"alice": "alice-may-act-0123456789", "bob": "bob-may-act-too-0123456789"}
 
-    def __init__(self, jobs=DESK, bin=None, http=""):
+    def __init__(self, jobs=DESK, bin=None, http="", name="desk-1", store=""):
+        """`store`: a URL; "": a file of its own."""
         self.bin = bin or os.environ["JOBHOST_BIN_DIR"]
         self.folder = tempfile.mkdtemp(prefix="jobhost-page-")
         with socket.socket() as free:
@@ -103,6 +104,8 @@ class Host:
             self.port = free.getsockname()[1]
         self.process = None
         self.http = http
+        self.name = name
+        self.store = f'\n[store]\nurl = "{store}"\nlease = "3s"\n' if store else ""
         try:
             with open(self.folder + "/read.token", "w") as file:
                 file.write("a-token-that-may-only-read-0123456789\n")
@@ -127,7 +130,7 @@ class Host:
 
     def write(self, jobs):
         with open(self.folder + "/jobs.toml", "w") as file:
-            file.write(HEAD.format(port=self.port).replace("[defaults]", self.http + "\n[defaults]") + jobs)
+            file.write(HEAD.format(port=self.port, name=self.name).replace("[defaults]", self.http + "\n[defaults]") + jobs + self.store)
 
     @property
     def url(self):

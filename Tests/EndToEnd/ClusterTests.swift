@@ -198,4 +198,36 @@ struct ClusterTests {
             await cluster.stop(a, b)
         }
     }
+
+    @Test("What a job's runs did on another host is shown here, graded here, and told to who listens here")
+    func shownEverywhere() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("bad", PluginSource.fails)
+            // Without a success it would be critical here after three seconds.
+            let jobs = Toml.plugin("good") + Toml.plugin("bad")
+                + Toml.job("tick", of: "good", "every = \"1s\"\nhealth = { critical = { success_age = \"10s\" } }")
+                + Toml.job("fall", of: "bad", "schedule = \"none\"\nretry = { max_attempts = 1 }")
+            let runs = try await cluster.start("a", jobs)
+            let looks = try await cluster.start("b", jobs, host: "schedule = false\nconsume = false")
+            let stream = try Child(
+                "/usr/bin/env", ["curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var-b/jobhost.sock", "http://localhost/api/v1/events?kind=elsewhere&job=fall"],
+                environment: TestHost.environment(), folder: test.folder)
+            defer { stream.signal(SIGKILL) }
+            #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
+            #expect(try await test.jobhost("trigger", "fall", "--wait", "--config", "a.toml").code == 1)
+            #expect(await stream.output.next(where: { $0 == "event: elsewhere" }) != nil)
+            let fall = try await test.jobhost("show", "fall", "--config", "b.toml", "--json").output
+            #expect(fall.contains("\"outcome\": \"failed\"") && fall.contains("no such account"), "\(fall)")
+            let run = try #require(try cluster.ledger.texts("SELECT id FROM runs WHERE job = 'fall'").first)
+            let log = try await test.jobhost("logs", run, "--config", "b.toml")
+            #expect(log.errors.contains("its log is on a, which ran it"), "\(log.errors)")
+            // By the database's clock, well past the ten seconds.
+            try await cluster.until("SELECT count(*) >= 14 FROM runs WHERE job = 'tick' AND state = 'succeeded'")
+            let tick = try await test.jobhost("show", "tick", "--config", "b.toml", "--json").output
+            #expect(tick.contains("\"grade\": \"healthy\""), "\(tick)")
+            await cluster.stop(runs, looks)
+        }
+    }
 }

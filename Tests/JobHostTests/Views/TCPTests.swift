@@ -151,6 +151,34 @@ struct TCPTests {
         }
     }
 
+    /// Its length, and no byte of it: the next answer on the connection begins where the head ends.
+    @Test func headIsGetWithoutTheBody() async throws {
+        try await withServer { host, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            for (path, status) in [
+                ("/api/v1/jobs", 200), ("/api/v1/plugins", 200), ("/metrics", 200), ("/livez", 200), ("/", 200), ("/api/v1/events", 200),
+                ("/api/v1/jobs/nobody", 404), ("/nowhere", 404), ("/api/v1/reload", 405),
+            ] {
+                let both = try await tcp(port, "HEAD \(path) HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost")
+                let answers = both.split(separator: "HTTP/1.1 ", omittingEmptySubsequences: false)
+                try #require(answers.count == 3, "\(path): \(both.prefix(300))")
+                #expect(answers[1].hasPrefix("\(status) ") && answers[1].hasSuffix("\r\n\r\n"), "\(path): \(answers[1])")
+                #expect(answers[2].hasPrefix("200 ") && answers[2].hasSuffix("\r\n\r\nok\n"), "\(path): \(answers[2])")
+                guard path != "/api/v1/events", path != "/metrics" else { continue }
+                let get = try await tcp(port, "GET \(path) HTTP/1.1\r\nHost: localhost")
+                func field(_ name: String, of answer: some StringProtocol) -> String? {
+                    answer.split(separator: "\r\n").first { $0.lowercased().hasPrefix(name + ": ") }.map { String($0) }
+                }
+                // Of a refusal that names the method, the length is another.
+                if status != 405 { #expect(field("content-length", of: answers[1]) == field("content-length", of: get), "\(path)") }
+                if let tag = field("etag", of: get) { #expect(field("etag", of: answers[1]) == tag, "\(path)") }
+            }
+            #expect(host.commands.isEmpty)
+            // A stream that nobody reads does not stay.
+            try await eventually { server.hub.figures.listeners == 0 }
+        }
+    }
+
     // MARK: Those who cost
 
     @Test func slowClientsAreCutOff() async throws {

@@ -16,16 +16,23 @@ struct PageFile: Sendable {
         self.digest = digest
         bytes = Array(text.utf8)
     }
+
+    /// Made here: the digest tells contents apart and promises no more (FNV-1a).
+    init(_ name: String, type: String, _ text: String) {
+        let hash = text.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        self.init(name, type: type, digest: String(hash, radix: 16), text)
+    }
 }
 
 extension PageFiles {
     /// Where the files are for as long as they are what they are: a browser that has them asks for
     /// none of them again. Another release has another place.
-    static let place = "page-" + String(all.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { hash, file in
+    static let place = "page-" + String(PageBundle.files.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { hash, file in
         file.digest.utf8.reduce(hash) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }, radix: 16)
 
     private static let byPath: [String: PageFile] = {
+        let all = PageBundle.files
         var files = Dictionary(all.map { ("/" + $0.name, $0) }, uniquingKeysWith: { $1 })
         for file in all { files["/\(place)/\(file.name)"] = file }
         if var index = files["/index.html"] {
@@ -53,11 +60,9 @@ extension PageFiles {
 
     static func add(to router: Router<APIContext>) {
         for path in paths {
-            for method in [HTTPRequest.Method.get, .head] {
-                router.on(RouterPath(path), method: method) { request, _ -> Response in
-                    guard let file = file(at: request.uri.path) else { throw API.Problem.notFound("there is no \(path)") }
-                    return answer(file, at: request.uri.path, ifNoneMatch: request.headers[.ifNoneMatch])
-                }
+            router.on(RouterPath(path), method: .get) { request, _ -> Response in
+                guard let file = file(at: request.uri.path) else { throw API.Problem.notFound("there is no \(path)") }
+                return answer(file, at: request.uri.path, ifNoneMatch: request.headers[.ifNoneMatch])
             }
         }
     }

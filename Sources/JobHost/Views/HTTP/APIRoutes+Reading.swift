@@ -20,10 +20,11 @@ extension APIRoutes {
             get("/status", "the host and its jobs at one instant") { _, _ in
                 try answer(API.Status(await shelf.snapshot()))
             },
-            get("/overview", "the host and its jobs, one short entry each", query: ["job", "recent"]) { _, query in
+            get("/overview", "the host and its jobs, one short entry each", query: ["job", "first", "recent"]) { _, query in
                 let names = query.text("job").map { Set($0.split(separator: ",").map(String.init)) }
                 let recent = Int(try query.integer("recent", in: 0...20) ?? 0)
-                return try answer(API.Overview(await shelf.snapshot(), names: names, recent: recent))
+                let first = try query.integer("first", in: 1...10_000).map { Int($0) }
+                return try answer(API.Overview(await shelf.snapshot(), names: names, first: first, recent: recent))
             },
             get("/host", "the host without its jobs") { _, _ in try answer(API.Host(await shelf.snapshot())) },
             get("/hosts", "the hosts that share the store") { _, _ in
@@ -133,7 +134,7 @@ extension APIRoutes {
                 let run = try await record(try runID(context))
                 let from = try query.integer("from", in: 0...Int64.max) ?? 0
                 let limit = Int(try query.integer("limit", in: 1...Int64(LogPages.limit)) ?? Int64(LogPages.limit))
-                return try answer(LogPages(logs: control.runLogs).page(of: run, from: from, limit: limit))
+                return try answer(LogPages(logs: control.runLogs, host: await shelf.snapshot().name).page(of: run, from: from, limit: limit))
             },
             get("/timeline", "what ran when, summed up by job and step", query: ["from", "to", "step_ms"]) { _, query in
                 try answer(try await timeline(query))

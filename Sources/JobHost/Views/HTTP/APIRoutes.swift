@@ -16,7 +16,7 @@ struct APIContext: RequestContext {
     }
 }
 
-/// The endpoints. GET reads, POST acts; each is one line in `table`, which is also what
+/// The endpoints. GET reads (and HEAD, without the body), POST acts; each is one line in `table`, which is also what
 /// `GET /api/v1` answers.
 struct APIRoutes: Sendable {
     static let prefix = "/api/v1"
@@ -43,8 +43,10 @@ struct APIRoutes: Sendable {
 
     /// `gate` decides who may do what.
     func router(gate: some RouterMiddleware<APIContext>) -> Router<APIContext> {
-        let router = Router(context: APIContext.self)
+        // HEAD is answered as GET is.
+        let router = Router(context: APIContext.self, options: .autoGenerateHeadEndpoints)
         // Middleware counts for the routes that are added after it.
+        router.add(middleware: HeadAnswers())
         router.add(middleware: StrictHeaders())
         router.add(middleware: ProblemMiddleware())
         router.add(middleware: gate)
@@ -93,6 +95,17 @@ struct APIRoutes: Sendable {
     }
 }
 
+/// What answers HEAD has no body, refusals neither: its bytes would be taken for the next answer.
+struct HeadAnswers: RouterMiddleware {
+    typealias Context = APIContext
+    func handle(
+        _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
+    ) async throws -> Response {
+        let response = try await next(request, context)
+        return request.method == .head ? response.createHeadResponse() : response
+    }
+}
+
 /// Turns what handlers throw, and unknown paths, into problem details.
 struct ProblemMiddleware: RouterMiddleware {
     typealias Context = APIContext
@@ -104,7 +117,7 @@ struct ProblemMiddleware: RouterMiddleware {
     ) async throws -> Response {
         do {
             let response = try await next(request, context)
-            guard request.method == .get, let tag = response.headers[.eTag], request.headers[.ifNoneMatch] == tag else { return response }
+            guard request.method == .get || request.method == .head, let tag = response.headers[.eTag], request.headers[.ifNoneMatch] == tag else { return response }
             var short = Response(status: .notModified)
             short.headers[.eTag] = tag
             short.headers[.cacheControl] = response.headers[.cacheControl]
@@ -125,7 +138,8 @@ struct ProblemMiddleware: RouterMiddleware {
             let pattern = (APIRoutes.prefix + route.path).split(separator: "/")
             return pattern.count == parts.count && zip(pattern, parts).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
         }
-        return Set(known.map(\.method.rawValue)).sorted()
+        let methods = Set(known.map(\.method.rawValue))
+        return methods.union(methods.contains("GET") ? ["HEAD"] : []).sorted()
     }
 
     private func refused(_ method: HTTPRequest.Method, allowed: [String]) -> Response {

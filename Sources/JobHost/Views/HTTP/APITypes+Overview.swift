@@ -7,7 +7,10 @@ extension API {
     /// `GET /overview`: the host and one short entry for each job, at one instant.
     public struct Overview: Codable, Sendable {
         public var host: HostLine
+        /// By name.
         public var jobs: [JobLine]
+        /// How many the host has; `jobs` holds less where it was asked for some.
+        public var total: Int
     }
 
     public struct HostLine: Codable, Sendable {
@@ -126,13 +129,31 @@ extension API {
 }
 
 extension API.Overview {
-    /// `names` nil: all jobs; `recent`: the most attempts of each.
-    init(_ snapshot: HostSnapshot, names: Set<String>?, recent: Int) {
+    /// `names` nil: all jobs; `first`: so many of them, and of the others those that ask for attention; `recent`: the
+    /// most attempts of each.
+    init(_ snapshot: HostSnapshot, names: Set<String>?, first: Int? = nil, recent: Int) {
         let memory = snapshot.workers.reduce(into: [String: UInt64]()) { $0[$1.pool, default: 0] &+= $1.residentBytes }
-        let jobs = names.map { names in snapshot.jobs.filter { names.contains($0.name) } } ?? snapshot.jobs
+        var jobs = names.map { names in snapshot.jobs.filter { names.contains($0.name) } } ?? snapshot.jobs
+        if let first { jobs = jobs.prefix(first) + jobs.dropFirst(first).filter { $0.asksForAttention(snapshot.now) } }
         self.init(
             host: API.HostLine(snapshot, residentBytes: memory.values.reduce(0, &+)),
-            jobs: jobs.map { API.JobLine($0, host: snapshot, residentBytes: memory[$0.pool] ?? 0, recent: recent) })
+            jobs: jobs.map { API.JobLine($0, host: snapshot, residentBytes: memory[$0.pool] ?? 0, recent: recent) },
+            total: snapshot.jobs.count)
+    }
+}
+
+extension JobSnapshot {
+    /// Whether there is anything to say of it but that it succeeded, or never ran, and waits for its next fire.
+    func asksForAttention(_ now: Instant) -> Bool {
+        if !enabled || !refused.isEmpty || !problems.isEmpty || !running.isEmpty || waiting > 0 || dead > 0 { return true }
+        if control.enabled != nil || control.paused || failingSince != nil || health.grade != .healthy { return true }
+        if breaker.state != "closed", breaker.state != "off" { return true }
+        // Nobody starts it.
+        if let nextFire, now - nextFire > .seconds(10) { return true }
+        switch last?.outcome {
+        case nil, .succeeded, .nothingToDo: return false
+        default: return true
+        }
     }
 }
 

@@ -278,6 +278,8 @@ public enum API {
         public var next: Int64
         /// true: nothing more will come after `next`.
         public var ended: Bool
+        /// The host that ran it and has its log, where that is another one; `null`: this one.
+        public var elsewhere: String?
     }
 
     public struct LogLine: Codable, Sendable {

@@ -94,7 +94,7 @@ private typealias FieldName = HTTPFields.Element.Name
 struct StrictHeaders: RouterMiddleware {
     typealias Context = APIContext
     static let policy =
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+        "default-src 'none'; script-src 'self' '\(PageBundle.earlyDigest)'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
         + "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     private static let fields: [(FieldName, String)] = [
         (.contentSecurityPolicy, policy), (.xContentTypeOptions, "nosniff"),

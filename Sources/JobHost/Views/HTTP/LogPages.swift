@@ -8,13 +8,17 @@ struct LogPages: Sendable {
     static let limit = 256 << 10
 
     let logs: RunLogs
+    /// Name of this host.
+    let host: String
 
     func page(of run: RunRecord, from: Int64, limit: Int) -> API.LogPage {
         let slice = logs.read(job: run.job, run: run.id, from: from, limit: limit)
         // Between two attempts the log is closed, but not over.
+        // Each host has the logs of what it ran; an earlier attempt may have been here.
+        let isElsewhere = !run.owner.isEmpty && run.owner != host && slice.bytes.isEmpty
         return API.LogPage(
             run: run.id.value, lines: slice.bytes.split(separator: UInt8(ascii: "\n")).map(Self.line), next: slice.next,
-            ended: slice.ended && run.state.isTerminal)
+            ended: slice.ended && run.state.isTerminal, elsewhere: isElsewhere ? run.owner : nil)
     }
 
     /// One JSON line of the log; what is none (a line longer than a page, in pieces) is shown as

@@ -38,7 +38,7 @@ enum OpenAPI {
             "openapi": "3.1.0",
             "info": .object([
                 "title": "jobhost", "version": .string(version),
-                "description": "Jobs of plugins: what they do, and what operators do with them. Errors are problem details (RFC 9457).",
+                "description": "Jobs of plugins: what they do, and what operators do with them. Errors are problem details (RFC 9457). HEAD is answered wherever GET is, without the body.",
             ]),
             "paths": .object(JSONObject(paths)),
             "components": .object([
@@ -102,6 +102,7 @@ enum OpenAPI {
             switch name {
             case "limit" where path.hasSuffix("/log"): .object(["type": "integer", "minimum": .integer(1), "maximum": .integer(Int64(LogPages.limit))])
             case "limit", "count": .object(["type": "integer", "minimum": .integer(1), "maximum": .integer(1_000)])
+            case "first": .object(["type": "integer", "minimum": .integer(1), "maximum": .integer(10_000)])
             case "recent": .object(["type": "integer", "minimum": .integer(0), "maximum": .integer(20)])
             case "step_ms": .object(["type": "integer", "minimum": .integer(1), "maximum": .integer(86_400_000)])
             case "before": .object(["type": "integer", "minimum": .integer(1)])

@@ -68,6 +68,10 @@ struct LogsCommand: AsyncParsableCommand {
             let (page, _) = try await client.get("/runs/\(run)/log", query: [("from", String(from))], as: API.LogPage.self)
             try show(page.lines, session)
             count += page.lines.count
+            if let host = page.elsewhere, count == 0 {
+                session.note(Styled("its log is on \(host), which ran it: ask there", .warn))
+                return 0
+            }
             if page.ended || (!follow && page.next == from) { break }
             if page.next == from { try await session.environment.clock.sleep(.milliseconds(250)) }
             from = page.next

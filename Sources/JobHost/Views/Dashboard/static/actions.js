@@ -130,6 +130,17 @@ const ACTIONS = {
     label: "Resume host", verb: "Resume", title: () => "End the pause of the whole host",
     path: () => "/resume", command: () => "resume", done: () => ({ text: "The host goes on." }),
   },
+  drain: {
+    label: "Take out", verb: "Take out", danger: true, title: ({ host }) => `Take ${host} out`,
+    note: "Within three seconds it starts nothing new, and the others take over its share. What runs there ends. It stays out over a restart until it is let in again.",
+    path: ({ host }) => path("hosts", host, "drain"), command: ({ host }) => `hosts drain ${quote(host)}`,
+    done: (_, { host }) => ({ text: `${host} is taken out.` }),
+  },
+  undrain: {
+    label: "Let it serve", verb: "Let it serve", title: ({ host }) => `Let ${host} serve again`,
+    path: ({ host }) => path("hosts", host, "undrain"), command: ({ host }) => `hosts drain ${quote(host)} --undo`,
+    done: (_, { host }) => ({ text: `${host} serves again.` }),
+  },
 };
 
 // One that opened by itself tries again by itself, unless it is held open.
@@ -141,6 +152,7 @@ const PLACES = {
   explain: { label: "Why not?", place: ({ job }) => `#/jobs/${encodeURIComponent(job)}/explain` },
   dead: { label: "Dead letters", place: ({ job }) => `#/queues?job=${encodeURIComponent(job)}` },
   host: { label: "Host", place: () => "#/host" },
+  hosts: { label: "Hosts", place: () => "#/hosts" },
   plugins: { label: "Plugins", place: () => "#/plugins" },
   plan: { label: "Plan", place: () => "#/plugins/plan" },
 };
@@ -150,7 +162,7 @@ export function button(action, about, look = "") {
   const place = PLACES[action];
   if (place) return h("a.button", { key: `${action} ${about.run ?? about.ask ?? ""}`, href: place.place(about), class: look }, place.label);
   const { label } = ACTIONS[action];
-  return h("button", { key: `${action} ${about.run ?? about.ask ?? ""}`, type: "button", class: look, onclick: () => ask(action, about) }, label);
+  return h("button", { key: `${action} ${about.run ?? about.ask ?? about.host ?? ""}`, type: "button", class: look, onclick: () => ask(action, about) }, label);
 }
 
 /** Opens the dialog of an action; resolves with what the host answered, or null. */

@@ -48,10 +48,13 @@ export function query(parameters) {
 
 export function path(...parts) { return "/" + parts.map((part) => encodeURIComponent(part)).join("/"); }
 
+/** Where early.js asked already; null: that has been read. */
+export function firstPlace() { return window.firstAnswer?.where ?? null; }
+
 /** What early.js asked for already; once. */
 async function firstAnswer(method, where) {
-  const first = method === "GET" && where === "/overview" ? window.firstAnswer : null;
-  if (!first) return null;
+  const first = window.firstAnswer;
+  if (!first || method !== "GET" || first.where !== where) return null;
   window.firstAnswer = null;
   const response = await first.response;
   return response?.ok ? { response, sent: first.sent, received: first.received } : null;

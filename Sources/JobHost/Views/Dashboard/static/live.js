@@ -1,7 +1,7 @@
 // What the host last said, kept fresh: by events where the host sends them, else by asking every
 // few seconds. Whatever happens, the page says how old its data is.
 
-import { quietly, query, stream, APIError } from "./api.js";
+import { quietly, query, stream, firstPlace, APIError } from "./api.js";
 import { now, instant } from "./time.js";
 
 /** Milliseconds between looks at everything: without events, with events, after a failure. */
@@ -16,8 +16,11 @@ const GATHER = 400;
 /** A stream that says nothing at all for so long is dead. */
 const SILENCE = 45_000;
 
-/** `mode`: connecting, live, polling, offline. */
-export const state = { mode: "connecting", asOf: null, error: null, host: null, jobs: new Map(), recent: new Map() };
+/**
+ * `mode`: connecting, live, polling, offline. `jobs` by name, in its order: all of them, unless `first` says how many
+ * at the beginning are there; then there are `total`, and of the others only those that ask for attention.
+ */
+export const state = { mode: "connecting", asOf: null, error: null, host: null, jobs: new Map(), total: 0, first: null, recent: new Map() };
 
 const listeners = new Set();
 let lastId = null;
@@ -40,9 +43,32 @@ export function subscribe(listener) {
 function tell(change) { for (const listener of [...listeners]) listener(change); }
 
 export async function start() {
+  await begin();
   await refresh();
   setInterval(watchRunning, PACE);
   follow();
+}
+
+/** What early.js asked for, if that is not everything: rows to show while the rest is on its way. */
+async function begin() {
+  const where = firstPlace();
+  if (!where || where === "/overview") return;
+  try {
+    const overview = await quietly(where);
+    take(overview, true);
+    state.first = overview.jobs.length < overview.total ? Number(new URLSearchParams(where.split("?")[1]).get("first")) : null;
+    succeeded();
+    tell({ jobs: new Set(), all: false });
+    await painted();
+  } catch { /* what comes next says what is the matter */ }
+}
+
+/** What has just been drawn is to be seen before anything else is asked for; in a tab that is not seen nothing is painted. */
+function painted() {
+  return new Promise((done) => {
+    requestAnimationFrame(() => setTimeout(done));
+    setTimeout(done, 200);
+  });
 }
 
 /** Everything, now. */
@@ -50,6 +76,7 @@ export async function refresh() {
   try {
     const overview = await quietly("/overview");
     take(overview, true);
+    state.first = null;
     succeeded();
     tell({ jobs: new Set(), all: true });
   } catch (error) {
@@ -61,9 +88,10 @@ export async function refresh() {
 function take(overview, whole) {
   state.host = overview.host;
   state.asOf = instant(overview.host.now);
+  // In the order of the answer.
   if (whole) {
-    const names = new Set(overview.jobs.map((job) => job.name));
-    for (const name of state.jobs.keys()) if (!names.has(name)) state.jobs.delete(name);
+    state.jobs.clear();
+    state.total = overview.total;
   }
   for (const job of overview.jobs) {
     if (job.recent.length > 0) state.recent.set(job.name, job.recent);
@@ -99,7 +127,8 @@ export async function wantRecent(names) {
     const known = state.recent.get(name)?.at(-1);
     return !known || (last.finished_at !== null && instant(last.finished_at) > instant(known.finished_at));
   });
-  if (stale.length === 0 || state.error) return;
+  // The rest of the jobs comes first; what is drawn then asks again.
+  if (stale.length === 0 || state.error || state.first !== null) return;
   try {
     take(await quietly("/overview" + query({ job: stale.join(","), recent: 20 })), false);
     tell({ jobs: new Set(stale), all: false });

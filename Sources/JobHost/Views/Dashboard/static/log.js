@@ -17,6 +17,8 @@ export class Log {
     this.lines = [];
     this.next = 0;
     this.ended = false;
+    /** The host that has it, where that is another one. */
+    this.elsewhere = null;
     this.error = null;
     this.shown = SHOWN;
     this.filter = "";
@@ -42,6 +44,7 @@ export class Log {
         const grew = page.next > this.next;
         this.next = page.next;
         this.ended = page.ended;
+        this.elsewhere = page.elsewhere;
         if (page.ended || !grew || page.lines.length === 0) break;
       }
     } catch (error) {
@@ -72,8 +75,14 @@ export class Log {
       h("div.lines", { role: "log", tabindex: 0, "aria-label": `Log of run ${this.run}`, "aria-live": "off" },
         from > 0 && h("button.plain", { type: "button", onclick: () => { this.shown += 5 * SHOWN; this.changed(); } },
           `${from.toLocaleString("en")} earlier lines`),
-        matching.length === 0 && h("p.empty", this.lines.length === 0 ? (this.ended ? "It said nothing." : "Nothing yet.") : "No such line."),
+        matching.length === 0 && h("p.empty", this.nothing()),
         matching.slice(from).map((line, index) => this.line(line, from + index))));
+  }
+
+  nothing() {
+    if (this.lines.length > 0) return "No such line.";
+    if (this.elsewhere) return `Its log is on ${this.elsewhere}, which ran it.`;
+    return this.ended ? "It said nothing." : "Nothing yet.";
   }
 
   line(line, index) {

@@ -27,7 +27,7 @@ export class JobsPage {
   constructor(context, parameters) {
     this.context = context;
     this.first = 0;
-    this.last = 40;
+    this.last = Math.ceil(innerHeight / this.rowHeight) + 10;
     this.onscroll = () => this.look();
     if (parameters.get("q") !== null) kept.search = parameters.get("q");
     addEventListener("scroll", this.onscroll, { passive: true });
@@ -49,9 +49,14 @@ export class JobsPage {
     const test = FILTERS.find(([name]) => name === kept.filter)[2];
     const needles = kept.search.toLowerCase().split(/\s+/).filter((word) => word !== "");
     const rows = [];
+    // While the rest is on its way: those of the beginning, whose places are known.
+    const isBeginning = state.first !== null && needles.length === 0 && kept.filter === "all";
     for (const job of state.jobs.values()) {
-      const text = `${job.name} ${job.plugin} ${job.entry} ${job.schedule} ${job.labels.join(" ")}`.toLowerCase();
-      if (!needles.every((needle) => text.includes(needle))) continue;
+      if (isBeginning && rows.length === state.first) break;
+      if (needles.length > 0) {
+        const text = `${job.name} ${job.plugin} ${job.entry} ${job.schedule} ${job.labels.join(" ")}`.toLowerCase();
+        if (!needles.every((needle) => text.includes(needle))) continue;
+      }
       if (test(job, this.conditions.get(job))) rows.push(job);
     }
     return rows;
@@ -62,14 +67,17 @@ export class JobsPage {
     const jobs = [...state.jobs.values()];
     this.judge(jobs);
     const rows = (this.shown = this.rows());
-    return [h("h1.unseen", { key: "title" }, "Jobs"), this.problems(jobs), this.tools(jobs, rows), this.table(rows)];
+    // Of those that are not here yet none asks for attention.
+    const missing = state.first === null ? 0 : state.total - jobs.length;
+    const places = rows.length === state.first ? state.total : rows.length;
+    return [h("h1.unseen", { key: "title" }, "Jobs"), this.problems(jobs, missing), this.tools(jobs, rows.length, missing), this.table(rows, places)];
   }
 
-  problems(jobs) {
+  problems(jobs, missing) {
     const found = problems(state.host, jobs);
     const shown = kept.allProblems ? found : found.slice(0, PROBLEMS);
     if (found.length === 0) {
-      const on = jobs.filter((job) => job.enabled).length;
+      const on = jobs.filter((job) => job.enabled).length + missing;
       return h("section.problems", { key: "problems", "aria-label": "Problems" },
         h("p.fine", toneMark("ok", ""), jobs.length === 0
           ? "No jobs yet: add a table [jobs.NAME] to the config, then reload."
@@ -91,7 +99,7 @@ export class JobsPage {
         kept.allProblems ? "Fewer" : `${found.length - PROBLEMS} more`));
   }
 
-  tools(jobs, rows) {
+  tools(jobs, shown, missing) {
     return h("div.tools", { key: "tools" },
       h("input.search", {
         type: "search", id: "search", placeholder: "Find a job  ( / )", "aria-label": "Find a job by name, plugin, label or schedule",
@@ -99,26 +107,27 @@ export class JobsPage {
         oninput: (event) => { kept.search = event.target.value; kept.selected = null; this.context.draw(); },
       }),
       h("div.chips", { role: "group", "aria-label": "Which jobs" }, FILTERS.map(([name, label, test]) => {
-        const count = name === "all" ? jobs.length : jobs.filter((job) => test(job, this.conditions.get(job))).length;
+        const count = name === "all" ? jobs.length + missing : jobs.filter((job) => test(job, this.conditions.get(job))).length;
         if (count === 0 && name !== "all" && kept.filter !== name) return null;
         return h("button.chip", {
           key: name, type: "button", "aria-pressed": kept.filter === name ? "true" : "false",
           onclick: () => { kept.filter = name; this.context.draw(); },
         }, label, h("span.num", ` ${count.toLocaleString("en")}`));
       })),
-      h("span.hint", rows.length < jobs.length ? `${counted(rows.length, "job")} shown` : ""));
+      h("span.hint", shown < jobs.length && shown !== state.first ? `${counted(shown, "job")} shown` : ""));
   }
 
   get rowHeight() { return matchMedia("(max-width: 760px)").matches ? 64 : 34; }
 
-  table(rows) {
+  /** `places`: rows that there are, with those on their way. */
+  table(rows, places) {
     if (rows.length === 0) return h("p.empty", { key: "table" }, state.jobs.size === 0 ? "" : "No such job.");
     const height = this.rowHeight;
     const first = Math.max(0, Math.min(this.first, rows.length - 1));
     const last = Math.min(rows.length, Math.max(this.last, first + 1));
     const seen = rows.slice(first, last);
     queueMicrotask(() => wantRecent(seen.map((job) => job.name)));
-    return h("table.jobs", { key: "table", "aria-rowcount": rows.length + 1, "aria-label": "Jobs" },
+    return h("table.jobs", { key: "table", "aria-rowcount": places + 1, "aria-label": "Jobs" },
       h("thead", h("tr", { "aria-rowindex": 1 },
         h("th.c-mark", { scope: "col" }, h("span.unseen", "State")), h("th.c-name", { scope: "col" }, "Job"),
         h("th.c-last", { scope: "col" }, "Lately"), h("th.c-next", { scope: "col" }, "Next"),
@@ -128,7 +137,7 @@ export class JobsPage {
       h("tbody",
         h("tr.space", { key: "above", "aria-hidden": "true", style: { height: `${first * height}px` } }),
         seen.map((job, index) => this.row(job, first + index)),
-        h("tr.space", { key: "below", "aria-hidden": "true", style: { height: `${(rows.length - last) * height}px` } })));
+        h("tr.space", { key: "below", "aria-hidden": "true", style: { height: `${(places - last) * height}px` } })));
   }
 
   row(job, index) {

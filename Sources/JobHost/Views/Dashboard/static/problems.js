@@ -29,7 +29,7 @@ function hostProblems(host) {
   for (const text of host.problems) {
     // The refused reload has its own entry, which says when it was.
     if (reload && !reload.accepted && text.startsWith("the last reload was refused")) continue;
-    add(text, "bad", 0, text, null, [{ action: "host" }]);
+    add(text, "bad", 0, text, null, [{ action: text.startsWith("the host was taken out") ? "hosts" : "host" }]);
   }
   if (host.phase === "draining") add("draining", "warn", 1, "the host drains: it starts nothing new and will exit", null, []);
   if (host.control.paused) {
