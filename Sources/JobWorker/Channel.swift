@@ -48,12 +48,14 @@ struct Channel: Sendable {
     /// lease ends before something has. (What is there already may be a new lease.)
     func receive(into buffer: UnsafeMutableRawBufferPointer, lease: MonotonicInstant?) -> Int {
         while true {
-            let count = recv(socket, buffer.baseAddress, buffer.count, lease == nil ? 0 : Int32(MSG_DONTWAIT))
+            // Not in recv: whoever waits there is also woken, for nothing, by each message of this
+            // worker that the supervisor takes. poll wakes up for what it was asked for.
+            waitUntilReadable(lease)
+            let count = recv(socket, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
             if count > 0 { return count }
             if count == 0 { endWithChildren() }
             switch errno {
-            case EINTR: continue
-            case EAGAIN: waitUntilReadable(lease)
+            case EINTR, EAGAIN: continue
             case ECONNRESET: endWithChildren()
             default: quit(.socketLost)
             }
@@ -61,10 +63,13 @@ struct Channel: Sendable {
     }
 
     private func waitUntilReadable(_ lease: MonotonicInstant?) {
-        guard let lease else { return wait(for: POLLIN) }
+        guard let lease else {
+            wait(for: POLLIN)
+            return
+        }
         let left = lease - Self.now()
-        if left <= .zero { endWithChildren(.leaseLapsed) }
-        wait(for: POLLIN, milliseconds: Int32(clamping: left.milliseconds + 1))
+        let isThere = wait(for: POLLIN, milliseconds: left > .zero ? Int32(clamping: left.milliseconds + 1) : 0)
+        if !isThere, left <= .zero { endWithChildren(.leaseLapsed) }
     }
 
     /// CLOCK_BOOTTIME, as the host's limits.
@@ -77,8 +82,11 @@ struct Channel: Sendable {
     // The supervisor may have made its end non-blocking, which the two ends do not share; a
     // plugin that gets hold of this one could.
     private func waitUntilWritable() { wait(for: POLLOUT) }
-    private func wait(for events: Int32, milliseconds: Int32 = -1) {
+
+    /// false: not before the time was over.
+    @discardableResult
+    private func wait(for events: Int32, milliseconds: Int32 = -1) -> Bool {
         var entry = pollfd(fd: socket, events: Int16(events), revents: 0)
-        _ = poll(&entry, 1, milliseconds)
+        return poll(&entry, 1, milliseconds) > 0
     }
 }

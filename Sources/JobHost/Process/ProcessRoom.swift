@@ -254,16 +254,19 @@ public final class ProcessRoom: WorkerRoom {
         for action in actions { steps.append(.perform(action)) }
         guard !isPerforming, !isHearing else { return }
         isPerforming = true
-        var index = 0
-        while index < steps.count {
-            let step = steps[index]
-            index += 1
-            switch step {
-            case .perform(let action): perform(action)
-            case .report(let event): handler?(event)
+        repeat {
+            var index = 0
+            while index < steps.count {
+                let step = steps[index]
+                index += 1
+                switch step {
+                case .perform(let action): perform(action)
+                case .report(let event): handler?(event)
+                }
             }
-        }
-        steps.removeAll(keepingCapacity: true)
+            steps.removeAll(keepingCapacity: true)
+            steps += force.release(now: now.monotonic).map { .perform($0) }
+        } while !steps.isEmpty
         isPerforming = false
         rearm()
     }

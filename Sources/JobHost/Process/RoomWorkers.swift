@@ -163,6 +163,8 @@ extension ProcessRoom {
     /// Everything that has come of a worker at once.
     private func hear(_ id: WorkerID, _ frames: [WorkerFrame]) {
         isHearing = true
+        // What has ended and what is to follow it (told by the reports) go to the workers together.
+        force.hold()
         for frame in frames {
             // One of them made no sense: the worker is going, the rest means nothing.
             guard members[id]?.process.isBroken == false else { break }

@@ -1,7 +1,8 @@
 import JobCore
 
 /// All pools under the host's cap on workers. Pure; every entry point ends by settling: runs
-/// assigned, workers wanted or sent away.
+/// assigned, workers wanted or sent away. Between `hold` and `release` that is put off, so that
+/// many events, and the runs that follow from them, are settled once.
 ///
 /// Under the cap, a pool that has work and no worker at all comes before one that has some:
 /// another pool's free worker (also one that has just ended a run while more are waiting)
@@ -15,6 +16,7 @@ struct Workforce {
     var maxWorkers: Int
     private(set) var pools: [String: WorkerPool] = [:]
     private(set) var isStopping = false
+    private(set) var isHeld = false
     private var poolOf: [WorkerID: String] = [:]
     private var nextID: UInt64 = 0
 
@@ -137,12 +139,21 @@ struct Workforce {
 
     // MARK: Settling
 
+    mutating func hold() { isHeld = true }
+
+    /// What settling comes to; nothing where nothing was held.
+    mutating func release(now: MonotonicInstant) -> [Action] {
+        guard isHeld else { return [] }
+        isHeld = false
+        return act(now) { _, _ in }
+    }
+
     private mutating func act(
         _ now: MonotonicInstant, _ body: (inout [Action], inout Workforce) -> Void
     ) -> [Action] {
         var actions: [Action] = []
         body(&actions, &self)
-        if !isStopping { settle(now, &actions) }
+        if !isStopping, !isHeld { settle(now, &actions) }
         return actions
     }
 

@@ -126,6 +126,24 @@ import Testing
         return driver
     }
 
+    /// What one worker is heard of, and what follows from it, is one decision and one write.
+    @Test func whatIsHeldIsSettledOnce() {
+        var driver = Self.quickDriver()
+        driver.force.hold()
+        driver.finish(1, 10, from: 100, at: 101)
+        for run in Int64(11)...13 { driver.submit(run, at: 101) }
+        #expect(driver.runs(1) == [])
+        driver.take(driver.force.release(now: Self.at(101)))
+        #expect(driver.log.last == .send(WorkerID(1), (11...13).map { RunID($0) }))
+        // Held no longer.
+        driver.finish(1, 11, from: 101, at: 102)
+        driver.finish(1, 12, from: 102, at: 103)
+        driver.finish(1, 13, from: 103, at: 104)
+        driver.submit(14, at: 104)
+        #expect(driver.runs(1) == [14])
+        #expect(driver.force.release(now: Self.at(104)) == [])
+    }
+
     @Test func aBatchIsBoundedByWhatItWeighs() {
         var driver = Self.quickDriver()
         for run in Int64(11)...20 { driver.submit(run, bytes: 300 << 10, at: 100) }
