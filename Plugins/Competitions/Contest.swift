@@ -4,7 +4,7 @@ enum ContestKind: String, Sendable {
     case competition, challenge
 }
 
-enum ContestStatus: String, Sendable {
+enum ContestStatus: String, CaseIterable, Sendable {
     case open, running, ending, paying, ended, refunding, refunded
 }
 

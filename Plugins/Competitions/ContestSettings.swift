@@ -6,6 +6,7 @@ public struct ContestSettings: MoneySettings {
     public var database = ExchangeLocation.defaultDatabase
     public var lockTimeout = ExchangeLocation.defaultLockTimeout
     public var sql: [String: String] = [:]
+    public var statusMap: [String: String] = [:]
     public var mode = MoneyMode.shadow
     /// So that what was under way at the end has been written when it is read.
     public var settleAfter = Span.seconds(5)
@@ -20,6 +21,7 @@ public struct ContestSettings: MoneySettings {
 
     public static var fields: [SettingsField] {
         ExchangeLocation.fields + [
+            ExchangeLocation.statusField,
             MoneyMode.field,
             SettingsField("settle_after", "A contest is settled this long after its end, on the prices of its end."),
             SettingsField("platform_wallet", "The owner of the wallet that gets fees and remainders."),
@@ -31,7 +33,7 @@ public struct ContestSettings: MoneySettings {
     var caps: CountCaps { CountCaps("payouts", perRun: maxPayoutsPerRun, perHour: maxPayoutsPerHour) }
 
     func validate() throws {
-        try location.validate(.competitions)
+        try location.validate(.competitions, statuses: ContestStatus.allCases.map(\.rawValue))
         try AmountRules.notNegative(["max_payout": maxPayout])
         if platformWallet.isEmpty { throw JobFailure.badSettings("platform_wallet: the name is empty") }
     }

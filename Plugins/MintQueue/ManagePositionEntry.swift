@@ -6,6 +6,7 @@ public struct PositionSettings: ExchangeSettings {
     public var database = ExchangeLocation.defaultDatabase
     public var lockTimeout = ExchangeLocation.defaultLockTimeout
     public var sql: [String: String] = [:]
+    public var statusMap: [String: String] = [:]
     public var mode = MoneyMode.shadow
     public var exchange = "main"
     public var gateway = PeerKind.http
@@ -23,6 +24,7 @@ public struct PositionSettings: ExchangeSettings {
 
     public static var fields: [SettingsField] {
         ExchangeLocation.fields + [
+            ExchangeLocation.statusField,
             PeerSettings.modeField,
             SettingsField("exchange", "Whose orders these are: exchange_orders.exchange."),
             SettingsField("gateway", "http, or paper: invented, in simulations only."),
@@ -38,7 +40,7 @@ public struct PositionSettings: ExchangeSettings {
     var caps: CountCaps { CountCaps("orders", perRun: maxOrdersPerRun, perHour: maxOrdersPerHour) }
 
     func validate() throws {
-        try location.validate(.mintQueue)
+        try location.validate(.mintQueue, statuses: PeerSettings.statuses)
         try PeerSettings.validate(gateway, url: url, token: token, key: "gateway")
         try calls.validate()
         try AmountRules.notNegative(["max_notional": maxNotional])

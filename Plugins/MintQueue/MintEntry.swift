@@ -11,6 +11,7 @@ public struct MintSettings: ExchangeSettings {
     public var database = ExchangeLocation.defaultDatabase
     public var lockTimeout = ExchangeLocation.defaultLockTimeout
     public var sql: [String: String] = [:]
+    public var statusMap: [String: String] = [:]
     public var mode = MoneyMode.shadow
     public var minter = PeerKind.http
     public var url = ""
@@ -29,6 +30,7 @@ public struct MintSettings: ExchangeSettings {
 
     public static var fields: [SettingsField] {
         ExchangeLocation.fields + [
+            ExchangeLocation.statusField,
             PeerSettings.modeField,
             SettingsField("minter", "http, or paper: invented, in simulations only."),
             SettingsField("url", "The minter's address, up to the path before /mints."),
@@ -45,7 +47,7 @@ public struct MintSettings: ExchangeSettings {
     }
 
     func validate() throws {
-        try location.validate(.mintQueue)
+        try location.validate(.mintQueue, statuses: PeerSettings.statuses)
         try PeerSettings.validate(minter, url: url, token: token, key: "minter")
         try calls.validate()
         try AmountRules.notNegative(["max_size": maxSize])
@@ -54,6 +56,9 @@ public struct MintSettings: ExchangeSettings {
 
 /// What both entries check of their peer.
 enum PeerSettings {
+    /// Of orders and of mints: the map may stand on the plugin, for both.
+    static let statuses = GatewayAnswer.statuses.sorted() + [PlacedOrder.unsent] + MintStatus.allCases.map(\.rawValue)
+
     static func validate(_ kind: PeerKind, url: String, token: String, key: String) throws {
         guard kind == .http else { return }
         if url.isEmpty { throw JobFailure.badSettings("url: \(key) = \"http\" needs its address, \"https://…\"") }

@@ -9,7 +9,7 @@ public final class OrderExpiryEntry: ExchangeEntry {
         idempotent: true, defaultSchedule: "every 10s")
 
     public static func validate(_ settings: Settings) throws {
-        try settings.location.validate(.orderExpiry)
+        try settings.location.validate(.orderExpiry, statuses: ["open", "partial", "filled", "cancelled", "expiring", "expired"])
         try AmountRules.notNegative(["tolerance": settings.tolerance])
         try AmountRules.positive(["max_release": settings.maxRelease])
     }

@@ -22,6 +22,7 @@ extension OrderExpiryEntry {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
+        public var statusMap: [String: String] = [:]
         public var mode = MoneyMode.shadow
         public var engine = Engine.database
         public var ackTimeout = Span.seconds(30)
@@ -39,6 +40,7 @@ extension OrderExpiryEntry {
 
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
+                ExchangeLocation.statusField,
                 MoneyMode.field,
                 SettingsField("engine", "database: expired at once; ack: a matching engine has to confirm the removal first."),
                 SettingsField("ack_timeout", "With engine = \"ack\": no answer for this long is an alert; funds stay locked."),

@@ -11,7 +11,7 @@ public final class ReconcilerEntry: ExchangeEntry {
         idempotent: true, defaultSchedule: "every 45s", stateVersion: 1)
 
     public static func validate(_ settings: Settings) throws {
-        try settings.location.validate(.reconciler)
+        try settings.location.validate(.reconciler, statuses: OrderStatus.allCases.map(\.rawValue))
         try settings.calls.validate()
         try AmountRules.positive(["max_settlement": settings.maxSettlement])
         guard settings.maxFailureDelay >= settings.failureDelay else {

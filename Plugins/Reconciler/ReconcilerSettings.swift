@@ -14,6 +14,7 @@ extension ReconcilerEntry {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
+        public var statusMap: [String: String] = [:]
         public var mode = MoneyMode.shadow
         public var exchange = ExchangeName.paper
         public var url = "https://api.binance.com"
@@ -42,6 +43,7 @@ extension ReconcilerEntry {
 
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + CallSettings.fields() + [
+                ExchangeLocation.statusField,
                 MoneyMode.field,
                 SettingsField("exchange", "Who is asked: paper (a simulation's own) or binance (spot)."),
                 SettingsField("url", "Binance's address."),

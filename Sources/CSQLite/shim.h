@@ -17,6 +17,11 @@ static inline int csqlite_bind_blob(sqlite3_stmt *statement, int index, const vo
     return sqlite3_bind_blob64(statement, index, bytes, length, SQLITE_TRANSIENT);
 }
 
+/// The result of a function of ours: UTF-8 text, which SQLite copies.
+static inline void csqlite_result_text(sqlite3_context *context, const char *text, sqlite3_uint64 length) {
+    sqlite3_result_text64(context, text, length, SQLITE_TRANSIENT, SQLITE_UTF8);
+}
+
 /// "x" is an identifier and never falls back to a string (a misspelt column is an error), and
 /// the schema of a foreign file cannot call functions with side effects.
 static inline void csqlite_harden(sqlite3 *database) {

@@ -148,8 +148,8 @@ extension SQLStatement {
     /// does not mention is an error too unless `ignoringUnused`: a statement that an operator
     /// put in place of ours need not use all that we offer.
     public func bind(_ values: [String: SQLValue], ignoringUnused: Bool = false) throws(SQLError) {
-        var used: Set<String> = []
-        for (offset, name) in parameterNames.enumerated() {
+        let names = parameterNames
+        for (offset, name) in names.enumerated() {
             guard let name else {
                 throw SQLError(.parameter, "parameter \(offset + 1) has no name, write :name", sql: sql)
             }
@@ -158,9 +158,10 @@ extension SQLStatement {
                 throw SQLError(.parameter, "no value for :\(name); there are: \(known)", sql: sql)
             }
             try bind(value, at: offset + 1)
-            used.insert(name)
         }
-        if !ignoringUnused, let extra = values.keys.sorted().first(where: { !used.contains($0) }) {
+        // Names are there once each: as many of both are the same ones.
+        if ignoringUnused || names.count == values.count { return }
+        if let extra = values.keys.sorted().first(where: { !names.contains($0) }) {
             throw SQLError(.parameter, "the statement has no parameter :\(extra)", sql: sql)
         }
     }

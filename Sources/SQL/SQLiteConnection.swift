@@ -25,7 +25,7 @@ public final class SQLiteConnection: SQLConnection {
     public var dialect: SQLDialect { .sqlite }
     public var faultPoint: ((SQLFaultPoint) -> Void)?
 
-    private var database: OpaquePointer?
+    private(set) var database: OpaquePointer?
     private var cache: StatementCache
     private let patience: Patience
     private let log = LogSize()

@@ -178,6 +178,29 @@ import Testing
         #expect(try market.rows("1m").map(\.closed) == [false, true])
     }
 
+    /// Its last candles end as any other; nothing is made up for it after that, and nothing is missing.
+    @Test func aDelistedPairsCandlesEndAndNoneFollow() throws {
+        let market = try Market(pairs: ["OLD/USD", "XRP/ETH"])
+        let flat: (inout CandlesEntry.Settings) -> Void = { $0.interval = "1m"; $0.fill = .flat }
+        for pair in [Int64(1), 2] { try market.trade(1, at: at(0, 1), "10", "1", pair: pair) }
+        try market.run(now: at(0, 30), flat)
+        #expect(try market.rows("1m").map(\.closed) == [false, false])
+        try market.exchange.connection.run("UPDATE pairs SET active = 0 WHERE id = 1")
+        let report = try market.run(now: at(3), flat)
+        #expect(report.activePairs == 1)
+        #expect(report.missing.map(\.count) == [0])
+        #expect(try market.rows("1m").map { "\($0.pair) \(utcText($0.open).suffix(5)) \($0.closed)" } == [
+            "1 00:00 true", "2 00:00 true", "2 00:01 true", "2 00:02 true",
+        ])
+        // A late trade is history, and history is put right.
+        try market.trade(2, at: at(0, 2), "11", "1", pair: 1)
+        #expect(try market.run(now: at(3), flat).corrected == 1)
+        // Listed again it goes on where it was.
+        try market.exchange.connection.run("UPDATE pairs SET active = 1 WHERE id = 1")
+        try market.run(now: at(3), flat)
+        #expect(try market.rows("1m").filter { $0.pair == 1 }.map(\.candle.close.description) == ["11", "11", "11"])
+    }
+
     @Test func anIntervalAddedLaterIsMadeFromThe1mCandles() throws {
         let market = try Market()
         for minute in Int64(0) ..< 12 { try market.trade(minute, at: at(minute, 1), "\(minute + 1)", "1") }

@@ -112,6 +112,37 @@ import Testing
         }
     }
 
+    /// The same of a challenge, whose winner takes the stakes.
+    @Test func whatAnotherRunPaysTheWinnerOfAChallengeIsNotPaidAgain() throws {
+        var paidByOther = 0
+        var paidInTime = 0
+        try besideAWriterAtEveryStatement(
+            { let hall = try halls(.challenge); paidByOther = 0; return (hall, hall.test) },
+            write: { other in
+                paidByOther = try other.run(
+                    "UPDATE participants SET settled_ms = 1 WHERE competition_id = 1 AND account_id = 1 AND payout = '180' AND settled_ms IS NULL")
+                guard paidByOther == 1 else { return }
+                try other.run("INSERT INTO ledger_causes VALUES ('prize:1:1', 'prize', 1)")
+                for (owner, before, after, amount) in [("user:a", "900", "1080", "180"), ("competition:1", "200", "20", "-180")] {
+                    try other.run(
+                        """
+                        INSERT INTO ledger_entries (cause, wallet_id, bucket, amount)
+                        SELECT 'prize:1:1', id, 'available', ? FROM wallets WHERE owner = ?
+                        """, [.text(amount), .text(owner)])
+                    try other.run("UPDATE wallets SET available = ? WHERE owner = ? AND available = ?", [.text(after), .text(owner), .text(before)])
+                }
+            },
+            run: { (hall: Hall) in try hall.runAlone(.challenge) }
+        ) { (hall, place) throws in
+            paidInTime += paidByOther
+            #expect(try hall.purses("a", "b", "c") == ["1080 0", "900 0", "1000 0"], "\(place)")
+            #expect(try hall.platform() == "20 0", "\(place)")
+            #expect(try hall.test.number("SELECT count(*) FROM ledger_causes WHERE cause = 'prize:1:1'") == 1, "\(place)")
+            #expect(try hall.test.differences() == [], "\(place)")
+        }
+        #expect(paidInTime > 0)
+    }
+
     @Test func twoRunsAtOnceDoItOnce() throws {
         let hall = try halls(.competition)
         let location = hall.test.location

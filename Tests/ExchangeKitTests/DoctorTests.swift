@@ -5,22 +5,23 @@ import Testing
 
 @testable import ExchangeKit
 
-private struct TellerSettings: JobSettings {
+private struct TellerSettings: ExchangeSettings {
     var database = ""
+    var lockTimeout = Span.milliseconds(20)
     var sql: [String: String] = [:]
     var mode = MoneyMode.live
 }
 
 /// A job on the exchange that looks for owners.
-private final class Teller: JobEntry {
+private final class Teller: ExchangeEntry {
+    static let statements = StatementSet(["owners": "SELECT count(*) FROM wallets"])
     static let info = EntryInfo(id: "teller", description: "For tests.")
     private let settings: TellerSettings
     init(settings: TellerSettings) throws { self.settings = settings }
     func run(_ context: RunContext) throws -> RunOutcome { .succeeded() }
 
     func doctor(_ check: DoctorContext) throws {
-        let location = ExchangeLocation(database: settings.database, lockTimeout: .milliseconds(20), sql: settings.sql)
-        try check.exchange(location, statements: StatementSet(["owners": "SELECT count(*) FROM wallets"]), clock: .fixed(0)) { exchange in
+        try check.exchange(settings.location, statements: Self.statements, clock: .fixed(0)) { exchange in
             check.mode(settings.mode)
             let owners = try exchange.first("owners") { try $0.int64(0) } ?? 0
             if owners == 3 { throw JobFailure.permanent("three is too many") }
@@ -72,7 +73,7 @@ private final class Teller: JobEntry {
         #expect(findings.contains(.init(.ok, "owners", "0")))
     }
 
-    @Test func eachStatementThatDoesNotFitIsNamed() throws {
+    @Test(.enabled(if: TestExchange.dialect == .sqlite)) func eachStatementThatDoesNotFitIsNamed() throws {
         let test = examine(try TestExchange(.disk), #", "sql": {"owners": "SELECT x FROM wallets", "wallets": "SELEC"}"#)
         let faults = test.findings.filter { $0.level == .error && $0.subject == "statements" }.map(\.text)
         #expect(faults.count == 2)
@@ -97,6 +98,23 @@ private final class Teller: JobEntry {
         #expect(ledger == .init(
             .error, "ledger", "wallet \(wallet) (user:1, USD): available is 9, its entries say 5; and 1 more. "
                 + "Something wrote wallets past the ledger: pause the jobs that move money before it is found"))
+    }
+
+    @Test func walletsFromBeforeTheLedgerAreAWarningUntilTheyAreOpened() throws {
+        let exchange = try TestExchange(.disk)
+        try exchange.pay(Amount(5), "USD", to: "user:1")
+        try exchange.connection.run("INSERT INTO wallets (owner, currency, available) VALUES ('user:2', 'USD', '9')")
+        #expect(examine(exchange).findings.suffix(2) == [
+            .init(.warning, "ledger", "1 wallet held money before the ledger began: jobhost schema apply makes the opening entries, "
+                + "else the first movement of each does"),
+            .init(.ok, "ledger", "each of 2 wallets is the sum of its entries, each cause adds up to zero"),
+        ])
+        let apply = TestRun(settings: #"{"database": "\#(exchange.database)"}"#)
+        apply.fireTimeMicroseconds = 7_000
+        _ = apply.schema(Teller.self, SchemaRequest(.apply))
+        #expect(apply.findings.map(\.text) == ["1 wallet that held money before the ledger began: opening entries made"])
+        #expect(try exchange.texts("SELECT cause, kind, created_ms FROM ledger_causes ORDER BY cause DESC").first == "opening:3 opening 7")
+        #expect(try exchange.differences() == [])
     }
 
     @Test func aLedgerTooLongForTheTimeIsAWarning() throws {

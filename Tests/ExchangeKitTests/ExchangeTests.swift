@@ -151,4 +151,32 @@ import Testing
         #expect(throws: (any Error).self) { try read("NULL") }
         #expect(throws: JobFailure.permanent("column price: 'x' is not a decimal number")) { try read("'x'") }
     }
+
+    /// SQLite's arithmetic is binary; PostgreSQL's needs no help.
+    @Test(.enabled(if: TestExchange.dialect == .sqlite)) func amountsInSmallestUnitsAreExactInSQL() throws {
+        let test = try TestExchange()
+        let connection = test.connection
+        func say(_ expression: String) throws -> String? { try connection.first("SELECT \(expression)", []) { try $0.textOrNil(0) } ?? nil }
+        #expect(try say("amount_of(150000000, 8)") == "1.5")
+        #expect(try say("amount_of(-1, 18)") == "-0.000000000000000001")
+        #expect(try say("amount_of(9223372036854775807, 8)") == "92233720368.54775807")
+        #expect(try say("amount_of('100000000000000000000', 18)") == "100")
+        #expect(try say("amount_of(NULL, 8)") == nil)
+        #expect(try say("units_of('92233720368.54775807', 8)") == "9223372036854775807")
+        #expect(try say("units_of('0.10', 2)") == "10")
+        #expect(try say("units_of('20', 18)") == "20000000000000000000")
+        #expect(try say("units_of(rounded('33.333333335', 8), 8)") == "3333333334")
+        #expect(try say("rounded('0.5', 0)") == "0")
+        for (expression, reason) in [
+            ("units_of('0.123', 2)", "0.123 has more than 2 decimals; rounded() says how to round"),
+            ("units_of(0.1, 2)", "the amount is a binary float"), ("amount_of('x', 8)", "'x' is not a decimal number"),
+            ("amount_of(1, 19)", "the digits after the point are a number from 0 to 18"),
+        ] {
+            let error = #expect(throws: SQLError.self) { try say(expression) }
+            #expect(error?.message.hasPrefix(reason) == true, "\(error?.message ?? "")")
+        }
+        // Views of a platform's file may use them, though its schema is not trusted.
+        try connection.execute("CREATE VIEW cents AS SELECT amount_of(150, 2) AS amount")
+        #expect(try connection.first("SELECT amount FROM cents", []) { try $0.text(0) } == "1.5")
+    }
 }

@@ -100,6 +100,57 @@ import Testing
         ])
     }
 
+    // MARK: Wallets that were there before
+
+    /// 7 EUR available and 3 locked that no entry knows of; and one with nothing in it.
+    private func before(_ exchange: Exchange) throws -> Int64 {
+        try exchange.connection.run("INSERT INTO wallets (owner, currency) VALUES ('user:empty', 'EUR')")
+        try exchange.connection.run("INSERT INTO wallets (owner, currency, available, locked) VALUES ('user:bob', 'EUR', '7.00', '3')")
+        return try Ledger(exchange).wallet(owner: "user:bob", currency: "EUR")
+    }
+
+    @Test func aWalletThatWasThereBeforeOpensWithTheFirstMoneyThatMoves() throws {
+        let (exchange, ledger, _, _) = try books()
+        let bob = try before(exchange)
+        #expect(try ledger.unopened() == [bob])
+        #expect(try ledger.differences().count == 2)
+        let euros = try ledger.wallet(owner: "platform:external", currency: "EUR", mayBeNegative: true)
+        for cause in ["deposit:2", "deposit:3"] {
+            try exchange.write {
+                _ = try ledger.post(
+                    cause: cause, kind: "deposit", [.init(bob, .available, Amount(5)), .init(euros, .available, Amount(-5))], at: 9)
+            }
+        }
+        #expect(try ledger.wallet(bob)?.available == Amount(17))
+        #expect(try ledger.differences() == [])
+        #expect(try ledger.unopened() == [])
+        let entries = try exchange.connection.rows("SELECT bucket, amount FROM ledger_entries WHERE cause = 'opening:\(bob)' ORDER BY id", []) {
+            "\(try $0.text(0)) \(Amount(try $0.text(1))?.description ?? "?")"
+        }
+        #expect(entries == ["available 7", "locked 3", "available -10"])
+        // What fails takes its opening with it.
+        try exchange.connection.run("INSERT INTO wallets (owner, currency, available) VALUES ('user:cy', 'EUR', '1')")
+        let cy = try ledger.wallet(owner: "user:cy", currency: "EUR")
+        #expect(throws: LedgerError.insufficient(wallet: cy, cause: "x")) {
+            try exchange.write {
+                try ledger.post(cause: "x", kind: "test", [.init(cy, .available, Amount(-2)), .init(bob, .available, Amount(2))], at: 9)
+            }
+        }
+        #expect(try ledger.unopened() == [cy])
+    }
+
+    @Test func allThatWereThereBeforeAreOpenedOnce() throws {
+        let (exchange, ledger, _, _) = try books()
+        _ = try before(exchange)
+        #expect(try exchange.write { try ledger.openAccounts(at: 9) } == 1)
+        #expect(try ledger.differences() == [])
+        #expect(try exchange.write { try ledger.openAccounts(at: 9) } == 0)
+        // Entries that somebody took away are no wallet from before.
+        try exchange.connection.run("DELETE FROM ledger_entries WHERE wallet_id = (SELECT id FROM wallets WHERE owner = 'user:bob')")
+        #expect(try exchange.write { try ledger.openAccounts(at: 9) } == 0)
+        #expect(try !ledger.differences().isEmpty)
+    }
+
     @Test func aWalletThatIsNotThere() throws {
         let (exchange, ledger, _, _) = try books()
         #expect(throws: LedgerError.noWallet(99)) {

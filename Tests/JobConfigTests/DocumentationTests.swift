@@ -12,7 +12,7 @@ import Testing
     /// The worked examples of docs/MIGRATING.md are configs.
     @Test func everyConfigForThoseWhoComeFromElsewhereIsOne() throws {
         let blocks = try documentation("MIGRATING").split(separator: "```").filter { $0.hasPrefix("toml\n") }
-        #expect(blocks.count == 2)
+        #expect(blocks.count == 3)
         for block in blocks {
             let text = String(block.dropFirst(5))
             let library = text.split(separator: "library  = \"").last?.prefix { $0 != "\"" } ?? ""

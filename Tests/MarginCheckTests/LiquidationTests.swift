@@ -216,6 +216,19 @@ import Testing
         #expect(try broker.open().count == 1)
     }
 
+    /// Not valued at nothing: an account that cannot be valued is neither called nor closed.
+    @Test func aPriceThatIsNotThereIsAnErrorOfItsAccountAlone() throws {
+        let broker = try broker()
+        try broker.account("blind", balance: "1")
+        try broker.pair("NEW/USD")
+        try broker.position("blind", "NEW/USD", size: "100", at: "1", leverage: "1")
+        let report = try broker.run()
+        #expect((report.errors, report.liquidated) == (1, 1))
+        #expect(report.lines.map(\.text).contains("account blind: NEW/USD has no price"), "\(report.lines)")
+        #expect(try broker.positions().last == "open 100")
+        #expect(try broker.test.number("SELECT count(*) FROM margin_calls WHERE account_id = 2") == 0)
+    }
+
     @Test func aBrokenAccountStopsNoOther() throws {
         let broker = try broker()
         try broker.account("broken", balance: "1")

@@ -58,4 +58,65 @@ import Testing
         #expect(try test.texts("SELECT subject FROM activity_log") == ["exchange-order:a-1"])
         #expect(run.run(ReconcilerEntry.self) == .nothingToDo)
     }
+
+    /// The files of Examples/foreign-schema: amounts as integers, words of its own by status_map.
+    @Test func `Amounts in smallest units and statuses in other words are translated, on both databases`() throws {
+        let platform = try UUIDPlatform()
+        defer { platform.remove() }
+        let test = platform.test
+        let isSQLite = TestExchange.dialect == .sqlite
+        let (table, instant) = isSQLite ? ("external_orders", "TEXT") : ("app_external_orders", "timestamptz")
+        try test.connection.execute("""
+            CREATE TABLE \(table) (id \(isSQLite ? "TEXT" : "uuid") PRIMARY KEY, symbol TEXT, external_order_id TEXT, status TEXT,
+                                   executed_qty bigint, avg_price \(isSQLite ? "TEXT" : "numeric"), last_synced_at \(instant))
+            """)
+        func id(_ number: Int) -> String { "0a000000-0000-4000-8000-00000000000\(number)" }
+        for (number, status, executed) in [(1, "NEW", 0), (2, "PARTIALLY_FILLED", 50_000_000), (3, "PARTIALLY_FILLED", 1), (4, "FILLED", 7)] {
+            try test.connection.run(
+                "INSERT INTO \(table) VALUES (\(isSQLite ? "?" : "CAST(? AS uuid)"), 'ETHUSD', ?, ?, ?, NULL, NULL)",
+                [.text(id(number)), .text("100\(number)"), .text(status), .int(Int64(executed))])
+        }
+        var location = try platform.location([
+            "due_orders": "due_exchange_orders", "update_order": "update_exchange_order", "mark_synced": "mark_exchange_order",
+        ])
+        location.statusMap = ["NEW": "new", "PENDING": "pending", "PARTIALLY_FILLED": "partial", "FILLED": "filled", "CANCELED": "cancelled"]
+        let exchange = try Exchange.open(location, statements: .reconciler)
+        defer { exchange.close() }
+        var settings = ReconcilerEntry.Settings()
+        (settings.mode, settings.exchange) = (.live, .binance)
+        func run(at now: Int64) throws -> ReconcilerReport {
+            var run = ReconcilerRun(exchange, ScriptedExchange { order in
+                switch order.exchangeID {
+                case "1001": ExchangeAnswer(status: .filled, executed: try amount("3"), executedQuote: Amount(100))
+                case "1002": ExchangeAnswer(status: .partial, executed: try amount("0.5"))
+                // One digit more than the platform keeps.
+                default: ExchangeAnswer(status: .partial, executed: try amount("0.123456789"), executedQuote: Amount(1))
+                }
+            }, settings, now: now)
+            try run.run(isCancelled: { false })
+            return run.report
+        }
+        let report = try run(at: Shop.now)
+        #expect((report.updated, report.reconciled) == (1, 3))
+        // Never cut to fit.
+        #expect((report.errors, report.left) == (isSQLite ? (1, 0) : (0, 1)))
+        // SQLite keeps what `rounded` says, numeric all of the quotient.
+        let average = isSQLite ? "33.33333333" : "33.333333333333333333"
+        #expect(try test.texts("SELECT status, executed_qty, avg_price FROM \(table) ORDER BY id")
+            == ["FILLED 300000000 \(average)", "PARTIALLY_FILLED 50000000 -", "PARTIALLY_FILLED 1 -", "FILLED 7 -"])
+        #expect(try test.texts("SELECT change FROM reconciliations") == ["new 0 -> filled 3"])
+        #expect(try test.number("SELECT count(*) FROM \(table) WHERE last_synced_at IS NOT NULL") == 2)
+        // The one in order is not asked for again so soon.
+        #expect(try run(at: Shop.now + Shop.minute).reconciled == (isSQLite ? 0 : 1))
+    }
+
+    @Test func `A map of statuses that cannot work is refused with a reason`() {
+        func problem(_ map: String) -> String? { TestRun(settings: #"{"status_map": \#(map)}"#).validate(ReconcilerEntry.self) }
+        #expect(problem(#"{"OPEN": "new", "CANCELED": "cancelled"}"#) == nil)
+        #expect(problem(#"{"OPEN": "opne"}"#) == """
+            status_map.OPEN: "opne" is no status of ours; there are: pending, new, partial, filled, cancelled, rejected, expired
+            """)
+        #expect(problem(#"{"OPEN": "new", "LIVE": "new"}"#)
+            == "status_map: LIVE and OPEN both mean new; one of them has to be told apart in the statement")
+    }
 }

@@ -61,14 +61,14 @@ struct ConfirmationRun {
         let rules = DepositRules(
             watch: plan.watch ?? view.required * 4, dropAfter: settings.dropAfter.milliseconds)
         heads[plan.name] = head.height
+        let isNews = try !view.isBehind && exchange.checkpoint(headName(plan))?.position != head.height
         for start in stride(from: 0, to: deposits.count, by: settings.batch) {
             if isCancelled() { throw CancellationNotice() }
-            let batch = Array(deposits[start ..< min(start + settings.batch, deposits.count)])
-            let facts = try view.facts(of: batch)
-            try apply(batch, facts, rules, view)
+            let end = min(start + settings.batch, deposits.count)
+            let batch = Array(deposits[start ..< end])
+            // The head is on record when everything was asked about: with the last of it, one wait for the disk less.
+            try apply(batch, try view.facts(of: batch), rules, view, head: isNews && end == deposits.count ? head.height : nil)
         }
-        if !view.isBehind, let known = try exchange.checkpoint(headName(plan))?.position, known == head.height { return }
-        if !view.isBehind { try exchange.writeOfChain { try exchange.putCheckpoint(headName(plan), head.height, at: now) } }
     }
 
     private func headName(_ plan: ChainPlan) -> String { "deposits/head/" + plan.name }
@@ -90,8 +90,9 @@ struct ConfirmationRun {
 
     // MARK: Writing
 
+    /// - Parameter head: to be put on record; nil: nothing is.
     private mutating func apply(
-        _ batch: [Deposit], _ facts: [DepositFact], _ rules: DepositRules, _ view: ChainView
+        _ batch: [Deposit], _ facts: [DepositFact], _ rules: DepositRules, _ view: ChainView, head: Int64?
     ) throws {
         var changes: [(old: Deposit, new: Deposit, actions: [DepositAction])] = []
         for (old, fact) in zip(batch, facts) {
@@ -99,10 +100,11 @@ struct ConfirmationRun {
             if new != old { changes.append((old, new, actions)) }
         }
         checked += batch.count
-        guard !changes.isEmpty else { return }
+        guard !changes.isEmpty || head != nil else { return }
         // What was written, told only when it is.
         let written = try exchange.writeOfChain {
-            try changes.filter { change in
+            if let head { try exchange.putCheckpoint(headName(view.plan), head, at: now) }
+            return try changes.filter { change in
                 guard try tables.update(change.old, change.new, now: now) else { return false }
                 for action in change.actions { try record(action, change.old, change.new, view) }
                 return true

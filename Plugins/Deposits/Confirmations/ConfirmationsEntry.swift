@@ -12,6 +12,7 @@ public final class ConfirmationsEntry: ExchangeEntry {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
+        public var statusMap: [String: String] = [:]
         var chains: [String: ChainSettings] = [:]
         public var dropAfter = Span.hours(24)
         public var batch = 500
@@ -19,6 +20,7 @@ public final class ConfirmationsEntry: ExchangeEntry {
         public init() {}
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
+                ExchangeLocation.statusField,
                 chainsField,
                 SettingsField("drop_after", "A transaction that the chain has not known for so long is given up."),
                 SettingsField("batch", "Deposits in one transaction; cancellation is looked at between.", range: 1 ... 10_000),
@@ -27,7 +29,7 @@ public final class ConfirmationsEntry: ExchangeEntry {
     }
 
     public static func validate(_ settings: Settings) throws {
-        try settings.location.validate(.deposits)
+        try settings.location.validate(.deposits, statuses: DepositStatus.allCases.map(\.rawValue))
         try requireChains(settings.chains)
     }
 

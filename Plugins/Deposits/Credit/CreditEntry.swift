@@ -18,6 +18,7 @@ public final class CreditEntry: ExchangeEntry {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
+        public var statusMap: [String: String] = [:]
         var chains: [String: ChainSettings] = [:]
         public var mode = MoneyMode.shadow
         public var batch = 200
@@ -31,6 +32,7 @@ public final class CreditEntry: ExchangeEntry {
         public init() {}
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
+                ExchangeLocation.statusField,
                 chainsField,
                 MoneyMode.field,
                 SettingsField("batch", "Deposits whose blocks are asked for at once.", range: 1 ... 10_000),
@@ -42,7 +44,7 @@ public final class CreditEntry: ExchangeEntry {
     }
 
     public static func validate(_ settings: Settings) throws {
-        try settings.location.validate(.deposits)
+        try settings.location.validate(.deposits, statuses: DepositStatus.allCases.map(\.rawValue))
         try requireChains(settings.chains)
         try AmountRules.positive([
             "max_amount": settings.maxAmount, "max_per_run": settings.maxPerRun, "max_per_hour": settings.maxPerHour,

@@ -12,6 +12,7 @@ public final class ScanEntry: ExchangeEntry {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
+        public var statusMap: [String: String] = [:]
         var chains: [String: ChainSettings] = [:]
         public var maxBlocks = 2_000
         public var monitorStale = Span.minutes(5)
@@ -24,6 +25,7 @@ public final class ScanEntry: ExchangeEntry {
         public init() {}
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
+                ExchangeLocation.statusField,
                 chainsField,
                 SettingsField("max_blocks", "Blocks of a chain in one run; more come with the next.", range: 1 ... 1_000_000),
                 SettingsField("monitor_stale", "A listener that has not been heard of for so long is not active."),
@@ -37,7 +39,7 @@ public final class ScanEntry: ExchangeEntry {
     }
 
     public static func validate(_ settings: Settings) throws {
-        try settings.location.validate(.deposits)
+        try settings.location.validate(.deposits, statuses: DepositStatus.allCases.map(\.rawValue))
         try requireChains(settings.chains)
         if let first = settings.restart.first, first.isEmpty {
             throw JobFailure.badSettings("restart: the program's name is empty; write [\"systemctl\", \"restart\", \"listener\"]")

@@ -12,19 +12,21 @@ public final class StatsEntry: ExchangeEntry {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
+        public var statusMap: [String: String] = [:]
         var chains: [String: ChainSettings] = [:]
         public var waitingAfter = Span.minutes(5)
 
         public init() {}
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
+                ExchangeLocation.statusField,
                 SettingsField("chains", "Not used here; so that it can be set once for the plugin."),
                 SettingsField("waiting_after", "A deposit that was confirmed so long ago and is not credited is warned of."),
             ]
         }
     }
 
-    public static func validate(_ settings: Settings) throws { try settings.location.validate(.deposits) }
+    public static func validate(_ settings: Settings) throws { try settings.location.validate(.deposits, statuses: DepositStatus.allCases.map(\.rawValue)) }
 
     private let settings: Settings
 

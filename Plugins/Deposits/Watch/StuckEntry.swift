@@ -12,6 +12,7 @@ public final class StuckEntry: ExchangeEntry {
         public var database = ExchangeLocation.defaultDatabase
         public var lockTimeout = ExchangeLocation.defaultLockTimeout
         public var sql: [String: String] = [:]
+        public var statusMap: [String: String] = [:]
         var chains: [String: ChainSettings] = [:]
         public var olderThan = Span.hours(24)
         public var limit = 100
@@ -19,6 +20,7 @@ public final class StuckEntry: ExchangeEntry {
         public init() {}
         public static var fields: [SettingsField] {
             ExchangeLocation.fields + [
+                ExchangeLocation.statusField,
                 SettingsField("chains", "Not used here; so that it can be set once for the plugin."),
                 SettingsField("older_than", "How long a deposit may take."),
                 SettingsField("limit", "How many are named in one run, the oldest first.", range: 1 ... 10_000),
@@ -26,7 +28,7 @@ public final class StuckEntry: ExchangeEntry {
         }
     }
 
-    public static func validate(_ settings: Settings) throws { try settings.location.validate(.deposits) }
+    public static func validate(_ settings: Settings) throws { try settings.location.validate(.deposits, statuses: DepositStatus.allCases.map(\.rawValue)) }
 
     private let settings: Settings
 

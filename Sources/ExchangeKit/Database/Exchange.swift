@@ -9,15 +9,19 @@ public final class Exchange {
     private let statements: StatementSet
     private let texts: [String: String]
     private let overridden: Set<String>
+    private let words: StatusWords
     private var prepared: [String: any SQLStatement] = [:]
 
-    /// - Parameter statements: the plugin's own, with those put in their place.
-    init(connection: any SQLConnection, place: String, statements: StatementSet) {
+    /// - Parameters:
+    ///   - statements: the plugin's own, with those put in their place.
+    ///   - words: of these.
+    init(connection: any SQLConnection, place: String, statements: StatementSet, words: StatusWords = StatusWords([:])) {
         self.connection = connection
         self.place = place
         self.statements = statements
         texts = statements.texts(connection.dialect)
         overridden = Set(statements.replaced.keys)
+        self.words = words
     }
 
     /// What a power cut may take.
@@ -39,7 +43,8 @@ public final class Exchange {
         let chosen = try location.replacing(statements)
         do {
             let exchange = Exchange(
-                connection: try connect(location, create: false, durability), place: place, statements: chosen)
+                connection: try connect(location, create: false, durability), place: place, statements: chosen,
+                words: StatusWords(location.statusMap))
             try exchange.checkSchema()
             return exchange
         } catch {
@@ -58,7 +63,9 @@ public final class Exchange {
             options.busyTimeoutMilliseconds = Int32(clamping: location.lockTimeout.milliseconds)
             let synchronous = durability == .everything ? "FULL" : "NORMAL"
             options.pragmas = [("journal_mode", "WAL"), ("synchronous", synchronous), ("foreign_keys", "ON")]
-            return try SQLiteConnection(path: path, options: options)
+            let connection = try SQLiteConnection(path: path, options: options)
+            try connection.defineAmounts()
+            return connection
         case .postgresql(let address):
             var options = PostgresOptions()
             // 0 there means for ever, here not to wait.
@@ -91,7 +98,8 @@ public final class Exchange {
         if let known = prepared[name] { return known }
         guard let sql = texts[name] else { throw JobFailure.permanent("there is no statement '\(name)'") }
         do {
-            let statement = try connection.prepare(sql)
+            let compiled: any SQLStatement = try connection.prepare(sql)
+            let statement = overridden.contains(name) ? words.translating(compiled) : compiled
             prepared[name] = statement
             return statement
         } catch {

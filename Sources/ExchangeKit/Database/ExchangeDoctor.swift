@@ -69,10 +69,11 @@ extension DoctorContext {
     }
 
     private func ledger(_ exchange: Exchange) throws {
-        let wallets = try exchange.read { () -> (count: Int, differences: [String])? in
+        let wallets = try exchange.read { () -> (count: Int, unopened: Int, differences: [String])? in
             do {
-                let count = try exchange.rows("wallets") { _ in }.count
-                return (count, try Ledger(exchange).differences(onEach: checkCancellation))
+                let (count, ledger) = (try exchange.rows("wallets") { _ in }.count, Ledger(exchange))
+                let unopened = Set(try ledger.unopened())
+                return (count, unopened.count, try ledger.differences(except: unopened, onEach: checkCancellation))
             } catch is CancellationNotice {
                 return nil
             }
@@ -80,9 +81,15 @@ extension DoctorContext {
         guard let wallets else {
             return warning("ledger", "there was not the time to read all of it; ask again with a longer --timeout")
         }
+        if wallets.unopened > 0 {
+            warning(
+                "ledger", "\(counted(wallets.unopened, "wallet")) held money before the ledger began: jobhost schema apply makes the "
+                    + "opening entries, else the first movement of each does")
+        }
         guard let first = wallets.differences.first else {
             return ok(
-                "ledger", "each of \(counted(wallets.count, "wallet")) is the sum of its entries, each cause adds up to zero")
+                "ledger", "each of \(counted(wallets.count - wallets.unopened, "wallet")) is the sum of its entries, "
+                    + "each cause adds up to zero")
         }
         let more = wallets.differences.count > 1 ? "; and \(wallets.differences.count - 1) more" : ""
         error(

@@ -10,11 +10,14 @@ public struct ExchangeLocation: Hashable, Sendable {
     public var lockTimeout: Span
     /// Statements of one's own in place of ours, by name: "file:" and a path, or the SQL.
     public var sql: [String: String]
+    /// A platform's words for our statuses, in statements of its own: theirs to ours.
+    public var statusMap: [String: String]
 
-    public init(database: String, lockTimeout: Span, sql: [String: String]) {
+    public init(database: String, lockTimeout: Span, sql: [String: String], statusMap: [String: String] = [:]) {
         self.database = database
         self.lockTimeout = lockTimeout
         self.sql = sql
+        self.statusMap = statusMap
     }
 
     public static let defaultDatabase = "sqlite:var/exchange.db"
@@ -26,6 +29,10 @@ public struct ExchangeLocation: Hashable, Sendable {
         SettingsField("lock_timeout", "How long to wait for a lock that another program holds."),
         SettingsField("sql", "Statements of your own by name: \"file:\" and a path, or the SQL itself."),
     ]
+
+    /// What entries say that read or write statuses of the application's.
+    public static let statusField = SettingsField(
+        "status_map", "Your words for our statuses, where sql has statements of your own: { OPEN = \"open\" }.")
 
     /// Where it is; its description shows no password.
     public func address() throws -> SQLAddress {
@@ -44,13 +51,16 @@ public struct ExchangeLocation: Hashable, Sendable {
 
     /// What can be said without touching anything: the form of `database`, the names in `sql`.
     ///
-    /// - Parameter statements: the plugin's; what it shares may be replaced too.
-    public func validate(_ statements: StatementSet) throws {
+    /// - Parameters:
+    ///   - statements: the plugin's; what it shares may be replaced too.
+    ///   - statuses: our words, where `status_map` is a setting.
+    public func validate(_ statements: StatementSet, statuses: [String] = []) throws {
         _ = try dialect()
         let own = statements.names
         for name in sql.keys.sorted() where !own.contains(name) {
             throw JobFailure.badSettings("sql.\(name): there is no such statement; there are: \(own.joined(separator: ", "))")
         }
+        try StatusWords(statusMap).validate(against: statuses)
     }
 
     /// The statements with the operator's in place of ours.

@@ -22,7 +22,10 @@ public struct StatementSet: Sendable {
 
         static let names: [(part: Shared, statements: [String])] = [
             (.checkpoints, ["checkpoint", "put_checkpoint"]), (.outbox, ["put_event"]), (.activity, ["put_activity"]),
-            (.ledger, ["create_wallet", "entries", "find_wallet", "put_cause", "put_entry", "set_wallet", "wallet", "wallets"]),
+            (.ledger, [
+                "create_wallet", "entries", "find_wallet", "has_entries", "put_cause", "put_entry", "set_wallet", "unopened_wallets",
+                "wallet", "wallets",
+            ]),
             (.pairKeys, ["pair_keys", "put_pair_key"]),
         ]
     }

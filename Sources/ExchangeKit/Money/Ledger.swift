@@ -37,7 +37,7 @@ public struct Ledger {
         }
         var sums: [String: Amount] = [:]
         for leg in legs {
-            let currency = try move(leg, cause: cause)
+            let currency = try move(leg, cause: cause, at: now)
             sums[currency] = try (sums[currency] ?? .zero) + leg.amount
         }
         if let off = sums.sorted(by: { $0.key < $1.key }).first(where: { !$0.value.isZero }) {
@@ -46,8 +46,9 @@ public struct Ledger {
         return true
     }
 
-    private func move(_ leg: Leg, cause: String) throws -> String {
+    private func move(_ leg: Leg, cause: String, at now: Int64) throws -> String {
         guard let wallet = try wallet(leg.wallet) else { throw LedgerError.noWallet(leg.wallet) }
+        if !wallet.isEmpty, !wallet.isKnown { try openAccount(of: leg.wallet, wallet, at: now) }
         var (available, locked) = (wallet.available, wallet.locked)
         switch leg.bucket {
         case .available: available = try available + leg.amount
@@ -76,6 +77,9 @@ public struct Ledger {
         public var available: Amount
         public var locked: Amount
         public var mayBeNegative: Bool
+        public var isEmpty: Bool { available.isZero && locked.isZero }
+        /// It has entries; false may be old.
+        var isKnown: Bool
         // As stored: what the compare-and-set compares with.
         var availableText: String
         var lockedText: String
@@ -85,7 +89,7 @@ public struct Ledger {
         try exchange.first("wallet", ["id": .int(id)]) { row in
             Wallet(
                 currency: try row.text(0), available: try row.amount(1), locked: try row.amount(2),
-                mayBeNegative: try row.bool(3), availableText: try row.text(1), lockedText: try row.text(2))
+                mayBeNegative: try row.bool(3), isKnown: try row.bool(4), availableText: try row.text(1), lockedText: try row.text(2))
         }
     }
 
@@ -100,14 +104,60 @@ public struct Ledger {
         return id
     }
 
+    // MARK: Wallets that were there before
+
+    /// What a wallet held before the ledger began becomes its first entries, against the wallet
+    /// `platform:opening`, so that it is the sum of its entries from then on. Nothing where it has
+    /// entries. Its row has to be the one that this transaction has read (and, in PostgreSQL, locked).
+    @discardableResult
+    private func openAccount(of id: Int64, _ wallet: Wallet, at now: Int64) throws -> Bool {
+        let isKnown = try exchange.first("has_entries", ["wallet": .int(id)]) { try $0.bool(0) } ?? false
+        // Once for ever, should somebody take entries away.
+        let cause = "opening:\(id)"
+        guard !isKnown, try exchange.run("put_cause", ["cause": .text(cause), "kind": "opening", "now": .int(now)]) == 1 else {
+            return false
+        }
+        for (bucket, amount) in [(Bucket.available, wallet.available), (.locked, wallet.locked)] where !amount.isZero {
+            try exchange.run("put_entry", [
+                "cause": .text(cause), "wallet": .int(id), "bucket": .text(bucket.rawValue), "amount": .amount(amount),
+            ])
+        }
+        let outside = try self.wallet(owner: "platform:opening", currency: wallet.currency, mayBeNegative: true)
+        _ = try move(Leg(outside, .available, try -(wallet.available + wallet.locked)), cause: cause, at: now)
+        return true
+    }
+
+    /// Gives every wallet that holds money and that the ledger does not know its opening entries.
+    /// Must be called inside `exchange.write`. Whoever does not call it has them made one by one,
+    /// each with the first money that moves in the wallet.
+    ///
+    /// - Returns: how many got them.
+    func openAccounts(at now: Int64) throws -> Int {
+        try unopened().count { id in
+            // Read again, with its lock: somebody may have been faster.
+            guard let wallet = try wallet(id), !wallet.isEmpty else { return false }
+            return try openAccount(of: id, wallet, at: now)
+        }
+    }
+
+    /// Wallets that hold money and that the ledger does not know.
+    func unopened() throws -> [Int64] {
+        try exchange.rows("unopened_wallets") { row -> Int64? in
+            let isEmpty = try row.amount(3).isZero && row.amount(4).isZero
+            return isEmpty ? nil : try row.int64(0)
+        }.compactMap(\.self)
+    }
+
     // MARK: The invariant
 
-    /// What does not fit: wallets that are not the sum of their entries, causes whose entries
-    /// do not add up. Empty when all is well. Reads every entry: beside a writer, inside
-    /// `exchange.read`.
+    /// What does not fit: wallets that are not the sum of their entries (those without any, see
+    /// `unopened`, among them), causes whose entries do not add up. Empty when all is well. Reads
+    /// every entry: beside a writer, inside `exchange.read`.
     ///
-    /// - Parameter onEach: asked before each entry; what it throws ends the reading.
-    public func differences(onEach: () throws -> Void = {}) throws -> [String] {
+    /// - Parameters:
+    ///   - ignored: wallets that are not looked at.
+    ///   - onEach: asked before each entry; what it throws ends the reading.
+    public func differences(except ignored: Set<Int64> = [], onEach: () throws -> Void = {}) throws -> [String] {
         struct Key: Hashable { var wallet: Int64, bucket: String }
         var sums: [Key: Amount] = [:]
         var causes: [String: [String: Amount]] = [:]
@@ -127,7 +177,7 @@ public struct Ledger {
             sums[key] = try (sums[key] ?? .zero) + amount
             causes[cause, default: [:]][currency] = try (causes[cause]?[currency] ?? .zero) + amount
         }
-        for wallet in wallets {
+        for wallet in wallets where !ignored.contains(wallet.id) {
             for (bucket, held) in [("available", wallet.available), ("locked", wallet.locked)] {
                 let sum = sums[Key(wallet: wallet.id, bucket: bucket)] ?? .zero
                 if sum != held {

@@ -5,6 +5,8 @@ public protocol ExchangeSettings: JobSettings {
     var database: String { get }
     var lockTimeout: Span { get }
     var sql: [String: String] { get }
+    /// Of entries with `ExchangeLocation.statusField`.
+    var statusMap: [String: String] { get }
     /// A run does nothing.
     var isOff: Bool { get }
 }
@@ -37,7 +39,10 @@ public struct RunTime: Sendable {
 
 extension ExchangeSettings {
     public var isOff: Bool { false }
-    public var location: ExchangeLocation { ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql) }
+    public var statusMap: [String: String] { [:] }
+    public var location: ExchangeLocation {
+        ExchangeLocation(database: database, lockTimeout: lockTimeout, sql: sql, statusMap: statusMap)
+    }
 
     /// The frame of a run: nothing to do with `mode = "off"`, else `body` with the exchange open.
     ///

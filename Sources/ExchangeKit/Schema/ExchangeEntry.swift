@@ -108,8 +108,17 @@ struct SchemaDesk {
             if !isMade { try connection.execute(Exchange.infoRow(purpose, at: answer.now)) }
             try exchange.checkSchema()
             for title in made { answer.ok(title, "made") }
-            if made.isEmpty { answer.ok("schema", "\(exchange.place) has all that is needed") }
+            let opened = try openAccounts(exchange, at: answer.now)
+            if opened > 0 {
+                answer.ok("wallets", "\(counted(opened, "wallet")) that held money before the ledger began: opening entries made")
+            }
+            if made.isEmpty, opened == 0 { answer.ok("schema", "\(exchange.place) has all that is needed") }
         }
+    }
+
+    /// Of wallets that were there before the ledger.
+    private func openAccounts(_ exchange: Exchange, at now: Int64) throws -> Int {
+        statements.shared.contains(.ledger) ? try Ledger(exchange).openAccounts(at: now) : 0
     }
 
     /// Indexes and triggers come with our tables; one of somebody else's table is theirs to make.

@@ -66,6 +66,8 @@ struct TableFacts: Hashable, Sendable {
             let isKey = try row.bool(1)
             var column = try row.text(2)
             if column.hasPrefix("lower("), column.hasSuffix(")") { column = String(column.dropFirst(6).dropLast()) }
+            // A keyword among them: "interval".
+            if column.hasPrefix("\""), column.hasSuffix("\"") { column = String(column.dropFirst().dropLast()) }
             facts.indexes[try row.text(0), default: Index(columns: [], isKey: isKey)].columns.append(column)
         }
         try connection.each(

@@ -118,6 +118,11 @@ final class EVMNode {
         ])
     }
 
+    /// All that it was asked since it began, in order: "eth_getBlockByNumber 0x1 false".
+    func questions() throws -> [String] {
+        try control("questions").member("asked").array("asked").map { try $0.string("question") }
+    }
+
     /// As the chain's own question.
     func ask(_ method: String, _ params: [JSON]) throws -> JSON {
         try JSONRPC(http).call(JSONRPC.Call(method, params), CallAttempt(method, timeLimit: .seconds(10)))

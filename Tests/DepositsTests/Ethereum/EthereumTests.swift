@@ -250,9 +250,16 @@ import Testing
         try platform.confirm()
         #expect(try platform.statuses().count == 30)
         try node.mine()
-        // chain id and head, and the block: three requests, however many deposits.
-        try node.misbehave(["none", "none", "none", "500", "500"])
+        let before = try node.questions().count
+        // However long an answer takes here.
+        platform.chains["ethereum"]?.timeLimit = .minutes(5)
         #expect(try platform.confirm().report.errors == 0)
         #expect(Set(try platform.statuses()) == ["CONFIRMED"])
+        // Which chain, its first block, its head, and the block of the thirty deposits.
+        let asked = try node.questions().dropFirst(before)
+        #expect(asked.allSatisfy { $0.hasPrefix("eth_chainId") || $0.hasPrefix("eth_syncing") || $0.hasPrefix("eth_blockNumber")
+            || $0.hasPrefix("eth_getBlockByNumber") }, "\(asked)")
+        #expect(asked.count { $0.hasPrefix("eth_getBlockByNumber") } == 2, "\(asked)")
+        #expect(asked.count <= 5, "\(asked)")
     }
 }

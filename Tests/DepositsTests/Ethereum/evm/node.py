@@ -62,7 +62,7 @@ class Chain:
         self.tester = EthereumTester(PyEVMBackend(), auto_mine_transactions=False)
         self.accounts = self.tester.get_accounts()
         # What it answers instead of the truth.
-        self.faults, self.wrong, self.requests = [], {}, 0
+        self.faults, self.wrong, self.asked = [], {}, []
         return {}
 
     # The test's hand.
@@ -106,6 +106,9 @@ class Chain:
         """faults: answers of the next requests; wrong: values of methods for as long as it stands."""
         self.faults, self.wrong = order.get("faults", []), order.get("wrong", {})
         return {}
+
+    def questions(self, _):
+        return {"asked": self.asked}
 
     # The node.
 
@@ -212,7 +215,8 @@ class Handler(BaseHTTPRequestHandler):
                     return self.answer(200, getattr(chain, request.pop("do"))(request))
                 except Exception as error:
                     return self.answer(400, {"error": repr(error)})
-            chain.requests += 1
+            for each in request if isinstance(request, list) else [request]:
+                chain.asked.append(" ".join([each["method"], *map(str, each["params"])]))
             fault = chain.faults.pop(0) if chain.faults else "none"
             if fault == "none":
                 reply = [self.one(each) for each in request] if isinstance(request, list) else self.one(request)

@@ -64,6 +64,7 @@ struct SchemaApplyCommand: AsyncParsableCommand {
         discussion: """
             For each job all or nothing. What is there is left as it is: a table of the same name with
             other columns is refused, unless the statements that use it are replaced (settings: sql).
+            Wallets that hold money already get their opening entries in the ledger.
 
             Example: jobhost schema apply candles tickers
             """)
