@@ -187,6 +187,9 @@ static void print(const char *name, const double *values, int count) {
 }
 
 int main(int count, char **arguments) {
+    /* As the plugins' driver does at its first connection, which comes too late for it in this process. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, 1 << 20);
     if (count == 5 && !strcmp(arguments[1], "http")) return http(atoi(arguments[2]), atoi(arguments[3]), atoi(arguments[4]));
     if (count != 8) die("entry", "LIBRARY ENTRY SETTINGS RUNS DATABASE NEW FLOOR, or http PORT CALLS CONNECTIONS");
     int runs = atoi(arguments[4]);

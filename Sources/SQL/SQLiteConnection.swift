@@ -31,7 +31,7 @@ public final class SQLiteConnection: SQLConnection {
     private let log = LogSize()
 
     /// Once a process, before its first connection.
-    private static let configured: Int32 = csqlite_skip_memory_accounting()
+    private static let configured: Int32 = csqlite_configure()
 
     /// Opens `path`, a plain file name (no `file:` URI) or ":memory:".
     public init(path: String, options: SQLiteOptions = SQLiteOptions()) throws(SQLError) {
