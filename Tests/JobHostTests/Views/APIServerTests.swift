@@ -16,6 +16,8 @@ struct APIServerTests {
         var code: String?
         /// In the answer's text.
         var contains: [String] = []
+        /// Not in it.
+        var without: [String] = []
         var testDescription: String { "\(method) \(path) \(body)" }
     }
 
@@ -41,6 +43,9 @@ struct APIServerTests {
         Case(path: "/api/v1/jobs/candles/explain?at=2026-05-04T10:00:00Z", status: 200, contains: ["\"verdict\":\"skipped\""]),
         Case(path: "/api/v1/jobs/candles/explain", status: 400, code: "invalid", contains: ["'at' is missing"]),
         Case(path: "/api/v1/timer", status: 200, contains: ["\"in_ms\":4000", "\"now\":\"2026-05-04T10:00:00Z\""]),
+        Case(path: "/api/v1/timer?entry=roll", status: 200, contains: ["\"entry\":\"roll\"", "\"in_ms\":12000", "\"what\":\"fire\""], without: ["margin-check"]),
+        Case(path: "/api/v1/timer?entry=roll,check&job=margin-check", status: 200, contains: ["\"job\":\"margin-check\""], without: ["candles"]),
+        Case(path: "/api/v1/timer?label=nobody", status: 200, contains: ["\"fires\":[]"]),
         Case(path: "/api/v1/breakers", status: 200, contains: ["\"job\":\"deposits-credit\""]),
         Case(path: "/api/v1/runs", status: 200, contains: ["\"next_before\":null", "0.1000000000000000055511151231257827"]),
         Case(path: "/api/v1/runs?limit=2", status: 200, contains: ["\"next_before\":40"]),
@@ -109,6 +114,7 @@ struct APIServerTests {
                 let (status, json) = try await ask(socket, request.method, request.path, request.body)
                 #expect(status == request.status, "\(request.testDescription): \(json.canonicalText)")
                 for text in request.contains { #expect(json.canonicalText.contains(text), "\(request.testDescription): \(json.canonicalText)") }
+                for text in request.without { #expect(!json.canonicalText.contains(text), "\(request.testDescription): \(json.canonicalText)") }
                 guard let code = request.code else { continue }
                 #expect(json["code"] == .string(code), "\(request.testDescription): \(json.canonicalText)")
                 #expect(json["status"] == .integer(Int64(request.status)))

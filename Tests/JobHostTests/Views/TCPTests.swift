@@ -72,6 +72,10 @@ struct TCPTests {
             #expect(read.lowercased().contains("access-control-allow-origin: https://desk.example"))
             let foreign = try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example")
             #expect(!foreign.lowercased().contains("access-control-allow-origin"))
+            // What a market's page counts down by.
+            let timer = try await tcp(port, "GET /api/v1/timer?entry=roll HTTP/1.1\r\nHost: localhost\r\nOrigin: https://desk.example")
+            #expect(timer.hasPrefix("HTTP/1.1 200") && timer.lowercased().contains("access-control-allow-origin: https://desk.example"))
+            #expect(timer.contains("\"entry\":\"roll\"") && timer.contains("\"now\":"))
             let before = try await tcp(
                 port, "OPTIONS /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nOrigin: https://desk.example\r\nAccess-Control-Request-Method: GET")
             #expect(before.hasPrefix("HTTP/1.1 204"))

@@ -80,8 +80,10 @@ extension APIRoutes {
                 let host = await shelf.snapshot()
                 return try answer(API.Jobs(jobs: host.jobs.map { API.Job($0, host: host) }))
             },
-            get("/timer", "when each job fires next, and what time it is here") { _, _ in
-                try answer(API.Timetable(await shelf.snapshot()))
+            get("/timer", "when each job fires next, and what time it is here", query: ["job", "entry", "label"]) { _, query in
+                func words(_ name: String) -> [String] { query.text(name)?.split(separator: ",").map(String.init) ?? [] }
+                return try answer(
+                    API.Timetable(await shelf.snapshot(), jobs: words("job"), entries: words("entry"), labels: words("label")))
             },
             get("/breakers", "each job's breaker") { _, _ in try answer(API.Breakers(await shelf.snapshot())) },
             get("/jobs/{job}", "one job") { context, _ in

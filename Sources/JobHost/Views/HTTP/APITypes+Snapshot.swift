@@ -55,9 +55,18 @@ extension API.Job {
 }
 
 extension API.Timetable {
-    init(_ host: HostSnapshot) {
-        let fires = host.jobs.compactMap { job in
-            job.nextFire.map { API.NextFire(job: job.name, at: $0, inMs: max(0, ($0 - host.now).milliseconds), schedule: job.schedule) }
+    /// Only jobs that have one of the words in each list that is not empty.
+    init(_ host: HostSnapshot, jobs: [String] = [], entries: [String] = [], labels: [String] = []) {
+        let chosen = host.jobs.filter { job in
+            (jobs.isEmpty || jobs.contains(job.name)) && (entries.isEmpty || entries.contains(job.entry))
+                && (labels.isEmpty || job.labels.contains(where: labels.contains))
+        }
+        let fires = chosen.compactMap { job in
+            job.nextFire.map { at in
+                API.NextFire(
+                    job: job.name, plugin: job.plugin, entry: job.entry, labels: job.labels, at: at,
+                    inMs: max(0, (at - host.now).milliseconds), next: NextStart.of(job, host: host), schedule: job.schedule)
+            }
         }
         self.init(now: host.now, fires: fires.sorted { ($0.at, $0.job) < ($1.at, $1.job) })
     }

@@ -149,7 +149,8 @@ public enum API {
         public var reason: String
     }
 
-    /// `GET /timer`: for whoever counts down. `now` is this host's clock.
+    /// `GET /timer`: for whoever counts down, such as a page that shows when a market moves next.
+    /// `now` is this host's clock.
     public struct Timetable: Codable, Sendable {
         public var now: Instant
         /// The soonest first; those that have none are left out.
@@ -158,8 +159,15 @@ public enum API {
 
     public struct NextFire: Codable, Sendable {
         public var job: String
+        public var plugin: String
+        /// What runs: "tick", "trade-window".
+        public var entry: String
+        public var labels: [String]
+        /// Of the schedule, whatever may keep it from starting.
         public var at: Instant
         public var inMs: Int64
+        /// What starts next, and when: a paused job's fire is not it.
+        public var next: NextStart
         /// For people.
         public var schedule: String
     }
