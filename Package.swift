@@ -123,7 +123,7 @@ let package = Package(
         .target(
             name: "ExchangeKit", dependencies: ["JobCore", "JobKit", "SQL"], exclude: ["sql"], swiftSettings: strict,
             plugins: ["Embed"]),
-        plugin("Arena", ["ExchangeKit", "JobCore", "SQL"]),
+        plugin("Arena", ["ExchangeKit", "JobCore", "OutsideKit", "SQL"]),
         plugin("Candles", ["ExchangeKit", "SQL"]),
         plugin("Competitions", ["ExchangeKit", "SQL"]),
         plugin("Deposits", ["CLinux", "ExchangeKit", "OutsideKit", "SQL"]),
@@ -199,8 +199,8 @@ let package = Package(
         .testTarget(
             name: "ArenaTests",
             dependencies: [
-                "Arena", "Candles", "Competitions", "Deposits", "ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "MintQueue",
-                "OrderExpiry", "Reconciler", "SQL", "Tickers",
+                "Arena", "Candles", "Competitions", "Deposits", "ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "MarginCheck",
+                "MintQueue", "OrderExpiry", "OutsideKit", "OutsideTestKit", "Reconciler", "SQL", "Tickers",
             ],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),

@@ -1,6 +1,7 @@
 import ExchangeKit
 import Glibc
 import JobKit
+import OutsideKit
 
 /// What one looks at by hand when the market stands still.
 struct ArenaDoctor {
@@ -32,25 +33,44 @@ struct ArenaDoctor {
     }
 
     private func simulation(_ name: String) throws {
-        let found = try exchange.first("simulation", ["name": .text(name)]) { row in
-            (mode: try row.text(0), ticks: try row.int64(2), clock: try row.int64(3), owner: try row.text(4),
-             ticked: try row.int64(5), isFinished: try row.bool(10))
+        guard let found = try SimulationRow.load(exchange, name) else {
+            return check.ok("market", "simulation '\(name)' begins with the first tick")
         }
-        guard let found else { return check.ok("market", "simulation '\(name)' begins with the first tick") }
         guard found.mode == plan.settings.mode.rawValue else {
             return check.error(
                 "market", "simulation '\(name)' is \(found.mode), the settings say \(plan.settings.mode.rawValue); "
                     + "give it another name")
         }
-        let clock = "\(counted(found.ticks, "tick")), its clock says \(utcText(found.clock / 1_000 * 1_000))"
-        if found.isFinished { return check.ok("market", "the replay is at its end: \(clock)") }
-        let ticked = "\(clock), the last \(check.age(of: found.ticked)) ago by job '\(found.owner)'"
-        if check.now - found.ticked > Self.patience {
+        if found.isBeginning { return check.ok("market", "simulation '\(name)' was reset and begins anew with the next tick") }
+        let clock = "\(counted(found.marketTick, "tick")), its clock says \(utcText(found.clock / 1_000 * 1_000))"
+        if found.finished { return check.ok("market", "the replay is at its end: \(clock)") }
+        if found.owner.isEmpty { return check.ok("market", "resumed, goes on with the next tick: \(clock)") }
+        let ticked = "\(clock), the last \(check.age(of: found.tickedAt)) ago by job '\(found.owner)'"
+        if check.now - found.tickedAt > Self.patience {
             check.warning("market", "\(ticked); does the job run? jobhost show \(check.job)")
         } else if found.owner != check.job {
             check.warning("market", "\(ticked): two jobs on one simulation; give this one another name")
         } else {
             check.ok("market", ticked)
+        }
+    }
+
+    /// Asks each provider for one pair.
+    func providers(_ desk: QuoteDesk, _ outside: Outside) throws {
+        let quotes = plan.settings.quotes
+        guard let pair = quotes.pairs.first else { return }
+        var memory = OutsideState()
+        try outside.run(check.context, &memory) {
+            for provider in desk.providers {
+                let one = QuoteDesk([provider], batch: 1, maxAge: desk.maxAge, isDelayed: desk.isDelayed)
+                let answer = try one.fetch([pair], clock: check.now - quotes.behind)
+                let subject = "provider \(provider.peer.name)"
+                if let quote = answer.board.quotes[pair] {
+                    check.ok(subject, "\(pair) is at \(quote.price), of \(utcText(quote.instant / 1_000 * 1_000))")
+                } else {
+                    check.error(subject, answer.notes.first ?? "it does not know \(pair); say under `symbols` what it calls it")
+                }
+            }
         }
     }
 }

@@ -47,13 +47,27 @@ struct ArenaPlan {
                 pairs.append((try Self.symbol(text, "pairs"), price))
             }
         case .historical:
-            if settings.file.isEmpty {
-                throw JobFailure.badSettings("file: mode = \"historical\" needs the file of trades to replay")
+            if settings.file.isEmpty, settings.sourcePair.isEmpty {
+                throw JobFailure.badSettings("file: mode = \"historical\" needs the file of trades to replay, or source_pair")
+            }
+            if !settings.file.isEmpty, !settings.sourcePair.isEmpty {
+                throw JobFailure.badSettings("source_pair: trades come from the file or from a table; one of the two is to be empty")
+            }
+            if settings.sourcePair == settings.pair, !settings.pair.isEmpty {
+                throw JobFailure.badSettings("pair: \(settings.pair) cannot be replayed into itself; give it another name")
             }
             if settings.pair.isEmpty {
                 throw JobFailure.badSettings("pair: mode = \"historical\" needs the pair to replay into, \"XRP/ETH\"")
             }
             replayed = try Self.symbol(settings.pair, "pair")
+        case .realtime:
+            try settings.quotes.validate()
+            if settings.quotes.pairs.isEmpty {
+                throw JobFailure.badSettings("quotes.pairs: mode = \"realtime\" needs pairs, [\"BTC/USD\"]")
+            }
+            if settings.quotes.providers.isEmpty {
+                throw JobFailure.badSettings("quotes.providers: mode = \"realtime\" needs one, [{ adapter = \"http\", url = \"https://…\" }]")
+            }
         }
     }
 
@@ -76,7 +90,7 @@ struct ArenaPlan {
         return instant
     }
 
-    private static func symbol(_ text: String, _ key: String) throws -> Symbol {
+    static func symbol(_ text: String, _ key: String) throws -> Symbol {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.utf8.count <= 20 }), parts[0] != parts[1] else {
             throw JobFailure.badSettings("\(key): \"\(text)\" is no pair; write base and quote, \"XRP/ETH\"")

@@ -15,6 +15,27 @@ struct SimulationRow {
     var fileOffset: Int64
     var fileLine: Int64
     var finished: Bool
+    /// The market began with this tick, or begins with it.
+    var firstTick: Int64
+    /// How often it was reset or resumed.
+    var epoch: Int64
+
+    /// Nothing of this market is there yet.
+    var isBeginning: Bool { ticks == firstTick }
+    /// The tick's number in this market, from 0: the same seed makes the same market again.
+    var marketTick: Int64 { ticks - firstTick }
+}
+
+extension SimulationRow {
+    static func load(_ exchange: Exchange, _ name: String) throws -> SimulationRow? {
+        try exchange.first("simulation", ["name": .text(name)]) { row in
+            SimulationRow(
+                mode: try row.text(0), seed: try row.int64(1), ticks: try row.int64(2), clock: try row.int64(3),
+                owner: try row.text(4), tickedAt: try row.int64(5), cause: try row.text(6), file: try row.text(7),
+                fileOffset: try row.int64(8), fileLine: try row.int64(9), finished: try row.bool(10),
+                firstTick: try row.int64(11), epoch: try row.int64(12))
+        }
+    }
 }
 
 /// One tick of one named simulation.
@@ -23,6 +44,8 @@ struct ArenaTick {
     let plan: ArenaPlan
     let driver: ArenaDriver
     var result = TickResult()
+    /// Of the simulation, when this tick began.
+    var epoch: Int64 = 0
 
     /// A simulation that nobody has moved for so long may be taken over by another job.
     static let ownership: Int64 = 120_000
@@ -34,30 +57,24 @@ struct ArenaTick {
     }
 
     mutating func run(
-        isCancelled: () -> Bool, progress: (_ done: Int, _ total: Int, _ text: String) -> Void
+        quotes: QuoteDesk.Answer? = nil, isCancelled: () -> Bool, progress: (_ done: Int, _ total: Int, _ text: String) -> Void
     ) throws -> TickResult {
         switch plan.settings.mode {
         case .simulated: try exchange.write { try simulate() }
         case .historical: try replay(isCancelled: isCancelled, progress: progress)
+        case .realtime: if let quotes { try exchange.write { try realtime(quotes) } }
         }
         return result
     }
 
     // MARK: The simulation's row
 
-    func load() throws -> SimulationRow? {
-        try exchange.first("simulation", ["name": .text(plan.settings.simulation)]) { row in
-            SimulationRow(
-                mode: try row.text(0), seed: try row.int64(1), ticks: try row.int64(2), clock: try row.int64(3),
-                owner: try row.text(4), tickedAt: try row.int64(5), cause: try row.text(6), file: try row.text(7),
-                fileOffset: try row.int64(8), fileLine: try row.int64(9), finished: try row.bool(10))
-        }
-    }
+    func load() throws -> SimulationRow? { try SimulationRow.load(exchange, plan.settings.simulation) }
 
     /// The row, made where it is missing. Two jobs cannot drive one simulation.
-    func claim(startingAt clock: Int64) throws -> (row: SimulationRow, isNew: Bool) {
+    func claim(startingAt clock: Int64) throws -> SimulationRow {
         let settings = plan.settings
-        if let row = try load() {
+        if var row = try load() {
             guard row.mode == settings.mode.rawValue else {
                 throw JobFailure.badSettings(
                     "simulation: '\(settings.simulation)' is \(row.mode) and cannot become \(settings.mode.rawValue); "
@@ -69,19 +86,20 @@ struct ArenaTick {
                     "the simulation '\(settings.simulation)' is driven by the job '\(row.owner)' "
                         + "(last tick \(age / 1_000) s ago); give this one another name")
             }
-            return (row, false)
+            if row.isBeginning { (row.clock, row.seed) = (clock, settings.seed) }
+            return row
         }
         try exchange.run("create_simulation", [
             "name": .text(settings.simulation), "mode": .text(settings.mode.rawValue), "seed": .int(settings.seed),
             "clock_ms": .int(clock), "owner": .text(driver.job), "now": .int(driver.now),
         ])
         guard let row = try load() else { throw JobFailure.permanent("the simulation '\(settings.simulation)' vanished") }
-        return (row, true)
+        return row
     }
 
     func save(_ row: SimulationRow) throws {
         let changed = try exchange.run("save_simulation", [
-            "name": .text(plan.settings.simulation), "old_ticks": .int(row.ticks), "ticks": .int(row.ticks + 1),
+            "name": .text(plan.settings.simulation), "old_ticks": .int(row.ticks), "epoch": .int(row.epoch), "ticks": .int(row.ticks + 1),
             "clock_ms": .int(row.clock), "owner": .text(driver.job), "ticked_ms": .int(driver.now),
             "cause": .text(row.cause), "file": .text(row.file), "file_offset": .int(row.fileOffset),
             "file_line": .int(row.fileLine), "finished": .bool(row.finished),
@@ -95,23 +113,8 @@ struct ArenaTick {
 
     // MARK: Pairs
 
-    /// The pair's id; made where it is missing, refused where it is another simulation's.
     func pair(_ symbol: ArenaPlan.Symbol, clock: Int64?) throws -> Int64 {
-        let name = plan.settings.simulation
-        if let (id, simulation) = try exchange.first("pair", ["symbol": .text(symbol.text)], {
-            (try $0.int64(0), try $0.textOrNil(1))
-        }) {
-            guard simulation == name else {
-                let owner = simulation.map { "belongs to the simulation '\($0)'" } ?? "was not made by a simulation"
-                throw JobFailure.permanent("the pair \(symbol.text) \(owner), '\(name)' keeps away from it")
-            }
-            return id
-        }
-        try exchange.run("create_pair", [
-            "symbol": .text(symbol.text), "base": .text(symbol.base), "quote": .text(symbol.quote),
-            "simulation": .text(name), "clock_ms": .int(clock), "now": .int(driver.now),
-        ])
-        return try pair(symbol, clock: clock)
+        try exchange.pair(symbol, of: plan.settings.simulation, clock: clock, at: driver.now)
     }
 
     /// Prices are stamped with real time: what reads them asks whether the feed lives.
@@ -123,6 +126,24 @@ struct ArenaTick {
             "pair": .int(pair), "now": .int(driver.now), "bid": .amount(quote.bid), "ask": .amount(quote.ask),
         ])
         return quote
+    }
+}
+
+extension Exchange {
+    /// The pair's id; made where it is missing, refused where it is another simulation's.
+    func pair(_ symbol: ArenaPlan.Symbol, of simulation: String, clock: Int64?, at now: Int64) throws -> Int64 {
+        if let (id, owner) = try first("pair", ["symbol": .text(symbol.text)], { (try $0.int64(0), try $0.textOrNil(1)) }) {
+            guard owner == simulation else {
+                let whose = owner.map { "belongs to the simulation '\($0)'" } ?? "was not made by a simulation"
+                throw JobFailure.permanent("the pair \(symbol.text) \(whose), '\(simulation)' keeps away from it")
+            }
+            return id
+        }
+        try run("create_pair", [
+            "symbol": .text(symbol.text), "base": .text(symbol.base), "quote": .text(symbol.quote),
+            "simulation": .text(simulation), "clock_ms": .int(clock), "now": .int(now),
+        ])
+        return try pair(symbol, of: simulation, clock: clock, at: now)
     }
 }
 

@@ -28,9 +28,11 @@ struct DepositCrowd {
     private var chain: String { simulation == "main" ? "paper" : "paper-" + simulation }
     private var stuck: String { hash(99, 0) }
 
-    /// The chain with its first blocks, the traders' addresses, deposits that wait to be found,
+    /// Where it is not there yet: the chain with its first blocks, the traders' addresses, deposits that wait to be found,
     /// and one that has been waiting since yesterday.
     mutating func settle(_ random: inout SeededGenerator) throws {
+        let newest = try exchange.first("chain_head", ["chain": .text(chain)]) { try $0.int64OrNil(0) }
+        guard (newest ?? nil) == nil else { return }
         try exchange.run("put_chain", ["chain": .text(chain), "confirmations": .int(3)])
         for trader in 1 ... Self.traders {
             try exchange.run("put_deposit_address", [

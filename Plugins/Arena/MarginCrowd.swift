@@ -32,9 +32,10 @@ struct MarginCrowd {
         return "\(simulation)-margin-" + String(repeating: "0", count: max(0, 3 - number.count)) + number
     }
 
-    /// Opens the accounts. The first two reckless ones begin with a position that has already
+    /// Opens the accounts, where they are not there yet. The first two reckless ones begin with a position that has already
     /// gone against them, so that the first margin check finds a call and a liquidation.
     mutating func settle(accounts: Int) throws {
+        guard accounts > 0, try account(0) == nil else { return }
         for index in 0 ..< accounts {
             let wallet = try Ledger(exchange).wallet(owner: "account:" + name(index), currency: currency)
             try pay(Self.deposit, into: wallet, cause: "deposit:\(name(index)):0")

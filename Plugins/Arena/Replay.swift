@@ -5,25 +5,35 @@ extension ArenaTick {
     /// Trades written in one transaction.
     private static let batch = 20_000
 
-    /// Replays the file up to the market's time after this tick, or all of it.
+    /// Replays the file, or the table, up to the market's time after this tick, or all of it.
     mutating func replay(
         isCancelled: () -> Bool, progress: (_ done: Int, _ total: Int, _ text: String) -> Void
     ) throws {
         guard let symbol = plan.replayed else { return }
-        let file = try TradesFile(path: plan.settings.file)
+        let file: any TradesSource = plan.settings.sourcePair.isEmpty
+            ? try TradesFile(path: plan.settings.file) : TradesTable(exchange, symbol: plan.settings.sourcePair)
         var more = true
         var first = true
         while more {
             if isCancelled() { throw CancellationNotice() }
             more = try exchange.write { try replayBatch(file, symbol, isFirst: first) }
             first = false
-            progress(Int(file.offset), Int(file.size), "replayed \(counted(result.trades, "trade"))")
+            progress(file.progress.done, file.progress.total, "replayed \(counted(result.trades, "trade"))")
+        }
+    }
+
+    /// Between two batches somebody may have reset the simulation.
+    private mutating func stayIn(_ epoch: Int64, isFirst: Bool) throws {
+        if isFirst { self.epoch = epoch }
+        guard epoch == self.epoch else {
+            throw JobFailure.transient("the simulation '\(plan.settings.simulation)' was reset while it was replayed")
         }
     }
 
     /// true: there is more in this tick.
-    private mutating func replayBatch(_ file: TradesFile, _ symbol: ArenaPlan.Symbol, isFirst: Bool) throws -> Bool {
-        var (row, _) = try claim(startingAt: plan.start ?? 0)
+    private mutating func replayBatch(_ file: any TradesSource, _ symbol: ArenaPlan.Symbol, isFirst: Bool) throws -> Bool {
+        var row = try claim(startingAt: plan.start ?? 0)
+        try stayIn(row.epoch, isFirst: isFirst)
         if row.file != file.path {
             // Another file: from its beginning. What it repeats is there already and stays.
             (row.file, row.fileOffset, row.fileLine, row.finished) = (file.path, file.offset, file.lineNumber, false)
@@ -48,7 +58,7 @@ extension ArenaTick {
     }
 
     private mutating func write(
-        _ file: TradesFile, _ pair: Int64, _ row: inout SimulationRow, isFirst: Bool
+        _ file: any TradesSource, _ pair: Int64, _ row: inout SimulationRow, isFirst: Bool
     ) throws -> (isDone: Bool, price: Amount?) {
         let writer = try TradeWriter(exchange)
         var price: Amount?
@@ -90,7 +100,7 @@ extension ArenaTick {
     private mutating func tellReplay(_ symbol: ArenaPlan.Symbol, _ row: SimulationRow) {
         let until = utcText(row.clock / 1_000 * 1_000)
         result.summary = row.finished
-            ? "Replayed \(counted(result.trades, "trade")) into \(symbol.text), up to \(until): the file is finished"
+            ? "Replayed \(counted(result.trades, "trade")) into \(symbol.text), up to \(until): \(plan.settings.sourcePair.isEmpty ? "the file" : "the table") is finished"
             : "Market \(until): \(counted(result.trades, "trade")) replayed into \(symbol.text)"
     }
 }

@@ -17,7 +17,7 @@ extension ArenaTick {
         let settings = plan.settings
         // On the hour, so that candles begin whole.
         let origin = plan.start ?? (driver.now - min(settings.back.milliseconds, driver.now)) / 3_600_000 * 3_600_000
-        var (row, isNew) = try claim(startingAt: min(origin, driver.now))
+        var row = try claim(startingAt: min(origin, driver.now))
         if alreadyDone(row) {
             result.idle = "this tick was made by the attempt before"
             // Its outcome was lost, and with it what it enqueued.
@@ -26,27 +26,26 @@ extension ArenaTick {
         }
         guard case .step(let step) = plan.speed else { return }
         let from = row.clock
-        // The market does not run ahead of the real clock: having caught up, it walks beside it.
-        let to = min(from + step, max(from, driver.now))
+        let to = MarketClock(from).after(step, real: driver.now)
         var pairs: [LivePair] = []
         let writer = try TradeWriter(exchange)
         for (index, (symbol, home)) in plan.pairs.enumerated() {
-            let random = Self.generator(seed: row.seed, tick: row.ticks, stream: UInt64(index))
+            let random = Self.generator(seed: row.seed, tick: row.marketTick, stream: UInt64(index))
             pairs.append(try trade(symbol, home, from: from, to: to, random, writer))
         }
         var crowd = MarginCrowd(
             exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks, pairs: pairs)
-        var random = Self.generator(seed: row.seed, tick: row.ticks, stream: 1_000)
-        if isNew { try crowd.settle(accounts: settings.accounts) }
+        var random = Self.generator(seed: row.seed, tick: row.marketTick, stream: 1_000)
+        try crowd.settle(accounts: settings.accounts)
         try crowd.act(&random)
         var book = OrderCrowd(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks)
         for pair in pairs { try book.act(pair, &random) }
         let removed = try EngineDesk(exchange: exchange, driver: driver, simulation: settings.simulation).answer()
         var senders = DepositCrowd(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks)
-        var coins = Self.generator(seed: row.seed, tick: row.ticks, stream: 2_000)
-        if isNew { try senders.settle(&coins) }
+        var coins = Self.generator(seed: row.seed, tick: row.marketTick, stream: 2_000)
+        try senders.settle(&coins)
         try senders.act(&coins)
-        var dice = Self.generator(seed: row.seed, tick: row.ticks, stream: 3_000)
+        var dice = Self.generator(seed: row.seed, tick: row.marketTick, stream: 3_000)
         if let quote = pairs.first?.symbol.quote {
             var contests = ContestCrowd(
                 exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks, currency: quote)
@@ -58,7 +57,7 @@ extension ArenaTick {
             try sales.placeFailedOrder(exchange, tick: row.ticks, pair: pair, &dice)
         }
         result.enqueued = try sales.enqueued(tick: row.ticks)
-        var abroad = Self.generator(seed: row.seed, tick: row.ticks, stream: 4_000)
+        var abroad = Self.generator(seed: row.seed, tick: row.marketTick, stream: 4_000)
         var desk = ExchangeDesk(exchange: exchange, driver: driver, simulation: settings.simulation, tick: row.ticks)
         for pair in pairs { try desk.act(pair, &abroad) }
         try exchange.run("forget_quotes", ["before": .int(driver.now - 90_000_000)])

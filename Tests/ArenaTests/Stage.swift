@@ -35,6 +35,35 @@ final class Stage {
         return try tick.run(isCancelled: { asked += 1; return asked > batches }) { _, _, _ in }
     }
 
+    /// One run of the trade window.
+    @discardableResult
+    func trade(
+        at now: Int64 = noon, job: String = "arena-window", cause: String = "", isRetry: Bool = false, mind: (any AgentMind)? = nil,
+        cancelledAfter agents: Int = .max, _ change: (inout TradeWindowEntry.Settings) -> Void = { _ in }
+    ) throws -> WindowReport {
+        var settings = TradeWindowEntry.Settings()
+        change(&settings)
+        let driver = ArenaDriver(job: job, cause: cause, isRetry: isRetry, now: now)
+        var run = WindowRun(exchange, try WindowPlan(settings), driver, mind: mind)
+        var asked = 0
+        try run.run { asked += 1; return asked > agents }
+        return run.report
+    }
+
+    /// One run of the snapshot entry.
+    @discardableResult
+    func snapshot(
+        _ order: SnapshotOrder = SnapshotOrder(), at now: Int64 = noon, cause: String = "", isRetry: Bool = false,
+        _ change: (inout SnapshotEntry.Settings) -> Void = { _ in }
+    ) throws -> SnapshotReport {
+        var settings = SnapshotEntry.Settings()
+        change(&settings)
+        let driver = ArenaDriver(job: "arena-snapshot", cause: cause, isRetry: isRetry, now: now)
+        var run = SnapshotRun(exchange, settings, driver)
+        try run.run(order)
+        return run.report
+    }
+
     /// A file of trades in the folder.
     func file(_ lines: [String], header: String = "id,ts_ms,side,price,amount", name: String = "trades.csv") throws -> String {
         let path = folder.appending(path: name).path

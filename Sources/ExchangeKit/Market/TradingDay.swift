@@ -89,7 +89,7 @@ public struct SystemZones: ZoneSource {
 }
 
 /// A small file's bytes; nil: not there, not readable, not a file, or longer than `limit`.
-func readFile(_ path: String, limit: Int) -> [UInt8]? {
+public func readFile(_ path: String, limit: Int) -> [UInt8]? {
     guard let file = fopen(path, "rb") else { return nil }
     defer { fclose(file) }
     var bytes = [UInt8](repeating: 0, count: limit + 1)

@@ -531,9 +531,11 @@ CREATE INDEX replacements_by_time ON replacements (created_ms);
 
 CREATE TABLE simulations (
     name        text    PRIMARY KEY,
-    mode        text    NOT NULL CHECK (mode IN ('simulated', 'historical')),
+    mode        text    NOT NULL CHECK (mode IN ('simulated', 'historical', 'realtime')),
     seed        bigint  NOT NULL,
     ticks       bigint  NOT NULL DEFAULT 0,
+    first_tick  bigint  NOT NULL DEFAULT 0,  -- since then it is this market: moves with a reset
+    epoch       bigint  NOT NULL DEFAULT 0,  -- how often it was reset or resumed
     clock_ms    bigint  NOT NULL,          -- the market's time
     owner       text    NOT NULL,          -- the job that drives it …
     ticked_ms   bigint  NOT NULL,          -- … and when it last did, in real time
@@ -542,6 +544,71 @@ CREATE TABLE simulations (
     file_offset bigint  NOT NULL DEFAULT 0,  -- … up to this byte …
     file_line   bigint  NOT NULL DEFAULT 0,  -- … and line
     finished    bigint  NOT NULL DEFAULT 0 CHECK (finished IN (0, 1))
+);
+
+-- Who trades in a simulation with money of its own: the wallets of the owner 'agent:<simulation>:<name>'.
+CREATE TABLE simulation_agents (
+    simulation text    NOT NULL REFERENCES simulations (name),
+    name       text    NOT NULL,
+    strategy   text    NOT NULL,
+    currency   text    NOT NULL,
+    capital    numeric NOT NULL,           -- paid in when it joined
+    trades     bigint  NOT NULL DEFAULT 0,
+    fees       numeric NOT NULL DEFAULT '0',
+    equity     numeric NOT NULL,           -- at the newest window it took part in
+    joined_ms  bigint  NOT NULL,           -- the market's time
+    PRIMARY KEY (simulation, name)
+);
+
+-- When agents could trade. What they see and pay is of clock_ms, also when a run is repeated later.
+CREATE TABLE simulation_windows (
+    simulation text    NOT NULL REFERENCES simulations (name),
+    opens_ms   bigint  NOT NULL,           -- the market's time
+    clock_ms   bigint  NOT NULL,           -- … when it was opened
+    state      text    NOT NULL CHECK (state IN ('open', 'traded')),
+    missed     bigint  NOT NULL DEFAULT 0, -- windows before it that nobody opened
+    trades     bigint  NOT NULL DEFAULT 0,
+    changed_ms bigint  NOT NULL,           -- real time
+    PRIMARY KEY (simulation, opens_ms)
+);
+
+-- What an agent has decided in a window, once: a decision of a model has cost money.
+CREATE TABLE simulation_decisions (
+    simulation text    NOT NULL REFERENCES simulations (name),
+    opens_ms   bigint  NOT NULL,
+    agent      text    NOT NULL,
+    decision   text    NOT NULL,           -- JSON
+    state      text    NOT NULL CHECK (state IN ('decided', 'done')),
+    created_ms bigint  NOT NULL,           -- real time
+    PRIMARY KEY (simulation, opens_ms, agent)
+);
+
+-- What a day of asking models has cost, calls that are under way at their highest price. Not
+-- forgotten by a reset: the money is gone.
+CREATE TABLE simulation_spending (
+    simulation text    NOT NULL,
+    day_ms     bigint  NOT NULL,           -- real time, midnight UTC
+    spent      numeric NOT NULL,
+    calls      bigint  NOT NULL,
+    PRIMARY KEY (simulation, day_ms)
+);
+
+-- Who is at work on a part of a simulation, so that there are never two.
+CREATE TABLE simulation_guards (
+    simulation text    NOT NULL,
+    part       text    NOT NULL,           -- 'trade-window', 'snapshot'
+    holder     text    NOT NULL,
+    until_ms   bigint  NOT NULL,           -- real time
+    PRIMARY KEY (simulation, part)
+);
+
+CREATE TABLE simulation_snapshots (
+    namespace text    NOT NULL,
+    id        text    NOT NULL,
+    number    bigint  NOT NULL,            -- rises with each
+    taken_ms  bigint  NOT NULL,            -- real time
+    body      text    NOT NULL,            -- as in a file, its checksum included
+    PRIMARY KEY (namespace, id, number)
 );
 
 -- What the paper minter and the paper gateway have heard: the memory of peers that are not there.

@@ -523,9 +523,11 @@ CREATE INDEX replacements_by_time ON replacements (created_ms);
 
 CREATE TABLE simulations (
     name        TEXT    PRIMARY KEY,
-    mode        TEXT    NOT NULL CHECK (mode IN ('simulated', 'historical')),
+    mode        TEXT    NOT NULL CHECK (mode IN ('simulated', 'historical', 'realtime')),
     seed        INTEGER NOT NULL,
     ticks       INTEGER NOT NULL DEFAULT 0,
+    first_tick  INTEGER NOT NULL DEFAULT 0,  -- since then it is this market: moves with a reset
+    epoch       INTEGER NOT NULL DEFAULT 0,  -- how often it was reset or resumed
     clock_ms    INTEGER NOT NULL,          -- the market's time
     owner       TEXT    NOT NULL,          -- the job that drives it …
     ticked_ms   INTEGER NOT NULL,          -- … and when it last did, in real time
@@ -534,6 +536,71 @@ CREATE TABLE simulations (
     file_offset INTEGER NOT NULL DEFAULT 0,  -- … up to this byte …
     file_line   INTEGER NOT NULL DEFAULT 0,  -- … and line
     finished    INTEGER NOT NULL DEFAULT 0 CHECK (finished IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+-- Who trades in a simulation with money of its own: the wallets of the owner 'agent:<simulation>:<name>'.
+CREATE TABLE simulation_agents (
+    simulation TEXT    NOT NULL REFERENCES simulations (name),
+    name       TEXT    NOT NULL,
+    strategy   TEXT    NOT NULL,
+    currency   TEXT    NOT NULL,
+    capital    TEXT    NOT NULL,           -- paid in when it joined
+    trades     INTEGER NOT NULL DEFAULT 0,
+    fees       TEXT    NOT NULL DEFAULT '0',
+    equity     TEXT    NOT NULL,           -- at the newest window it took part in
+    joined_ms  INTEGER NOT NULL,           -- the market's time
+    PRIMARY KEY (simulation, name)
+) STRICT, WITHOUT ROWID;
+
+-- When agents could trade. What they see and pay is of clock_ms, also when a run is repeated later.
+CREATE TABLE simulation_windows (
+    simulation TEXT    NOT NULL REFERENCES simulations (name),
+    opens_ms   INTEGER NOT NULL,           -- the market's time
+    clock_ms   INTEGER NOT NULL,           -- … when it was opened
+    state      TEXT    NOT NULL CHECK (state IN ('open', 'traded')),
+    missed     INTEGER NOT NULL DEFAULT 0, -- windows before it that nobody opened
+    trades     INTEGER NOT NULL DEFAULT 0,
+    changed_ms INTEGER NOT NULL,           -- real time
+    PRIMARY KEY (simulation, opens_ms)
+) STRICT, WITHOUT ROWID;
+
+-- What an agent has decided in a window, once: a decision of a model has cost money.
+CREATE TABLE simulation_decisions (
+    simulation TEXT    NOT NULL REFERENCES simulations (name),
+    opens_ms   INTEGER NOT NULL,
+    agent      TEXT    NOT NULL,
+    decision   TEXT    NOT NULL,           -- JSON
+    state      TEXT    NOT NULL CHECK (state IN ('decided', 'done')),
+    created_ms INTEGER NOT NULL,           -- real time
+    PRIMARY KEY (simulation, opens_ms, agent)
+) STRICT, WITHOUT ROWID;
+
+-- What a day of asking models has cost, calls that are under way at their highest price. Not
+-- forgotten by a reset: the money is gone.
+CREATE TABLE simulation_spending (
+    simulation TEXT    NOT NULL,
+    day_ms     INTEGER NOT NULL,           -- real time, midnight UTC
+    spent      TEXT    NOT NULL,
+    calls      INTEGER NOT NULL,
+    PRIMARY KEY (simulation, day_ms)
+) STRICT, WITHOUT ROWID;
+
+-- Who is at work on a part of a simulation, so that there are never two.
+CREATE TABLE simulation_guards (
+    simulation TEXT    NOT NULL,
+    part       TEXT    NOT NULL,           -- 'trade-window', 'snapshot'
+    holder     TEXT    NOT NULL,
+    until_ms   INTEGER NOT NULL,           -- real time
+    PRIMARY KEY (simulation, part)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE simulation_snapshots (
+    namespace TEXT    NOT NULL,
+    id        TEXT    NOT NULL,
+    number    INTEGER NOT NULL,            -- rises with each
+    taken_ms  INTEGER NOT NULL,            -- real time
+    body      TEXT    NOT NULL,            -- as in a file, its checksum included
+    PRIMARY KEY (namespace, id, number)
 ) STRICT, WITHOUT ROWID;
 
 -- What the paper minter and the paper gateway have heard: the memory of peers that are not there.

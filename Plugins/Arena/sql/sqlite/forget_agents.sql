@@ -1,0 +1,3 @@
+-- A simulation without agents.
+-- in:  :simulation TEXT
+DELETE FROM simulation_agents WHERE simulation = :simulation

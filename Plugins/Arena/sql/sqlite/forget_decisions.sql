@@ -1,0 +1,3 @@
+-- Decisions before an instant of the market.
+-- in:  :simulation TEXT, :before INTEGER
+DELETE FROM simulation_decisions WHERE simulation = :simulation AND opens_ms < :before

@@ -1,0 +1,3 @@
+-- Of a market that begins anew.
+-- in:  :pair INTEGER
+DELETE FROM candles WHERE pair_id = :pair
