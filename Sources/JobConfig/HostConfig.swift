@@ -46,6 +46,8 @@ public struct HostSettings: Equatable, Sendable {
     public var consume = true
     /// Just these jobs or labels here; empty: all.
     public var only: [String] = []
+    /// What jobs choose this host by.
+    public var labels: [String] = []
     /// The longest that a drain (stop, or old workers after a reload) may take. Default 30s.
     public var grace: Duration = .seconds(30)
     /// "info"; "debug", "warning", "error".
@@ -54,10 +56,12 @@ public struct HostSettings: Equatable, Sendable {
     public var logFile: String?
     /// "text" or "json".
     public var logFormat: String = "text"
-    public init(name: String, stateDir: String, pluginDirs: [String]) {
+    public init(name: String, stateDir: String, pluginDirs: [String], only: [String] = [], labels: [String] = []) {
         self.name = name
         self.stateDir = stateDir
         self.pluginDirs = pluginDirs
+        self.only = only
+        self.labels = labels
     }
 }
 
@@ -233,6 +237,10 @@ public struct JobConfig: Equatable, Sendable {
     public var logLevel = LogLevel.debug
     public var overlap: OverlapPolicy = .skip
     public var concurrency = 1
+    /// nil: any number.
+    public var rate: RateLimit?
+    /// Labels of the hosts that serve it; empty: every host.
+    public var runOn: [String] = []
     /// A pool of its own.
     public var isolate = false
     public var catchUp = CatchUp()
@@ -324,8 +332,9 @@ public struct ConfigErrors: Error, Sendable, CustomStringConvertible {
 }
 
 extension JobConfig {
-    /// `only`: names and labels of `[host] only`; none: every job.
-    public func isChosen(by only: [String]) -> Bool {
-        only.isEmpty || only.contains(name) || labels.contains(where: only.contains)
+    /// The host serves it: by its `only`, and by the job's `run_on`.
+    public func isServed(by host: HostSettings) -> Bool {
+        (host.only.isEmpty || host.only.contains(name) || labels.contains(where: host.only.contains))
+            && (runOn.isEmpty || runOn.contains(where: host.labels.contains))
     }
 }

@@ -122,11 +122,25 @@ public struct WaitingLimit: Hashable, Sendable {
     public var stateFence: Int64?
     /// Of the config that they run by; one for all jobs of a question.
     public var generation: Int64
-    public init(most: Int, room: Int? = nil, stateFence: Int64? = nil, generation: Int64 = 0) {
+    /// How many attempts of the job may be claimed in a span of time, by whomever; nil: any number.
+    public var rate: RateLimit?
+    public init(most: Int, room: Int? = nil, stateFence: Int64? = nil, generation: Int64 = 0, rate: RateLimit? = nil) {
         self.most = most
         self.room = room
         self.stateFence = stateFence
         self.generation = generation
+        self.rate = rate
+    }
+}
+
+/// Waiting runs that were claimed, best first.
+public struct WaitingClaims: Sendable {
+    public var runs: [ClaimedRun]
+    /// Jobs of which the rate allows no more for now, and when it does again, by the asker's clock.
+    public var rated: [String: Instant]
+    public init(_ runs: [ClaimedRun] = [], rated: [String: Instant] = [:]) {
+        self.runs = runs
+        self.rated = rated
     }
 }
 
@@ -154,13 +168,13 @@ extension Store {
     public func hosts() async throws -> [HostRow] { [] }
     public func setDrained(host: String, _ isDrained: Bool, by actor: Actor, now: Instant) async throws -> Bool { false }
     public func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool { false }
-    public func saveDefinitions(_ definitions: [DefinitionRow], host: String) async throws {}
+    public func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws {}
     public func definitions() async throws -> [DefinitionRow] { [] }
     /// It hears of everything from its one host.
     public func listen(_ heard: @escaping @Sendable () -> Void) {}
 
     /// Without a look at other hosts.
     public func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
-        try await claimWaiting(limits.mapValues { WaitingLimit(most: $0) }, owner: owner, now: now)
+        try await claimWaiting(limits.mapValues { WaitingLimit(most: $0) }, owner: owner, now: now).runs
     }
 }

@@ -21,7 +21,7 @@ public protocol Store: Sendable {
     /// Claims waiting runs (available, or due scheduled/retryable), best first: effective
     /// priority (priority plus one for every minute of waiting), then age. `limits` gives how many of each job
     /// at the most; jobs that are not in it are left alone.
-    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> [ClaimedRun]
+    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims
     /// A claimed run that was never started goes back to `available` (scheduled fires too:
     /// their attempt is not counted).
     func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws
@@ -108,8 +108,8 @@ public protocol Store: Sendable {
     func setDrained(host: String, _ isDrained: Bool, by actor: Actor, now: Instant) async throws -> Bool
     /// The host that runs it is to cancel it; it hears so in `sharedState`. false: it does not run.
     func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool
-    /// Replaces what this host says that it serves.
-    func saveDefinitions(_ definitions: [DefinitionRow], host: String) async throws
+    /// Replaces what this host says that it serves, and its labels.
+    func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws
     /// What living hosts serve.
     func definitions() async throws -> [DefinitionRow]
 

@@ -1,4 +1,5 @@
 import Glibc
+import SQL
 import Testing
 
 /// Several real hosts on one real PostgreSQL server.
@@ -81,6 +82,54 @@ struct ClusterTests {
             let faults = try cluster.ledger.faults(every: Self.periods)
             #expect(faults == [], "\(faults)")
             #expect(try cluster.ledger.texts("SELECT job FROM runs WHERE state = 'running'") == [])
+        }
+    }
+
+    @Test("A host that stands still beyond its lease: its worker has ended itself, the write that it had sent is refused by its old fence, its late result too")
+    func oldFence() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            let beacon = try test.beacon()
+            try cluster.ledger.execute("CREATE TABLE public.guard AS SELECT 0::bigint AS fence; CREATE TABLE public.writes (fence bigint, who text); CREATE TABLE public.tried (who text)")
+            // What the first attempt sends waits in the server for this lock: it outlives whoever sent it.
+            let door = try PostgresConnection(PostgresAddress(cluster.server.url))
+            defer { door.close() }
+            try door.run("SELECT pg_advisory_lock(7)")
+            try await test.plugin("guarded", PluginSource.entry(
+                """
+                if (context->attempt > 1) return put(context, "second", "") == 0 ? JOB_SUCCEEDED : JOB_FAILED;
+                tell("began");
+                put(context, "first", "SELECT pg_advisory_xact_lock(7);");
+                for (;;) pause();
+                """,
+                globals: """
+                    static int put(const job_context *context, const char *who, const char *before) {
+                        char line[1000];
+                        snprintf(line, sizeof line, "/usr/bin/psql -X -q '\(cluster.server.url)' -c \\"%s WITH g AS (UPDATE public.guard SET fence = %lld "
+                            "WHERE fence < %lld RETURNING fence) INSERT INTO public.writes SELECT fence, '%s' FROM g; INSERT INTO public.tried VALUES ('%s')\\"",
+                            before, (long long)context->fence, (long long)context->fence, who, who);
+                        return system(line);
+                    }
+                    """))
+            let jobs = Toml.plugin("guarded") + Toml.job("guarded", of: "guarded", "schedule = \"none\"\ntimeout = \"none\"\nretry = { max_attempts = 9 }")
+            let hosts = ["a": try await cluster.start("a", jobs), "b": try await cluster.start("b", jobs)]
+            #expect(try await test.jobhost("enqueue", "guarded", "--config", "a.toml").code == 0)
+            let worker = try await beacon.pid("began")
+            try await cluster.until("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted")
+            let stopped = try #require(try cluster.ledger.texts("SELECT owner FROM runs WHERE state = 'running'").first)
+            let old = try cluster.ledger.number("SELECT fence FROM runs")
+            hosts[stopped]?.signal(SIGSTOP)
+            try await cluster.until("SELECT state = 'succeeded' AND attempt = 2 AND owner <> '\(stopped)' FROM runs")
+            #expect(Proc.ended(worker))
+            try door.run("SELECT pg_advisory_unlock(7)")
+            try await cluster.until("SELECT count(*) FROM public.tried WHERE who = 'first'")
+            let new = try cluster.ledger.number("SELECT fence FROM runs")
+            #expect(new > old)
+            #expect(try cluster.ledger.texts("SELECT who || ' ' || fence FROM public.writes") == ["second \(new)"])
+            hosts[stopped]?.signal(SIGCONT)
+            try await hosts[stopped]?.logs("of guarded: its late result was refused")
+            await cluster.stop(try #require(hosts["a"]), try #require(hosts["b"]))
+            #expect(try cluster.ledger.texts("SELECT state || ' ' || attempt FROM runs") == ["succeeded 2"])
         }
     }
 
@@ -179,6 +228,70 @@ struct ClusterTests {
             try await cluster.until("SELECT count(*) > 0 FROM runs WHERE fence > \(last) AND owner = 'b' AND state = 'succeeded'")
             await cluster.stop(again)
             #expect(try cluster.ledger.faults(every: Self.periods) == [])
+        }
+    }
+
+    @Test("A job with run_on is served by hosts of that label alone; without one its runs wait, everybody says so, and its due times are all accounted for when one comes")
+    func runOn() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let jobs = Toml.plugin("good") + Toml.job("eu", of: "good", "every = \"1s\"\nrun_on = [\"eu\", \"uk\"]")
+                + Toml.job("queue", of: "good", "schedule = \"none\"\nrun_on = [\"eu\"]") + Toml.job("any", of: "good", "every = \"1s\"")
+            let a = try await cluster.start("a", jobs, host: "labels = [\"eu\"]")
+            let b = try await cluster.start("b", jobs, host: "labels = [\"us\"]")
+            try await cluster.until("SELECT count(*) >= 3 FROM runs WHERE job = 'eu' AND state = 'succeeded'")
+            #expect(try await test.jobhost("hosts", "--config", "b.toml").output.contains("eu"))
+            await cluster.stop(a)
+            // The other one lives, fires what it may, and tells what nobody does.
+            try await b.logs("job eu: no host that lives has a label of its run_on (eu, uk): its runs wait")
+            let last = try cluster.ledger.number("SELECT cursor FROM job_states WHERE job = 'eu'")
+            try await cluster.until("SELECT cursor > \(last) + 3000000 FROM job_states WHERE job = 'any'")
+            #expect(try cluster.ledger.number("SELECT cursor FROM job_states WHERE job = 'eu'") == last)
+            try cluster.ledger.execute("SELECT jobhost.enqueue('queue', '{}')")
+            try await cluster.until("SELECT state FROM runs WHERE job = 'queue'", "available")
+            let waits = try await test.jobhost("runs", "queue", "--json", "--config", "b.toml").output
+            #expect(waits.contains("queue runs on hosts with the label eu, and this is none of them"), "\(waits)")
+
+            let again = try await cluster.start("a", jobs, host: "labels = [\"eu\"]")
+            try await cluster.until("SELECT owner FROM runs WHERE job = 'queue' AND state = 'succeeded'", "a")
+            try await cluster.until("SELECT count(*) >= 3 FROM runs WHERE job = 'eu' AND state = 'succeeded' AND fire_time > \(last) + 3000000")
+            #expect(try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE job <> 'any'") == ["a"])
+            await cluster.stop(again, b)
+            #expect(try cluster.ledger.faults(every: ["eu": 1_000_000, "any": 1_000_000]) == [])
+        }
+    }
+
+    @Test("A rate holds over all hosts together; what is over it waits, and says for what, until there is room or the rate is gone")
+    func rate() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            func jobs(_ rate: String) -> String {
+                Toml.plugin("good") + Toml.job("calls", of: "good", "schedule = \"none\"\nconcurrency = 4\n\(rate)") + Toml.job("other", of: "good", Toml.once)
+            }
+            let limited = jobs("rate = { runs = 5, per = \"1d\" }")
+            let hosts = try await (cluster.start("a", limited), cluster.start("b", limited), cluster.start("c", limited))
+            try cluster.ledger.execute("SELECT jobhost.enqueue_many('calls', array_fill('{}'::text, ARRAY[12]))")
+            try await cluster.until("SELECT count(*) FROM runs WHERE job = 'calls' AND state = 'succeeded'", "5")
+            // Nobody takes more of them, while other jobs go on.
+            for _ in 0..<6 { try cluster.ledger.execute("SELECT jobhost.enqueue('other', '{}')") }
+            try await cluster.until("SELECT count(*) FROM runs WHERE job = 'other' AND state = 'succeeded'", "6")
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE job = 'calls' AND state = 'available'") == 7)
+            while true {
+                let explained = try await test.jobhost("explain", "calls", "--at", "now", "--config", "b.toml").output
+                if explained.contains("as many have started as its rate allows (5 runs in 1d); the next may at 20") { break }
+                try Task.checkCancellation()
+            }
+            // Another rate, on one host: `plan` says that it would be alone with it.
+            try test.write(
+                try #require(Proc.text(of: test.folder + "/a.toml")).replacing("rate = { runs = 5, per = \"1d\" }", with: "rate = { runs = 100 }"), to: "a.toml")
+            let plan = try await test.jobhost("plan", "--config", "a.toml")
+            #expect((plan.output + plan.errors).contains("job calls: a, b and c run different configs of it"), "\(plan.output) \(plan.errors)")
+            #expect(try await test.jobhost("reload", "--config", "a.toml").code == 0)
+            try await cluster.until("SELECT count(*) FROM runs WHERE job = 'calls' AND state = 'succeeded'", "12")
+            await cluster.stop(hosts.0, hosts.1, hosts.2)
+            #expect(try cluster.ledger.faults() == [])
         }
     }
 

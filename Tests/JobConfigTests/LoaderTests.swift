@@ -203,6 +203,29 @@ import Testing
         #expect(findings("[http]\nlisten = \"\(text)\"\n").isEmpty == isGood)
     }
 
+    @Test func ratesAndLabelsOfHosts() throws {
+        #expect(try loadJob("rate = { runs = 100 }").rate == RateLimit(runs: 100, per: .seconds(60)))
+        #expect(try loadJob("rate = { runs = 5, per = \"1h\" }").rate == RateLimit(runs: 5, per: .seconds(3_600)))
+        #expect(try loadJob("").rate == nil)
+        #expect(findings(job("rate = { per = \"1m\" }")) == ["jobs.toml:6:8: 'rate' lacks 'runs' (rate = { runs = 100, per = \"1m\" })"])
+        #expect(findings(job("rate = { runs = 0 }")).count == 1)
+        #expect(findings(job("rate = { runs = 1, per = \"100ms\" }")).count == 1)
+        let text = "[host]\nlabels = [\"eu\", \"ssd\"]\n" + job("run_on = [\"us\", \"eu\"]")
+        let config = try load(text)
+        var host = config.host
+        #expect(host.labels == ["eu", "ssd"])
+        #expect(config.jobs["j"]?.isServed(by: host) == true)
+        host.labels = ["ssd"]
+        #expect(config.jobs["j"]?.isServed(by: host) == false)
+        host.only = ["j"]
+        #expect(config.jobs["j"]?.isServed(by: host) == false)
+        (host.only, host.labels) = (["other"], ["eu"])
+        #expect(config.jobs["j"]?.isServed(by: host) == false)
+        #expect(findings("[host]\nlabels = [\"the eu\"]\n" + job("run_on = [\"a b\"]")).map { $0.prefix { $0 != "(" } } == [
+            "jobs.toml:2:11: 'the eu' is no label ", "jobs.toml:8:11: 'a b' is no label ",
+        ])
+    }
+
     @Test func onlyMustNameJobsOrLabels() throws {
         let text = "[host]\nonly = [\"j\", \"money\"]\n" + job("labels = [\"money\"]")
         #expect(try load(text).host.only == ["j", "money"])

@@ -29,8 +29,8 @@ import Testing
             await (try file.open()).close()
             let db = try file.otherProgram()
             #expect(try db.first("PRAGMA application_id") { try $0.int64(0) } == 0x6A6F6268)
-            #expect(try db.first("PRAGMA user_version") { try $0.int64(0) } == 3)
-            #expect(try db.rows("SELECT version FROM schema_migrations") { try $0.int64(0) } == [1, 2, 3])
+            #expect(try db.first("PRAGMA user_version") { try $0.int64(0) } == 4)
+            #expect(try db.rows("SELECT version FROM schema_migrations") { try $0.int64(0) } == [1, 2, 3, 4])
             #expect(try db.first("PRAGMA journal_mode") { try $0.text(0) } == "wal")
         }
     }
@@ -50,10 +50,10 @@ import Testing
     @Test func aNewerFormatIsRefused() async throws {
         try await TemporaryStore.use { file in
             await (try file.open()).close()
-            try file.otherProgram().execute("PRAGMA user_version = 4")
+            try file.otherProgram().execute("PRAGMA user_version = 5")
             let error = try #require(await refusal(file))
             #expect(error.kind == .incompatible)
-            #expect(error.message == "\(file.path) has format 4 and this program knows formats up to 3: it was written by a newer version")
+            #expect(error.message == "\(file.path) has format 5 and this program knows formats up to 4: it was written by a newer version")
         }
     }
 
@@ -93,6 +93,30 @@ import Testing
                     enabled: false, reason: "newest", since: at(3), paused: true, pauseReason: "newest", pausedSince: at(3)))
     }
 
+    /// By literal instants: never more than the rate in any span, and as many as it allows.
+    @Test func aRateIsKeptInEverySpanAndUsedUp() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            _ = try await store.enqueue((0..<400).map { _ in .mint() }, now: .at(0))
+            let limit = ["mint": WaitingLimit(most: 2, rate: RateLimit(runs: 7, per: .seconds(10)))]
+            var claimed: [Instant] = []
+            for tick in 0..<4_000 {
+                let now = Instant.at(0) + .milliseconds(tick * 25)
+                claimed += try await store.claimWaiting(limit, owner: TemporaryStore.owner, now: now).runs.map { _ in now }
+            }
+            // Seven at once, then seven each time ten seconds have passed (and the grid's 10 ms).
+            #expect(claimed.count == 70)
+            for i in 0..<claimed.count - 7 { #expect(claimed[i + 7] - claimed[i] >= .seconds(10)) }
+            #expect(try file.otherProgram().first("SELECT count(*) FROM rate_takes") { try $0.int64(0) } ?? 9 <= 8)
+            // A clock that is set back by an hour holds the job up for one span, not for an hour.
+            var late = NewRun.mint()
+            late.fireTime = .at(-7_200)
+            _ = try await store.enqueue([late], now: .at(-3_600))
+            #expect(try await store.claimWaiting(limit, owner: TemporaryStore.owner, now: .at(-3_600)).runs.count == 1)
+            await store.close()
+        }
+    }
+
     @Test func lookingIntoAStoreChangesNothing() async throws {
         try await TemporaryStore.use { file in
             #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .absent)
@@ -102,10 +126,10 @@ import Testing
                 old.close()
             }
             let before = try Data.of(file.path)
-            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .older(1, known: 3))
+            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .older(1, known: 4))
             #expect(try Data.of(file.path) == before, "an older format is left as it is")
             try file.otherProgram().execute("PRAGMA user_version = 9")
-            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .newer(9, known: 3))
+            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .newer(9, known: 4))
             try file.otherProgram().execute("PRAGMA application_id = 5")
             #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .foreign)
         }
@@ -118,7 +142,7 @@ import Testing
             try await store.saveBreaker(job: "mint", BreakerRow(generation: 4, data: "x"), now: .at(0))
             try await store.saveAcceptedLibrary(AcceptedLibrary(plugin: "p", sha256: "ab", path: "/copies/ab", acceptedAt: .at(0)))
             let seen = try StoreInspection.read(path: file.path, now: .at(60))
-            #expect(seen.format == .current(3))
+            #expect(seen.format == .current(4))
             #expect(seen.depths["mint"]?.waiting == 1 && seen.depths["mint"]?.oldestWaiting == .at(0))
             #expect(seen.breakers == ["mint": BreakerRow(generation: 4, data: "x")])
             #expect(seen.accepted.map(\.path) == ["/copies/ab"])

@@ -174,9 +174,9 @@ import Testing
             #expect(try await pair.beta.claimFires([fire(3, room: 1) { $0.queuesBehind = true }], owner: Self.beta, now: .at(3)) == [nil])
             #expect(try await pair.beta.ranges(job: nil, from: nil, to: nil, limit: 9).map(\.count) == [1])
             let limit = ["candles": WaitingLimit(most: 1, room: 1)]
-            #expect(try await pair.beta.claimWaiting(limit, owner: Self.beta, now: .at(3)) == [])
+            #expect(try await pair.beta.claimWaiting(limit, owner: Self.beta, now: .at(3)).runs == [])
             _ = try await pair.alpha.complete([end(run, at: .at(4))], now: .at(4))
-            #expect(try await pair.beta.claimWaiting(limit, owner: Self.beta, now: .at(4)).map(\.id) == queued.compactMap { $0?.id })
+            #expect(try await pair.beta.claimWaiting(limit, owner: Self.beta, now: .at(4)).runs.map(\.id) == queued.compactMap { $0?.id })
         }
     }
 
@@ -205,11 +205,89 @@ import Testing
             for _ in 0..<8 {
                 async let first = alpha.claimWaiting(limit, owner: Self.alpha, now: .at(1))
                 async let second = beta.claimWaiting(limit, owner: Self.beta, now: .at(1))
-                let (mine, theirs) = try await (first, second)
+                let (mine, theirs) = try await (first.runs, second.runs)
                 #expect(mine.count + theirs.count == 3)
                 _ = try await pair.alpha.complete(mine.map { end($0, at: .at(2)) }, now: .at(2))
                 _ = try await pair.beta.complete(theirs.map { end($0, at: .at(2)) }, now: .at(2))
             }
+        }
+    }
+
+    /// Whoever claims, and however they come between each other: from one claim to the one that is a whole
+    /// rate later at least the span has passed, by the database's clock.
+    @Test func aRateHoldsHoweverManyHostsClaimAtOnce() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            _ = try await pair.alpha.moveCursors([CursorMove(job: "mint", expectedCursor: nil, newCursor: .at(0), scheduleText: "none")], now: .at(0))
+            _ = try await pair.alpha.enqueue((0..<30).map { _ in .mint() }, now: .at(0))
+            let rate = RateLimit(runs: 10, per: .milliseconds(400))
+            let limit = ["mint": WaitingLimit(most: 3, rate: rate)]
+            let (alpha, beta, now) = (pair.alpha, pair.beta, try pair.now())
+            // For each claim: an instant before it and one after it.
+            let claims = try await withThrowingTaskGroup(of: [(before: Int64, after: Int64)].self) { group in
+                for n in 0..<6 {
+                    let (store, owner) = n % 2 == 0 ? (alpha, Self.alpha) : (beta, Self.beta)
+                    group.addTask {
+                        var found: [(Int64, Int64)] = []
+                        while true {
+                            let before = PostgresSession.monotonic().microseconds
+                            let claims = try await store.claimWaiting(limit, owner: owner, now: now)
+                            let after = PostgresSession.monotonic().microseconds
+                            found += claims.runs.map { _ in (before, after) }
+                            guard let until = claims.rated["mint"] else {
+                                if claims.runs.isEmpty { return found }
+                                continue
+                            }
+                            #expect(until > now && until <= now + rate.per + RateTake.grid(rate))
+                            if try await store.queueDepths(now: now)["mint"]?.waiting == 0 { return found }
+                        }
+                    }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            #expect(claims.count == 30)
+            let (starts, ends) = (claims.map(\.before).sorted(), claims.map(\.after).sorted())
+            for i in 0..<20 {
+                #expect(ends[i + 10] - starts[i] >= 400_000, "more than ten within \(ends[i + 10] - starts[i]) µs")
+            }
+            #expect(try pair.other.first("SELECT CAST(sum(runs) AS bigint) FROM rate_takes") { try $0.int64(0) } ?? 0 <= 20, "what counts no longer is kept")
+        }
+    }
+
+    @Test("A clock that was set wrong since the lease was renewed carries nobody's cursor away, and starts nothing early", arguments: [240, -240])
+    func aClockThatWasJustSetWrong(seconds: Int) async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            let right = try pair.now()
+            let wrong = right + .seconds(seconds)
+            func refuses(_ body: () async throws -> Void) async {
+                do {
+                    try await body()
+                    Issue.record("went by a wrong clock")
+                } catch { #expect("\(error)".contains("s \(seconds > 0 ? "ahead of" : "behind") the database's"), "\(error)") }
+            }
+            func move(to cursor: Instant, from expected: Instant?, rewind: Bool = false) -> CursorMove {
+                CursorMove(job: "candles", expectedCursor: expected, newCursor: cursor, scheduleText: "every 1s", rewind: rewind)
+            }
+            #expect(try await pair.alpha.moveCursors([move(to: right, from: nil)], now: right) == [true])
+            if seconds > 0 {
+                await refuses { _ = try await pair.alpha.moveCursors([move(to: wrong, from: right)], now: wrong) }
+                // The decision was made by the wrong clock, which was right again when the store was asked.
+                await refuses { _ = try await pair.alpha.moveCursors([move(to: wrong, from: right)], now: right) }
+                var claim = FireClaim.candles(1)
+                (claim.fireTime, claim.expectedCursor, claim.newCursor) = (wrong, right, wrong)
+                let early = claim
+                await refuses { _ = try await pair.alpha.claimFires([early], owner: Self.alpha, now: wrong) }
+                var delayed = NewRun.mint()
+                delayed.fireTime = right + .seconds(60)
+                _ = try await pair.alpha.enqueue([delayed], now: right)
+                await refuses { _ = try await pair.alpha.claimWaiting(limits: ["mint": 1], owner: Self.alpha, now: wrong) }
+            } else {
+                await refuses { _ = try await pair.alpha.moveCursors([move(to: wrong, from: right, rewind: true)], now: wrong) }
+            }
+            #expect(try await pair.alpha.jobStates(of: ["candles"])["candles"]?.cursor == right)
+            // Beside it the others go on.
+            #expect(try await pair.beta.moveCursors([move(to: right + .seconds(1), from: right)], now: right) == [true])
         }
     }
 
@@ -303,7 +381,7 @@ import Testing
     @Test func aRowOfTheInboxIsLeftToAHostThatKnowsItsJob() async throws {
         try await pair { pair in
             try await pair.enterBoth()
-            try await pair.beta.saveDefinitions([DefinitionRow(host: "beta", job: "mint", digest: "d", library: "l")], host: "beta")
+            try await pair.beta.saveDefinitions([DefinitionRow(host: "beta", job: "mint", digest: "d", library: "l")], labels: [], host: "beta")
             try pair.other.run("SELECT enqueue('mint', '1')")
             #expect(try await pair.alpha.drainInbox(jobs: ["candles": InboxRule()], limit: 9, now: .at(0)).refused.isEmpty)
             #expect(try await pair.beta.drainInbox(jobs: ["mint": InboxRule()], limit: 9, now: .at(0)).runs.count == 1)

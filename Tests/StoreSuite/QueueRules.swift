@@ -13,6 +13,7 @@ extension StoreSuite {
         Rule("higher priority goes first, equal priority by age", { try await $0.priorityOrder() }),
         Rule("a minute of waiting is worth one priority", { try await $0.waitingRaisesPriority() }),
         Rule("limits are kept per job, and jobs without one are left alone", { try await $0.limitsPerJob() }),
+        Rule("a rate lets so many be claimed in its span, says when there is room, and holds up no other job", { try await $0.rates() }),
         Rule("fifty claimers share a hundred runs, each run once", { try await $0.fiftyClaimersOfTheQueue() }),
         Rule("depths count waiting, running and dead runs and find the oldest", { try await $0.depths() }),
         Rule("priorities and instants at the ends of their range neither trap nor jam the queue", { try await $0.extremes() }),
@@ -101,6 +102,35 @@ extension StoreSuite {
         let claims = try await store.claimWaiting(limits: ["a": 2, "b": 0, "d": 9], owner: Self.owner, now: Self.at(1))
         try equal(claims.map(\.job), ["a", "a"])
         try equal(try await store.claimWaiting(limits: ["a": 2, "c": 1], owner: Self.owner, now: Self.at(1)).map(\.job), ["a", "c"])
+    }
+
+    func rates() async throws {
+        for job in ["calls", "mint"] {
+            for _ in 0..<8 { try await enqueued(Self.request(job)) }
+        }
+        _ = try await store.moveCursors([Self.move("calls", to: 0, from: nil)], now: Self.at(0))
+        let hour = RateLimit(runs: 5, per: .seconds(3_600))
+        func claim(_ job: String = "calls", most: Int, by rate: RateLimit? = hour) async throws -> WaitingClaims {
+            try await store.claimWaiting([job: WaitingLimit(most: most, rate: rate)], owner: Self.owner, now: Self.at(1))
+        }
+        let first = try await claim(most: 3)
+        try equal(first.runs.count, 3)
+        try equal(first.rated, [:])
+        let second = try await claim(most: 3)
+        try equal(second.runs.count, 2)
+        let until = try required(second.rated["calls"], "the rate is used up, and nothing says so")
+        try equal(until > Self.at(1) && until <= Self.at(3_605), true)
+        let third = try await claim(most: 3)
+        try equal(third.runs.count, 0)
+        try equal(third.rated.keys.sorted(), ["calls"])
+        // What is given back was taken all the same; other jobs are not held up; without a rate it goes on.
+        try await store.releaseClaims(second.runs.map(\.id), owner: Self.owner, now: Self.at(1))
+        try equal(try await claim(most: 3).runs.count, 0)
+        try equal(try await claim("mint", most: 8, by: nil).runs.count, 8)
+        try equal(try await claim(most: 3, by: RateLimit(runs: 6, per: .seconds(3_600))).runs.count, 1)
+        let last = try await claim(most: 9, by: nil)
+        try equal(last.runs.count, 4)
+        try equal(last.rated, [:])
     }
 
     func fiftyClaimersOfTheQueue() async throws {

@@ -89,7 +89,7 @@ extension JobConfig: Compared {
         .init("kill_grace", "killGrace", \.killGrace), .init("heartbeat", "heartbeat", \.heartbeat),
         .init("log_level", "logLevel", \.logLevel),
         .init("overlap", "overlap", \.overlap), .init("concurrency", "concurrency", \.concurrency),
-        .init("isolate", "isolate", \.isolate), .init("catch_up", "catchUp", \.catchUp),
+        .init("rate", "rate", \.rate), .init("run_on", "runOn", \.runOn), .init("isolate", "isolate", \.isolate), .init("catch_up", "catchUp", \.catchUp),
         .init("priority", "priority", \.priority), .init("jitter", "jitter", \.jitter),
         .init("calendar", "calendar", \.calendar), .init("retry", "retry", \.retry),
         .init("breaker", "breaker", \.breaker), .init("retention", "retention", \.retention),
@@ -132,7 +132,8 @@ extension HostSettings: Compared {
     static let comparisons: [Comparison<HostSettings>] = [
         .init("name", "name", \.name), .init("state_dir", "stateDir", \.stateDir), .init("plugin_dirs", "pluginDirs", \.pluginDirs),
         .init("max_workers", "maxWorkers", \.maxWorkers), .init("schedule", "schedule", \.schedule),
-        .init("consume", "consume", \.consume), .init("only", "only", \.only), .init("grace", "grace", \.grace),
+        .init("consume", "consume", \.consume), .init("only", "only", \.only), .init("labels", "labels", \.labels),
+        .init("grace", "grace", \.grace),
         .init("log_level", "logLevel", \.logLevel), .init("log_file", "logFile", \.logFile),
         .init("log_format", "logFormat", \.logFormat),
     ]

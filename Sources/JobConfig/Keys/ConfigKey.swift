@@ -83,7 +83,7 @@ func choiceText(_ words: [String]) -> String {
 public enum ConfigKeys {
     public static let all: [ConfigKey] =
         HostKeys.all + StoreKeys.all + HTTPKeys.all + AlertKeys.all + PluginKeys.all + RecycleKeys.all + CanaryKeys.all + SandboxKeys.all
-        + JobKeys.all + EveryKeys.all + AdaptiveKeys.all + CatchUpKeys.all + RetryKeys.all + BreakerKeys.all + RetentionKeys.all
+        + JobKeys.all + EveryKeys.all + AdaptiveKeys.all + RateKeys.all + CatchUpKeys.all + RetryKeys.all + BreakerKeys.all + RetentionKeys.all
         + HealthKeys.all + HealthKeys.ofWarning + HealthKeys.ofCritical + CalendarKeys.all
 
     /// Tables of the top level. `[defaults]` takes every key of a job.

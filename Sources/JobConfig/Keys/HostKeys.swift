@@ -26,6 +26,7 @@ enum HostKeys {
     static let schedule = key("schedule", .boolean, "true", "false: fires nothing here.")
     static let consume = key("consume", .boolean, "true", "false: executes nothing here that waits: not enqueued runs, nor retries, catch-ups and queued fires; only fires that start at their time.")
     static let only = key("only", .strings(1_000), "[]", "Just these jobs, or jobs with these labels, here. Empty: all.")
+    static let labels = key("labels", .strings(64), "[]", "What jobs choose this host by, with `run_on`: where it stands, what it has.")
     static let grace = key(
         "grace", .duration(.zero...(.hours(1))), "\"30s\"",
         "The longest that a drain may take, at a stop and for old workers after a reload. Then what still runs is killed.")
@@ -33,7 +34,7 @@ enum HostKeys {
     static let logFile = key("log_file", .string(4000), "standard error", "File for the host's log; opened again on SIGUSR1.")
     static let logFormat = key("log_format", .choice(["text", "json"]), "\"text\"", "Lines for people, or one JSON object a line.")
     static let all = [
-        name, stateDir, include, pluginDirs, maxWorkers, schedule, consume, only, grace, logLevel, logFile, logFormat,
+        name, stateDir, include, pluginDirs, maxWorkers, schedule, consume, only, labels, grace, logLevel, logFile, logFormat,
     ]
 }
 

@@ -39,6 +39,8 @@ enum JobKeys {
         "overlap", .choice(OverlapPolicy.allCases.map(\.rawValue)), "\"skip\"",
         "What a due run does when `concurrency` is used up: be recorded as skipped, wait (one), or start in spite of it.")
     static let concurrency = key("concurrency", .integer(1...10_000), "1", "Runs of this job at once, over all hosts; then `overlap` decides.")
+    static let rate = key("rate", .table, "unset", "How many of its runs may start in a span of time, over all hosts; the others wait. Unset: any number. See below.")
+    static let runOn = key("run_on", .strings(64), "[]", "Only hosts with one of these `[host] labels` serve the job. Empty: every host.")
     static let isolate = key("isolate", .boolean, "false", "true: a worker pool of its own.")
     static let catchUp = key("catch_up", .table, "unset", "What happens to fires found overdue. See below.")
     static let priority = key("priority", .integer(-1_000...1_000), "0", "Higher first; a minute of waiting counts one.")
@@ -53,7 +55,7 @@ enum JobKeys {
     static let settings = key("settings", .table, "{}", "What the entry gets, laid over the plugin's settings. See Settings.")
     static let all = [
         plugin, entry, description, labels, every, cron, timezone, at, after, adaptive, schedule, enabled, onStart, timeout,
-        killGrace, heartbeat, logLevel, overlap, concurrency, isolate, catchUp, priority, jitter, calendar, retry, breaker, retention,
+        killGrace, heartbeat, logLevel, overlap, concurrency, rate, runOn, isolate, catchUp, priority, jitter, calendar, retry, breaker, retention,
         health, approval, settings,
     ]
     /// Exactly one of these says when; none: the entry's default schedule.
@@ -76,6 +78,13 @@ enum AdaptiveKeys {
     static let min = ConfigKey("jobs.NAME.adaptive", "min", .duration(JobKeys.limit), "required", "Shortest interval.")
     static let max = ConfigKey("jobs.NAME.adaptive", "max", .duration(JobKeys.limit), "required", "Longest interval; above `min`.")
     static let all = [min, max]
+}
+
+/// `rate = { … }`
+enum RateKeys {
+    static let runs = ConfigKey("jobs.NAME.rate", "runs", .integer(1...1_000_000), "required", "So many attempts may start in any span of `per`.")
+    static let per = ConfigKey("jobs.NAME.rate", "per", .duration(.seconds(1)...(.days(1))), "\"1m\"", "The span.")
+    static let all = [runs, per]
 }
 
 /// `catch_up = { … }`

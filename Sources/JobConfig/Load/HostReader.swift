@@ -30,6 +30,12 @@ struct HostReader {
         if let value = section.boolean(HostKeys.schedule) { host.schedule = value }
         if let value = section.boolean(HostKeys.consume) { host.consume = value }
         if let value = section.strings(HostKeys.only) { host.only = value.map(\.text) }
+        if let value = section.strings(HostKeys.labels) {
+            host.labels = value.map(\.text)
+            for label in value where !isName(label.text) {
+                run.faults.add(label.position, "'\(shownName(label.text))' is no label", hint: labelHint)
+            }
+        }
         if let value = section.duration(HostKeys.grace) { host.grace = value }
         if let value = section.word(HostKeys.logLevel) { host.logLevel = value }
         if let value = section.string(HostKeys.logFile) { host.logFile = Paths.absolute(value, in: run.folder) }

@@ -79,7 +79,7 @@ struct JobReader {
         if let value = section.strings(JobKeys.labels) {
             job.labels = value.map(\.text)
             for label in value where !isName(label.text) {
-                run.faults.add(label.position, "'\(shownName(label.text))' is no label", hint: "allowed: up to 64 letters, digits, '-', '_' and '.', the first a letter or digit")
+                run.faults.add(label.position, "'\(shownName(label.text))' is no label", hint: labelHint)
             }
         }
         if let value = section.boolean(JobKeys.enabled) { job.enabled = value }
@@ -94,6 +94,12 @@ struct JobReader {
         if let word = section.word(JobKeys.logLevel), let level = LogLevel.allCases.first(where: { "\($0)" == word }) { job.logLevel = level }
         if let value = section.choice(JobKeys.overlap, OverlapPolicy.self) { job.overlap = value }
         if let value = section.integer(JobKeys.concurrency) { job.concurrency = value }
+        if let value = section.strings(JobKeys.runOn) {
+            job.runOn = value.map(\.text)
+            for label in value where !isName(label.text) {
+                run.faults.add(label.position, "'\(shownName(label.text))' is no label", hint: labelHint)
+            }
+        }
         if let value = section.integer(JobKeys.approval) { job.approval = value }
         if let value = section.boolean(JobKeys.isolate) { job.isolate = value }
         if let value = section.integer(JobKeys.priority) { job.priority = value }
@@ -109,6 +115,11 @@ struct JobReader {
             if let value = catchUp.choice(CatchUpKeys.policy, CatchUpPolicy.self) { job.catchUp.policy = value }
             if let value = catchUp.duration(CatchUpKeys.window) { job.catchUp.window = value }
             if let value = catchUp.integer(CatchUpKeys.limit) { job.catchUp.limit = value }
+        }
+        if let rate = section.section(JobKeys.rate, keys: RateKeys.all) {
+            if !rate.has(RateKeys.runs) { run.faults.add(job.place(of: JobKeys.rate.name), "'rate' lacks 'runs'", hint: "rate = { runs = 100, per = \"1m\" }") }
+            let per = rate.duration(RateKeys.per) ?? .seconds(60)
+            job.rate = rate.integer(RateKeys.runs).map { RateLimit(runs: $0, per: per) }
         }
         if let retry = section.section(JobKeys.retry, keys: RetryKeys.all) { readRetry(retry, into: &job.retry) }
         readBreaker(section, into: &job)

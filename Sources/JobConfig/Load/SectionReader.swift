@@ -192,6 +192,9 @@ func shownName(_ name: String) -> String {
     name.unicodeScalars.count <= 80 ? name : String(name.prefix(77)) + "…"
 }
 
+/// What a label may be.
+let labelHint = "allowed: up to 64 letters, digits, '-', '_' and '.', the first a letter or digit"
+
 /// Names of jobs, plugins and calendars stand in paths, addresses and commands.
 func isName(_ text: String) -> Bool {
     guard let first = text.utf8.first, text.utf8.count <= 64 else { return false }

@@ -53,6 +53,8 @@ final class DispatchedJob {
     /// Instants from which waiting runs may be claimable, soonest first. Bounded: what finds no
     /// place is found by the sweep.
     private(set) var waitingTimes: [Instant] = []
+    /// The job's rate allows no more until then.
+    var ratedUntil: Instant?
     /// Waiting runs that the store is being asked for, the pool that they are for, and what was believed to wait.
     var asked: (pool: String, runs: Int, fires: Set<RunID>)?
     /// Fires on time that wait: for a worker, or (overlap = "queue") for their turn; and every
@@ -93,9 +95,11 @@ final class DispatchedJob {
     var submitted: Int { active.count - held.count - ready.count }
     /// How many waiting runs may be claimed: what the job may run at once, and behind it what a moment's work
     /// is. That much a host that dies keeps from the others for the length of its lease.
-    var claimable: Int { max(0, concurrency * meanRun.ahead - submitted - ready.count) }
+    var claimable: Int { max(0, concurrency * ahead - submitted - ready.count) }
     /// Enough is here to go on with while the store answers.
-    var isSupplied: Bool { submitted >= concurrency && ready.count > concurrency * meanRun.ahead / 2 - concurrency }
+    var isSupplied: Bool { submitted >= concurrency && ready.count > concurrency * ahead / 2 - concurrency }
+    /// A run that counts towards a rate is claimed when it can begin.
+    private var ahead: Int { plan.config.rate == nil ? meanRun.ahead : 1 }
     /// Places of the concurrency that are taken or spoken for.
     var occupied: Int { active.count - ready.count + waitingFires.count }
 
@@ -238,6 +242,12 @@ final class DispatchedJob {
         if place < waitingTimes.count, waitingTimes[place] == due { return }
         waitingTimes.insert(due, at: place)
         if waitingTimes.count > 256 { waitingTimes.removeLast() }
+    }
+
+    /// Until when the rate allows no more; nil: it does. A clock that was set back does not prolong it.
+    func ratedUntil(_ now: Instant) -> Instant? {
+        guard let until = ratedUntil, let rate = plan.config.rate, now < until, until <= now + rate.per * 2 else { return nil }
+        return until
     }
 
     /// The store is asked about everything that is due now.

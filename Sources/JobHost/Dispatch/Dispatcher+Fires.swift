@@ -4,9 +4,9 @@ import JobStore
 extension Dispatcher {
     // MARK: From schedule to claim
 
-    /// A fire may be claimed ahead: the job has room, a worker is free, and none is held already.
+    /// A fire may be claimed ahead: the job has room and no rate, a worker is free, and none is held already.
     func canPreclaim(_ i: Int) -> Bool {
-        !jobs[i].hasHeld && jobs[i].hasRoom && (pools[jobs[i].plan.pool]?.freeAhead ?? 0) > 0
+        !jobs[i].hasHeld && jobs[i].hasRoom && jobs[i].plan.config.rate == nil && (pools[jobs[i].plan.pool]?.freeAhead ?? 0) > 0
     }
 
     /// Until when accounting waits after a failure; nil: it does not. A clock that was set back
@@ -124,7 +124,8 @@ extension Dispatcher {
                 append(due.fire, .overlap, to: &ranges)
                 continue
             }
-            let starts = isOnTime && places > 0 && slots > 0
+            // What has a rate goes through its door, like every run that waits.
+            let starts = isOnTime && places > 0 && slots > 0 && jobs[i].plan.config.rate == nil
             if starts { slots -= 1 }
             // On all hosts together: this one's are counted here, the others' by the store.
             claims.append(claim(i, due.fire, due.trigger, waits: !starts, room: isOnTime ? places : 1, now))

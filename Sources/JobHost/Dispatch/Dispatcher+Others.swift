@@ -71,7 +71,7 @@ extension Dispatcher {
         let room = (isProbing(i) ? 1 : jobs[i].concurrency) - jobs[i].submitted - jobs[i].ready.count
         return WaitingLimit(
             most: most, room: max(room, 0), stateFence: jobs[i].plan.entry.stateVersion > 0 ? jobs[i].stateFence : nil,
-            generation: generation)
+            generation: generation, rate: jobs[i].plan.config.rate)
     }
 
     /// One attempt at a time, on all hosts together.

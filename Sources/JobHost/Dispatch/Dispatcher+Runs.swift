@@ -104,7 +104,9 @@ extension Dispatcher {
 
     private func wantsWaiting(_ i: Int, _ now: Now) -> Bool {
         guard settings.consumes, !isAtRest, jobs[i].asked == nil, let due = jobs[i].waitingDue, due <= now.wall,
-            !jobs[i].isSupplied
+            !jobs[i].isSupplied, jobs[i].ratedUntil(now.wall) == nil,
+            // Hosts lock the store's row of a job with a rate: first it must be there.
+            jobs[i].plan.config.rate == nil || jobs[i].storedText != nil
         else { return false }
         return jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil
     }
@@ -131,7 +133,7 @@ extension Dispatcher {
     }
 
     mutating func waitingClaimed(
-        _ limits: [String: Int], _ runs: [ClaimedRun], _ now: Now, _ out: inout DispatchActions
+        _ limits: [String: Int], _ runs: [ClaimedRun], _ rated: [String: Instant], _ now: Now, _ out: inout DispatchActions
     ) {
         var believed: [String: Set<RunID>] = [:]
         for i in indices(of: limits.keys) {
@@ -150,7 +152,8 @@ extension Dispatcher {
         }
         for (name, limit) in limits.sorted(by: { $0.key < $1.key }) {
             guard let i = index[name] else { continue }
-            if counts[name, default: 0] >= limit {
+            jobs[i].ratedUntil = rated[name]
+            if rated[name] != nil || counts[name, default: 0] >= limit {
                 // As many as were asked for: there may be more.
                 jobs[i].noteWaiting(now.wall)
             } else {

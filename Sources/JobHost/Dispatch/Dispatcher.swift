@@ -36,7 +36,8 @@ struct Dispatcher: ~Copyable {
         case cursorsMoved([CursorMove], [Bool])
         /// The store could not be reached; the cursors stand where they stood.
         case accountingFailed(jobs: [String])
-        case waitingClaimed(limits: [String: Int], [ClaimedRun])
+        /// `rated`: jobs of which the rate allows no more until then.
+        case waitingClaimed(limits: [String: Int], [ClaimedRun], rated: [String: Instant] = [:])
         case waitingClaimFailed(jobs: [String])
         /// A run of the job waits from this instant on.
         case waiting(job: String, due: Instant)
@@ -93,7 +94,7 @@ struct Dispatcher: ~Copyable {
         case .firesClaimed(let claims, let runs): firesClaimed(claims, runs, now, &out)
         case .cursorsMoved(let moves, let moved): cursorsMoved(moves, moved, now, &out)
         case .accountingFailed(let names): accountingFailed(names, now, &out)
-        case .waitingClaimed(let limits, let runs): waitingClaimed(limits, runs, now, &out)
+        case .waitingClaimed(let limits, let runs, let rated): waitingClaimed(limits, runs, rated, now, &out)
         case .waitingClaimFailed(let names): waitingClaimFailed(names, now, &out)
         case .waiting(let job, let due):
             if let i = index[job] {
@@ -181,6 +182,7 @@ struct Dispatcher: ~Copyable {
         if let due = jobs[i].settlingDue, due > now.wall { propose(due) }
         guard let due = jobs[i].waitingDue else { return earliest }
         if due > now.wall { propose(due) }
+        if let until = jobs[i].ratedUntil(now.wall) { propose(until) }
         if let change = jobs[i].breaker?.nextChange, change > now.wall { propose(change) }
         return earliest
     }
@@ -239,7 +241,7 @@ struct Dispatcher: ~Copyable {
         var out = DispatchActions()
         generation = next.number
         let fires = Dictionary(grouping: waitingFires, by: \.job)
-        let chosen = next.jobs.filter { $0.value.config.isChosen(by: next.config.host.only) }
+        let chosen = next.jobs.filter { $0.value.config.isServed(by: next.config.host) }
         for i in jobs.indices where chosen[jobs[i].name] == nil { remove(i, now, &out) }
         for (name, plan) in chosen.sorted(by: { $0.key < $1.key }) {
             if let i = index[name] {
@@ -306,6 +308,7 @@ struct Dispatcher: ~Copyable {
         let wasRemoved = jobs[i].isRemoved
         jobs[i].plan = plan
         jobs[i].badSettings = nil
+        jobs[i].ratedUntil = nil
         jobs[i].isRemoved = false
         if wasRemoved { jobs[i].noteWaiting(now.wall) }
         switch (jobs[i].breaker, plan.config.breaker) {

@@ -155,7 +155,15 @@ struct Assembly {
     }
 
     private func serves(_ job: String, in generation: Generation) -> Bool {
-        generation.jobs[job]?.config.isChosen(by: generation.config.host.only) ?? false
+        generation.jobs[job]?.config.isServed(by: generation.config.host) ?? false
+    }
+
+    /// Why it does not run here.
+    private func absence(_ job: ResolvedJob, _ host: HostSettings) -> String {
+        guard job.config.isServed(by: HostSettings(name: host.name, stateDir: host.stateDir, pluginDirs: [], only: host.only, labels: job.config.runOn))
+        else { return "not among host.only: it does not run here" }
+        let own = host.labels.isEmpty ? "none" : host.labels.joined(separator: ", ")
+        return "run_on = \(job.config.runOn.joined(separator: ", ")), and this host's labels are \(own): it does not run here"
     }
 
     private func line(job name: String) -> ReloadReport.JobLine {
@@ -168,7 +176,7 @@ struct Assembly {
         // To `only` a job that is not chosen is not there, and comes and goes as if the config did it.
         guard serves(name, in: generation) else {
             let isLeaving = previous.map { serves(name, in: $0) } ?? false
-            return .init(job: name, change: isLeaving ? .removed : .kept, detail: "not among host.only: it does not run here")
+            return .init(job: name, change: isLeaving ? .removed : .kept, detail: absence(new, generation.config.host))
         }
         guard let old, previous.map({ serves(name, in: $0) }) == true else {
             return .init(job: name, change: .added, detail: ScheduleText.describe(new))

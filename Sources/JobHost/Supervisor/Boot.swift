@@ -85,7 +85,7 @@ enum Boot {
         let owner = Owner(host: config.host.name, epoch: Epoch.new(clock.now()))
         let isSucceedingItself: Bool
         do {
-            let host = HostIntroduction(place: place(config), version: Supervisor.version)
+            let host = HostIntroduction(place: place(config), version: Supervisor.version, labels: config.host.labels)
             isSucceedingItself = try await store.enter(owner: owner, as: host, for: config.store.lease, now: clock.now().wall)
         } catch let refused as StoreError {
             await store.close()

@@ -1,3 +1,4 @@
+import JobConfig
 import JobCore
 import JobStore
 
@@ -9,6 +10,14 @@ enum Definitions {
             if let sides = sides(rows, \.digest) { return "job \(job): \(sides) run different configs of it" }
             if let sides = sides(rows, \.library) { return "job \(job): \(sides) run different libraries of it" }
             return nil
+        }
+    }
+
+    /// A sentence for each job only hosts with some label serve, and that none of those that live does.
+    static func unserved(_ jobs: some Sequence<JobConfig>, _ rows: [DefinitionRow]) -> [String] {
+        let served = Set(rows.map(\.job))
+        return jobs.filter { !$0.runOn.isEmpty && !served.contains($0.name) }.sorted { $0.name < $1.name }.map { job in
+            "job \(job.name): no host that lives has a label of its run_on (\(job.runOn.joined(separator: ", "))): its runs wait, and its fires are decided by its catch_up when one comes"
         }
     }
 
@@ -25,6 +34,7 @@ extension ResolvedJob {
     var digest: String {
         let parts: [String] = [
             config.plugin, config.entry, schedule.text, "\(config.enabled)", "\(config.concurrency)", config.overlap.rawValue,
+            config.rate.map { "\($0.runs) in \($0.per.microseconds)" } ?? "", config.runOn.joined(separator: " "),
             "\(config.timeout.map(\.microseconds) ?? 0)", "\(config.retry.maxAttempts)", "\(config.priority)", maskedSettings,
         ]
         return SHA256.hex(of: Array(parts.joined(separator: "\n").utf8))

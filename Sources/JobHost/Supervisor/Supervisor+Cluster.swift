@@ -30,14 +30,30 @@ extension Supervisor {
     /// Others see where they differ, and leave alone what only this one knows.
     func saveDefinitions() async {
         guard store.isShared else { return }
-        let only = generation.config.host.only
-        let rows = generation.jobs.values.filter { $0.config.isChosen(by: only) }.map { job in
-            DefinitionRow(host: owner.host, job: job.config.name, digest: job.digest, library: job.libraryHash)
-        }
+        let rows = definitions(of: generation)
         do {
-            try await store.saveDefinitions(rows, host: owner.host)
+            try await store.saveDefinitions(rows, labels: generation.config.host.labels, host: owner.host)
             compareDefinitions()
         } catch { storeFailed(error) }
+    }
+
+    private func definitions(of generation: Generation) -> [DefinitionRow] {
+        generation.jobs.values.filter { $0.config.isServed(by: generation.config.host) }.map { job in
+            DefinitionRow(host: owner.host, job: job.config.name, digest: job.digest, library: job.libraryHash)
+        }
+    }
+
+    /// Where this host would differ from the others if it served `next`, in sentences.
+    func differences(after next: Generation) async -> [String] {
+        guard store.isShared else { return [] }
+        do {
+            let others = try await store.definitions().filter { $0.host != owner.host }
+            let rows = others + definitions(of: next)
+            return Definitions.differences(rows) + Definitions.unserved(next.jobs.values.map(\.config), rows)
+        } catch {
+            storeFailed(error)
+            return ["what other hosts run is not known: the store does not answer"]
+        }
     }
 
     private func compareDefinitions() {
@@ -46,7 +62,8 @@ extension Supervisor {
         Task {
             defer { isComparing = false }
             do {
-                let found = Definitions.differences(try await store.definitions())
+                let rows = try await store.definitions()
+                let found = Definitions.differences(rows) + Definitions.unserved(generation.jobs.values.map(\.config), rows)
                 for sentence in found where !differences.contains(sentence) { log.warning("\(sentence)") }
                 differences = found
             } catch { storeFailed(error) }

@@ -38,9 +38,12 @@ extension Supervisor {
         return nextTicket
     }
 
-    /// What a reload would do: the same build, thrown away.
+    /// What a reload would do: the same build, thrown away; and where this host would differ from others then.
     func plan() async -> ReloadReport {
-        await builder.build(file: configFile, environment: environment, previous: generation, accepted: [], history: history).report
+        let outcome = await builder.build(file: configFile, environment: environment, previous: generation, accepted: [], history: history)
+        guard case .ready(let next, var report) = outcome else { return outcome.report }
+        report.warnings += await differences(after: next)
+        return report
     }
 
     // MARK: Performing the machine's actions

@@ -21,6 +21,9 @@ extension Supervisor {
             return snapshot
         }.sorted { $0.name < $1.name }
         snapshot.notes = canaries.values.sorted { $0.plugin < $1.plugin }.map { "plugin \($0.plugin): \($0.sentence)" } + differences
+        for job in generation.jobs.values where !job.config.isServed(by: generation.config.host) {
+            snapshot.elsewhere[job.config.name] = job.config.runOn
+        }
         snapshot.workers = room.snapshot()
         snapshot.lastReload = lastReload
         snapshot.asks = asks.filter { $0.state(now: snapshot.now) == .waiting }
@@ -49,6 +52,9 @@ extension Supervisor {
     }
 
     public func waiting(for run: RunRecord) -> WaitingFor? {
+        if let config = generation.jobs[run.job]?.config, !run.state.isTerminal, !config.isServed(by: generation.config.host) {
+            return WaitingFor.ofAbsent(run, config.runOn)
+        }
         let job = generation.refused[run.job].map(jobSnapshot)
             ?? dispatcher.index[run.job].flatMap { dispatcher.jobs[$0].isRemoved ? nil : jobSnapshot(dispatcher.jobs[$0]) }
         return WaitingFor.of(run, job: job, host: hostSnapshot())
@@ -117,6 +123,7 @@ extension Supervisor {
         snapshot.nextProbe = nextProbe(job, after: snapshot.nextFire)
         snapshot.workers = dispatcher.pools[job.plan.pool]?.maxWorkers ?? 0
         snapshot.busyWorkers = dispatcher.pools[job.plan.pool]?.busy ?? 0
+        snapshot.ratedUntil = job.ratedUntil(clock.now().wall)
         snapshot.workerProblem = poolHealth.message(of: job.plan.pool) ?? ""
         snapshot.running = job.active.values.filter(\.isWithRoom).map(runningRun).sorted { $0.run < $1.run }
         let depth = depths[job.name]
@@ -147,6 +154,7 @@ extension Supervisor {
         snapshot.timezone = plan.zone.name
         snapshot.pool = plan.pool
         snapshot.concurrency = config.concurrency
+        snapshot.rate = config.rate.map(rateText) ?? ""
         snapshot.libraryHash = plan.libraryHash
         snapshot.settings = plan.maskedSettings
         snapshot.limits = limits(config)
@@ -235,7 +243,7 @@ extension Supervisor {
                 + ", open for \(short(policy.openFor)), " + counted(policy.successes, "success", plural: "successes")
                 + (policy.successes == 1 ? " closes it" : " close it")
         } ?? "off"
-        return [
+        var limits: [(name: String, value: String)] = [
             ("timeout", config.timeout.map(short) ?? "none"), ("kill_grace", short(config.killGrace)),
             ("heartbeat", config.heartbeat.map(short) ?? "not watched"),
             ("concurrency", "\(config.concurrency)"), ("overlap", config.overlap.rawValue),
@@ -244,7 +252,12 @@ extension Supervisor {
             ("retry", retry.maxAttempts == 1 ? "none" : "\(retry.maxAttempts) attempts, \(short(retry.initial)) … \(short(retry.max))"),
             ("breaker", breaker), ("calendar", config.calendar ?? "none"),
             ("retention", "\(short(config.retention.age)), \(counted(config.retention.runs, "run"))"),
-        ] + (config.logLevel == .debug ? [] : [("log_level", "\(config.logLevel)")]) + (config.approval == 2 ? [("approval", "2 persons")] : [])
+        ]
+        if config.logLevel != .debug { limits.append(("log_level", "\(config.logLevel)")) }
+        if let rate = config.rate { limits.append(("rate", rateText(rate))) }
+        if !config.runOn.isEmpty { limits.append(("run_on", config.runOn.joined(separator: ", "))) }
+        if config.approval == 2 { limits.append(("approval", "2 persons")) }
+        return limits
     }
 
     /// Of a worker of the plugin, which all of its jobs share.
@@ -252,6 +265,9 @@ extension Supervisor {
         guard let limit = generation.plugins[plugin]?.config.memoryLimit else { return [] }
         return [("memory_limit", "\(sizeText(limit)) each worker of \(plugin)")]
     }
+
+    /// "100 runs in 1m"
+    private func rateText(_ rate: RateLimit) -> String { "\(counted(rate.runs, "run")) in \(short(rate.per))" }
 
     private func short(_ duration: Duration) -> String { durationText(duration) }
 }

@@ -271,11 +271,11 @@ public actor Supervisor: HostControl {
         Task {
             do {
                 let asked = clock.now().monotonic
-                let runs = try await claiming { try await store.claimWaiting(wanted, owner: owner, now: clock.now().wall) }
+                let claims = try await claiming { try await store.claimWaiting(wanted, owner: owner, now: clock.now().wall) }
                 events.emit(.store(operation: "claim_waiting", took: clock.now().monotonic - asked))
                 // Where nothing waits, nothing was written.
-                if !runs.isEmpty { storeAnswered(asked) }
-                dispatch(.waitingClaimed(limits: limits, runs))
+                if !claims.runs.isEmpty { storeAnswered(asked) }
+                dispatch(.waitingClaimed(limits: limits, claims.runs, rated: claims.rated))
             } catch {
                 storeFailed(error)
                 dispatch(.waitingClaimFailed(jobs: Array(limits.keys)))

@@ -175,6 +175,8 @@ public struct HostSnapshot: Sendable {
     public var plugins: [PluginSnapshot]
     public var workers: [WorkerSnapshot]
     public var lastReload: ReloadReport?
+    /// Jobs of the config that other hosts serve and this one does not, each with the labels of those (`run_on`).
+    public var elsewhere: [String: [String]] = [:]
     /// Waiting runs are claimed here (`consume`).
     public var consumes = true
     /// Why nothing new starts on the whole host, apart from a pause; "": no such trouble.
@@ -245,6 +247,10 @@ public struct JobSnapshot: Sendable {
     public var running: [RunningRun]
     /// How many of its runs may run at once.
     public var concurrency = 1
+    /// "100 runs in 1m"; "": it has none.
+    public var rate = ""
+    /// Until when its rate allows no more; nil: it does.
+    public var ratedUntil: Instant?
     /// How many workers it may share, and how many runs are with them.
     public var workers = 0
     public var busyWorkers = 0

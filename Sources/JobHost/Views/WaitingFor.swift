@@ -17,6 +17,10 @@ public struct WaitingFor: Codable, Hashable, Sendable {
         case host
         /// No worker starts.
         case worker
+        /// As many runs of the job have started lately as its rate allows.
+        case rate
+        /// Other hosts serve the job.
+        case elsewhere
         /// As many runs of the job are under way as may be.
         case concurrency
         /// Every worker of its pool is busy.
@@ -46,6 +50,7 @@ public struct WaitingFor: Codable, Hashable, Sendable {
         case .scheduled, .available, .retryable: break
         case .succeeded, .cancelled, .discarded, .skipped, .missed: return nil
         }
+        if job == nil, let labels = host.elsewhere[run.job] { return ofAbsent(run, labels) }
         guard let job else { return WaitingFor(.removed, "\(run.job) is not in the config", command: "jobhost explain \(run.job) --at now") }
         let time = ofTime(run, host.now)
         guard var lasting = ofJob(job, host) ?? ofHost(host) else { return time ?? ofPlaces(run, job) }
@@ -54,6 +59,16 @@ public struct WaitingFor: Codable, Hashable, Sendable {
             lasting.until = lasting.until.map { max($0, time.until ?? $0) }
         }
         return lasting
+    }
+
+    /// Of a job that this host knows and does not serve.
+    static func ofAbsent(_ run: RunRecord, _ runOn: [String]) -> WaitingFor? {
+        guard run.state != .running else { return nil }
+        return WaitingFor(
+            .elsewhere, runOn.isEmpty
+                ? "\(run.job) is not among this host's jobs (host.only): another host runs it"
+                : "\(run.job) runs on hosts with the label \(runOn.joined(separator: " or ")), and this is none of them",
+            command: "jobhost hosts")
     }
 
     /// Claimed, and not yet begun.
@@ -132,6 +147,9 @@ public struct WaitingFor: Codable, Hashable, Sendable {
             return WaitingFor(
                 .concurrency, "\(under) under way, and its concurrency is \(job.concurrency)",
                 command: "jobhost runs \(job.name) --state running")
+        }
+        if let until = job.ratedUntil {
+            return WaitingFor(.rate, "as many have started as its rate allows (\(job.rate)); the next may at \(TimeText.absolute(until))", until: until)
         }
         if !job.workerProblem.isEmpty {
             return WaitingFor(.worker, "no worker starts: \(job.workerProblem)", command: "jobhost doctor \(job.name)")

@@ -112,7 +112,15 @@ extension Ledger {
 
     // MARK: Waiting runs
 
-    func claimWaiting(limits: [String: Int], generation: Int64, owner: Owner, now: Instant) throws -> [ClaimedRun] {
+    func claimWaiting(_ asked: [String: WaitingLimit], owner: Owner, now: Instant) throws -> WaitingClaims {
+        let rooms = try rateRooms(asked.compactMapValues(\.rate), clock: now)
+        let limits = Dictionary(uniqueKeysWithValues: asked.map { ($0, min($1.most, rooms[$0]?.room ?? $1.most)) })
+        let runs = try claimWaiting(limits: limits, generation: asked.first?.value.generation ?? 0, owner: owner, now: now)
+        let full = try noteTaken(runs.countsByJob, of: rooms, clock: now)
+        return WaitingClaims(runs, rated: full.mapValues { now + $0 })
+    }
+
+    private func claimWaiting(limits: [String: Int], generation: Int64, owner: Owner, now: Instant) throws -> [ClaimedRun] {
         try promoteDue(now: now)
         var found: [(rank: Int64, run: ClaimedRun)] = []
         for job in try jobsThatWait(among: limits) {
@@ -238,6 +246,10 @@ extension Ledger {
             "SELECT \(RunRow.columns) FROM \(schema)runs WHERE \(StateSQL.running) AND epoch <> ? \(isTheirs) ORDER BY id",
             [.text(currentEpoch)] + (host.map { [.text($0)] } ?? []), RunRow.decode)
     }
+}
+
+extension [ClaimedRun] {
+    var countsByJob: [String: Int] { reduce(into: [:]) { $0[$1.job, default: 0] += 1 } }
 }
 
 /// The compare-and-set on a job's cursor: the guard against double fires.

@@ -8,6 +8,7 @@ extension PostgresLedger {
     /// that its claims are made in their order. The caller holds the locks of the job rows.
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) throws -> [ClaimedRun?] {
         try demandLease(owner)
+        try demandClock(now, upTo: claims.map { max($0.fireTime, $0.newCursor) }.max())
         let claims = try besideOthers(claims, owner, now)
         var results: [ClaimedRun?] = Array(repeating: nil, count: claims.count)
         var rest = claims.indices.filter { claims[$0].verdict != .refused }
@@ -152,8 +153,13 @@ extension PostgresLedger {
     // MARK: Waiting runs
 
     /// The caller holds the locks of the job rows.
-    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> [ClaimedRun] {
+    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> WaitingClaims {
         try demandLease(owner)
+        try demandClock(now)
+        let rates = limits.compactMapValues(\.rate)
+        // By the database's clock, read after the jobs' rows were locked: so one host's takes follow another's.
+        let clock = rates.isEmpty ? now : try databaseClock()
+        let rooms = try rateRooms(rates, clock: clock)
         // Of rows that another host is at, the next ones are taken.
         try connection.run("""
             UPDATE \(schema)runs SET state = 'available' WHERE id IN (
@@ -161,9 +167,11 @@ extension PostgresLedger {
                 FOR UPDATE SKIP LOCKED)
             """, [.int(now.stored)])
         var columns = PostgresColumns(3)
-        for (job, limit) in limits.sorted(by: { $0.key < $1.key }) where limit.most > 0 {
+        for (job, limit) in limits.sorted(by: { $0.key < $1.key }) {
+            let most = min(limit.most, rooms[job]?.room ?? limit.most)
+            guard most > 0 else { continue }
             columns[0].append(job)
-            columns[1].append(Int64(limit.most))
+            columns[1].append(Int64(most))
             columns[2].append(limit.room.map(Int64.init))
         }
         let statement = try connection.prepare("""
@@ -208,7 +216,9 @@ extension PostgresLedger {
         }
         var runs: [ClaimedRun?] = found.sorted { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }.map(\.run)
         try addStates(runs.compactMap { $0 }.map { ($0.job, limits[$0.job]?.stateFence) }, to: &runs)
-        return runs.compactMap { $0 }
+        let claimed = runs.compactMap { $0 }
+        let full = try noteTaken(claimed.countsByJob, of: rooms, clock: clock)
+        return WaitingClaims(claimed, rated: full.mapValues { now + $0 })
     }
 
     func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) throws {

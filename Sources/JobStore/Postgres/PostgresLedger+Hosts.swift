@@ -72,19 +72,46 @@ extension PostgresLedger {
     /// looks again and again, so what this transaction claims at the lease's very end is found.
     func demandLease(_ owner: Owner) throws {
         guard session.introduction != nil, !hasShownLease else { return }
-        let skew = try connection.first("""
-            SELECT skew_us FROM \(schema)hosts WHERE name = ? AND epoch = ? AND lease_until > \(Self.clock)
-            """, [.text(owner.host), .text(owner.epoch)]) { Duration.microseconds(try $0.int64(0)) }
-        guard let skew else {
+        let lease = try connection.first("""
+            SELECT skew_us, \(Self.clock) FROM \(schema)hosts WHERE name = ? AND epoch = ? AND lease_until > \(Self.clock)
+            """, [.text(owner.host), .text(owner.epoch)]) { (skew: Duration.microseconds(try $0.int64(0)), clock: try $0.instant(1)) }
+        guard let lease else {
             throw StoreError(.unavailable, "this host's lease on the store has ended, so it starts nothing: it was away for too long, or another host has its name")
         }
-        if let problem = Standing(skew: skew).skewProblem { throw StoreError(.unavailable, problem) }
+        if let problem = Standing(skew: lease.skew).skewProblem { throw StoreError(.unavailable, problem) }
+        clockNow = clockNow ?? lease.clock
         hasShownLease = true
     }
 
+    /// A clock that was set wrong is found at the lease's next renewal. Until then no claim goes by it
+    /// either: what waits would start before its time, and a cursor that is carried into the future stops
+    /// the job on every host. `now` may be old, since it waited for its turn; too new is a wrong clock.
+    func demandClock(_ now: Instant, upTo furthest: Instant? = nil) throws {
+        guard session.introduction != nil else { return }
+        let clock = try databaseClock()
+        let furthest = furthest.map { $0 - JobSchedule.preclaimReach } ?? now
+        let skew = max(now, furthest) - clock
+        guard skew > Standing.skewLimit else { return }
+        throw StoreError(.unavailable, Standing(skew: skew).skewProblem ?? "this machine's clock is wrong")
+    }
+
+    /// As of claims; and a cursor that is set back goes back to now, not to where a wrong clock says.
+    func demandClock(of moves: [CursorMove], now: Instant) throws {
+        try demandClock(now, upTo: moves.filter { !$0.rewind }.map(\.newCursor).max())
+        guard session.introduction != nil, let earliest = moves.filter(\.rewind).map(\.newCursor).min() else { return }
+        if let problem = try Standing(skew: earliest - databaseClock()).skewProblem { throw StoreError(.unavailable, problem) }
+    }
+
+    /// The database's clock, as it stood at the first question of this transaction.
+    func databaseClock() throws -> Instant {
+        if let clockNow { return clockNow }
+        let clock = try connection.first("SELECT \(Self.clock)") { try $0.instant(0) } ?? .distantPast
+        clockNow = clock
+        return clock
+    }
+
     private func checkClock(_ now: Instant) throws {
-        let clock = try connection.first("SELECT \(Self.clock)") { try $0.instant(0) } ?? now
-        if let problem = Standing(skew: now - clock).skewProblem { throw StoreError(.unavailable, problem) }
+        if let problem = try Standing(skew: now - databaseClock()).skewProblem { throw StoreError(.unavailable, problem) }
     }
 
     /// Of hosts whose lease has ended, or that are not on record. A host that came back looks after its
@@ -164,7 +191,10 @@ extension PostgresLedger {
         return true
     }
 
-    func saveDefinitions(_ definitions: [DefinitionRow], host: String) throws {
+    func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) throws {
+        try connection.run(
+            "UPDATE \(schema)hosts SET labels = ?1 WHERE name = ?2 AND labels <> ?1", [.text(labels.joined(separator: " ")), .text(host)])
+        session.introduction?.labels = labels
         try connection.run("DELETE FROM \(schema)definitions WHERE host = ?", [.text(host)])
         var columns = PostgresColumns(3)
         for row in definitions {

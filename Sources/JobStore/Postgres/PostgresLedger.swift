@@ -21,6 +21,8 @@ final class PostgresLedger: Ledger {
     private var tally = Tally()
     /// The lease was looked at in this transaction, and is held until its end.
     var hasShownLease = false
+    /// The database's clock at the first question of this transaction; nil: it has not been asked.
+    var clockNow: Instant?
     /// A commit's answer was lost: what looks refused may be what that commit wrote.
     var mayHaveCommitted = false
 
@@ -47,6 +49,7 @@ final class PostgresLedger: Ledger {
     func begin() {
         tally = Tally()
         hasShownLease = false
+        clockNow = nil
     }
 
     /// The first that a transaction does: it locks all job rows that it will need, in the order of their

@@ -12,6 +12,7 @@ enum PostgresMigrations {
         Migration(version: 1, name: "runs, ledger, per-job rows, inbox, hosts", script: v1),
         Migration(version: 2, name: "what takes two persons", script: asks),
         Migration(version: 3, name: "several hosts at once", script: severalHosts),
+        Migration(version: 4, name: "rates of jobs", script: rates),
     ]
 
     private static let asks = """
@@ -51,6 +52,17 @@ enum PostgresMigrations {
             PRIMARY KEY (host, job)
         );
         CREATE INDEX definitions_job ON {s}.definitions (job);
+        """
+
+    private static let rates = """
+        -- What was claimed lately of jobs with a rate: few rows, gone when they count no longer.
+        CREATE TABLE {s}.rate_takes (
+            job  text   NOT NULL,
+            at   bigint NOT NULL,
+            runs bigint NOT NULL,
+            PRIMARY KEY (job, at)
+        ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+            autovacuum_vacuum_cost_delay = 0);
         """
 
     private static let v1 = """

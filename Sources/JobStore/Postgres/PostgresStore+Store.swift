@@ -9,11 +9,14 @@ extension PostgresStore: Store {
         try await write(locking: JobLocks(jobs: claims.map(\.job))) { try $0.claimFires(claims, owner: owner, now: now) }
     }
     public func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] {
-        try await write(locking: JobLocks(jobs: moves.map(\.job))) { try $0.moveCursors(moves, now: now) }
+        try await write(locking: JobLocks(jobs: moves.map(\.job))) { ledger in
+            try ledger.demandClock(of: moves, now: now)
+            return try ledger.moveCursors(moves, now: now)
+        }
     }
-    public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
+    public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims {
         // Most looks find nothing; those cost no commit.
-        guard try await ask(oneStatement: true, { try $0.nextWaiting().map { $0 <= now } ?? false }) else { return [] }
+        guard try await ask(oneStatement: true, { try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
         return try await write(locking: JobLocks(jobs: Array(limits.keys))) { try $0.claimWaiting(limits, owner: owner, now: now) }
     }
     public func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws {
@@ -145,8 +148,8 @@ extension PostgresStore: Store {
     public func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool {
         try await write { try $0.cancelElsewhere(run, reason: reason, by: actor, now: now) }
     }
-    public func saveDefinitions(_ definitions: [DefinitionRow], host: String) async throws {
-        try await write { try $0.saveDefinitions(definitions, host: host) }
+    public func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws {
+        try await write { try $0.saveDefinitions(definitions, labels: labels, host: host) }
     }
     public func definitions() async throws -> [DefinitionRow] {
         try await ask { try $0.definitions() }

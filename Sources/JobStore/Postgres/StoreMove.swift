@@ -41,6 +41,7 @@ public enum StoreMove {
         Table("job_states", "job,cursor bigint,schedule,adaptive_us bigint,last_finished bigint,last_outcome,open_range bigint"),
         Table("breakers", "job,generation bigint,data,updated_at bigint"),
         Table("controls", "job,enabled smallint,reason,since bigint,paused smallint,pause_reason,paused_since bigint"),
+        Table("rate_takes", "job,at bigint,runs bigint"),
         Table("state_blobs", "job,version bigint,bytes bytea,updated_at bigint"),
         Table("counters", "job,name,value bigint", isPerHost: true),
         Table("audit", "id bigint,at bigint,actor,via,reason,action,job,detail"),

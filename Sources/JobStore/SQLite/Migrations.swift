@@ -16,7 +16,18 @@ enum Migrations {
         Migration(version: 1, name: "runs, ledger, per-job rows, inbox", script: v1),
         Migration(version: 2, name: "a pause has a reason of its own", script: v2),
         Migration(version: 3, name: "what takes two persons", script: v3),
+        Migration(version: 4, name: "rates of jobs", script: v4),
     ]
+
+    private static let v4 = """
+        -- What was claimed lately of jobs with a rate: few rows, gone when they count no longer.
+        CREATE TABLE rate_takes (
+            job  TEXT    NOT NULL,
+            at   INTEGER NOT NULL,
+            runs INTEGER NOT NULL,
+            PRIMARY KEY (job, at)
+        ) STRICT, WITHOUT ROWID;
+        """
 
     // Instants are microseconds since 1970-01-01T00:00:00Z unless the column says `_ms`.
     private static let v1 = """

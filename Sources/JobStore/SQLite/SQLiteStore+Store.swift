@@ -11,13 +11,10 @@ extension SQLiteStore: Store {
     public func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] {
         try await write { try $0.moveCursors(moves, now: now) }
     }
-    public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
+    public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims {
         // Most looks find nothing; those cost no commit.
-        guard try await ask({ try $0.nextWaiting().map { $0 <= now } ?? false }) else { return [] }
-        return try await write { 
-            try $0.claimWaiting(
-                limits: limits.mapValues(\.most), generation: limits.first?.value.generation ?? 0, owner: owner, now: now)
-         }
+        guard try await ask({ try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
+        return try await write { try $0.claimWaiting(limits, owner: owner, now: now) }
     }
     public func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws {
         try await write { try $0.releaseClaims(runs, owner: owner, now: now) }

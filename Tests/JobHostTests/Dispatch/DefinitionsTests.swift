@@ -1,3 +1,4 @@
+import JobConfig
 import JobStore
 import Testing
 
@@ -18,6 +19,19 @@ import Testing
         ]
         #expect(Definitions.differences(rows) == [
             "job fees: a and b run different libraries of it", "job mint: a, b and c run different configs of it",
+        ])
+    }
+
+    @Test("A sentence for each job with a label that no living host has")
+    func unserved() {
+        func job(_ name: String, _ runOn: [String] = []) -> JobConfig {
+            var job = JobConfig(name: name, plugin: "p", entry: "e", position: SourcePosition(argument: "x"))
+            job.runOn = runOn
+            return job
+        }
+        let jobs = [job("eu-fees", ["eu", "uk"]), job("us-fees", ["us"]), job("anywhere")]
+        #expect(Definitions.unserved(jobs, [row("a", "us-fees", "d", "l")]) == [
+            "job eu-fees: no host that lives has a label of its run_on (eu, uk): its runs wait, and its fires are decided by its catch_up when one comes",
         ])
     }
 }

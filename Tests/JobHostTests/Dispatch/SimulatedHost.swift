@@ -40,6 +40,8 @@ struct SimulatedHost: ~Copyable {
     var claims: [FireClaim] = []
     var moves: [CursorMove] = []
     var asked: [[String: Int]] = []
+    /// Jobs of which the rate allows no more until then.
+    var rated: [String: Instant] = [:]
     private var nextID: Int64 = 0
     private var nextFence: Int64 = 0
     private var wakeAt: Instant?
@@ -152,7 +154,8 @@ struct SimulatedHost: ~Copyable {
         if !actions.claims.isEmpty { reply(.firesClaimed(actions.claims, actions.claims.map { claim($0) })) }
         if !actions.moves.isEmpty { reply(.cursorsMoved(actions.moves, actions.moves.map { move($0) })) }
         if !actions.waiting.isEmpty {
-            reply(.waitingClaimed(limits: actions.waiting, claimWaiting(actions.waiting)))
+            let full = rated.filter { actions.waiting[$0.key] != nil && $0.value > now.wall }
+            reply(.waitingClaimed(limits: actions.waiting, claimWaiting(actions.waiting.filter { full[$0.key] == nil }), rated: full))
         }
     }
 

@@ -37,6 +37,24 @@ struct WaitingForTests {
         #expect(refused == WaitingFor(.refused, "mint is refused: no library", command: "jobhost plan"))
     }
 
+    @Test func itsRateKeepsIt() {
+        let until = sampleNow + .seconds(84)
+        #expect(
+            waits { job, _ in (job.rate, job.ratedUntil) = ("5 runs in 1m", until) }
+                == WaitingFor(
+                    .rate, "as many have started as its rate allows (5 runs in 1m); the next may at 2026-05-04 10:01:24Z", until: until))
+    }
+
+    @Test func anotherHostHasIt() {
+        let sentence = "mint runs on hosts with the label eu or uk, and this is none of them"
+        #expect(WaitingFor.ofAbsent(run(), ["eu", "uk"]) == WaitingFor(.elsewhere, sentence, command: "jobhost hosts"))
+        var host = Samples.snapshot([])
+        host.elsewhere["mint"] = ["eu", "uk"]
+        #expect(WaitingFor.of(run(), job: nil, host: host)?.sentence == sentence)
+        #expect(WaitingFor.ofAbsent(run(.running), ["eu"]) == nil)
+        #expect(WaitingFor.ofAbsent(run(), [])?.sentence == "mint is not among this host's jobs (host.only): another host runs it")
+    }
+
     @Test func somebodyKeepsIt() {
         let since = sampleNow - .seconds(60)
         #expect(

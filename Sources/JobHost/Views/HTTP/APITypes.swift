@@ -368,6 +368,8 @@ public enum API {
         /// Its lease holds.
         public var isAlive: Bool
         public var version: String
+        /// What jobs choose it by (`run_on`).
+        public var labels: [String]
         /// Attempts that it has under way.
         public var running: Int64
         /// An operator has taken it out: it starts nothing new.
@@ -378,7 +380,7 @@ public enum API {
 
         init(_ row: HostRow, isThis: Bool) {
             (name, self.isThis, since, seen) = (row.name, isThis, row.since, row.seen)
-            (isAlive, version, running) = (row.isAlive, row.version, row.running)
+            (isAlive, version, labels, running) = (row.isAlive, row.version, row.labels, row.running)
             (isDrained, drainReason, skewUs) = (row.isDrained, row.drainReason, row.skew.microseconds)
         }
     }

@@ -56,13 +56,14 @@ struct HostsView {
         var table = Table([
             .init("HOST", yields: [.shrink(2, to: 12)]), .init("STATE"), .init("SINCE", alignsRight: true, yields: [.drop(3)]),
             .init("SEEN", alignsRight: true), .init("RUNNING", alignsRight: true), .init("CLOCK", alignsRight: true, yields: [.drop(2)]),
-            .init("VERSION", yields: [.drop(1)]),
+            .init("LABELS", yields: [.drop(1)]), .init("VERSION", yields: [.drop(1)]),
         ])
         for host in hosts {
             table.add([
                 Styled(host.name, .bold) + Styled(host.isThis ? " (this)" : "", .dim), state(host),
                 Styled(TimeText.relative(host.since, now: screen.now)), Styled(TimeText.relative(host.seen, now: screen.now)),
-                Styled("\(host.running)"), Styled(clock(host), abs(host.skewUs) > 5_000_000 ? .bad : .plain), Styled(host.version, .dim),
+                Styled("\(host.running)"), Styled(clock(host), abs(host.skewUs) > 5_000_000 ? .bad : .plain), Styled(host.labels.joined(separator: " ")),
+                Styled(host.version, .dim),
             ])
         }
         return table.lines(width: screen.width)

@@ -85,7 +85,7 @@ extension WaitingFor {
         switch cause {
         case .refused, .removed, .worker: .bad
         case .disabled, .paused, .hostPaused, .breaker, .draining, .host: .warn
-        case .time, .concurrency, .workers, .turn: .accent
+        case .time, .rate, .elsewhere, .concurrency, .workers, .turn: .accent
         }
     }
 }

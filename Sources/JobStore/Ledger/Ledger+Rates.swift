@@ -1,0 +1,65 @@
+import JobCore
+import SQL
+
+// Rates of jobs: what was claimed lately, in `rate_takes`.
+
+/// A job's rate as it stands.
+struct RateRoom {
+    var rate: RateLimit
+    /// How many more may be claimed now.
+    var room: Int
+}
+
+extension Ledger {
+    /// How many attempts each job's rate still allows. What is counted stays so until the transaction's
+    /// end: whoever claims has the job's row locked, or is alone.
+    ///
+    /// `clock`: the one that takes are stamped by.
+    func rateRooms(_ rates: [String: RateLimit], clock: Instant) throws -> [String: RateRoom] {
+        guard !rates.isEmpty else { return [:] }
+        let taken = try connection.prepare("SELECT CAST(coalesce(sum(runs), 0) AS bigint) FROM \(schema)rate_takes WHERE job = ? AND at > ? AND at <= ?")
+        return try Dictionary(uniqueKeysWithValues: rates.sorted { $0.key < $1.key }.map { job, rate in
+            try taken.bind([.text(job), .int((clock - rate.per).stored), .int((clock + rate.per + RateTake.grid(rate)).stored)])
+            defer { taken.reset() }
+            let used = try taken.step() ? Int(taken.int64(0)) : 0
+            return (job, RateRoom(rate: rate, room: max(0, rate.runs - used)))
+        })
+    }
+
+    /// Notes what was claimed. Returns the jobs of `rooms` whose rate is used up now, with how long it takes
+    /// until there is room again.
+    func noteTaken(_ counts: [String: Int], of rooms: [String: RateRoom], clock: Instant) throws -> [String: Duration] {
+        var full: [String: Duration] = [:]
+        for (job, room) in rooms.sorted(by: { $0.key < $1.key }) {
+            let count = counts[job] ?? 0
+            if count > 0 {
+                // What counts no longer; and what a clock that was set back left in the future.
+                try connection.run(
+                    "DELETE FROM \(schema)rate_takes WHERE job = ? AND (at <= ? OR at > ?)",
+                    [.text(job), .int((clock - room.rate.per).stored), .int((clock + room.rate.per + RateTake.grid(room.rate)).stored)])
+                try connection.run("""
+                    INSERT INTO \(schema)rate_takes AS t (job, at, runs) VALUES (?, ?, ?)
+                    ON CONFLICT (job, at) DO UPDATE SET runs = t.runs + excluded.runs
+                    """, [.text(job), .int(RateTake.stamp(clock, room.rate).stored), .int(count)])
+            }
+            guard count >= room.room else { continue }
+            let oldest = try connection.first(
+                "SELECT min(at) FROM \(schema)rate_takes WHERE job = ? AND at > ?", [.text(job), .int((clock - room.rate.per).stored)]
+            ) { try $0.instantOrNil(0) } ?? nil
+            // A rate that was made smaller meanwhile may take longer: then it is asked again.
+            full[job] = max(.milliseconds(1), (oldest ?? clock) + room.rate.per - clock)
+        }
+        return full
+    }
+}
+
+/// What is claimed within a thousandth of the span is one row, stamped by its end: so a job has a
+/// thousand rows at the most, and is held back by that much more than its rate says, never by less.
+enum RateTake {
+    static func grid(_ rate: RateLimit) -> Duration { .microseconds(max(1_000, rate.per.microseconds / 1_000)) }
+
+    static func stamp(_ clock: Instant, _ rate: RateLimit) -> Instant {
+        let grid = grid(rate).microseconds
+        return Instant(microseconds: (clock.microseconds + grid - 1).floorDivide(grid) * grid)
+    }
+}

@@ -1,0 +1,73 @@
+import JobConfig
+import JobCore
+import Testing
+
+@testable import JobHost
+
+@Suite("Jobs with a rate") struct RateTests {
+    private func host(_ change: (inout JobConfig) -> Void = { _ in }, schedule: ScheduleSpec = .none) -> SimulatedHost {
+        var host = SimulatedHost(at: "2026-01-01T00:00:00Z")
+        host.apply([SimulatedHost.job("a", schedule) { job in
+            job.rate = RateLimit(runs: 2, per: .seconds(60))
+            change(&job)
+        }])
+        return host
+    }
+
+    @Test("Used up, the store is asked again when there is room, whatever is enqueued meanwhile; then it goes on")
+    func waits() {
+        var host = host()
+        host.rated["a"] = Instant(rfc3339: "2026-01-01T00:00:40Z")!
+        host.enqueue("a")
+        host.asked = []
+        host.enqueue("a")
+        host.advance(to: "2026-01-01T00:00:39Z")
+        #expect(host.asked.isEmpty && host.started.isEmpty)
+        host.advance(to: "2026-01-01T00:00:40Z")
+        #expect(host.started.count == 1)
+        host.end(.succeeded)
+        #expect(host.started.count == 1, "the second one")
+    }
+
+    @Test("Nothing of it is claimed ahead, however short its runs are")
+    func noneAhead() {
+        var host = host()
+        for _ in 0..<3 {
+            host.enqueue("a")
+            host.advance(by: .microseconds(100))
+            host.end(.succeeded)
+        }
+        for _ in 0..<20 { host.enqueue("a") }
+        #expect(host.runs("a", .running).count == 1)
+    }
+
+    @Test("A fire goes through the same door: it waits, keeps its place, and the next one is an overlap")
+    func fires() {
+        var host = host(schedule: .every(.seconds(10), phase: .zero))
+        host.rated["a"] = Instant(rfc3339: "2026-01-01T00:00:35Z")!
+        host.advance(to: "2026-01-01T00:00:34Z")
+        #expect(!host.claims.contains { !$0.waits })
+        #expect(host.runs("a", .available).count == 1)
+        #expect(host.ranges["a"]?.map(\.reason) == [.overlap, .overlap])
+        host.advance(to: "2026-01-01T00:00:35Z")
+        #expect(host.started.map(\.fireTime) == [Instant(rfc3339: "2026-01-01T00:00:10Z")!])
+    }
+
+    @Test("A reload that changes the rate asks anew; a clock that was set back does not hold it up")
+    func anew() {
+        var host = host()
+        host.rated["a"] = Instant(rfc3339: "2026-01-01T00:01:00Z")!
+        host.enqueue("a")
+        host.rated = [:]
+        host.apply([SimulatedHost.job("a", .none)], generation: 2)
+        #expect(host.started.count == 1)
+
+        var back = self.host()
+        back.rated["a"] = Instant(rfc3339: "2026-01-01T00:01:00Z")!
+        back.enqueue("a")
+        back.rated = [:]
+        back.setClock("2025-12-31T23:55:00Z")
+        back.enqueue("a")
+        #expect(back.started.count == 1)
+    }
+}
