@@ -1,0 +1,96 @@
+/* The floor of what a queue in PostgreSQL costs, through plain libpq: rows like the host's own, in a
+   table and with the indexes of the host's own, claimed and completed by two statements for each batch,
+   each durable. `floor-postgres URL work COUNT BATCH`: rows a second. `floor-postgres URL enqueue COUNT
+   CONNECTIONS`: calls of jobhost.enqueue a second, each a transaction. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+typedef struct pg_conn PGconn;
+typedef struct pg_result PGresult;
+PGconn *PQconnectdb(const char *);
+int PQstatus(const PGconn *);
+char *PQerrorMessage(const PGconn *);
+void PQfinish(PGconn *);
+PGresult *PQexec(PGconn *, const char *);
+PGresult *PQprepare(PGconn *, const char *, const char *, int, const unsigned *);
+PGresult *PQexecPrepared(PGconn *, const char *, int, const char *const *, const int *, const int *, int);
+int PQresultStatus(const PGresult *);
+int PQntuples(const PGresult *);
+char *PQgetvalue(const PGresult *, int, int);
+void PQclear(PGresult *);
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+static PGconn *connection;
+static PGresult *checked(PGresult *result) {
+    int status = PQresultStatus(result);
+    if (status == 1 || status == 2) return result;
+    fprintf(stderr, "floor-postgres: %s", PQerrorMessage(connection));
+    exit(1);
+}
+static void connect_to(const char *url) {
+    connection = PQconnectdb(url);
+    if (PQstatus(connection) == 0) return;
+    fprintf(stderr, "floor-postgres: %s", PQerrorMessage(connection));
+    exit(1);
+}
+static double work(const char *url, int count, const char *batch) {
+    char text[2000];
+    connect_to(url);
+    PQclear(checked(PQexec(connection, "DROP TABLE IF EXISTS floor_runs; CREATE TABLE floor_runs (LIKE jobhost.runs INCLUDING ALL)")));
+    snprintf(text, sizeof text,
+        "INSERT INTO floor_runs (id, job, trigger, state, fire_time, available_at, rank, created_at, attempt, max_attempts, priority, "
+        "idempotency_key, payload) SELECT n, 'q', 'enqueued', 'available', n, n, n, n, 0, 4, 0, n::text, '1' FROM generate_series(1, %d) n", count);
+    PQclear(checked(PQexec(connection, text)));
+    PQclear(checked(PQprepare(connection, "claim",
+        "UPDATE floor_runs SET state = 'running', attempt = attempt + 1, owner = 'floor', lease_until = 1 WHERE id IN ("
+        "SELECT id FROM floor_runs WHERE state = 'available' AND job = 'q' ORDER BY rank, id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING id, payload", 0, NULL)));
+    PQclear(checked(PQprepare(connection, "end",
+        "UPDATE floor_runs SET state = 'succeeded', outcome = 'succeeded', started_at = 1, finished_at = 2, lease_until = NULL "
+        "WHERE id = ANY ($1::bigint[]) AND state = 'running'", 0, NULL)));
+    double began = now();
+    for (int done = 0; done < count;) {
+        PGresult *claimed = checked(PQexecPrepared(connection, "claim", 1, &batch, NULL, NULL, 0));
+        int rows = PQntuples(claimed);
+        if (rows == 0) break;
+        char *ids = malloc((size_t)rows * 24 + 3), *end = ids;
+        *end++ = '{';
+        for (int i = 0; i < rows; i++) end += sprintf(end, "%s%s", i ? "," : "", PQgetvalue(claimed, i, 0));
+        strcpy(end, "}");
+        PQclear(claimed);
+        const char *list = ids;
+        PQclear(checked(PQexecPrepared(connection, "end", 1, &list, NULL, NULL, 0)));
+        free(ids);
+        done += rows;
+    }
+    double took = now() - began;
+    PQclear(checked(PQexec(connection, "DROP TABLE floor_runs")));
+    PQfinish(connection);
+    return count / took;
+}
+static double enqueue(const char *url, int count, int connections) {
+    double began = now();
+    for (int i = 0; i < connections; i++) {
+        if (fork() != 0) continue;
+        connect_to(url);
+        for (int n = 0; n < count / connections; n++) PQclear(checked(PQexec(connection, "SELECT jobhost.enqueue('elsewhere', '1')")));
+        PQfinish(connection);
+        exit(0);
+    }
+    int bad = 0;
+    for (int i = 0, status; i < connections; i++) if (wait(&status) < 0 || status != 0) bad = 1;
+    if (bad) exit(1);
+    return count / (now() - began);
+}
+int main(int count, char **words) {
+    if (count != 5) return 2;
+    double rate = strcmp(words[2], "work") == 0 ? work(words[1], atoi(words[3]), words[4]) : enqueue(words[1], atoi(words[3]), atoi(words[4]));
+    printf("%.0f\n", rate);
+    return 0;
+}
