@@ -117,7 +117,8 @@ import Testing
             let exchange = try Exchange.open(test.location, statements: .arena)
             defer { exchange.close() }
             var settings = TradeWindowEntry.Settings()
-            settings.agents = ["follower": AgentSettings(.momentum), "holder": AgentSettings(.hold)]
+            // One that could pay what it wants a second time.
+            settings.agents = ["gambler": AgentSettings(.random), "holder": AgentSettings(.hold)]
             var run = WindowRun(
                 exchange, try WindowPlan(settings), ArenaDriver(job: "w", cause: "w:1", isRetry: true, now: noon), mind: nil)
             try run.run { false }
@@ -134,8 +135,9 @@ import Testing
         }
         func check(_ test: TestExchange, _ place: String) throws {
             #expect(try test.texts("SELECT state FROM simulation_windows") == ["traded"], "\(place)")
-            #expect(try test.texts("SELECT agent FROM simulation_decisions WHERE state = 'done' ORDER BY agent") == ["follower", "holder"], "\(place)")
-            #expect(try test.texts("SELECT trades FROM simulation_agents WHERE name = 'holder'") == ["1"], "\(place)")
+            #expect(try test.texts("SELECT agent FROM simulation_decisions WHERE state = 'done' ORDER BY agent") == ["gambler", "holder"], "\(place)")
+            #expect(try test.texts("SELECT trades FROM simulation_agents ORDER BY name") == ["1", "1"], "\(place)")
+            #expect(try test.number("SELECT count(*) FROM ledger_causes WHERE cause LIKE 'agent:main:gambler:%'") == 2, "\(place)")
             #expect(try test.number("SELECT count(*) FROM ledger_causes WHERE cause LIKE 'agent:main:holder:%'") == 2, "\(place)")
             #expect(try test.differences() == [], "\(place)")
             #expect(try test.number("SELECT count(*) FROM simulation_guards") == 0, "\(place)")

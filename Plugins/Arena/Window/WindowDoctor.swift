@@ -30,7 +30,7 @@ struct WindowDoctor {
         guard let newest else { return check.ok("window", "none was traded yet; the market's clock says \(clock)") }
         let text = "the newest opened at \(utcText(newest.opens)) of the market's time, its clock says \(clock)"
         if newest.isOpen {
-            return check.warning("window", "\(text); it was not finished since \(check.age(of: newest.changed)): jobhost runs --job \(check.job)")
+            return check.warning("window", "\(text); it was not finished since \(check.age(of: newest.changed)): jobhost runs \(check.job)")
         }
         switch TradeWindow.next(clock: row.clock, length: plan.length(row), last: newest.opens) {
         case .wait(let until): check.ok("window", "\(text); the next one opens at \(utcText(until))")
