@@ -377,7 +377,7 @@ class KeyTest(PageTest):
         page.key("Enter")
         page.wait("location.hash === '#/jobs/order-expiry'")
         page.wait_text("Europe/Berlin")
-        for key, place in (("t", "timeline"), ("q", "queues"), ("p", "plugins"), ("h", "host"), ("a", "audit"), ("r", "runs"), ("j", "")):
+        for key, place in (("t", "timeline"), ("q", "queues"), ("p", "plugins"), ("h", "host"), ("o", "hosts"), ("a", "audit"), ("r", "runs"), ("j", "")):
             page.key("g")
             page.key(key)
             page.wait(f"location.hash === '#/{place}'")
@@ -396,7 +396,7 @@ class KeyTest(PageTest):
 
 
 class LookTest(PageTest):
-    PLACES = ["#/", "#/jobs/deposits-credit", "#/runs", "#/timeline", "#/queues", "#/plugins", "#/host", "#/audit"]
+    PLACES = ["#/", "#/jobs/deposits-credit", "#/runs", "#/timeline", "#/queues", "#/plugins", "#/host", "#/hosts", "#/audit"]
 
     def test_nothing_is_wider_than_a_phone(self):
         run = self.host.run("payouts", {"how": "refuse", "note": "x" * 300})["id"]

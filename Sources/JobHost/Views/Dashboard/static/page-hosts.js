@@ -64,7 +64,7 @@ export class HostsPage {
       h("td", h("time.num", { datetime: host.seen, title: exact(instant(host.seen)) }, seen(host))),
       h("td.num", host.running.toLocaleString("en")),
       h("td.num", { class: Math.abs(host.skew_us) > SKEW ? "tone-bad" : "" }, skew(host.skew_us)),
-      h("td.num", host.version),
+      h("td", host.version),
       // The only one is paused, not taken out.
       h("td", (this.hosts.length > 1 || host.is_drained) && h("div.press", button(host.is_drained ? "undrain" : "drain", { host: host.name }))));
   }
