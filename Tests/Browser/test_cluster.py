@@ -61,6 +61,8 @@ class ClusterTest(PageTest):
         own.wait_text("the host was taken out by an operator: new kernel")
         own.click("text=Hosts")
         own.wait_text("1 host of 2 serves")
+        # Only what is in front is drawn.
+        page.ask("Page.bringToFront")
         page.click("text=Let it serve")
         page.key("Enter")
         page.wait_text("2 hosts of 2 serve")
@@ -79,7 +81,7 @@ class ClusterTest(PageTest):
         page.wait("document.querySelector('#top .live').textContent === 'live'")
         self.host.run("payouts", {"how": "refuse"})
         page.wait_text("the bank refused the transfer: R03")
-        line = self.other.job("payouts")
+        line = self.other.until(lambda: (lambda job: job if job["last"] else None)(self.other.job("payouts")), "desk-2 to have read it")
         self.assertEqual(line["last"]["owner"], "desk-1")
         page.go(self.other.url + f"?fresh#/runs/{line['last']['id']}")
         page.wait_text("Its log is on desk-1, which ran it.")

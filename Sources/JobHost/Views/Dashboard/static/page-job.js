@@ -98,7 +98,6 @@ export class JobPage {
     if (!line) return null;
     const [problem] = problems(null, [line]);
     const next = nextWords(line, state.host);
-    const fire = instant(line.next_fire);
     const run = line.running[0];
     return section("Now", {},
       problem && h("div.callout", { class: `tone-${problem.tone}` },
@@ -108,8 +107,8 @@ export class JobPage {
         h("div.press", problem.actions.map((entry, index) => button(entry.action, { job: this.name, ...entry }, index === 0 ? "first" : "")))),
       facts([
         ["Lately", h("span.num", lately(line))],
-        ["Next fire", h("span.num", { class: next.tone ? `tone-${next.tone}` : "", title: fire === null ? false : exact(fire) },
-          next.text, fire !== null && line.enabled && h("span.hint", ` at ${when(fire)}`))],
+        ["Next fire", h("span.num", { class: next.tone ? `tone-${next.tone}` : "", title: next.at ? exact(next.at) : false },
+          next.text, next.at && h("span.hint", ` at ${when(next.at)}`))],
         ["Running", run && [runLink(run.run), run.text && ` ${run.text}`, run.total > 0 && ` ${run.done} of ${run.total}`, run.pid > 0 && h("span.hint", ` pid ${run.pid}`)]],
         ["Waiting", line.waiting > 0 && counted(line.waiting, "run")],
         ["Last success", line.last_success ? [time(line.last_success), h("span.hint", ` ${relative(instant(line.last_success))}`)] : "not within its last attempts"],

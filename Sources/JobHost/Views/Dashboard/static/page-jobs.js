@@ -143,7 +143,6 @@ export class JobsPage {
   row(job, index) {
     const { tone, word } = this.conditions.get(job);
     const next = nextWords(job, state.host);
-    const fire = instant(job.next_fire);
     const breaker = breakerOf(job.breaker.state);
     const quiet = ["closed", "off"].includes(job.breaker.state);
     const late = job.last && outcomeOf(job.last.outcome).tone === "bad" && job.running.length === 0 ? "tone-bad" : "";
@@ -155,7 +154,7 @@ export class JobsPage {
     h("td.c-name", h("a", { href: `#/jobs/${encodeURIComponent(job.name)}`, title: `${job.plugin} · ${job.entry}` }, job.name),
       h("span.schedule", job.schedule)),
     h("td.c-last.num", { class: late, title: job.last?.finished_at ? exact(instant(job.last.finished_at)) : false }, lately(job)),
-    h("td.c-next.num", { class: next.tone ? `tone-${next.tone}` : "", title: fire === null ? false : `${exact(fire)}, ${relative(fire)}` }, next.text),
+    h("td.c-next.num", { class: next.tone ? `tone-${next.tone}` : "", title: next.at ? `${exact(next.at)}, ${relative(next.at)}` : false }, next.text),
     h("td.c-strip", strip(job.recent)),
     h("td.c-took", this.line(job, "duration_us", "took")),
     h("td.c-late", this.line(job, "lateness_us", "late")),

@@ -170,7 +170,7 @@ export function lately(job) {
   return `${word}${word.includes(" ") ? "," : ""} ${ago}`;
 }
 
-/** What stands where the next fire counts down. */
+/** What stands where the next fire counts down; `at`: to when, in ms. */
 export function nextWords(job, host) {
   if (job.refused) return { text: "refused", tone: "bad" };
   if (!job.enabled) return { text: "off", tone: "idle" };
@@ -181,6 +181,6 @@ export function nextWords(job, host) {
   if (isOpen && (next === null || next <= now())) return { text: "breaker", tone: "bad" };
   if (next === null || host?.phase === "draining") return { text: "–", tone: "idle" };
   const left = next - now();
-  if (left < -OVERDUE) return { text: `${age(-left)} late`, tone: "bad" };
-  return { text: left < 1000 ? "now" : age(left), tone: "" };
+  if (left < -OVERDUE) return { text: `${age(-left)} late`, tone: "bad", at: next };
+  return { text: left < 1000 ? "now" : age(left), tone: "", at: next };
 }
