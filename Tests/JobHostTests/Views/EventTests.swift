@@ -1,6 +1,7 @@
 import JobCore
 import JobJSON
 import JobStore
+import JobTestKit
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -58,6 +59,48 @@ struct EventOutletTests {
         #expect(taken.events.count == EventOutlet.limit)
         #expect(taken.dropped == 7)
         #expect(outlet.take().events.isEmpty)
+    }
+}
+
+struct EventHubTests {
+    @Test("What nobody hears is not kept; whoever comes back soon misses nothing, later he hears that he did")
+    func keptForListeners() throws {
+        let (clock, outlet) = (ManualClock(), EventOutlet())
+        let hub = EventHub(outlet: outlet, clock: clock)
+        func happen(_ run: Int64) {
+            outlet.emit(.started(job: "j", run: RunID(run), at: sampleNow, pid: 1))
+            hub.drain()
+        }
+        func text(_ listener: EventHub.Listener) -> String {
+            let found = hub.read(after: listener.begins, kinds: Set(API.EventKind.allCases), job: nil)
+            return String(decoding: listener.greeting + (found?.bytes ?? []), as: UTF8.self)
+        }
+        happen(1)
+        var listener = try #require(hub.listen(lastID: nil)) as EventHub.Listener?
+        let before = try #require(listener.map(text)?.split(whereSeparator: \.isNewline).first { $0.hasPrefix("id: ") }?.dropFirst(4))
+        happen(2)
+        #expect(listener.map(text)?.contains("\"run\":2") == true)
+        listener = nil
+        happen(3)
+        clock.advance(by: EventHub.patience)
+        happen(4)
+        let back = try #require(hub.listen(lastID: String(before)))
+        #expect(text(back).contains("\"resumed\":true") && text(back).contains("\"run\":3") && text(back).contains("\"run\":4"))
+        withExtendedLifetime(back) {}
+    }
+
+    @Test func afterThatItIsPassedOver() throws {
+        let (clock, outlet) = (ManualClock(), EventOutlet())
+        let hub = EventHub(outlet: outlet, clock: clock)
+        let first = String(decoding: try #require(hub.listen(lastID: nil)).greeting, as: UTF8.self)
+        let id = try #require(first.split(whereSeparator: \.isNewline).first { $0.hasPrefix("id: ") }?.dropFirst(4))
+        clock.advance(by: EventHub.patience + .microseconds(1))
+        // Nothing was missed yet.
+        #expect(String(decoding: try #require(hub.listen(lastID: String(id))).greeting, as: UTF8.self).contains("event: hello"))
+        clock.advance(by: EventHub.patience + .microseconds(1))
+        outlet.emit(.problems([], at: sampleNow))
+        hub.drain()
+        #expect(String(decoding: try #require(hub.listen(lastID: String(id))).greeting, as: UTF8.self).contains("event: reset"))
     }
 }
 

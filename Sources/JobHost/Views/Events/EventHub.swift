@@ -13,11 +13,15 @@ final class EventHub: Sendable {
     private static let pause = TimeAmount.milliseconds(50)
     /// A silent stream says that it lives.
     private static let pulse = TimeAmount.seconds(15)
+    /// How long after the last listener left events are kept for one who comes back.
+    static let patience = Duration.seconds(60)
 
     private struct State {
         var ring: EventRing
         var listeners: [Int: AsyncStream<Wake>.Continuation] = [:]
         var nextListener = 0
+        /// When the last listener left; nil: there was none yet.
+        var leftAt: MonotonicInstant?
         var dropped: UInt64 = 0
         var slowDropped: UInt64 = 0
         var pump: Task<Void, Never>?
@@ -28,12 +32,14 @@ final class EventHub: Sendable {
 
     private let state: Mutex<State>
     private let outlet: EventOutlet
+    private let clock: any TimeSource
     let metrics: HostMetrics
     /// Hears of everything too. Set before `start`.
     private let also: Mutex<[@Sendable ([HostEvent]) -> Void]> = Mutex([])
 
     init(outlet: EventOutlet, clock: any TimeSource) {
         self.outlet = outlet
+        self.clock = clock
         metrics = HostMetrics()
         state = Mutex(State(ring: EventRing(epoch: String(clock.now().wall.microseconds, radix: 36))))
     }
@@ -78,6 +84,7 @@ final class EventHub: Sendable {
         let (events, dropped) = outlet.take()
         for event in events { metrics.observe(event) }
         for body in also.withLock({ $0 }) { body(events) }
+        guard !passOver(events, dropped) else { return }
         let encoded = events.compactMap(API.encode)
         state.withLock { state in
             for event in encoded { state.ring.append(event.kind, job: event.job, data: event.data) }
@@ -86,6 +93,18 @@ final class EventHub: Sendable {
             if dropped > 0 { state.ring.append(.reset, job: nil, data: Array(#"{"reason":"\#(dropped) events came too fast"}"#.utf8)) }
         }
         if !encoded.isEmpty || dropped > 0 { wake(.events) }
+    }
+
+    /// Encoding each run costs more than all else that is done for it here. So that is only done while somebody
+    /// listens, or may come back; true: nobody does.
+    private func passOver(_ events: [HostEvent], _ dropped: UInt64) -> Bool {
+        let now = clock.now().monotonic
+        return state.withLock { state in
+            guard state.listeners.isEmpty, state.leftAt.map({ now - $0 > Self.patience }) ?? true else { return false }
+            if dropped > 0 || events.contains(where: \.isStreamed) { state.ring.passOver() }
+            state.dropped &+= dropped
+            return true
+        }
     }
 
     private func wake(_ wake: Wake) {
@@ -136,8 +155,16 @@ final class EventHub: Sendable {
             bell.yield(.events)
             return Listener(wakes: wakes, greeting: Array(text.utf8), begins: begins) { [weak self] in
                 bell.finish()
-                self?.state.withLock { _ = $0.listeners.removeValue(forKey: key) }
+                self?.leave(key)
             }
+        }
+    }
+
+    private func leave(_ key: Int) {
+        let now = clock.now().monotonic
+        state.withLock { state in
+            state.listeners[key] = nil
+            if state.listeners.isEmpty { state.leftAt = now }
         }
     }
 

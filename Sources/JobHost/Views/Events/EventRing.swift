@@ -52,6 +52,12 @@ struct EventRing {
         }
     }
 
+    /// Something happened that nobody hears: who comes back with an earlier id has missed it.
+    mutating func passOver() {
+        last += 1
+        (entries, start, bytes) = ([], 0, 0)
+    }
+
     /// From a `Last-Event-ID`; nil: from now on.
     func position(of id: String?) -> Position {
         guard let id, !id.isEmpty else { return .after(last) }

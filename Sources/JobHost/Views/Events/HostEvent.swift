@@ -21,6 +21,14 @@ public enum HostEvent: Sendable {
     case worker(WorkerChange)
     /// How long the store took over a call.
     case store(operation: String, took: Duration)
+
+    /// Listeners of `/events` hear of it.
+    var isStreamed: Bool {
+        switch self {
+        case .started, .ended, .elsewhere, .notRun, .breaker, .reload, .action, .problems: true
+        case .worker, .store: false
+        }
+    }
 }
 
 /// Where the host's loop leaves what happened. It never waits and never grows without bound:
@@ -62,6 +70,5 @@ public final class EventOutlet: Sendable {
         }
     }
 
-    func ring() { bell.yield() }
     func close() { bell.finish() }
 }
