@@ -60,6 +60,36 @@ import Testing
         }
     }
 
+    @Test("Out of memory for a process: a host fault, in status, tried again until there is some")
+    func memory() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            // A process that really has no memory left cannot go on itself; here only the start of another one is refused.
+            try await test.sharedLibrary("scarce", """
+                #define _GNU_SOURCE
+                #include <dlfcn.h>
+                #include <errno.h>
+                #include <spawn.h>
+                #include <unistd.h>
+                typedef int spawn(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *);
+                int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *files,
+                                const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {
+                    if (access("scarce", F_OK) == 0) return ENOMEM;
+                    return ((spawn *)dlsym(RTLD_NEXT, "posix_spawn"))(pid, path, files, attributes, argv, envp);
+                }
+                """)
+            let host = try await test.start(["LD_PRELOAD": test.folder + "/libscarce.so"])
+            try test.write("", to: "scarce")
+            try await test.jobhost("enqueue", "good")
+            try await host.logs("pool good: cannot start", "ENOMEM")
+            let status = try await test.jobhost("status")
+            #expect(status.output.contains("pool good: cannot start"), "\(status.output)")
+            unlink(test.folder + "/scarce")
+            try await recovered(test, host)
+        }
+    }
+
     @Test(
         "Out of processes: a host fault, in status, tried again until there is room",
         .enabled(if: getuid() == 0 && access("/usr/bin/prlimit", X_OK) == 0 && access("/usr/bin/setpriv", X_OK) == 0))

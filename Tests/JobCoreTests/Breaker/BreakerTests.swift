@@ -209,7 +209,10 @@ struct BreakerTests {
     @Test("an attempt under way when an operator acts changes nothing by its end")
     func operatorWins() {
         var breaker = Breaker(policy: BreakerPolicy(failures: 1))
-        guard case .granted(let generation, false) = breaker.acquire(now: at(0)) else { return }
+        guard case .granted(let generation, false) = breaker.acquire(now: at(0)) else {
+            Issue.record("a new breaker refused")
+            return
+        }
         breaker.close(reason: "", now: at(1))
         #expect(breaker.record(.failed, generation: generation, wasProbe: false, now: at(2)) == nil)
         #expect(breaker.mode == .closed)
