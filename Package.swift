@@ -103,14 +103,17 @@ let package = Package(
         ),
         .executableTarget(name: "JobHostMain", dependencies: ["JobHost"], swiftSettings: strict),
 
-        // The worker: brings no Swift runtime to the plugin and exports no symbol.
+        // The worker: brings no runtime to the plugin, neither Swift's nor C++'s, and exports no symbol. (lld takes from
+        // archives in whatever order they stand; gold would not find all of C++'s.)
         .executableTarget(
             name: "JobWorker",
             dependencies: ["CLinux", "JobABI", "JobCore", "JobJSON"],
+            exclude: ["link"],
             swiftSettings: strict,
             linkerSettings: [
                 .unsafeFlags([
-                    "-static-stdlib", "-Xlinker", "--no-export-dynamic", "-Xlinker", "--exclude-libs=ALL",
+                    "-static-stdlib", "-use-ld=lld", "-L", "\(Context.packageDirectory)/Sources/JobWorker/link",
+                    "-Xclang-linker", "-static-libgcc", "-Xlinker", "--no-export-dynamic", "-Xlinker", "--exclude-libs=ALL",
                     "-Xlinker", "--gc-sections",
                 ]),
                 .unsafeFlags(["-Xlinker", "--strip-all"], .when(configuration: .release)),
@@ -156,7 +159,7 @@ let package = Package(
         tests("DispatchTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Dispatch"),
         tests("ProcessTests", ["CLinux", "JobCore", "JobHost", "JobJSON", "JobTestKit"], path: "Tests/JobHostTests/Process"),
         tests("ReloadTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Reload"),
-        tests("MaintainTests", ["JobCore", "JobHost"], path: "Tests/JobHostTests/Maintain"),
+        tests("MaintainTests", ["JobConfig", "JobCore", "JobHost"], path: "Tests/JobHostTests/Maintain"),
         tests(
             "ViewsTests",
             [
