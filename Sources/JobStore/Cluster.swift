@@ -122,6 +122,8 @@ public struct WaitingLimit: Hashable, Sendable {
     public var stateFence: Int64?
     /// Of the config that they run by; one for all jobs of a question.
     public var generation: Int64
+    /// As in `FireClaim`.
+    public var isIdempotent: Bool?
     /// How many attempts of the job may be claimed in a span of time, by whomever; nil: any number.
     public var rate: RateLimit?
     public init(most: Int, room: Int? = nil, stateFence: Int64? = nil, generation: Int64 = 0, rate: RateLimit? = nil) {
@@ -170,6 +172,7 @@ extension Store {
     public func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool { false }
     public func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws {}
     public func definitions() async throws -> [DefinitionRow] { [] }
+    public func jobsServedElsewhere(than host: String) async throws -> Set<String> { [] }
     /// It hears of everything from its one host.
     public func listen(_ heard: @escaping @Sendable () -> Void) {}
 

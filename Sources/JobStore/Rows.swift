@@ -34,6 +34,8 @@ public struct RunRecord: Hashable, Codable, Sendable {
     public var retryOf: RunID?
     /// JSON text; "" none.
     public var payload: String
+    /// Of the entry that the newest attempt was claimed for; nil: of an earlier version, or none was.
+    public var isIdempotent: Bool?
     public init(
         id: RunID, job: String, trigger: Trigger, state: RunState, outcome: Outcome?, fireTime: Instant,
         availableAt: Instant, createdAt: Instant, startedAt: Instant?, finishedAt: Instant?, attempt: Int,

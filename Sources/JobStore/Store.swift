@@ -23,10 +23,11 @@ public protocol Store: Sendable {
     /// at the most; jobs that are not in it are left alone.
     func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims
     /// A claimed run that was never started goes back to `available` (scheduled fires too:
-    /// their attempt is not counted).
-    func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws
-    /// A claimed run ends without an attempt (the check at the instant refused it).
-    func refuseClaims(_ refusals: [(run: RunID, reason: NoRunReason)], owner: Owner, now: Instant) async throws
+    /// their attempt is not counted). Guarded by fence: a claim that is not in force any more is left alone, also
+    /// where `owner` has claimed the run anew.
+    func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws
+    /// A claimed run ends without an attempt (the check at the instant refused it). Guarded likewise.
+    func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws
     /// Attempts that ended. Guarded by fence: false where the attempt no longer belongs to this
     /// owner (its late result is refused). Everything in a completion commits together.
     func complete(_ completions: [Completion], now: Instant) async throws -> [Bool]
@@ -112,6 +113,8 @@ public protocol Store: Sendable {
     func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws
     /// What living hosts serve.
     func definitions() async throws -> [DefinitionRow]
+    /// Jobs that other hosts of the store serve, or served in their last life.
+    func jobsServedElsewhere(than host: String) async throws -> Set<String>
 
     // MARK: Reading
 

@@ -30,6 +30,9 @@ public struct FireClaim: Hashable, Sendable {
     public var lastFinished: Instant?
     /// The newest attempt whose state this host has; nil: the job keeps none.
     public var stateFence: Int64?
+    /// Of the entry that the attempt executes; nil: not known. Kept with the run: whether a lost one may be tried again
+    /// is to be known where its library is not there.
+    public var isIdempotent: Bool?
     public init(
         job: String, fireTime: Instant, trigger: Trigger, priority: Int = 0, maxAttempts: Int = 1,
         generation: Int64 = 0, leaseUntil: Instant, expectedCursor: Instant?, newCursor: Instant,
@@ -64,6 +67,8 @@ public struct ClaimedRun: Hashable, Sendable {
     public var payload: [UInt8]
     /// The job's state, where another host's attempt has left a newer one.
     public var state: KeptState?
+    /// What it is given back by.
+    public var held: HeldClaim { HeldClaim(run: id, job: job, fence: fence) }
     public init(
         id: RunID, job: String, trigger: Trigger, fireTime: Instant, attempt: Int, maxAttempts: Int,
         fence: Int64, priority: Int, idempotencyKey: String, payload: [UInt8]
@@ -78,6 +83,16 @@ public struct ClaimedRun: Hashable, Sendable {
         self.priority = priority
         self.idempotencyKey = idempotencyKey
         self.payload = payload
+    }
+}
+
+/// A claim that ends without an attempt, and why.
+public struct Refusal: Hashable, Sendable {
+    public var claim: HeldClaim
+    public var reason: NoRunReason
+    public init(_ claim: HeldClaim, _ reason: NoRunReason) {
+        self.claim = claim
+        self.reason = reason
     }
 }
 
@@ -119,11 +134,11 @@ public struct Completion: Sendable {
     public var run: RunID
     public var fence: Int64
     public var outcome: Outcome
-    /// Terminal state, or retryable / scheduled (snooze) / available (returned, unattempted).
+    /// Terminal state, or retryable / scheduled (snooze).
     public var state: RunState
-    /// When a retryable, snoozed or returned run is due again.
+    /// When a retryable or snoozed run is due again.
     public var availableAt: Instant?
-    /// false: the attempt is not counted (snoozed, returned).
+    /// false: the attempt is not counted (snoozed).
     public var countsAttempt: Bool = true
     public var startedAt: Instant?
     public var finishedAt: Instant

@@ -52,7 +52,7 @@ struct LoadedLibrary {
     }
 
     private static func applyLimits(_ request: LoadRequest) throws(Refusal) {
-        try limit(CLW_LIMIT_CORE, request.coreLimit, "core files")
+        try limit(CLW_LIMIT_CORE, 0, "core files")
         if request.memoryLimit > 0 { try limit(CLW_LIMIT_DATA, request.memoryLimit, "memory") }
         if request.fileLimit > 0 { try limit(CLW_LIMIT_FILES, request.fileLimit, "open files") }
         guard clw_no_new_privs() == 0 else { throw Refusal(.limits, "no_new_privs: \(reason())") }

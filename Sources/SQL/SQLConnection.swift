@@ -112,7 +112,6 @@ extension SQLStatement {
         }
     }
     public func int64OrNil(_ column: Int) throws(SQLError) -> Int64? { isNull(column) ? nil : try int64(column) }
-    public func doubleOrNil(_ column: Int) throws(SQLError) -> Double? { isNull(column) ? nil : try double(column) }
     public func textOrNil(_ column: Int) throws(SQLError) -> String? { isNull(column) ? nil : try text(column) }
     public func bytesOrNil(_ column: Int) throws(SQLError) -> [UInt8]? { isNull(column) ? nil : try bytes(column) }
 
@@ -131,7 +130,6 @@ extension SQLStatement {
     public func bool(_ name: String) throws(SQLError) -> Bool { try bool(column(name)) }
     public func value(_ name: String) throws(SQLError) -> SQLValue { value(try column(name)) }
     public func int64OrNil(_ name: String) throws(SQLError) -> Int64? { try int64OrNil(column(name)) }
-    public func doubleOrNil(_ name: String) throws(SQLError) -> Double? { try doubleOrNil(column(name)) }
     public func textOrNil(_ name: String) throws(SQLError) -> String? { try textOrNil(column(name)) }
     public func bytesOrNil(_ name: String) throws(SQLError) -> [UInt8]? { try bytesOrNil(column(name)) }
 

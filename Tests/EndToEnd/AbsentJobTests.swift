@@ -119,6 +119,33 @@ import Testing
         }
     }
 
+    @Test("Runs that died with their host are tried again, or not, by what they were claimed as, where their library is gone")
+    func lostWithoutLibrary() async throws {
+        try await TestHost.with { test in
+            // Never opened.
+            let (beacon, _) = (try test.beacon(), try test.gate())
+            try await test.plugin("again", PluginSource.waits("done"))
+            try await test.plugin("once", PluginSource.waits("done", flags: "0"))
+            let retry = "schedule = \"none\"\nretry = { max_attempts = 3 }"
+            try test.config(["again", "once"].map { Toml.plugin($0) + Toml.job($0, of: $0, retry) }.joined())
+            let first = try await test.start()
+            var from = 0
+            for job in ["again", "once"] {
+                try await test.jobhost("trigger", job)
+                from = try await beacon.hears("started", from: from).index + 1
+            }
+            first.signal(SIGKILL)
+            #expect(await first.exitCode() == -SIGKILL)
+            for plugin in ["again", "once"] { try test.write("no library", to: "plugins/lib\(plugin).so") }
+            // Nor is there a copy that was accepted before.
+            let remover = try test.run("/bin/rm", "-rf", "var/plugins")
+            #expect(await remover.exitCode() == 0)
+            let second = try await test.start()
+            try await second.logs("rescue: 2 runs")
+            #expect(try test.ledger.texts("SELECT job || ' ' || state || ' ' || outcome FROM runs ORDER BY job") == ["again retryable lost", "once discarded lost"])
+        }
+    }
+
     @Test("trigger says at once what the run waits for and what helps; so does show")
     func waits() async throws {
         try await TestHost.with { test in

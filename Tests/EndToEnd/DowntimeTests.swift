@@ -32,6 +32,27 @@ import Testing
         }
     }
 
+    @Test("A job that was out of the config for a whole life of the host does not catch up on that when it is back")
+    func absentLife() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.says("done"))
+            let tick = Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"1s\"")
+            let away = Toml.job("away", of: "good", "every = \"1h\"\ncatch_up = { policy = \"all\", window = \"9d\" }")
+            // A day passes in each life, and between them.
+            for config in [tick + away, tick, tick + away] {
+                try test.config(config)
+                let host = try await test.start()
+                try await host.logs("✓ tick", from: try await host.logs("✓ tick") + 1)
+                host.signal(SIGTERM)
+                #expect(await host.exitCode() == 0)
+                try test.ledger.execute("UPDATE job_states SET cursor = cursor - 86400000000 WHERE job = 'away'; DELETE FROM runs WHERE job = 'away' AND trigger = 'schedule'")
+            }
+            #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE job = 'away'") == 0)
+            // What was due until the start without it is accounted for, once.
+            #expect(try test.ledger.texts("SELECT reason || ' ' || count FROM ledger_ranges WHERE job = 'away'") == ["reload 24"])
+        }
+    }
+
     private let ended = "SELECT count(*) FROM runs WHERE job = 'hourly' AND trigger = 'catch_up' AND finished_at IS NOT NULL"
 
     @Test("A week down at ten fires a second is one range row, and the host starts at once")

@@ -8,6 +8,26 @@ import Testing
         "[plugins.p]\nlibrary = \"libp.so\"\n[jobs.j]\nplugin = \"p\"\nentry = \"run\"\n\(keys)\n"
     }
 
+    @Test("While a library is being tried at the start, status hears that the host is starting")
+    func starting() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            let slow = "\n__attribute__((constructor)) static void load(void) { tell(\"loading\"); wait_gate(); }"
+            try await test.plugin("slow", PluginSource.succeeds + slow)
+            try test.config(Toml.plugin("slow", "start_timeout = \"90s\"") + Toml.job("j", of: "slow"))
+            let host = try test.launch()
+            _ = try await beacon.hears("loading")
+            var answer = try await test.jobhost("status")
+            // The socket is made beside that.
+            while answer.code == 3 { answer = try await test.jobhost("status") }
+            #expect(answer.code == 8, "\(answer.output)")
+            #expect(answer.errors.contains("the host is starting"), "\(answer.errors)")
+            try gate.open(50)
+            try await host.logs("serving 1 job")
+            #expect(try await test.jobhost("status").code == 0)
+        }
+    }
+
     @Test("SIGKILL of the host: its workers end by themselves; after the restart the run is lost and tried again")
     func killed() async throws {
         try await TestHost.with { test in

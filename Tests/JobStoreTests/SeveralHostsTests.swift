@@ -360,7 +360,7 @@ import Testing
             #expect(try await pair.alpha.sharedState(owner: Self.alpha).cancels.map(\.reason) == ["cancelled by ops"])
             #expect(try await pair.beta.sharedState(owner: Self.beta).cancels.isEmpty)
             #expect(try await pair.alpha.claims(of: Self.alpha) == [HeldClaim(run: run.id, job: "mint", fence: run.fence)])
-            try await pair.alpha.releaseClaims([run.id], owner: Self.alpha, now: .at(1))
+            try await pair.alpha.releaseClaims([run.held], owner: Self.alpha, now: .at(1))
             #expect(try await pair.beta.claimWaiting(limits: ["mint": 1], owner: Self.beta, now: .at(2)).count == 1)
             #expect(try await pair.beta.sharedState(owner: Self.beta).cancels.isEmpty)
         }

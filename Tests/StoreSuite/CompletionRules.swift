@@ -13,6 +13,7 @@ extension StoreSuite {
         Rule("a run that was handed back unattempted is as if never claimed", { try await $0.returnedIsUntouched() }),
         Rule("a released claim waits for its time again and its attempt is not counted", { try await $0.releasedClaim() }),
         Rule("a claim refused at the instant ends as skipped, without an attempt", { try await $0.refusedClaim() }),
+        Rule("a run keeps whether its newest attempt's entry is idempotent", { try await $0.idempotencyIsKept() }),
         Rule("orphans are the running runs of this host's earlier lives", { try await $0.orphansAreOfEarlierLives() }),
         Rule("the job's row keeps the newest end and the adaptive interval", { try await $0.jobRowAfterCompletions() }),
         Rule("counters outlive the rows, and live runs are never pruned", { try await $0.retentionKeepsCounters() }),
@@ -44,11 +45,16 @@ extension StoreSuite {
 
     func lateResultIsRefused() async throws {
         let first = try await claimed(Self.claim(fire: 60, from: nil))
-        try await store.releaseClaims([first.id], owner: Self.owner, now: Self.at(61))
+        try await store.releaseClaims([first.held], owner: Self.owner, now: Self.at(61))
         let second = try required(try await waiting("candles", now: 62).first, "not claimed again")
         try demand(second.fence > first.fence, "the fence did not rise")
         try equal(try await store.complete([Self.end(first, .succeeded, .succeeded, at: 63)], now: Self.at(63)), [false])
         try equal(try await record(first.id).state, .running)
+        // Nor does what was to become of the claim before touch this one, though it is of the same life.
+        try await store.releaseClaims([first.held], owner: Self.owner, now: Self.at(63))
+        try await store.refuseClaims([Refusal(first.held, .paused)], owner: Self.owner, now: Self.at(63))
+        try equal(try await record(first.id).state, .running)
+        try equal(try await store.counters(), [:])
         let end = Self.end(second, .succeeded, .succeeded, at: 64)
         try equal(try await store.complete([end, end], now: Self.at(64)), [true, false])
         try equal(try await store.counters()["candles"], ["succeeded": 1])
@@ -131,9 +137,9 @@ extension StoreSuite {
 
     func releasedClaim() async throws {
         let run = try await claimed(Self.claim(fire: 60, from: nil))
-        try await store.releaseClaims([run.id], owner: Owner(host: "beta", epoch: "life-1"), now: Self.at(59))
+        try await store.releaseClaims([run.held], owner: Owner(host: "beta", epoch: "life-1"), now: Self.at(59))
         try equal(try await record(run.id).state, .running)
-        try await store.releaseClaims([run.id], owner: Self.owner, now: Self.at(59))
+        try await store.releaseClaims([run.held], owner: Self.owner, now: Self.at(59))
         let row = try await record(run.id)
         try equal(row.state, .scheduled)
         try equal(row.attempt, 0)
@@ -143,7 +149,7 @@ extension StoreSuite {
 
     func refusedClaim() async throws {
         let run = try await claimed(Self.claim(fire: 60, from: nil))
-        try await store.refuseClaims([(run.id, .paused)], owner: Self.owner, now: Self.at(60))
+        try await store.refuseClaims([Refusal(run.held, .paused)], owner: Self.owner, now: Self.at(60))
         let row = try await record(run.id)
         try equal(row.state, .skipped)
         try equal(row.reason, "paused")
@@ -151,6 +157,20 @@ extension StoreSuite {
         try equal(row.outcome, nil)
         try equal(row.finishedAt, Self.at(60))
         try equal(try await store.counters()["candles"], ["skipped": 1])
+    }
+
+    func idempotencyIsKept() async throws {
+        var claim = Self.claim("a", fire: 1, from: nil)
+        claim.isIdempotent = true
+        let first = try await claimed(claim)
+        try equal(try await record(first.id).isIdempotent, true)
+        try await store.releaseClaims([first.held], owner: Self.owner, now: Self.at(1))
+        var limit = WaitingLimit(most: 1)
+        limit.isIdempotent = false
+        let again = try required(try await store.claimWaiting(["a": limit], owner: Self.owner, now: Self.at(2)).runs.first, "not claimed again")
+        try equal(try await record(again.id).isIdempotent, false)
+        let unknown = try await claimed(Self.claim("b", fire: 1, from: nil))
+        try equal(try await record(unknown.id).isIdempotent, nil)
     }
 
     func orphansAreOfEarlierLives() async throws {

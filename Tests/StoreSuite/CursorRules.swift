@@ -104,13 +104,13 @@ extension StoreSuite {
     func waitingFiresAreFound() async throws {
         let waits = try await claimed(Self.claim("a", fire: 1, from: nil, waits: true))
         let released = try await claimed(Self.claim("b", fire: 3, from: nil))
-        try await store.releaseClaims([released.id], owner: Self.owner, now: Self.at(1))
+        try await store.releaseClaims([released.held], owner: Self.owner, now: Self.at(1))
         _ = try await claimed(Self.claim("c", fire: 1, from: nil))
         try await enqueued(Self.request("a"))
         try equal(try await store.waitingFires(upTo: Self.at(2)), [WaitingFire(run: waits.id, job: "a", trigger: .schedule)])
         try equal(Set(try await store.waitingFires(upTo: Self.at(3)).map(\.run)), [waits.id, released.id])
-        _ = try await waiting("a", now: 2)
-        try await store.releaseClaims([waits.id], owner: Self.owner, now: Self.at(2))
+        let again = try await waiting("a", now: 2)
+        try await store.releaseClaims(again.map(\.held), owner: Self.owner, now: Self.at(2))
         try equal(try await store.waitingFires(upTo: Self.at(2)).map(\.run), [waits.id])
     }
 

@@ -124,7 +124,7 @@ extension StoreSuite {
         try equal(third.runs.count, 0)
         try equal(third.rated.keys.sorted(), ["calls"])
         // What is given back was taken all the same; other jobs are not held up; without a rate it goes on.
-        try await store.releaseClaims(second.runs.map(\.id), owner: Self.owner, now: Self.at(1))
+        try await store.releaseClaims(second.runs.map(\.held), owner: Self.owner, now: Self.at(1))
         try equal(try await claim(most: 3).runs.count, 0)
         try equal(try await claim("mint", most: 8, by: nil).runs.count, 8)
         try equal(try await claim(most: 3, by: RateLimit(runs: 6, per: .seconds(3_600))).runs.count, 1)

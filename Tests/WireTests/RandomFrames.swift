@@ -37,7 +37,7 @@ extension HostFrame {
             .load(
                 LoadRequest(
                     library: r.text(), plugin: r.text(), memoryLimit: r.integer(),
-                    fileLimit: r.integer(), coreLimit: r.integer()))
+                    fileLimit: r.integer()))
         case 1: .validate(requestID: r.integer(), entry: r.text(), settings: r.bytes())
         case 2: .settings(SettingsFrame(instance: r.integer(), job: r.text(), entry: r.text(), settings: r.bytes()))
         case 3:

@@ -38,6 +38,14 @@ public struct ConfigDiff: Equatable, Sendable {
         for name in Set(old.plugins.keys).union(new.plugins.keys) {
             diff.plugins[name] = change(old.plugins[name], new.plugins[name]) { $0.differences(from: $1, by: PluginConfig.comparisons) }
         }
+        let ofHost = ofHost(old: old, new: new)
+        (diff.host, diff.restartOnly) = (ofHost.host, ofHost.restartOnly)
+        return diff
+    }
+
+    /// `host` and `restartOnly` alone: however many jobs there are, they are not looked at.
+    public static func ofHost(old: HostConfig, new: HostConfig) -> ConfigDiff {
+        var diff = ConfigDiff()
         diff.host = old.host.differences(from: new.host, by: HostSettings.comparisons).map { "host." + $0 }
         diff.host += old.http.differences(from: new.http, by: HTTPSettings.comparisons).map { "http." + $0 }
         diff.host += old.alerts.differences(from: new.alerts, by: AlertSettings.comparisons).map { "alerts." + $0 }

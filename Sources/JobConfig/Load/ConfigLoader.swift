@@ -218,6 +218,8 @@ final class LoadRun {
             jobs: Set((merged["jobs"] ?? ConfigTable()).entries.keys))
         let jobReader = JobReader(run: self, defaults: merged["defaults"] ?? ConfigTable(), names: names, plugins: config.plugins)
         jobReader.checkDefaults()
+        // With thousands of jobs growing costs more than reading them.
+        config.jobs.reserveCapacity(names.jobs.count)
         for (name, place, table) in LoadRun.tables(merged["jobs"]) {
             config.jobs[name] = jobReader.job(name, table, place: place)
         }

@@ -77,24 +77,4 @@ public enum RunLifecycle {
         let byPolicy = now + policy.delay(afterAttempt: attempt, seed: seed)
         return Next(state: .retryable, availableAt: max(byPolicy, retryNotBefore ?? byPolicy))
     }
-
-    /// States a new run may be inserted in. `skipped` and `missed` entries without a run are
-    /// range rows.
-    public static let initialStates: Set<RunState> = [.scheduled, .available, .running]
-
-    /// Whether a run in `from` may become `to`. Staying is not a change.
-    public static func allows(_ from: RunState, to: RunState) -> Bool {
-        switch (from, to) {
-        case (.scheduled, .available), (.retryable, .available): true
-        case (.scheduled, .running), (.available, .running), (.retryable, .running): true
-        case (.scheduled, .cancelled), (.available, .cancelled), (.retryable, .cancelled): true
-        case (.available, .skipped), (.available, .missed): true
-        // The claim was given back, refused at the instant, or the attempt ended.
-        case (.running, .available), (.running, .skipped), (.running, .scheduled), (.running, .retryable): true
-        case (.running, .succeeded), (.running, .cancelled), (.running, .discarded): true
-        // Taken off the dead letters.
-        case (.discarded, .cancelled): true
-        default: false
-        }
-    }
 }

@@ -42,12 +42,6 @@ public struct BusinessCalendar: Hashable, Sendable {
         return openTimes(on: civil.date).contains { $0.contains(civil.secondOfDay) }
     }
 
-    /// The first instant after `instant` at which the calendar opens; nil: not within ten years.
-    public func nextOpening(after instant: Instant, in zone: Zone) -> Instant? {
-        guard let change = nextChange(after: instant, in: zone) else { return nil }
-        return isOpen(at: change, in: zone) ? change : nextChange(after: change, in: zone)
-    }
-
     /// The first instant after `instant` at which the calendar opens or closes; nil: not within
     /// ten years, or not before `limit`, where that is sooner.
     public func nextChange(after instant: Instant, before limit: Instant = .distantFuture, in zone: Zone) -> Instant? {

@@ -1,10 +1,10 @@
-// What supervisor and worker say to each other. The bytes are in FrameCodec.swift; the
-// rules of the conversation in docs/ARCHITECTURE.md.
+// What supervisor and worker say to each other, and when. The bytes are in FrameFields.swift, what
+// stands around each frame in FrameCodec.swift.
 
 /// Version of the wire: another one whenever the fields of a frame change. Both binaries ship
 /// together; a mismatch (a half-finished upgrade) ends the handshake with a clear reason, for
 /// which the frame's head and the fields of `WorkerFrame.refused` stay as they are for ever.
-public let wireVersion: UInt16 = 3
+public let wireVersion: UInt16 = 4
 /// Longest frame, header included.
 public let wireMaxFrameBytes = 1 << 20
 /// Longest state blob.
@@ -50,17 +50,14 @@ public struct LoadRequest: Hashable, Sendable {
     public var memoryLimit: UInt64
     /// RLIMIT_NOFILE; 0: unchanged.
     public var fileLimit: UInt64
-    /// RLIMIT_CORE; 0: no core files.
-    public var coreLimit: UInt64
     public init(
         library: String, plugin: String,
-        memoryLimit: UInt64 = 0, fileLimit: UInt64 = 0, coreLimit: UInt64 = 0
+        memoryLimit: UInt64 = 0, fileLimit: UInt64 = 0
     ) {
         self.library = library
         self.plugin = plugin
         self.memoryLimit = memoryLimit
         self.fileLimit = fileLimit
-        self.coreLimit = coreLimit
     }
 }
 
@@ -191,7 +188,7 @@ public struct MetricSample: Hashable, Sendable {
     public enum Kind: UInt8, Hashable, Sendable { case counter = 1, gauge, histogram }
     public var kind: Kind
     public var name: String
-    /// Label pairs, in the plugin's order.
+    /// Names and values.
     public var labels: [String: String]
     public var value: Double
     public init(kind: Kind, name: String, labels: [String: String], value: Double) {

@@ -145,16 +145,12 @@ extension LoadRequest {
         writer.write(plugin)
         writer.write(memoryLimit)
         writer.write(fileLimit)
-        writer.write(coreLimit)
     }
     fileprivate init(from reader: inout WireReader) throws(WireError) {
         let library = try reader.readString()
         let plugin = try reader.readString()
         let memoryLimit = try reader.readUInt64()
-        let fileLimit = try reader.readUInt64()
-        self.init(
-            library: library, plugin: plugin, memoryLimit: memoryLimit, fileLimit: fileLimit,
-            coreLimit: try reader.readUInt64())
+        self.init(library: library, plugin: plugin, memoryLimit: memoryLimit, fileLimit: try reader.readUInt64())
     }
 }
 

@@ -9,9 +9,9 @@ struct DispatchActions {
     /// Waiting runs to claim: at the most so many of each job.
     var waiting: [String: Int] = [:]
     var starts: [AttemptRequest] = []
-    var refusals: [(run: RunID, reason: NoRunReason)] = []
+    var refusals: [Refusal] = []
     /// To be given back, unattempted.
-    var releases: [(run: RunID, job: String)] = []
+    var releases: [HeldClaim] = []
     var completions: [(job: String, Completion)] = []
     var breakers: [(job: String, row: BreakerRow)] = []
     var cancels: [(run: RunID, reason: CancelReason)] = []

@@ -222,7 +222,7 @@ extension Dispatcher {
         var touched: [Int] = []
         for (claim, run) in zip(claims, runs) {
             guard let i = index[claim.job] else {
-                if let run, run.attempt > 0 { out.releases.append((run.id, claim.job)) }
+                if let run, run.attempt > 0 { out.releases.append(run.held) }
                 continue
             }
             if touched.last != i {
@@ -254,11 +254,11 @@ extension Dispatcher {
     ) {
         let isLate = claim.fireTime > jobs[i].editedAt ?? .distantFuture
         if isDraining || isSuspended {
-            out.releases.append((run.id, claim.job))
+            out.releases.append(run.held)
         } else if jobs[i].isRemoved || isLate && claim.scheduleText != jobs[i].ruleText && !jobs[i].fires(at: claim.fireTime) {
-            out.refusals.append((run.id, .reload))
+            out.refusals.append(Refusal(run.held, .reload))
         } else if isLate && !jobs[i].isOpen(at: claim.fireTime) {
-            out.refusals.append((run.id, .calendar))
+            out.refusals.append(Refusal(run.held, .calendar))
         } else {
             let pool = jobs[i].plan.pool
             let start = jobs[i].schedule.startTime(of: claim.fireTime)
@@ -276,9 +276,8 @@ extension Dispatcher {
         let reach = now.wall + JobSchedule.preclaimReach
         for run in jobs[i].held.sorted() {
             guard let fire = jobs[i].active[run]?.claim.fireTime, fire > reach else { continue }
-            drop(run, i)
+            giveBack(run, i, &out)
             jobs[i].noteWaiting(fire)
-            out.releases.append((run, jobs[i].name))
         }
     }
 

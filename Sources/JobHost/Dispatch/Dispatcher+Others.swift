@@ -29,10 +29,7 @@ extension Dispatcher {
     /// What is held for its instant, or ready for its place.
     mutating func giveBackUnbegun(_ now: Now, _ out: inout DispatchActions) {
         for i in jobs.indices {
-            for run in jobs[i].held.sorted() {
-                drop(run, i)
-                out.releases.append((run, jobs[i].name))
-            }
+            for run in jobs[i].held.sorted() { giveBack(run, i, &out) }
             releaseReady(i, now, &out)
         }
     }
@@ -64,14 +61,17 @@ extension Dispatcher {
         claim.isRelative = jobs[i].isRelative
         claim.lastFinished = jobs[i].schedule.lastFinished
         claim.stateFence = plan.entry.stateVersion > 0 ? jobs[i].stateFence : nil
+        claim.isIdempotent = plan.entry.idempotent
     }
 
     func waitingLimit(of job: String, most: Int) -> WaitingLimit {
         guard let i = index[job] else { return WaitingLimit(most: most) }
         let room = (isProbing(i) ? 1 : jobs[i].concurrency) - jobs[i].submitted - jobs[i].ready.count
-        return WaitingLimit(
+        var limit = WaitingLimit(
             most: most, room: max(room, 0), stateFence: jobs[i].plan.entry.stateVersion > 0 ? jobs[i].stateFence : nil,
             generation: generation, rate: jobs[i].plan.config.rate)
+        limit.isIdempotent = jobs[i].plan.entry.idempotent
+        return limit
     }
 
     /// One attempt at a time, on all hosts together.

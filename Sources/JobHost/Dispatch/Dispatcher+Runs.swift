@@ -20,9 +20,8 @@ extension Dispatcher {
             guard jobs[i].plan.config.overlap == .queue && jobs[i].waitingFires.isEmpty else {
                 return refuse(run, i, .overlap, &out)
             }
-            drop(run, i)
+            giveBack(run, i, &out)
             jobs[i].await(fire: run)
-            out.releases.append((run, jobs[i].name))
             return
         }
         if !submit(i, active, now, &out) { refuse(run, i, .breaker, &out) }
@@ -31,7 +30,7 @@ extension Dispatcher {
     /// A held claim ends without an attempt.
     mutating func refuse(_ run: RunID, _ i: Int, _ reason: NoRunReason, _ out: inout DispatchActions) {
         guard let active = drop(run, i) else { return }
-        out.refusals.append((run, reason))
+        out.refusals.append(Refusal(active.claim.held, reason))
         out.notes.append(DispatchNote(
             kind: .skipped(reason), job: jobs[i].name, run: run,
             text: "skipped (\(reason.rawValue)): due \(active.claim.fireTime.rfc3339)"))
@@ -85,10 +84,7 @@ extension Dispatcher {
     }
 
     mutating func releaseReady(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        for run in jobs[i].ready.all {
-            drop(run, i)
-            out.releases.append((run, jobs[i].name))
-        }
+        for run in jobs[i].ready.all { giveBack(run, i, &out) }
         jobs[i].noteWaiting(now.wall)
     }
 
@@ -147,7 +143,7 @@ extension Dispatcher {
             counts[run.job, default: 0] += 1
             if !startWaiting(run, now, &out) {
                 released.insert(run.id)
-                out.releases.append((run.id, run.job))
+                out.releases.append(run.held)
             }
         }
         for (name, limit) in limits.sorted(by: { $0.key < $1.key }) {
@@ -350,7 +346,7 @@ extension Dispatcher {
         if active.isWithRoom { jobs[i].schedule.runReturned() }
         // A fire that has not begun waits again, and keeps its place.
         if active.claim.attempt == 1, isWaitingFire(active.claim.trigger, i) { jobs[i].await(fire: run) }
-        out.releases.append((run, jobs[i].name))
+        out.releases.append(active.claim.held)
         afterSlotFreed(i, pool: active.pool, now, &out)
     }
 
@@ -387,6 +383,11 @@ extension Dispatcher {
         leave(active)
         if givesPermitBack, let permit = active.permit { jobs[i].breaker?.release(permit) }
         return active
+    }
+
+    /// A claim that has not begun goes back to the store.
+    mutating func giveBack(_ run: RunID, _ i: Int, _ out: inout DispatchActions) {
+        if let active = drop(run, i) { out.releases.append(active.claim.held) }
     }
 
     private mutating func afterSlotFreed(_ i: Int, pool: String, _ now: Now, _ out: inout DispatchActions) {

@@ -354,23 +354,31 @@ struct Dispatcher: ~Copyable {
         }
     }
 
+    /// The same for a job that was taken out while the host was not running. nil: nothing is left to be accounted for.
+    static func removal(of job: String, _ row: JobStateRow, zones: some ZoneSource, now: Instant) -> CursorMove? {
+        guard let cursor = row.cursor, row.scheduleText != ScheduleSpec.none.text else { return nil }
+        let saved = JobSchedule.Saved(
+            cursor: cursor, scheduleText: row.scheduleText, adaptiveInterval: row.adaptiveInterval, lastFinished: row.lastFinished)
+        let schedule = JobSchedule(
+            spec: .none, zone: .utc, catchUp: CatchUp(), calendar: nil, jitter: .zero, seed: 0, saved: saved, now: now, zones: zones)
+        let accounting = schedule.refuse(upTo: now, reason: .reload)
+        return CursorMove(
+            job: job, expectedCursor: cursor, newCursor: max(cursor, accounting.cursor), scheduleText: ScheduleSpec.none.text,
+            ranges: accounting.ranges)
+    }
+
     func newSchedule(_ plan: ResolvedJob, _ row: JobStateRow, _ now: Instant, isRemoved: Bool = false) -> JobSchedule {
         JobSchedule(
             spec: isRemoved ? .none : plan.schedule, zone: plan.zone, catchUp: plan.config.catchUp,
             calendar: plan.calendar.map { ($0, plan.calendarZone) }, jitter: plan.config.jitter,
-            seed: settings.seed ^ Self.hash(plan.config.name),
+            // Equal schedules of different jobs are spread differently, and alike in every life of the host.
+            seed: settings.seed ^ plan.config.name.utf8.fnv1a(),
             saved: row.cursor == nil
                 ? nil
                 : JobSchedule.Saved(
                     cursor: row.cursor, scheduleText: row.scheduleText,
                     adaptiveInterval: row.adaptiveInterval, lastFinished: row.lastFinished),
             now: now, zones: zones)
-    }
-
-    /// FNV-1a, so that equal schedules of different jobs are spread differently, and alike in
-    /// every life of the host.
-    private static func hash(_ name: String) -> UInt64 {
-        name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 
     mutating func setHostControl(_ control: ControlRow, now: Now) -> DispatchActions {

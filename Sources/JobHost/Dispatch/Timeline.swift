@@ -16,7 +16,6 @@ struct Timeline {
     var isEmpty: Bool { turns.isEmpty }
 
     func contains(_ job: Int) -> Bool { turns.contains(job) }
-    func instant(of job: Int) -> Instant? { turns.key(of: job)?.at }
 
     /// Puts `job` at `at`, wherever it stood; nil takes it out. A job that stands there already
     /// keeps its turn among its equals.

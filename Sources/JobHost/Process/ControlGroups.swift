@@ -18,8 +18,7 @@ final class ControlGroups {
     ///     the names derived from it, so that those an earlier life left behind can be told.
     init(folder: String, stateDir: String) {
         self.folder = folder
-        let hash = stateDir.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-        prefix = "jobhost-\(String(hash, radix: 16))-"
+        prefix = "jobhost-\(String(stateDir.utf8.fnv1a(), radix: 16))-"
     }
 
     /// For this process; nil: it was not delegated its group.
@@ -74,14 +73,7 @@ final class ControlGroups {
 
     /// What an earlier life of the host left behind.
     func leftovers() -> [ControlGroup] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var groups: [ControlGroup] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if name.hasPrefix(prefix) { groups.append(ControlGroup(path: "\(folder)/\(name)")) }
-        }
-        return groups
+        (Folder.names(in: folder) ?? []).filter { $0.hasPrefix(prefix) }.map { ControlGroup(path: "\(folder)/\($0)") }
     }
 }
 

@@ -4,15 +4,19 @@ import JobCore
 
 /// The host's own copies of libraries: `<state_dir>/plugins/<sha256>/<name>.so`, mode 0444,
 /// never changed once there. Callable from any thread; `accept` reads the whole file.
+///
+/// A copy whose bytes may not have reached the disk yet has mode 0555. It serves as well as any other, and a life of
+/// the host that finds one knows that it may be cut short: it is thrown away and made anew.
 public struct LibraryStore: Sendable {
     private let folder: String
     private static let chunk = 256 << 10
+    private static let (durable, fresh): (mode_t, mode_t) = (0o444, 0o555)
 
     public init(stateDir: String) { folder = stateDir + "/plugins" }
 
     /// Copies a library into the store, unless it is there already, and checks the copy. The
-    /// original must not change meanwhile.
-    public func accept(original: String) throws(LibraryRefusal) -> LibraryCopy {
+    /// original must not change meanwhile. `durably` false: `makeDurable` is to follow.
+    public func accept(original: String, durably: Bool = true) throws(LibraryRefusal) -> LibraryCopy {
         let source = cl_open(original, O_RDONLY | O_NONBLOCK, 0)
         guard source >= 0 else { throw Self.cannot("read \(original)", -source, fault: [EMFILE, ENFILE, ENOMEM].contains(-source)) }
         defer { close(source) }
@@ -32,20 +36,41 @@ public struct LibraryStore: Sendable {
             throw LibraryRefusal("\(original) changed while it was copied; it is tried again when it is quiet")
         }
         try check(target, size: UInt64(before.st_size), original)
-        return try settle(partial, target, hash: hash, name: Self.fileName(original))
+        let copy = try settle(partial, target, hash: hash, name: Self.fileName(original))
+        if durably { makeDurable(copy) }
+        return copy
+    }
+
+    /// Waits for the disk, which may take long.
+    public func makeDurable(_ copy: LibraryCopy) {
+        let file = cl_open(copy.path, O_RDONLY, 0)
+        guard file >= 0 else { return }
+        defer { close(file) }
+        var found = stat()
+        guard fstat(file, &found) == 0, found.st_mode & 0o777 != Self.durable, fsync(file) == 0 else { return }
+        let home = cl_open(Self.parent(of: copy.path), O_RDONLY | O_DIRECTORY, 0)
+        guard home >= 0 else { return }
+        defer { close(home) }
+        if fsync(home) == 0 { fchmod(file, Self.durable) }
+    }
+
+    /// What an earlier life of the host left without knowing that it had reached the disk goes. Call it while nothing
+    /// is being copied.
+    public func removeUnfinished() {
+        for hash in Folder.names(in: folder) ?? [] {
+            for name in Folder.names(in: "\(folder)/\(hash)") ?? [] {
+                var found = stat()
+                let path = "\(folder)/\(hash)/\(name)"
+                if lstat(path, &found) == 0, found.st_mode & 0o777 == Self.fresh { unlink(path) }
+            }
+        }
     }
 
     /// Removes every copy but these (sha256). Copies that something runs from stay readable to
     /// it: the files go when the last mapping does.
     public func prune(keeping: Set<String>) {
-        guard let directory = opendir(folder) else { return }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            guard name.utf8.count == 64, !keeping.contains(name) else { continue }
-            removeFolder("\(folder)/\(name)")
+        for name in Folder.names(in: folder) ?? [] where name.utf8.count == 64 && !keeping.contains(name) {
+            Folder.remove("\(folder)/\(name)")
         }
     }
 
@@ -114,13 +139,8 @@ public struct LibraryStore: Sendable {
         let path = "\(home)/\(name)"
         if access(path, R_OK) == 0 { return LibraryCopy(sha256: hash, path: path) }
         try makeFolder(home)
-        guard fchmod(target, 0o444) == 0, fsync(target) == 0, rename(partial, path) == 0 else {
+        guard fchmod(target, Self.fresh) == 0, rename(partial, path) == 0 else {
             throw Self.cannot("write \(path)", errno, fault: true)
-        }
-        let handle = cl_open(home, O_RDONLY | O_DIRECTORY, 0)
-        if handle >= 0 {
-            fsync(handle)
-            close(handle)
         }
         return LibraryCopy(sha256: hash, path: path)
     }
@@ -132,19 +152,6 @@ public struct LibraryStore: Sendable {
         } else if errno != EEXIST {
             throw Self.cannot("make the folder \(path)", errno, fault: true)
         }
-    }
-
-    private func removeFolder(_ path: String) {
-        if let directory = opendir(path) {
-            while let entry = readdir(directory) {
-                let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                    pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                if name != ".", name != ".." { unlink("\(path)/\(name)") }
-            }
-            closedir(directory)
-        }
-        rmdir(path)
     }
 
     // MARK: Looks

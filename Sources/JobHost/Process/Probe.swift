@@ -13,6 +13,7 @@ final class Probe: Throwaway<ProbeResult> {
     }
 
     override func failed(_ reason: String) -> ProbeResult { .refused(reason) }
+    override func late(_ reason: String) -> ProbeResult { .late(reason) }
     override func hostFault(_ reason: String) -> ProbeResult { .hostFault(reason) }
     override var occupation: String {
         asked.map { "while it looked at the settings of '\($0.entry)'" } ?? super.occupation
@@ -44,7 +45,7 @@ final class Probe: Throwaway<ProbeResult> {
             return
         }
         limit(spec.startTimeout) { [self] in
-            fail("no answer about the settings of '\(question.entry)' within \(brief(spec.startTimeout))")
+            expire("no answer about the settings of '\(question.entry)' within \(brief(spec.startTimeout))")
         }
         send(.validate(requestID: UInt32(clamping: answers.count), entry: question.entry, settings: question.settings))
     }

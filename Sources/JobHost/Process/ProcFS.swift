@@ -74,16 +74,7 @@ enum ProcFS {
     }
 
     static func numericEntries(_ path: String) -> [Int32] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var numbers: [Int32] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if let value = Int32(name) { numbers.append(value) }
-        }
-        return numbers
+        (Folder.names(in: path) ?? []).compactMap { Int32($0) }
     }
 
     static func number(_ digits: some Collection<UInt8>) -> UInt64? {

@@ -105,8 +105,6 @@ public final class ProcessRoom: WorkerRoom {
         run(force.tick(now: now.monotonic))
     }
 
-    public func freeSlots(pool: String) -> Int { force.freeSlots(pool: pool, now: now.monotonic) }
-
     public func start(_ requests: [AttemptRequest]) {
         var accepted: [(run: RunID, job: String, pool: String, bytes: Int)] = []
         for request in requests where runs[request.run] == nil {

@@ -76,7 +76,7 @@ public struct Sandbox: Hashable, Sendable {
     }
 }
 
-/// A library as the host keeps it: `<state_dir>/plugins/<sha256>/<name>.so`, mode 0444.
+/// A library as the host keeps it: `<state_dir>/plugins/<sha256>/<name>.so`, mode 0444 once it has reached the disk.
 public struct LibraryCopy: Codable, Hashable, Sendable {
     public var sha256: String
     public var path: String
@@ -254,6 +254,8 @@ public enum ProbeResult: Sendable {
     case loaded(PluginDescriptor, answers: [String?])
     /// Not loadable, with the reason (refused, crashed, hung, printed its last words).
     case refused(String)
+    /// It took longer than its limit: a machine under load may be the reason, so that it is asked again the next time.
+    case late(String)
     /// The host could not probe at all.
     case hostFault(String)
 }
@@ -317,8 +319,6 @@ public protocol WorkerRoom: AnyObject {
     func configure(pools: [PoolSpec], drain: Duration)
     /// The host's cap on workers, from the next start on.
     func setMaxWorkers(_ count: Int)
-    /// Runs that could start at once: free or startable workers, minus queued requests.
-    func freeSlots(pool: String) -> Int
     /// Executes; a request for which no worker is free waits in the pool's own queue, in order.
     func start(_ requests: [AttemptRequest])
     /// Cancel flag now, kill after the attempt's `killGrace`. Unknown runs are ignored.

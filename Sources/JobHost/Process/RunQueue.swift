@@ -56,8 +56,6 @@ struct RunQueue {
     private var serveCount: UInt64 = 0
 
     var isEmpty: Bool { count == 0 }
-    /// How many jobs wait.
-    var jobCount: Int { ages.count }
     /// The one that has waited longest.
     var first: Request? { ages.first.flatMap { lines[$0.item].waiting.first } }
     /// All that wait, oldest first.

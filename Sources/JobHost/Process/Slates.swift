@@ -120,14 +120,7 @@ final class Slates {
     }
 
     fileprivate static func names(in folder: String) -> [String] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names
+        (Folder.names(in: folder) ?? []).filter { !$0.hasPrefix(".") }
     }
 }
 

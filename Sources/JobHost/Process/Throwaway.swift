@@ -21,6 +21,8 @@ class Throwaway<Verdict> {
     func received(_ frame: WorkerFrame) { preconditionFailure("each kind hears for itself") }
     /// The verdict on a plugin that failed: `reason` is a sentence.
     func failed(_ reason: String) -> Verdict { preconditionFailure("each kind judges for itself") }
+    /// The verdict on one that took longer than it may.
+    func late(_ reason: String) -> Verdict { failed(reason) }
     /// The verdict when the host could not try.
     func hostFault(_ reason: String) -> Verdict { preconditionFailure("each kind judges for itself") }
     /// "while the library was loaded"
@@ -43,7 +45,7 @@ class Throwaway<Verdict> {
                 handlers: handlers
             )
             send(.load(spec.loadRequest))
-            limit(spec.startTimeout) { [self] in fail("not loaded within \(brief(spec.startTimeout))") }
+            limit(spec.startTimeout) { [self] in expire("not loaded within \(brief(spec.startTimeout))") }
         } catch let fault {
             verdict = hostFault(fault.description)
             complete()
@@ -72,6 +74,9 @@ class Throwaway<Verdict> {
 
     /// Decides against the plugin, with what it printed last.
     func fail(_ reason: String) { decide(failed(words(reason))) }
+
+    /// Decides that it took too long, with what it printed last.
+    func expire(_ reason: String) { decide(late(words(reason))) }
 
     // MARK: Its end
 

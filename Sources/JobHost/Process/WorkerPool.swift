@@ -9,7 +9,7 @@ public struct WorkerID: Hashable, Comparable, Sendable {
 
 /// What the shell is to do for a pool.
 enum PoolAction: Equatable {
-    /// Start a process under this name; answer with `spawned…` events.
+    /// Start a process under this name; answered by `ready`, `failedToStart`, `spawnFailed` or `exited`.
     case spawn(WorkerID)
     /// Write these runs in one go; they are executed in order.
     case send(WorkerID, [RunID])
@@ -108,13 +108,6 @@ struct WorkerPool {
     var hasUsableWorker: Bool { workers.values.contains { !$0.isOld && !$0.isGoing } }
 
     func isBlocked(_ now: MonotonicInstant) -> Bool { backoff.isBlocked(now) || crashWait.isBlocked(now) }
-
-    /// Runs that could start at once, the host's cap aside: `room` more processes may be started.
-    func freeSlots(room: Int, now: MonotonicInstant) -> Int {
-        guard !isClosing else { return 0 }
-        let startable = isBlocked(now) ? 0 : max(0, min(room, spec.maxWorkers - countedWorkers))
-        return max(0, freeWorkers.count + startingCount + startable - queue.count)
-    }
 
     /// Workers to start now, the host's cap aside.
     func spawnDeficit(_ now: MonotonicInstant) -> Int {

@@ -25,15 +25,7 @@ struct Workforce {
     var workerCount: Int { poolOf.count }
     private var goingCount: Int { pools.values.reduce(0) { $0 + $1.goingCount } }
 
-    func pool(of worker: WorkerID) -> String? { poolOf[worker] }
     func worker(_ id: WorkerID) -> WorkerPool.Worker? { poolOf[id].flatMap { pools[$0]?.workers[id] } }
-
-    func freeSlots(pool key: String, now: MonotonicInstant) -> Int {
-        guard !isStopping, let pool = pools[key] else { return 0 }
-        // Free workers of other pools would leave for this one.
-        let yieldable = pools.reduce(0) { $0 + ($1.key == key ? 0 : $1.value.freeWorkers.count) }
-        return pool.freeSlots(room: max(0, maxWorkers - workerCount) + yieldable, now: now)
-    }
 
     // MARK: Demand
 
@@ -50,7 +42,7 @@ struct Workforce {
         }
     }
 
-    /// false in the second place: no such pool; the run is not taken.
+    /// A run for which there is no pool goes back.
     mutating func submit(_ requests: [(run: RunID, job: String, pool: String, bytes: Int)], now: MonotonicInstant) -> [Action] {
         act(now) { actions, force in
             for request in requests {

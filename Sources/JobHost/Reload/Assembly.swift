@@ -19,6 +19,8 @@ struct Assembly {
     /// Refused jobs of plugins that serve.
     private var jobFaults: [String: [String]] = [:]
     private var warnings: [String] = []
+    /// Of every job of either config.
+    private var lines: [String: ReloadReport.JobLine] = [:]
 
     init(
         number: Int64, config: HostConfig, environment: [String: String], previous: Generation?,
@@ -52,9 +54,8 @@ struct Assembly {
             pools: PoolPlan.pools(
                 plugins: plugins, jobs: jobs, hostLimit: config.host.maxWorkers, environment: environment))
         warnings = Self.warnings(generation, environment)
-        for name in config.jobs.keys {
-            let line = line(job: name)
-            guard line.change == .refused else { continue }
+        lines = Dictionary(uniqueKeysWithValues: jobNames.map { ($0, line(job: $0)) })
+        for (name, line) in lines where line.change == .refused && config.jobs[name] != nil {
             if generation.jobs[name] == nil { generation.refused[name] = refused(name, line.detail) } else { generation.kept[name] = line.detail }
         }
     }
@@ -73,13 +74,15 @@ struct Assembly {
         _ verdicts: [String: PluginVerdict], _ config: HostConfig, _ previous: Generation?
     ) -> [String: PluginVerdict] {
         guard let previous else { return verdicts }
+        let moved = config.jobs.values.filter { job in previous.jobs[job.name].map { $0.config.plugin != job.plugin } ?? false }
+            .sorted { $0.name < $1.name }
         var verdicts = verdicts
-        var isStable = false
+        var isStable = moved.isEmpty
         while !isStable {
             isStable = true
-            for job in config.jobs.values.sorted(by: { $0.name < $1.name }) {
-                guard let old = previous.jobs[job.name]?.config.plugin, old != job.plugin,
-                    case .refused = verdicts[job.plugin], case .serves = verdicts[old], previous.plugins[old] != nil
+            for job in moved {
+                guard let old = previous.jobs[job.name]?.config.plugin, case .refused = verdicts[job.plugin],
+                    case .serves = verdicts[old], previous.plugins[old] != nil
                 else { continue }
                 let reason = "its job '\(job.name)' moves to plugin '\(job.plugin)', which was refused"
                 verdicts[old] = .refused(reason, faults: [:])
@@ -108,10 +111,12 @@ struct Assembly {
                 warnings.append("plugin '\(name)': \(variable) of its env is not set in the host's environment")
             }
         }
-        for (name, job) in generation.jobs.sorted(by: { $0.key < $1.key }) {
-            if case .after(let other) = job.schedule, generation.jobs[other] == nil {
-                warnings.append("job '\(name)' runs after '\(other)', which is not there now: it will not run")
-            }
+        let lonely = generation.jobs.compactMap { name, job -> (job: String, other: String)? in
+            guard case .after(let other) = job.schedule, generation.jobs[other] == nil else { return nil }
+            return (name, other)
+        }
+        for (name, other) in lonely.sorted(by: { $0.job < $1.job }) {
+            warnings.append("job '\(name)' runs after '\(other)', which is not there now: it will not run")
         }
         return warnings
     }
@@ -121,15 +126,15 @@ struct Assembly {
     func report(at instant: Instant) -> ReloadReport {
         var report = ReloadReport(
             generation: generation.number, at: instant, accepted: true, warnings: warnings,
-            plugins: pluginNames.map(line(plugin:)), jobs: jobNames.map(line(job:)))
+            plugins: pluginNames.sorted().map(line(plugin:)), jobs: lines.values.sorted { $0.job < $1.job })
         for index in report.jobs.indices { report.jobs[index].serves = serves(report.jobs[index].job, in: generation) }
         report.jobsBefore = previous?.jobs.count ?? 0
         if let warning = report.removalWarning { report.warnings.insert(warning, at: 0) }
         return report
     }
 
-    private var pluginNames: [String] { Set(config.plugins.keys).union(previous?.plugins.keys ?? [:].keys).sorted() }
-    private var jobNames: [String] { Set(config.jobs.keys).union(previous?.jobs.keys ?? [:].keys).sorted() }
+    private var pluginNames: Set<String> { Set(config.plugins.keys).union(previous?.plugins.keys ?? [:].keys) }
+    private var jobNames: Set<String> { Set(config.jobs.keys).union(previous?.jobs.keys ?? [:].keys) }
 
     private func line(plugin name: String) -> ReloadReport.PluginLine {
         let old = previous?.plugins[name]

@@ -58,7 +58,8 @@ public actor GenerationBuilder {
                 return .refused(timed(report, since: start))
             }
         }
-        report.errors = Self.needsRestart(config, previous?.config)
+        let ofHost = previous.map { ConfigDiff.ofHost(old: $0.config, new: config) }
+        report.errors = Self.needsRestart(ofHost, config, previous?.config)
         if !allowsEmpty, config.jobs.isEmpty, let serving = previous?.jobs.count, serving > 0 {
             report.errors.append(Self.isEmpty(file, serving))
         }
@@ -71,7 +72,7 @@ public actor GenerationBuilder {
         let assembly = Assembly(
             number: next, config: config, environment: environment, previous: previous, verdicts: verdicts)
         var outcome = assembly.report(at: start.wall)
-        outcome.host = Self.hostChanges(config, previous?.config)
+        outcome.host = Self.hostChanges(ofHost)
         var generation = assembly.generation
         if choicesOnly, let previous { generation.keepRefusals(of: previous, &outcome) }
         return .ready(generation, timed(outcome, since: start))
@@ -92,19 +93,18 @@ public actor GenerationBuilder {
     }
 
     /// Where the host lives and what it remembers cannot change under it.
-    static func needsRestart(_ new: HostConfig, _ old: HostConfig?) -> [String] {
-        guard let old else { return [] }
-        return ConfigDiff.diff(old: old, new: new).restartOnly.map { key in
+    private static func needsRestart(_ diff: ConfigDiff?, _ new: HostConfig, _ old: HostConfig?) -> [String] {
+        guard let diff, let old else { return [] }
+        return diff.restartOnly.map { key in
             let change = key == "host.state_dir" ? " from \(old.host.stateDir) to \(new.host.stateDir)" : ""
             return "\(key) changed\(change), which needs a restart"
         }
     }
 
     /// Some keys are read once, at start: the reload goes through, and says so.
-    static func hostChanges(_ new: HostConfig, _ old: HostConfig?) -> [ReloadReport.HostLine] {
-        guard let old else { return [] }
+    private static func hostChanges(_ diff: ConfigDiff?) -> [ReloadReport.HostLine] {
         let readAtStart: Set = ["host.name", "host.log_level", "host.log_file", "host.log_format"]
-        return ConfigDiff.diff(old: old, new: new).host.map { key in
+        return (diff?.host ?? []).map { key in
             ReloadReport.HostLine(key: key, isApplied: !readAtStart.contains(key))
         }
     }
@@ -123,9 +123,11 @@ public actor GenerationBuilder {
     }
 
     private func judge(_ config: HostConfig, _ matter: Matter) async -> [String: PluginVerdict] {
-        let byPlugin = Dictionary(grouping: config.jobs.values, by: \.plugin)
+        // By name, each of them moved once: jobs are large.
+        var byPlugin: [String: [String]] = [:]
+        for name in config.jobs.keys.sorted() { byPlugin[config.jobs[name]?.plugin ?? "", default: []].append(name) }
         let work = config.plugins.values.sorted { $0.name < $1.name }.map { plugin in
-            Work(plugin: plugin, jobs: (byPlugin[plugin.name] ?? []).sorted { $0.name < $1.name }, matter: matter)
+            Work(plugin, (byPlugin[plugin.name] ?? []).compactMap { config.jobs[$0] }, matter)
         }
         let resolver = JobResolver(config: config, zones: OnceAskedZones(tools.zones), previous: matter.previous)
         return await withTaskGroup(of: (String, PluginVerdict).self) { group in
@@ -143,6 +145,12 @@ public actor GenerationBuilder {
         var plugin: PluginConfig
         var jobs: [JobConfig]
         var matter: Matter
+        /// What its library is asked.
+        var trial: Trial
+        init(_ plugin: PluginConfig, _ jobs: [JobConfig], _ matter: Matter) {
+            (self.plugin, self.jobs, self.matter) = (plugin, jobs, matter)
+            trial = Trial(plugin, jobs: jobs, environment: matter.environment)
+        }
         var environment: [String: String] { matter.environment }
         var previous: Generation? { matter.previous }
         var accepted: AcceptedLibrary? { matter.accepted.last { $0.plugin == plugin.name } }
@@ -244,12 +252,12 @@ public actor GenerationBuilder {
 
     /// A copy that the host has, with the config as it is now.
     private func load(_ copy: LibraryCopy, _ work: Work, _ resolver: JobResolver) async -> Tried {
-        let trial = Trial(work.plugin, jobs: work.jobs, environment: work.environment)
+        let trial = work.trial
         switch await ask(copy, trial, work) {
         case .loaded(let descriptor, let answers):
             let plugin = LoadedPlugin(config: work.plugin, copy: copy, descriptor: descriptor)
             return .loaded(plugin, resolver.resolve(work.jobs, descriptor: descriptor, copy: copy, answers: trial.byJob(answers)))
-        case .refused(let reason): return .refused(reason)
+        case .refused(let reason), .late(let reason): return .refused(reason)
         case .hostFault(let reason): return .refused("the host could not try it: \(reason)")
         }
     }
@@ -269,7 +277,7 @@ public actor GenerationBuilder {
                 "\(path) is not safe: \(exposed), so anybody on this machine could have put code of theirs into the host. "
                     + "Take that right away (chmod o-w \(exposed.path)), or set allow_world_writable = true")
         }
-        let trial = Trial(work.plugin, jobs: work.jobs, environment: work.environment)
+        let trial = work.trial
         if let before = refused[work.plugin.name], before.stamp == stamp, before.trial == nil || before.trial == trial {
             return .refused("\(before.reason) (as before: the file is unchanged; touch it to have it tried again)")
         }
@@ -293,6 +301,8 @@ public actor GenerationBuilder {
             return .loaded(plugin, resolver.resolve(work.jobs, descriptor: descriptor, copy: copy, answers: trial.byJob(answers)))
         case .refused(let reason):
             refused[work.plugin.name] = Refused(stamp: stamp, trial: trial, reason: "\(path): \(reason)")
+            return .refused("\(path): \(reason)")
+        case .late(let reason):
             return .refused("\(path): \(reason)")
         case .hostFault(let reason):
             return .refused("the host could not try \(path): \(reason)")
@@ -324,7 +334,7 @@ public actor GenerationBuilder {
             let isKnown = trial.isCovered(by: Trial(old, in: previous, environment: work.environment))
             // A canary was asked the same as the library beside it.
             let descriptor = old.copy == copy ? old.descriptor : old.canary?.copy == copy ? old.canary?.descriptor : nil
-            if isKnown, let descriptor { return .loaded(descriptor, answers: trial.questions.map { _ in nil }) }
+            if isKnown, let descriptor { return .loaded(descriptor, answers: []) }
         }
         let spec = PoolPlan.spec(work.plugin, copy: copy, environment: work.environment)
         return await tools.probe(spec, trial.questions)
@@ -342,51 +352,5 @@ private final class OnceAskedZones: ZoneSource {
         let zone = try zones.zone(named: name)
         known.withLock { $0[name] = zone }
         return zone
-    }
-}
-
-/// All that a probe's answer may depend on, the library apart.
-struct Trial: Hashable, Sendable {
-    private struct Question: Hashable, Sendable {
-        var entry: String
-        var settings: [UInt8]
-    }
-    private var jobs: [String] = []
-    private var asked: [Question] = []
-    private var environment: [String: String]
-    private var memoryLimit: UInt64?
-    private var fileLimit: UInt64?
-    private var user: String?
-    private var sandbox: PluginConfig.Sandbox?
-
-    init(_ plugin: PluginConfig, jobs: [JobConfig], environment: [String: String]) {
-        self.environment = environment.filter { plugin.environment.contains($0.key) }
-        (memoryLimit, fileLimit, user, sandbox) = (plugin.memoryLimit, plugin.fileLimit, plugin.user, plugin.sandbox)
-        for job in jobs {
-            self.jobs.append(job.name)
-            asked.append(Question(entry: job.entry, settings: Array(job.settings.canonicalJSON.utf8)))
-        }
-    }
-
-    /// What a serving plugin has accepted.
-    init(_ plugin: LoadedPlugin, in generation: Generation, environment: [String: String]) {
-        let jobs = generation.jobs.values.filter { $0.config.plugin == plugin.config.name && $0.libraryHash == plugin.copy.sha256 }
-        self.init(plugin.config, jobs: jobs.map(\.config), environment: environment)
-    }
-
-    var questions: [SettingsQuestion] { asked.map { SettingsQuestion(entry: $0.entry, settings: $0.settings) } }
-
-    /// Answers in the order of `questions`; missing ones count as accepted.
-    func byJob(_ answers: [String?]) -> [String: String] {
-        var refusals: [String: String] = [:]
-        for (job, answer) in zip(jobs, answers) {
-            if let answer { refusals[job] = answer }
-        }
-        return refusals
-    }
-
-    func isCovered(by other: Trial) -> Bool {
-        environment == other.environment && memoryLimit == other.memoryLimit && fileLimit == other.fileLimit
-            && user == other.user && sandbox == other.sandbox && Set(asked).isSubset(of: other.asked)
     }
 }

@@ -21,14 +21,27 @@ struct JobResolver {
         _ jobs: [JobConfig], descriptor: PluginDescriptor, copy: LibraryCopy, answers: [String: String]
     ) -> Result {
         var result = Result()
+        var schemas = Schemas()
         for job in jobs {
             do {
-                result.jobs[job.name] = try resolve(job, descriptor, copy, answers[job.name])
+                result.jobs[job.name] = try resolve(job, descriptor, copy, answers[job.name], &schemas)
             } catch {
                 result.faults[job.name] = error.sentences
             }
         }
         return result
+    }
+
+    /// Each is read once, however many jobs there are of an entry.
+    private struct Schemas {
+        private var known: [String: Swift.Result<JSONSchema, JSONSchema.Fault>] = [:]
+
+        mutating func schema(_ text: String) throws(JSONSchema.Fault) -> JSONSchema {
+            if let known = known[text] { return try known.get() }
+            let read = Swift.Result { () throws(JSONSchema.Fault) in try JSONSchema(text: text) }
+            known[text] = read
+            return try read.get()
+        }
     }
 
     private struct Faults: Error {
@@ -51,13 +64,13 @@ struct JobResolver {
     }
 
     private func resolve(
-        _ job: JobConfig, _ descriptor: PluginDescriptor, _ copy: LibraryCopy, _ answer: String?
+        _ job: JobConfig, _ descriptor: PluginDescriptor, _ copy: LibraryCopy, _ answer: String?, _ schemas: inout Schemas
     ) throws(Faults) -> ResolvedJob {
         let entry = try entry(of: job, descriptor)
         if let old = unchanged(job, entry, copy, answer) { return old }
         try checkState(job, entry)
-        try checkSettings(job, entry, answer)
-        try checkPayloadSchema(job, entry)
+        try checkSettings(job, entry, answer, &schemas)
+        try checkPayloadSchema(job, entry, &schemas)
         let schedule = try schedule(of: job, entry)
         var resolved = job
         resolved.schedule = schedule
@@ -89,11 +102,13 @@ struct JobResolver {
             hint: "use concurrency = 1 and overlap = \"skip\" or \"queue\"", at: job.place(of: key))
     }
 
-    private func checkSettings(_ job: JobConfig, _ entry: EntryDescriptor, _ answer: String?) throws(Faults) {
+    private func checkSettings(
+        _ job: JobConfig, _ entry: EntryDescriptor, _ answer: String?, _ schemas: inout Schemas
+    ) throws(Faults) {
         if !entry.settingsSchema.isEmpty {
             let schema: JSONSchema
             do {
-                schema = try JSONSchema(text: entry.settingsSchema)
+                schema = try schemas.schema(entry.settingsSchema)
             } catch {
                 throw Faults(job, "job '\(job.name)': the settings of entry '\(entry.id)' cannot be checked: \(error)")
             }
@@ -107,10 +122,10 @@ struct JobResolver {
         }
     }
 
-    private func checkPayloadSchema(_ job: JobConfig, _ entry: EntryDescriptor) throws(Faults) {
+    private func checkPayloadSchema(_ job: JobConfig, _ entry: EntryDescriptor, _ schemas: inout Schemas) throws(Faults) {
         guard !entry.payloadSchema.isEmpty else { return }
         do {
-            _ = try JSONSchema(text: entry.payloadSchema)
+            _ = try schemas.schema(entry.payloadSchema)
         } catch {
             throw Faults(job, "job '\(job.name)': the payload of entry '\(entry.id)' cannot be checked: \(error)")
         }

@@ -56,18 +56,12 @@ public struct ReloadMachine: Sendable {
         return beginIfAsked(now: now)
     }
 
-    /// SIGHUP (nil), or a command that waits for its report.
+    /// nil: nobody waits for the report.
     public mutating func request(ticket: Ticket?, now: MonotonicInstant) -> [Action] {
         if phase == .stopped { return ticket.map { [.turnAway([$0])] } ?? [] }
         isAsked = true
         if let ticket { waitingForNext.append(ticket) }
         return phase == .idle ? beginIfAsked(now: now) : []
-    }
-
-    /// Somebody no longer waits (closed the connection). The reload is done all the same.
-    public mutating func forget(ticket: Ticket) {
-        waitingForNext.removeAll { $0 == ticket }
-        waitingForPresent.removeAll { $0 == ticket }
     }
 
     /// `ready`: there is a generation to switch to. Results of given-up builds are ignored.

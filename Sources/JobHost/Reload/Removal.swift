@@ -101,9 +101,11 @@ struct ReloadHistory {
         return Entry(generation: row.generation, at: row.at, jobs: jobs)
     }
 
-    /// Jobs that served by the newest of them.
-    var served: Set<String> {
-        Set((entries.last?.jobs ?? [:]).filter(\.value.serves).keys)
+    /// Jobs that served by the newest of them, which is the only one that is read: with thousands of jobs each is
+    /// long.
+    static func served(_ rows: [ReloadRow]) -> Set<String> {
+        guard let newest = rows.lazy.filter(\.accepted).compactMap(entry).first else { return [] }
+        return Set(newest.jobs.filter(\.value.serves).keys)
     }
 
     /// The newest reload that removed the job; nil: none, or it came back after that.

@@ -74,13 +74,44 @@ enum Boot {
 
     private static func start(configFile: String, environment: [String: String]) async throws -> Host {
         let clock = SystemClock()
-        let config = try loadConfig(configFile, environment)
+        var reading: ConfigMemory?
+        let config = try loadConfig(configFile, environment, &reading)
         let locks = try takeLocks(config)
         let heartbeat = Heartbeat(stateDir: config.host.stateDir, bootID: Survivors.bootID())
         let sink = try openLog(config, environment)
         let log = Logger(label: "jobhost") { _ in HostLogHandler(sink: sink, clock: clock) }
         log.notice("jobhost \(Supervisor.version) starts with \(configFile)")
 
+        let socket = config.host.stateDir + "/jobhost.sock"
+        let keeper = Doorkeeper(logger: log)
+        do {
+            let ground = Ground(
+                config: config, reading: reading, configFile: configFile, environment: environment, clock: clock, log: log,
+                heartbeat: heartbeat)
+            let (supervisor, api) = try await serve(ground, socket, keeper)
+            return Host(supervisor: supervisor, locks: locks, log: log, sink: sink, api: api)
+        } catch {
+            await keeper.giveUp()
+            throw error
+        }
+    }
+
+    /// What stands once the state folder is this host's alone.
+    private struct Ground: Sendable {
+        var config: HostConfig
+        var reading: ConfigMemory?
+        var configFile: String
+        var environment: [String: String]
+        var clock: SystemClock
+        var log: Logger
+        var heartbeat: Heartbeat
+    }
+
+    /// All that may take long: meanwhile the doorkeeper answers.
+    private static func serve(_ ground: Ground, _ socket: String, _ keeper: Doorkeeper) async throws -> (Supervisor, APIServer) {
+        let (config, configFile, environment) = (ground.config, ground.configFile, ground.environment)
+        let (clock, log) = (ground.clock, ground.log)
+        async let standing: Void = keeper.stand(socketPath: socket, http: config.http)
         let store = try await openStore(config)
         let owner = Owner(host: config.host.name, epoch: Epoch.new(clock.now()))
         let isSucceedingItself: Bool
@@ -94,7 +125,8 @@ enum Boot {
         let proof = try await killSurvivors(store, owner, config.host.stateDir, log)
 
         let slates = Slates(stateDir: config.host.stateDir, bootID: Survivors.bootID())
-        let parts = try HostParts(config: config, clock: clock, environment: environment, slates: slates)
+        let parts = try HostParts(config: config, reading: ground.reading, clock: clock, environment: environment, slates: slates)
+        parts.libraries.removeUnfinished()
         if let group = parts.groupFolder { log.notice("each worker has a control group of its own below \(group)") }
         let accepted = try await store.acceptedLibraries()
         let (history, problem) = LibraryHistoryFile(stateDir: config.host.stateDir).read()
@@ -109,18 +141,19 @@ enum Boot {
             try? await store.leave(owner: owner)
             throw Failure(messages: outcome.report.errors, exitCode: 2)
         }
-        report.compare(withLastLife: ReloadHistory(reloads).served)
+        report.compare(withLastLife: ReloadHistory.served(reloads))
         let supervisor = Supervisor(
             loop: parts.loop, clock: clock, log: log, store: store, runLogs: parts.runLogs, room: parts.room,
             libraries: parts.libraries, builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
             environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment),
-            heartbeat: heartbeat, history: history)
+            heartbeat: ground.heartbeat, history: history)
         try await supervisor.begin(report, proof, succeedingItself: isSucceedingItself)
         let api = APIServer(control: supervisor, logger: log) { [handle = parts.handle] in await handle.run(errand: $0, input: $1) }
         await api.alerts.use(config.alerts)
         await api.alerts.start()
-        let socket = config.host.stateDir + "/jobhost.sock"
+        try await standing
         try await api.listen(socketPath: socket)
+        await keeper.leave()
         await supervisor.serve(report) { http, alerts in
             await api.alerts.use(alerts)
             if access(socket, F_OK) != 0 {
@@ -133,7 +166,7 @@ enum Boot {
             }
             return await serveHTTP(http, config.host.stateDir, api, log)
         }
-        return Host(supervisor: supervisor, locks: locks, log: log, sink: sink, api: api)
+        return (supervisor, api)
     }
 
     /// Returns what is wrong. Jobs do not stop because a port is taken: it is tried again.
@@ -151,10 +184,12 @@ enum Boot {
         }
     }
 
-    private static func loadConfig(_ file: String, _ environment: [String: String]) throws -> HostConfig {
+    private static func loadConfig(
+        _ file: String, _ environment: [String: String], _ reading: inout ConfigMemory?
+    ) throws -> HostConfig {
         do {
             return try ConfigLoader.load(
-                file: file, environment: environment, zones: SystemZones(environment: environment))
+                file: file, environment: environment, zones: SystemZones(environment: environment), memory: &reading)
         } catch {
             throw Failure(messages: error.errors.map(\.description), exitCode: 2)
         }
@@ -259,6 +294,7 @@ extension Supervisor {
         let waiting = try await store.waitingFires(upTo: clock.now().wall + JobSchedule.preclaimReach)
         // Dead letters of earlier lives are a problem from the first answer on.
         depths = try await store.queueDepths(now: clock.now().wall)
+        try await removeAbsent(rows)
         apply(generation, rows: rows, states: states, waitingFires: waiting)
         await recordLibraries(of: generation)
         await saveAccepted(generation)
@@ -302,7 +338,7 @@ extension Supervisor {
         let now = clock.now().wall
         let orphans = try await store.orphans(host: owner.host, currentEpoch: owner.epoch)
         var completions: [Completion] = []
-        var releases: [RunID] = []
+        var releases: [RunRecord] = []
         for run in orphans {
             // A fire claimed ahead whose instant the host did not live to see was never started, nor
             // was an attempt that no worker says it began. Without such a proof it counts as lost,
@@ -311,22 +347,39 @@ extension Supervisor {
             let isOwn = isSucceedingItself && (run.owner == owner.host || !store.isShared)
             let isUnseen = run.startedAt == nil && heartbeat.provesUnseen(fire: run.fireTime) && run.createdAt <= now
             if isOwn, isUnseen || proof.provesUnbegun(fence: run.fence, epoch: run.epoch) {
-                releases.append(run.id)
+                releases.append(run)
                 continue
             }
             completions.append(lost(run, "the host died while it ran"))
         }
         if !completions.isEmpty { _ = try await store.complete(completions, now: now) }
         if !releases.isEmpty {
-            let released = Set(releases)
-            let lives = Dictionary(grouping: orphans.filter { released.contains($0.id) }) { Owner(host: $0.owner, epoch: $0.epoch) }
-            for (owner, runs) in lives { try await store.releaseClaims(runs.map(\.id), owner: owner, now: now) }
+            let lives = Dictionary(grouping: releases) { Owner(host: $0.owner, epoch: $0.epoch) }
+            for (owner, runs) in lives {
+                try await store.releaseClaims(
+                    runs.map { HeldClaim(run: $0.id, job: $0.job, fence: $0.fence) }, owner: owner, now: now)
+            }
         }
         if !orphans.isEmpty {
             let retried = completions.count { !$0.state.isTerminal }
             log.warning(
                 "rescue: \(completions.count) runs of an earlier life were lost (\(retried) will be tried again), \(releases.count) claims given back")
         }
+    }
+
+    /// Jobs that earlier lives served and this one does not: for them this start is the reload that removed them. Once
+    /// back, they do not catch up on the time when they were not there.
+    private func removeAbsent(_ rows: [String: JobStateRow]) async throws {
+        let host = generation.config.host
+        let here = Set(generation.jobs.values.lazy.map(\.config).filter { $0.isChosen(by: host.only) }.map(\.name))
+        let absent = rows.filter { !here.contains($0.key) && generation.refused[$0.key] == nil }
+        guard host.schedule, !absent.isEmpty else { return }
+        let elsewhere = try await store.jobsServedElsewhere(than: owner.host)
+        let now = clock.now().wall
+        let moves = absent.filter { !elsewhere.contains($0.key) }.sorted { $0.key < $1.key }.compactMap { job, row in
+            Dispatcher.removal(of: job, row, zones: SystemZones(environment: environment), now: now)
+        }
+        if !moves.isEmpty { _ = try await store.moveCursors(moves, now: now) }
     }
 
     /// What status shows before anything has run in this life. Beside the serving: with

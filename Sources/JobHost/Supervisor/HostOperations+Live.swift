@@ -46,6 +46,10 @@ extension HostOperations {
                 file: file, environment: environment, previous: nil, accepted: []).report
             report.sayWhatAReloadWouldDo(config.jobs.mapValues(\.plugin))
             await parts.stop()
+            let places = PlaceCheck(config.host)
+            report.errors += places.errors
+            report.warnings += places.warnings
+            if !places.errors.isEmpty { report.accepted = false }
             return report
         } catch let error as ConfigErrors {
             return ReloadReport(
@@ -72,7 +76,7 @@ extension HostOperations {
             await parts.stop()
             switch result {
             case .loaded(let descriptor, _): return API.Inspection(file: path, sha256: copy.sha256, descriptor: descriptor)
-            case .refused(let reason): throw CommandError(.invalid, "\(file) is not a usable plugin: \(reason)")
+            case .refused(let reason), .late(let reason): throw CommandError(.invalid, "\(file) is not a usable plugin: \(reason)")
             case .hostFault(let reason): throw CommandError(.unavailable, "\(file) could not be tried: \(reason)")
             }
         } catch let error as LibraryRefusal {

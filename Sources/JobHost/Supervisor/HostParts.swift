@@ -18,12 +18,13 @@ struct HostParts: Sendable {
 
     /// Starts the loop's thread.
     /// - Parameters:
+    ///   - reading: what `config` was read from: where that is still so, it is not read again.
     ///   - stateDir: where copies of libraries and run logs go; nil: the config's. `check` and
     ///     `exec` use a folder of their own, so that they work beside a running host.
     ///   - slates: of the host that has the state folder for itself.
     ///   - adjust: applied to each config that is loaded.
     init(
-        config: HostConfig, clock: SystemClock, environment: [String: String], stateDir: String? = nil,
+        config: HostConfig, reading: ConfigMemory? = nil, clock: SystemClock, environment: [String: String], stateDir: String? = nil,
         slates: Slates? = nil,
         adjust: @escaping @Sendable (HostConfig) throws(ConfigErrors) -> HostConfig = { $0 }
     ) throws {
@@ -45,7 +46,7 @@ struct HostParts: Sendable {
         self.libraries = libraries
         groupFolder = groups?.folder
         self.handle = handle
-        let memory = Mutex<ConfigMemory?>(nil)
+        let memory = Mutex(reading)
         builder = GenerationBuilder(tools: BuildTools(
             loadConfig: { (file, environment) throws(ConfigErrors) in
                 // Taken out and put back: two loads at once both read.
@@ -53,7 +54,12 @@ struct HostParts: Sendable {
                 defer { memory.withLock { [known] in $0 = known } }
                 return try adjust(try ConfigLoader.load(file: file, environment: environment, zones: zones, memory: &known))
             },
-            accept: { original in try libraries.accept(original: original) },
+            accept: { original in
+                let copy = try libraries.accept(original: original, durably: false)
+                // A disk that is busy keeps nobody from trying the library, nor from serving with it.
+                Task.detached(priority: .utility) { libraries.makeDurable(copy) }
+                return copy
+            },
             probe: { spec, questions in await handle.probe(spec, questions) },
             zones: zones, clock: clock))
     }
@@ -94,18 +100,5 @@ struct ScratchFolder: Sendable {
         path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
-    func remove() { Self.remove(path) }
-
-    private static func remove(_ path: String) {
-        if let folder = opendir(path) {
-            while let entry = readdir(folder) {
-                let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-                guard name != ".", name != ".." else { continue }
-                let isFolder = entry.pointee.d_type == UInt8(DT_DIR)
-                if isFolder { remove(path + "/" + name) } else { unlink(path + "/" + name) }
-            }
-            closedir(folder)
-        }
-        rmdir(path)
-    }
+    func remove() { Folder.remove(path) }
 }

@@ -219,7 +219,9 @@ extension Supervisor {
     func lost(_ run: RunRecord, _ reason: String) -> Completion {
         let now = clock.now().wall
         let (job, refused) = (generation.jobs[run.job], generation.refused[run.job])
-        let isIdempotent = job?.entry.idempotent ?? refused?.isIdempotent
+        // As it was when the attempt was claimed, and as it is now: whatever executes it again must be so too.
+        let known = [run.isIdempotent, job?.entry.idempotent ?? refused?.isIdempotent].compactMap(\.self)
+        let isIdempotent = known.isEmpty ? nil : known.allSatisfy(\.self)
         let next = RunLifecycle.afterAttempt(
             outcome: .lost, attempt: run.attempt, maxAttempts: run.maxAttempts,
             idempotent: isIdempotent ?? false, policy: job?.config.retry ?? refused?.config.retry ?? RetryPolicy(),
@@ -249,7 +251,7 @@ extension Supervisor {
                 strayCandidates = Dictionary(uniqueKeysWithValues: unknown.map { ($0, strayCandidates[$0] ?? lastClaim) })
                 guard !strays.isEmpty else { return }
                 log.warning("\(counted(strays.count, "claim")) whose answer was lost on the way here \(strays.count == 1 ? "is" : "are") given back")
-                record(strays.map { .release($0.run, job: $0.job) })
+                record(strays.map { .release($0) })
             } catch { storeFailed(error) }
         }
     }

@@ -101,19 +101,26 @@ extension Supervisor {
         loop.timer(after: .milliseconds(10)) { [weak self] in self?.assumeIsolated { $0.drainInbox() } }
     }
 
+    /// Asks the store, unless it still owes the answer to the last time: a slow one is not asked ever more.
+    private func inquire(_ question: Question, _ body: @escaping @Sendable (isolated Supervisor) async throws -> Void) {
+        guard questionsUnderWay.insert(question).inserted else { return }
+        Task {
+            do { try await body(self) } catch { storeFailed(error) }
+            questionsUnderWay.remove(question)
+        }
+    }
+
     /// The safety net under the events: something waits that nobody told of (another host, an
     /// event lost with a failed write).
     private func sweep() {
-        Task {
-            do {
-                guard let next = try await store.nextWaiting() else { return }
-                let now = clock.now().wall
-                if next <= now {
-                    sweepWaiting()
-                } else if next <= now + .seconds(5) {
-                    loop.wallTimer(at: next) { [weak self] in self?.assumeIsolated { $0.sweepWaiting() } }
-                }
-            } catch { storeFailed(error) }
+        inquire(.waiting) { supervisor in
+            guard let next = try await supervisor.store.nextWaiting() else { return }
+            let now = supervisor.clock.now().wall
+            if next <= now {
+                supervisor.sweepWaiting()
+            } else if next <= now + .seconds(5) {
+                supervisor.loop.wallTimer(at: next) { [weak supervisor] in supervisor?.assumeIsolated { $0.sweepWaiting() } }
+            }
         }
     }
 
@@ -124,35 +131,28 @@ extension Supervisor {
     }
 
     private func refreshCounts() {
-        guard !isCounting else { return }
-        isCounting = true
-        Task {
-            defer { isCounting = false }
-            do {
-                let now = clock.now().wall
-                depths = try await store.queueDepths(now: now)
-                counters = try await store.counters()
-                // Of other hosts too.
-                asks = try await store.asks(limit: Self.mostAsks).reversed()
-                if store.isShared { try await readHistoryOfOthers() }
-                // Reading goes on where another program holds the file against writing: only a
-                // write shows that the store is back.
-                if storeHealth.problem != nil { renewLeases() }
-            } catch { storeFailed(error) }
+        inquire(.counts) { supervisor in
+            let store = supervisor.store
+            supervisor.depths = try await store.queueDepths(now: supervisor.clock.now().wall)
+            supervisor.counters = try await store.counters()
+            // Of other hosts too.
+            supervisor.asks = try await store.asks(limit: Self.mostAsks).reversed()
+            if store.isShared { try await supervisor.readHistoryOfOthers() }
+            // Reading goes on where another program holds the file against writing: only a
+            // write shows that the store is back.
+            if supervisor.storeHealth.problem != nil { supervisor.renewLeases() }
         }
     }
 
     private func prune() {
         let configs = generation.jobs.mapValues(\.config).merging(generation.refused.mapValues(\.config)) { serving, _ in serving }
         let rules = configs.mapValues { RetentionRule(age: $0.retention.age, runs: $0.retention.runs) }
-        Task {
-            do {
-                var removed: [(job: String, run: RunID)]
-                repeat {
-                    removed = try await store.prune(retention: rules, limit: 1_000, now: clock.now().wall)
-                    for (job, run) in removed { runLogs.remove(job: job, run: run) }
-                } while removed.count == 1_000
-            } catch { storeFailed(error) }
+        inquire(.retention) { supervisor in
+            var removed: [(job: String, run: RunID)]
+            repeat {
+                removed = try await supervisor.store.prune(retention: rules, limit: 1_000, now: supervisor.clock.now().wall)
+                for (job, run) in removed { supervisor.runLogs.remove(job: job, run: run) }
+            } while removed.count == 1_000
         }
     }
 

@@ -4,8 +4,8 @@ import JobStore
 /// What must reach the store whatever happens, in order; kept while the store is away.
 enum RecordOperation {
     case complete(job: String, Completion)
-    case refuse(RunID, NoRunReason)
-    case release(RunID, job: String)
+    case refuse(Refusal)
+    case release(HeldClaim)
     case breaker(job: String, BreakerRow)
     case audit(AuditRow)
 
@@ -13,7 +13,8 @@ enum RecordOperation {
     var run: RunID? {
         switch self {
         case .complete(_, let completion): completion.run
-        case .refuse(let run, _), .release(let run, _): run
+        case .refuse(let refusal): refusal.claim.run
+        case .release(let claim): claim.run
         case .breaker, .audit: nil
         }
     }
@@ -122,8 +123,8 @@ extension Supervisor {
     }
 
     private func writeRefusals(_ rest: inout [RecordOperation]) async throws {
-        let items: [(run: RunID, reason: NoRunReason)] = rest.compactMap {
-            if case .refuse(let run, let reason) = $0 { (run, reason) } else { nil }
+        let items: [Refusal] = rest.compactMap {
+            if case .refuse(let refusal) = $0 { refusal } else { nil }
         }
         guard !items.isEmpty else { return }
         try await store.refuseClaims(items, owner: owner, now: clock.now().wall)
@@ -131,12 +132,12 @@ extension Supervisor {
     }
 
     private func writeReleases(_ rest: inout [RecordOperation]) async throws {
-        let items: [(run: RunID, job: String)] = rest.compactMap {
-            if case .release(let run, let job) = $0 { (run, job) } else { nil }
+        let items: [HeldClaim] = rest.compactMap {
+            if case .release(let claim) = $0 { claim } else { nil }
         }
         guard !items.isEmpty else { return }
         let now = clock.now().wall
-        try await store.releaseClaims(items.map(\.run), owner: owner, now: now)
+        try await store.releaseClaims(items, owner: owner, now: now)
         rest.removeAll { if case .release = $0 { true } else { false } }
         for job in Set(items.map(\.job)) { dispatch(.waiting(job: job, due: now)) }
     }

@@ -40,6 +40,9 @@ extension Supervisor {
 
     /// What a reload would do: the same build, thrown away; and where this host would differ from others then.
     func plan() async -> ReloadReport {
+        await pruning?.value
+        plansUnderWay += 1
+        defer { plansUnderWay -= 1 }
         let outcome = await builder.build(file: configFile, environment: environment, previous: generation, accepted: [], history: history)
         guard case .ready(let next, var report) = outcome else { return outcome.report }
         report.warnings += await differences(after: next)
@@ -156,12 +159,17 @@ extension Supervisor {
     }
 
     /// Copies of libraries that neither this generation nor the one before uses, and that nobody
-    /// may want to roll back to, go. Within a reload, so that no other one has just made a copy.
+    /// may want to roll back to, go. Within a reload, so that no other one has just made a copy; where a plan
+    /// is looking at one, they go with the next.
     func pruneLibraries(before: Generation) async {
         let used = (Array(before.plugins.values) + Array(generation.plugins.values)).flatMap { [$0.copy, $0.canary?.copy].compactMap(\.self) }
         let kept = history.copies.union(used.map(\.sha256))
+        guard plansUnderWay == 0 else { return }
         let libraries = libraries
-        await Task.detached { libraries.prune(keeping: kept) }.value
+        let task = Task.detached { libraries.prune(keeping: kept) }
+        pruning = task
+        await task.value
+        pruning = nil
     }
 
     /// State blobs of jobs that this life of the host has not asked for yet: those that are new to it, or whose

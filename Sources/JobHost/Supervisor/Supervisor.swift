@@ -65,6 +65,10 @@ public actor Supervisor: HostControl {
     nonisolated let historyFile: LibraryHistoryFile
     /// Changed libraries on trial, by plugin.
     var canaries: [String: CanaryTrial] = [:]
+    /// Builds whose copies of libraries nothing serves with.
+    var plansUnderWay = 0
+    /// Copies are being removed; no plan begins meanwhile.
+    var pruning: Task<Void, Never>?
     /// The next build may take a config without jobs: somebody said so.
     var isEmptyAllowed = false
 
@@ -75,12 +79,14 @@ public actor Supervisor: HostControl {
     var notifier: Notify
     var tickTimer: EventLoop.TimerToken?
     var tickAt: Instant?
+    /// Questions to the store that recur: none is asked again before its answer.
+    var questionsUnderWay: Set<Question> = []
+    enum Question { case counts, waiting, retention }
     var isDrainingInbox = false
     /// Something came into the inbox while it was being emptied.
     var isInboxHinted = false
     var depths: [String: QueueDepth] = [:]
     var counters: [String: [String: Int64]] = [:]
-    var isCounting = false
     /// Attempts of them ended on other hosts, and have not been read yet.
     var jobsHeardOf: Set<String> = []
     /// What was asked for of jobs that take two persons, as last read; the oldest first.
@@ -188,8 +194,8 @@ public actor Supervisor: HostControl {
         for cancel in actions.cancels { room.cancel(run: cancel.run, reason: cancel.reason) }
         var operations: [RecordOperation] = []
         operations += actions.completions.map { .complete(job: $0.job, $0.1) }
-        operations += actions.refusals.map { .refuse($0.run, $0.reason) }
-        operations += actions.releases.map { .release($0.run, job: $0.job) }
+        operations += actions.refusals.map { .refuse($0) }
+        operations += actions.releases.map { .release($0) }
         operations += actions.breakers.map { .breaker(job: $0.job, $0.row) }
         let told = actions.notes.map { (note: $0, run: endedRun($0)) }
         // Whoever reads of an end finds it in the store; while that is away the log is all there is.

@@ -114,17 +114,18 @@ extension Ledger {
 
     func claimWaiting(_ asked: [String: WaitingLimit], owner: Owner, now: Instant) throws -> WaitingClaims {
         let rooms = try rateRooms(asked.compactMapValues(\.rate), clock: now)
-        let limits = Dictionary(uniqueKeysWithValues: asked.map { ($0, min($1.most, rooms[$0]?.room ?? $1.most)) })
-        let runs = try claimWaiting(limits: limits, generation: asked.first?.value.generation ?? 0, owner: owner, now: now)
+        var limits = asked
+        for (job, limit) in asked { limits[job]?.most = min(limit.most, rooms[job]?.room ?? limit.most) }
+        let runs = try claimWaiting(limits: limits, owner: owner, now: now)
         let full = try noteTaken(runs.countsByJob, of: rooms, clock: now)
         return WaitingClaims(runs, rated: full.mapValues { now + $0 })
     }
 
-    private func claimWaiting(limits: [String: Int], generation: Int64, owner: Owner, now: Instant) throws -> [ClaimedRun] {
+    private func claimWaiting(limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> [ClaimedRun] {
         try promoteDue(now: now)
         var found: [(rank: Int64, run: ClaimedRun)] = []
         for job in try jobsThatWait(among: limits) {
-            guard let limit = limits[job], limit > 0 else { continue }
+            guard let limit = limits[job]?.most, limit > 0 else { continue }
             try found.append(contentsOf: readyRuns(of: job, limit: limit, now: now))
         }
         guard !found.isEmpty else { return [] }
@@ -133,7 +134,7 @@ extension Ledger {
         let fences = try allocate("fence", found.count)
         let claim = try connection.prepare("""
             UPDATE \(schema)runs SET state = 'running', attempt = attempt + 1, fence = ?, owner = ?, epoch = ?, lease_until = ?,
-                generation = ?, started_at = NULL, reason = '', code = 0
+                generation = ?, idempotent = ?, started_at = NULL, reason = '', code = 0
             WHERE id = ?
             """)
         return try zip(found, fences).map { entry, fence in
@@ -141,8 +142,10 @@ extension Ledger {
             try claim.bind(owner.host, at: 2)
             try claim.bind(owner.epoch, at: 3)
             try claim.bind((now + Lease.first).stored, at: 4)
-            try claim.bind(generation, at: 5)
-            try claim.bind(entry.run.id.value, at: 6)
+            let limit = limits[entry.run.job]
+            try claim.bind(limit?.generation ?? 0, at: 5)
+            try claim.bind(limit?.isIdempotent.stored, at: 6)
+            try claim.bind(entry.run.id.value, at: 7)
             try claim.runAgain()
             var run = entry.run
             run.fence = fence
@@ -163,7 +166,7 @@ extension Ledger {
 
     /// Jobs of `limits` that may have available runs. Found by one step in the index for each job
     /// that has some, however many runs wait; or all of `limits`, where these are no more.
-    private func jobsThatWait(among limits: [String: Int]) throws -> [String] {
+    private func jobsThatWait(among limits: [String: WaitingLimit]) throws -> [String] {
         let next = try connection.prepare(
             "SELECT job FROM \(schema)runs WHERE \(StateSQL.ready) AND job > ? ORDER BY job LIMIT 1")
         var jobs: [String] = []
@@ -194,27 +197,28 @@ extension Ledger {
 
     // MARK: Claims that were not used
 
-    func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) throws {
+    func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) throws {
         let release = try connection.prepare("""
             UPDATE \(schema)runs SET state = CASE WHEN available_at > ? THEN 'scheduled' ELSE 'available' END,
                 attempt = CASE WHEN attempt > 0 THEN attempt - 1 ELSE 0 END, lease_until = NULL
-            WHERE id = ? AND \(StateSQL.running) AND owner = ? AND epoch = ?
+            WHERE id = ? AND \(StateSQL.running) AND fence = ? AND owner = ? AND epoch = ?
             """)
-        for run in runs {
-            try release.bind([.int(now.stored), .int(run.value), .text(owner.host), .text(owner.epoch)])
+        for claim in claims {
+            try release.bind([.int(now.stored), .int(claim.run.value), .int(claim.fence), .text(owner.host), .text(owner.epoch)])
             try release.runAgain()
         }
     }
 
-    func refuseClaims(_ refusals: [(run: RunID, reason: NoRunReason)], owner: Owner, now: Instant) throws {
+    func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) throws {
         var tally = Tally()
-        for (run, reason) in refusals {
+        for refusal in refusals {
+            let (claim, reason) = (refusal.claim, refusal.reason)
             let job = try connection.first("""
                 UPDATE \(schema)runs SET state = ?, reason = ?, finished_at = ?, attempt = CASE WHEN attempt > 0 THEN attempt - 1 ELSE 0 END, lease_until = NULL
-                WHERE id = ? AND \(StateSQL.running) AND owner = ? AND epoch = ? RETURNING job
+                WHERE id = ? AND \(StateSQL.running) AND fence = ? AND owner = ? AND epoch = ? RETURNING job
                 """, [
                     .text(reason.state.rawValue), .text(reason.rawValue), .int(now.stored),
-                    .int(run.value), .text(owner.host), .text(owner.epoch),
+                    .int(claim.run.value), .int(claim.fence), .text(owner.host), .text(owner.epoch),
                 ]
             ) { try $0.text(0) }
             if let job { tally.add(reason.state.rawValue, job: job) }
@@ -242,9 +246,11 @@ extension Ledger {
     /// `host`: of that one alone; nil: of all.
     func orphans(host: String?, currentEpoch: String) throws -> [RunRecord] {
         let isTheirs = host == nil ? "" : "AND owner = ?"
+        // Sorted here: for the order SQLite would walk through the whole ledger instead of the few that run.
         return try connection.rows(
-            "SELECT \(RunRow.columns) FROM \(schema)runs WHERE \(StateSQL.running) AND epoch <> ? \(isTheirs) ORDER BY id",
-            [.text(currentEpoch)] + (host.map { [.text($0)] } ?? []), RunRow.decode)
+            "SELECT \(RunRow.columns) FROM \(schema)runs WHERE \(StateSQL.running) AND epoch <> ? \(isTheirs)",
+            [.text(currentEpoch)] + (host.map { [.text($0)] } ?? []), RunRow.decode
+        ).sorted { $0.id < $1.id }
     }
 }
 

@@ -93,8 +93,12 @@ extension Ledger {
         var depths: [String: QueueDepth] = [:]
         let none = QueueDepth(waiting: 0, running: 0, dead: 0, oldestWaiting: nil)
         for condition in [StateSQL.ready, StateSQL.later] {
-            let rows = try connection.rows(
-                "SELECT job, count(*), min(available_at) FROM \(schema)runs WHERE \(condition) GROUP BY job"
+            // These few rows first, by their own index: to have them in the order of the jobs SQLite would look at every
+            // row that the ledger keeps.
+            let rows = try connection.rows("""
+                WITH waiting AS MATERIALIZED (SELECT job, available_at FROM \(schema)runs WHERE \(condition))
+                SELECT job, count(*), min(available_at) FROM waiting GROUP BY job
+                """
             ) { (try $0.text(0), try $0.int64(1), try $0.instant(2)) }
             for (job, count, oldest) in rows {
                 depths[job, default: none].waiting += count

@@ -17,7 +17,18 @@ protocol Ledger: AnyObject, SendableMetatype {
     /// `count` numbers of one of the store-wide sequences, ascending. Holes are harmless; going back
     /// never happens.
     func allocate(_ name: String, _ count: Int) throws -> [Int64]
+
+    // What a database may have in another way: whoever calls it gets that one, also where he does not know which it is.
+
+    func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) throws -> [ClaimedRun?]
+    func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) throws
+    func complete(_ completions: [Completion], now: Instant) throws -> [Bool]
     func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)]
+    func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult
+    func acceptedLibraries() throws -> [AcceptedLibrary]
+    func saveAcceptedLibrary(_ library: AcceptedLibrary) throws
+    func reloads(limit: Int) throws -> [ReloadRow]
+    func saveReload(_ reload: ReloadRow) throws
     func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) throws
     /// The job's state as the attempt of `fence` leaves it.
     func saveState(job: String, _ state: Completion.StateWrite, fence: Int64, now: Instant) throws
@@ -65,6 +76,10 @@ extension Instant {
 
 extension Optional<Instant> {
     var stored: Int64? { self?.stored }
+}
+
+extension Optional<Bool> {
+    var stored: Int64? { map { $0 ? 1 : 0 } }
 }
 
 /// Sums of one call, written once at its end: ten thousand runs of one job are one row each of

@@ -6,11 +6,11 @@ enum RunRow {
     static let columns = """
         id, job, trigger, state, outcome, fire_time, available_at, created_at, started_at, finished_at, attempt,
         max_attempts, priority, fence, owner, epoch, pid, library_hash, generation, reason, code, items, cpu_us,
-        unique_key, idempotency_key, retry_of, payload
+        unique_key, idempotency_key, retry_of, payload, idempotent
         """
 
     static func decode(_ row: some SQLStatement) throws -> RunRecord {
-        RunRecord(
+        var run = RunRecord(
             id: RunID(try row.int64(0)), job: try row.text(1), trigger: try row.word(2), state: try row.word(3),
             outcome: try row.wordOrNil(4), fireTime: try row.instant(5), availableAt: try row.instant(6),
             createdAt: try row.instant(7), startedAt: try row.instantOrNil(8), finishedAt: try row.instantOrNil(9),
@@ -21,6 +21,8 @@ enum RunRow {
             items: UInt64(clamping: try row.int64(21)), cpuMicroseconds: try row.int64(22),
             uniqueKey: try row.textOrNil(23), idempotencyKey: try row.text(24),
             retryOf: try row.int64OrNil(25).map { RunID($0) }, payload: try row.text(26))
+        run.isIdempotent = try row.int64OrNil(27).map { $0 != 0 }
+        return run
     }
 }
 
@@ -58,8 +60,9 @@ struct RunInserter<Statement: SQLStatement> {
         let schema = ledger.schema
         insert = try ledger.connection.prepare("""
             INSERT INTO \(schema)runs (id, job, trigger, state, fire_time, available_at, rank, created_at, lease_until, attempt,
-                max_attempts, priority, fence, owner, epoch, generation, unique_key, idempotency_key, retry_of, payload)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                max_attempts, priority, fence, owner, epoch, generation, unique_key, idempotency_key, retry_of, payload,
+                idempotent)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT DO NOTHING
             """)
     }
@@ -86,6 +89,7 @@ struct RunInserter<Statement: SQLStatement> {
         try insert.bind(key, at: 18)
         try insert.bindNull(at: 19)
         try insert.bind("", at: 20)
+        try insert.bind(claim.isIdempotent.stored, at: 21)
         return try insert.runAgain() == 1
     }
 
@@ -97,6 +101,7 @@ struct RunInserter<Statement: SQLStatement> {
             .int(Rank.of(availableAt: run.availableAt, priority: run.priority)), .int(run.createdAt.stored), .null,
             .int(0), .int(run.maxAttempts), .int(run.priority), .int(0), "", "", .int(run.generation),
             .text(run.uniqueKey), .text(run.idempotencyKey), .int(run.retryOf?.value), .text(run.payload),
+            .null,
         ])
         return try insert.run() == 1
     }

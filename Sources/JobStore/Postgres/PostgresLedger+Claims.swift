@@ -86,7 +86,7 @@ extension PostgresLedger {
 
     private func claimTogether(_ claims: [FireClaim], _ owner: Owner, _ now: Instant) throws -> [ClaimedRun?] {
         guard !claims.isEmpty else { return [] }
-        var columns = PostgresColumns(13)
+        var columns = PostgresColumns(14)
         for (i, claim) in claims.enumerated() {
             columns[0].append(Int64(i))
             columns[1].append(claim.job)
@@ -101,12 +101,13 @@ extension PostgresLedger {
             columns[10].append(Int64(claim.priority))
             columns[11].append(claim.generation)
             columns[12].append(IdempotencyKey.fire(job: claim.job, at: claim.fireTime))
+            columns[13].append(claim.isIdempotent.stored)
         }
         let statement = try connection.prepare(Self.claimFiresSQL(schema))
         try statement.bind(columns, from: 1)
-        try statement.bind(owner.host, at: 14)
-        try statement.bind(owner.epoch, at: 15)
-        try statement.bind(now.stored, at: 16)
+        try statement.bind(owner.host, at: 15)
+        try statement.bind(owner.epoch, at: 16)
+        try statement.bind(now.stored, at: 17)
         defer { statement.reset() }
         var made: [String: (id: RunID, fence: Int64)] = [:]
         while try statement.step() { made[try statement.text(0)] = (RunID(try statement.int64(1)), try statement.int64(2)) }
@@ -124,8 +125,8 @@ extension PostgresLedger {
         """
         WITH c AS (
             SELECT * FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::bigint[], ?5::bigint[], ?6::bigint[], ?7::text[],
-                ?8::bigint[], ?9::bigint[], ?10::bigint[], ?11::bigint[], ?12::bigint[], ?13::text[])
-                AS t (i, job, trigger, fire, expected, next, schedule, rank, lease, max_attempts, priority, generation, key)
+                ?8::bigint[], ?9::bigint[], ?10::bigint[], ?11::bigint[], ?12::bigint[], ?13::text[], ?14::bigint[])
+                AS t (i, job, trigger, fire, expected, next, schedule, rank, lease, max_attempts, priority, generation, key, idempotent)
         ), moved AS (
             UPDATE \(schema)job_states s SET cursor = c.next, schedule = c.schedule, open_range = NULL
             FROM c WHERE s.job = c.job AND s.cursor IS NOT DISTINCT FROM c.expected
@@ -139,11 +140,12 @@ extension PostgresLedger {
             FROM (SELECT * FROM c WHERE job IN (SELECT job FROM moved UNION ALL SELECT job FROM made) ORDER BY i) c
         )
         INSERT INTO \(schema)runs AS r (id, job, trigger, state, fire_time, available_at, rank, created_at, lease_until,
-            attempt, max_attempts, priority, fence, owner, epoch, generation, idempotency_key)
-        SELECT id, job, trigger, CASE WHEN lease IS NULL THEN 'available' ELSE 'running' END, fire, fire, rank, ?16,
+            attempt, max_attempts, priority, fence, owner, epoch, generation, idempotency_key,
+            idempotent)
+        SELECT id, job, trigger, CASE WHEN lease IS NULL THEN 'available' ELSE 'running' END, fire, fire, rank, ?17,
             \(clock) + lease, CASE WHEN lease IS NULL THEN 0 ELSE 1 END, max_attempts, priority,
-            CASE WHEN lease IS NULL THEN 0 ELSE fence END, CASE WHEN lease IS NULL THEN '' ELSE ?14 END,
-            CASE WHEN lease IS NULL THEN '' ELSE ?15 END, generation, key
+            CASE WHEN lease IS NULL THEN 0 ELSE fence END, CASE WHEN lease IS NULL THEN '' ELSE ?15 END,
+            CASE WHEN lease IS NULL THEN '' ELSE ?16 END, generation, key, idempotent
         FROM numbered
         ON CONFLICT DO NOTHING
         RETURNING r.job, r.id, r.fence
@@ -166,44 +168,46 @@ extension PostgresLedger {
                 SELECT id FROM \(schema)runs WHERE \(StateSQL.later) AND available_at <= ? ORDER BY available_at LIMIT 2000
                 FOR UPDATE SKIP LOCKED)
             """, [.int(now.stored)])
-        var columns = PostgresColumns(3)
+        var columns = PostgresColumns(4)
         for (job, limit) in limits.sorted(by: { $0.key < $1.key }) {
             let most = min(limit.most, rooms[job]?.room ?? limit.most)
             guard most > 0 else { continue }
             columns[0].append(job)
             columns[1].append(Int64(most))
             columns[2].append(limit.room.map(Int64.init))
+            columns[3].append(limit.isIdempotent.stored)
         }
         let statement = try connection.prepare("""
             WITH wanted AS MATERIALIZED (
-                SELECT w.job, CASE WHEN w.room IS NULL OR o.running = 0 THEN w.most
+                SELECT w.job, w.idempotent, CASE WHEN w.room IS NULL OR o.running = 0 THEN w.most
                     ELSE least(w.most, greatest(0, w.room - o.running)) END AS most
-                FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS w (job, most, room)
+                FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[], ?4::bigint[]) AS w (job, most, room, idempotent)
                 CROSS JOIN LATERAL (
                     SELECT count(*) AS running FROM \(schema)runs r
-                    WHERE r.\(StateSQL.running) AND r.job = w.job AND (r.owner <> ?5 OR r.epoch <> ?6)) o
+                    WHERE r.\(StateSQL.running) AND r.job = w.job AND (r.owner <> ?6 OR r.epoch <> ?7)) o
             ), picked AS (
-                SELECT r.id, r.rank FROM wanted w
+                SELECT r.id, r.rank, w.idempotent FROM wanted w
                 CROSS JOIN LATERAL (
                     SELECT id, rank FROM \(schema)runs
-                    WHERE \(StateSQL.ready) AND job = w.job AND available_at <= ?4
+                    WHERE \(StateSQL.ready) AND job = w.job AND available_at <= ?5
                     ORDER BY rank, id LIMIT w.most FOR UPDATE SKIP LOCKED) r
             ), numbered AS (
-                SELECT id, nextval('\(schema)fences') AS fence FROM (SELECT id FROM picked ORDER BY rank, id) p
+                SELECT id, idempotent, nextval('\(schema)fences') AS fence
+                FROM (SELECT id, idempotent FROM picked ORDER BY rank, id) p
             )
-            UPDATE \(schema)runs r SET state = 'running', attempt = attempt + 1, fence = n.fence, owner = ?5, epoch = ?6,
-                lease_until = \(Self.clock) + ?7, generation = ?8, started_at = NULL, reason = '', code = 0,
+            UPDATE \(schema)runs r SET state = 'running', attempt = attempt + 1, fence = n.fence, owner = ?6, epoch = ?7,
+                lease_until = \(Self.clock) + ?8, generation = ?9, idempotent = n.idempotent, started_at = NULL, reason = '', code = 0,
                 cancel_wanted = NULL
             FROM numbered n WHERE r.id = n.id
             RETURNING r.rank, r.id, r.trigger, r.fire_time, r.attempt, r.max_attempts, r.priority, r.idempotency_key, r.payload,
                 r.job, r.fence
             """)
         try statement.bind(columns, from: 1)
-        try statement.bind(now.stored, at: 4)
-        try statement.bind(owner.host, at: 5)
-        try statement.bind(owner.epoch, at: 6)
-        try statement.bind(Lease.first.microseconds, at: 7)
-        try statement.bind(limits.first?.value.generation ?? 0, at: 8)
+        try statement.bind(now.stored, at: 5)
+        try statement.bind(owner.host, at: 6)
+        try statement.bind(owner.epoch, at: 7)
+        try statement.bind(Lease.first.microseconds, at: 8)
+        try statement.bind(limits.first?.value.generation ?? 0, at: 9)
         defer { statement.reset() }
         var found: [(rank: Int64, run: ClaimedRun)] = []
         while try statement.step() {
@@ -221,13 +225,14 @@ extension PostgresLedger {
         return WaitingClaims(claimed, rated: full.mapValues { now + $0 })
     }
 
-    func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) throws {
-        guard !runs.isEmpty else { return }
+    func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) throws {
+        guard !claims.isEmpty else { return }
+        let (runs, fences) = (PostgresArray(claims.map(\.run.value)), PostgresArray(claims.map(\.fence)))
         try connection.run("""
             UPDATE \(schema)runs SET state = CASE WHEN available_at > ? THEN 'scheduled' ELSE 'available' END,
                 attempt = greatest(attempt - 1, 0), lease_until = NULL
-            WHERE id = ANY (?::bigint[]) AND \(StateSQL.running) AND owner = ? AND epoch = ?
-            """, [.int(now.stored), .text(PostgresArray(runs.map(\.value)).value), .text(owner.host), .text(owner.epoch)])
+            WHERE (id, fence) IN (SELECT * FROM unnest(?::bigint[], ?::bigint[])) AND \(StateSQL.running) AND owner = ? AND epoch = ?
+            """, [.int(now.stored), .text(runs.value), .text(fences.value), .text(owner.host), .text(owner.epoch)])
     }
 }
 

@@ -13,7 +13,13 @@ enum PostgresMigrations {
         Migration(version: 2, name: "what takes two persons", script: asks),
         Migration(version: 3, name: "several hosts at once", script: severalHosts),
         Migration(version: 4, name: "rates of jobs", script: rates),
+        Migration(version: 5, name: "a run knows whether it may be tried again", script: idempotent),
     ]
+
+    private static let idempotent = """
+        -- 1: its entry is idempotent, so that an attempt whose end nobody knows may be tried again; NULL: not known.
+        ALTER TABLE {s}.runs ADD COLUMN idempotent bigint;
+        """
 
     private static let asks = """
         CREATE TABLE {s}.asks (

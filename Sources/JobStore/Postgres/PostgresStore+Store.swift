@@ -19,10 +19,10 @@ extension PostgresStore: Store {
         guard try await ask(oneStatement: true, { try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
         return try await write(locking: JobLocks(jobs: Array(limits.keys))) { try $0.claimWaiting(limits, owner: owner, now: now) }
     }
-    public func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws {
-        try await write { try $0.releaseClaims(runs, owner: owner, now: now) }
+    public func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws {
+        try await write { try $0.releaseClaims(claims, owner: owner, now: now) }
     }
-    public func refuseClaims(_ refusals: [(run: RunID, reason: NoRunReason)], owner: Owner, now: Instant) async throws {
+    public func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws {
         try await write { try $0.refuseClaims(refusals, owner: owner, now: now) }
     }
     public func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] {
@@ -153,6 +153,9 @@ extension PostgresStore: Store {
     }
     public func definitions() async throws -> [DefinitionRow] {
         try await ask { try $0.definitions() }
+    }
+    public func jobsServedElsewhere(than host: String) async throws -> Set<String> {
+        try await ask { try $0.jobsServedElsewhere(than: host) }
     }
 
     // MARK: Reading

@@ -17,6 +17,7 @@ enum Migrations {
         Migration(version: 2, name: "a pause has a reason of its own", script: v2),
         Migration(version: 3, name: "what takes two persons", script: v3),
         Migration(version: 4, name: "rates of jobs", script: v4),
+        Migration(version: 5, name: "a run knows whether it may be tried again", script: v5),
     ]
 
     private static let v4 = """
@@ -227,6 +228,11 @@ enum Migrations {
             decided_by TEXT    NOT NULL,
             decided_at INTEGER
         ) STRICT;
+        """
+
+    private static let v5 = """
+        -- 1: its entry is idempotent, so that an attempt whose end nobody knows may be tried again; NULL: not known.
+        ALTER TABLE runs ADD COLUMN idempotent INTEGER;
         """
 }
 

@@ -33,17 +33,18 @@ import Testing
         #expect(Self.futures.isOpen(at: at(instant), in: SystemZones.zone("America/Chicago")) == isOpen)
     }
 
-    @Test func theNextOpening() {
+    @Test func theNextChange() {
         let zone = SystemZones.newYork
-        #expect(Self.nyse.nextOpening(after: at("2025-06-02T13:00Z"), in: zone) == at("2025-06-02T13:30Z"))
-        #expect(Self.nyse.nextOpening(after: at("2025-06-02T13:30Z"), in: zone) == at("2025-06-03T13:30Z"))
-        #expect(Self.nyse.nextOpening(after: at("2025-12-24T15:00Z"), in: zone) == at("2025-12-26T14:30Z"))
+        #expect(Self.nyse.nextChange(after: at("2025-06-02T13:00Z"), in: zone) == at("2025-06-02T13:30Z"))
+        #expect(Self.nyse.nextChange(after: at("2025-06-02T13:30Z"), in: zone) == at("2025-06-02T20:00Z"))
+        #expect(Self.nyse.nextChange(after: at("2025-06-02T20:00Z"), in: zone) == at("2025-06-03T13:30Z"))
+        #expect(Self.nyse.nextChange(after: at("2025-12-24T18:00Z"), in: zone) == at("2025-12-26T14:30Z"))
         #expect(Self.nyse.nextChange(after: at("2025-12-24T15:00Z"), in: zone) == at("2025-12-24T18:00Z"))
         for (limit, expected) in [("17:00", nil), ("18:00", nil), ("18:01", at("2025-12-24T18:00Z"))] as [(String, Instant?)] {
             #expect(Self.nyse.nextChange(after: at("2025-12-24T15:00Z"), before: at("2025-12-24T\(limit)Z"), in: zone) == expected)
         }
         // Friday's close is at UTC−5, Monday's opening at UTC−4.
-        #expect(Self.nyse.nextOpening(after: at("2025-03-07T21:00Z"), in: zone) == at("2025-03-10T13:30Z"))
+        #expect(Self.nyse.nextChange(after: at("2025-03-07T21:00Z"), in: zone) == at("2025-03-10T13:30Z"))
     }
 
     @Test func neighbouringSessionsAreOneOpening() {
@@ -52,9 +53,9 @@ import Testing
         #expect(always.nextChange(after: at("2025-06-02T12:00Z"), in: .utc) == nil)
         let never = BusinessCalendar(weekly: [])
         #expect(!never.isOpen(at: at("2025-06-02T00:00Z"), in: .utc))
-        #expect(never.nextOpening(after: at("2025-06-02T12:00Z"), in: .utc) == nil)
+        #expect(never.nextChange(after: at("2025-06-02T12:00Z"), in: .utc) == nil)
         let allHolidays = BusinessCalendar(weekly: [[Self.session("09:00", "10:00")]], holidays: Set((0..<4_000).map { CivilDate(daysSinceEpoch: 20_000 + $0) }))
-        #expect(allHolidays.nextOpening(after: Instant(seconds: 20_000 * 86_400), in: .utc) == nil)
+        #expect(allHolidays.nextChange(after: Instant(seconds: 20_000 * 86_400), in: .utc) == nil)
     }
 
     @Test func whyItIsClosed() {

@@ -133,14 +133,12 @@ struct SimulatedHost: ~Copyable {
             startedAt[request.run] = now.wall
         }
         cancelled += actions.cancels.map(\.run)
-        for (run, reason) in actions.refusals {
-            rows[run]?.state = reason.state
-        }
+        for refusal in actions.refusals { rows[refusal.claim.run]?.state = refusal.reason.state }
         for (_, completion) in actions.completions { complete(completion) }
-        for (run, job) in actions.releases {
-            rows[run]?.state = .available
-            rows[run]?.attempt -= 1
-            send(.waiting(job: job, due: rows[run]?.fireTime ?? now.wall))
+        for claim in actions.releases {
+            rows[claim.run]?.state = .available
+            rows[claim.run]?.attempt -= 1
+            send(.waiting(job: claim.job, due: rows[claim.run]?.fireTime ?? now.wall))
         }
         claims += actions.claims
         moves += actions.moves

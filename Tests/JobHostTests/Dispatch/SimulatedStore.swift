@@ -223,16 +223,18 @@ struct SimulatedStore {
             maxAttempts: row.maxAttempts, fence: row.fence, priority: 0, idempotencyKey: "run-\(id)", payload: [])
     }
 
-    mutating func release(_ run: RunID, epoch: Int) {
-        guard let row = rows[run], row.state == .running, row.epoch == epoch else { return }
+    mutating func release(_ claim: HeldClaim, epoch: Int) {
+        let run = claim.run
+        guard let row = rows[run], row.state == .running, row.epoch == epoch, row.fence == claim.fence else { return }
         rows[run]!.state = .available
         rows[run]!.attempt = max(0, row.attempt - 1)
     }
 
-    mutating func refuse(_ run: RunID, _ reason: NoRunReason, epoch: Int) {
-        guard let row = rows[run], row.state == .running, row.epoch == epoch else { return }
-        rows[run]!.state = reason.state
-        rows[run]!.reason = reason
+    mutating func refuse(_ refusal: Refusal, epoch: Int) {
+        let run = refusal.claim.run
+        guard let row = rows[run], row.state == .running, row.epoch == epoch, row.fence == refusal.claim.fence else { return }
+        rows[run]!.state = refusal.reason.state
+        rows[run]!.reason = refusal.reason
         live.remove(run)
     }
 

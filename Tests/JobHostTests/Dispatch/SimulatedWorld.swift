@@ -28,8 +28,8 @@ struct SimulatedWorld: ~Copyable {
     }
     private enum Record {
         case complete(Completion)
-        case refuse(RunID, NoRunReason)
-        case release(RunID, String)
+        case refuse(Refusal)
+        case release(HeldClaim)
         case breaker(String, BreakerRow)
     }
 
@@ -151,7 +151,7 @@ struct SimulatedWorld: ~Copyable {
             // Where the clock was set back, a fire time ahead of it does not prove that it never came.
             // A worker may have had no slate: then nothing proves what had not begun.
             if row.fireTime > latest || hasProof && !begun.contains(row.fence) {
-                store.release(id, epoch: row.epoch)
+                store.release(HeldClaim(run: id, job: row.job, fence: row.fence), epoch: row.epoch)
                 continue
             }
             let next = RunLifecycle.afterAttempt(
@@ -223,9 +223,9 @@ struct SimulatedWorld: ~Copyable {
         for request in actions.starts { start(request) }
         ask(actions)
         for cancel in actions.cancels { note("cancel \(cancel.run)") }
-        for (run, reason) in actions.refusals { records.append(.refuse(run, reason)) }
+        for refusal in actions.refusals { records.append(.refuse(refusal)) }
         for (_, completion) in actions.completions { records.append(.complete(completion)) }
-        for (run, job) in actions.releases { records.append(.release(run, job)) }
+        for claim in actions.releases { records.append(.release(claim)) }
         for (job, row) in actions.breakers { records.append(.breaker(job, row)) }
         checkState()
         if !scenario.faults.contains(.slowStore) || isPrompt { settle() }
@@ -318,10 +318,10 @@ struct SimulatedWorld: ~Copyable {
             if let due = completion.availableAt { events.append(.waiting(job: job, due: due)) }
             for run in completion.enqueues { events.append(.waiting(job: run.job, due: run.fireTime)) }
         }
-        for case .refuse(let run, let reason) in batch { store.refuse(run, reason, epoch: epoch) }
-        for case .release(let run, let job) in batch {
-            store.release(run, epoch: epoch)
-            events.append(.waiting(job: job, due: now.wall))
+        for case .refuse(let refusal) in batch { store.refuse(refusal, epoch: epoch) }
+        for case .release(let claim) in batch {
+            store.release(claim, epoch: epoch)
+            events.append(.waiting(job: claim.job, due: now.wall))
         }
         for case .breaker(let job, let row) in batch { store.states[job, default: JobStateRow()].breaker = row }
         for event in events { send(event) }

@@ -101,6 +101,24 @@ import Testing
         #expect(entries(folder.path + "/plugins") == [copy.sha256])
     }
 
+    @Test("A copy that may not have reached the disk is told from one that has, and is made anew by the next life")
+    func unfinished() throws {
+        let folder = TemporaryFolder()
+        let bytes = try Self.library.get()
+        try write(bytes, to: folder.path + "/libMine.so")
+        try write(bytes + [0], to: folder.path + "/libOther.so")
+        let store = LibraryStore(stateDir: folder.path)
+        let (mine, other) = (
+            try store.accept(original: folder.path + "/libMine.so", durably: false), try store.accept(original: folder.path + "/libOther.so", durably: false))
+        store.makeDurable(other)
+        store.removeUnfinished()
+        #expect(ProcFS.read(mine.path, limit: 1 << 24) == nil)
+        #expect(ProcFS.read(other.path, limit: 1 << 24) == bytes + [0])
+        #expect(try store.accept(original: folder.path + "/libMine.so") == mine)
+        store.removeUnfinished()
+        #expect(ProcFS.read(mine.path, limit: 1 << 24) == bytes)
+    }
+
     @Test func theCopyOutlivesTheOriginal() throws {
         let folder = TemporaryFolder()
         let bytes = try Self.library.get()

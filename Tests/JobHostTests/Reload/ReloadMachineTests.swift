@@ -73,16 +73,6 @@ struct ReloadMachineTests {
         #expect(machine.built(reload: 2, ready: false, now: at(62)) == [.answer([2], reload: 2)])
     }
 
-    @Test("whoever stops waiting is not answered; the reload is done all the same")
-    func forget() {
-        var machine = running()
-        _ = machine.request(ticket: 1, now: at(0))
-        _ = machine.request(ticket: 2, now: at(0))
-        machine.forget(ticket: 1)
-        machine.forget(ticket: 2)
-        #expect(machine.built(reload: 1, ready: false, now: at(1)) == [.answer([], reload: 1), .build(reload: 2)])
-    }
-
     @Test("stopping turns everybody away, now and later")
     func stop() {
         var machine = running()

@@ -51,13 +51,16 @@ struct RemovalTests {
 
     @Test("The reload that removed a job is found until the job is back")
     func removals() {
-        let first = ReloadHistory([
+        let rows = [
             row(2, at: 200, [.init(job: "a", change: .removed), .init(job: "b", change: .kept)]),
             row(1, at: 100, [.init(job: "a", change: .added), .init(job: "b", change: .added)]),
-        ])
+        ]
+        let first = ReloadHistory(rows)
         #expect(first.removal(of: "a")?.generation == 2)
         #expect(first.removal(of: "b") == nil)
-        #expect(first.served == ["b"])
+        #expect(ReloadHistory.served(rows) == ["b"])
+        #expect(ReloadHistory.served([row(3, at: 300, accepted: false, [])] + rows) == ["b"])
+        #expect(ReloadHistory.served([]) == [])
         #expect(history.removal(of: "a") == nil)
     }
 

@@ -19,8 +19,12 @@ final class ScriptedTools: Sendable {
         /// Settings (canonical JSON) that a content refuses, with what it says.
         var dislikes: [String: [String: String]] = [:]
         var hostFault: String?
+        /// Contents that take too long in a probe.
+        var slow: Set<String> = []
         var unacceptable: [String: LibraryRefusal] = [:]
         var probed: [String] = []
+        /// How many questions each of those probes asked.
+        var asked: [Int] = []
         var accepted: [String] = []
     }
     let world = Mutex(World())
@@ -70,7 +74,9 @@ final class ScriptedTools: Sendable {
         world.withLock { world in
             let content = spec.library.sha256
             world.probed.append(content)
+            world.asked.append(questions.count)
             if let fault = world.hostFault { return .hostFault(fault) }
+            if world.slow.contains(content) { return .late("not loaded within 10s") }
             guard let descriptor = world.libraries[content] else { return .refused("killed by signal 11 (SIGSEGV) while loading") }
             return .loaded(descriptor, answers: questions.map { world.dislikes[content]?[String(decoding: $0.settings, as: UTF8.self)] })
         }

@@ -71,8 +71,8 @@ final class FakeStore: Store {
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { throw unused }
     func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { throw unused }
     func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims { throw unused }
-    func releaseClaims(_ runs: [RunID], owner: Owner, now: Instant) async throws { throw unused }
-    func refuseClaims(_ refusals: [(run: RunID, reason: NoRunReason)], owner: Owner, now: Instant) async throws { throw unused }
+    func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws { throw unused }
+    func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws { throw unused }
     func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] { throw unused }
     func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing { throw unused }
     func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { throw unused }

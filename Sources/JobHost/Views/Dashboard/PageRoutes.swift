@@ -27,9 +27,7 @@ struct PageFile: Sendable {
 extension PageFiles {
     /// Where the files are for as long as they are what they are: a browser that has them asks for
     /// none of them again. Another release has another place.
-    static let place = "page-" + String(PageBundle.files.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { hash, file in
-        file.digest.utf8.reduce(hash) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-    }, radix: 16)
+    static let place = "page-" + String(PageBundle.files.lazy.flatMap(\.digest.utf8).fnv1a(), radix: 16)
 
     private static let byPath: [String: PageFile] = {
         let all = PageBundle.files

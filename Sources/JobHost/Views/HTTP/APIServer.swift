@@ -26,15 +26,12 @@ public actor APIServer {
     private let logger: Logger
     private let clock: any TimeSource
     private let limits: HTTPLimits
-    private var local: Listener?
+    private var local: HTTPListener?
     private var socket: SocketFile?
     private var tcp: Door?
     /// Served before; their last requests may still be under way.
-    private var retired: [Listener] = []
+    private var retired: [HTTPListener] = []
     private var isStopped = false
-
-    /// Of the Unix socket: the command line makes one connection a command.
-    private static let localConnections = 64
 
     /// `errand` runs an operator's program: a command of `[alerts]`.
     init(
@@ -47,11 +44,7 @@ public actor APIServer {
         routes = APIRoutes(control: control, hub: hub, shelf: shelf, alerts: alerts)
         hub.tell { [alerts] in alerts.hear($0) }
         hub.start()
-        var quiet = logger
-        // The library reports each bind, and every connection that a stop cuts off; the host has
-        // its own lines for what matters.
-        quiet.logLevel = .critical
-        self.logger = quiet
+        self.logger = logger
         self.clock = clock
         self.limits = limits
     }
@@ -61,9 +54,9 @@ public actor APIServer {
     public func listen(socketPath path: String) async throws {
         let socket = try SocketFile(path: path)
         try socket.prepare()
-        let bound = try await bind(
+        let bound = try await HTTPListener.bind(
             .unixDomainSocket(path: socket.bindPath), router: routes.router(gate: SocketGate()), named: path,
-            connections: Self.localConnections)
+            connections: HTTPListener.localConnections, limits: limits, logger: logger)
         if let local { retired.append(local) }
         local = bound
         self.socket = socket
@@ -84,7 +77,7 @@ public actor APIServer {
         var address: ListenAddress
         var settings: HTTPSettings
         var book: AccessBook
-        var listener: Listener
+        var listener: HTTPListener
     }
 
     /// Makes the TCP side as `settings` want it. Rotated tokens count from now on; connections
@@ -121,9 +114,9 @@ public actor APIServer {
         // Two listeners do not share a port, not even under different addresses.
         if let tcp, tcp.address.port == address.port, address.port != 0 { await retireTCP() }
         let book = AccessBook(access, clock: clock)
-        let listener = try await bind(
+        let listener = try await HTTPListener.bind(
             .hostname(address.host, port: address.port), router: routes.router(gate: TCPGate(book: book)), named: text,
-            connections: limits.connections)
+            connections: limits.connections, limits: limits, logger: logger)
         await retireTCP()
         tcp = Door(address: address, settings: settings, book: book, listener: listener)
         return .serves(authority: address.authority(port: listener.port), actTokenFile: made?.path)
@@ -147,66 +140,6 @@ public actor APIServer {
         local = nil
         tcp = nil
         retired = []
-        for listener in listeners { listener.task.cancel() }
-        for listener in listeners { await listener.task.value }
-    }
-
-    private final class Listener: Sendable {
-        let task: Task<Void, Never>
-        let port: Int
-        private let channel: any Channel
-        init(task: Task<Void, Never>, channel: any Channel) {
-            self.task = task
-            self.channel = channel
-            port = channel.localAddress?.port ?? 0
-        }
-        var isServing: Bool { channel.isActive }
-        /// Accepts nothing more; what is under way ends by itself.
-        func close() async { try? await channel.close().get() }
-    }
-
-    private func bind(
-        _ address: BindAddress, router: Router<APIContext>, named name: String, connections: Int
-    ) async throws -> Listener {
-        let (events, signal) = AsyncStream.makeStream(of: Result<any Channel, APIServerError>.self)
-        let limits = limits
-        let application = Application(
-            router: router,
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [Patience(limits: limits)], idleTimeout: limits.idle,
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: limits.headerField, maxHeaderListSize: 4 * limits.headerField, maxHeaderFieldCount: 64))),
-            configuration: ApplicationConfiguration(
-                address: address, availableConnectionsDelegate: MaximumAvailableConnections(connections)),
-            onServerRunning: { channel in signal.yield(.success(channel)) },
-            logger: logger)
-        let task = Task {
-            do {
-                try await application.run()
-                signal.yield(.failure(APIServerError("the API on \(name) ended")))
-            } catch {
-                signal.yield(.failure(Self.refusal(error, name)))
-            }
-            signal.finish()
-        }
-        for await event in events {
-            switch event {
-            case .success(let channel): return Listener(task: task, channel: channel)
-            case .failure(let error): throw error
-            }
-        }
-        throw APIServerError("the API on \(name) did not start")
-    }
-}
-
-extension APIServer {
-    /// Why nothing can be bound there, in an operator's words.
-    static func refusal(_ error: any Error, _ name: String) -> APIServerError {
-        switch (error as? IOError)?.errnoCode {
-        case EADDRINUSE: APIServerError("\(name) is already in use by another program", hint: "end that, or listen on another port")
-        case let code?: APIServerError("the API cannot listen on \(name): \(String(cString: strerror(code)))")
-        case nil: APIServerError("the API cannot listen on \(name): \(error)")
-        }
+        await HTTPListener.end(listeners)
     }
 }

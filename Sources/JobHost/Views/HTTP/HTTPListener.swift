@@ -1,0 +1,82 @@
+import Glibc
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+
+/// One bound address and what is served on it, on NIO's threads.
+final class HTTPListener: Sendable {
+    /// Of the Unix socket: the command line makes one connection a command.
+    static let localConnections = 64
+
+    let port: Int
+    private let task: Task<Void, Never>
+    private let channel: any Channel
+
+    private init(task: Task<Void, Never>, channel: any Channel) {
+        self.task = task
+        self.channel = channel
+        port = channel.localAddress?.port ?? 0
+    }
+
+    var isServing: Bool { channel.isActive }
+
+    /// Accepts nothing more; what is under way ends by itself.
+    func close() async { try? await channel.close().get() }
+
+    /// At once: requests under way are cut off.
+    static func end(_ listeners: [HTTPListener]) async {
+        for listener in listeners { listener.task.cancel() }
+        for listener in listeners { await listener.task.value }
+    }
+
+    /// Bound when it returns. `name`: as the operator knows the address. Throws `APIServerError`.
+    static func bind(
+        _ address: BindAddress, router: Router<APIContext>, named name: String, connections: Int, limits: HTTPLimits, logger: Logger
+    ) async throws -> HTTPListener {
+        let (events, signal) = AsyncStream.makeStream(of: Result<any Channel, APIServerError>.self)
+        var quiet = logger
+        // The library reports each bind, and every connection that a stop cuts off; the host has
+        // its own lines for what matters.
+        quiet.logLevel = .critical
+        let application = Application(
+            router: router,
+            server: .http1(
+                configuration: .init(
+                    additionalChannelHandlers: [Patience(limits: limits)], idleTimeout: limits.idle,
+                    httpDecoderConfiguration: .init(
+                        maxHeaderFieldSize: limits.headerField, maxHeaderListSize: 4 * limits.headerField, maxHeaderFieldCount: 64))),
+            configuration: ApplicationConfiguration(
+                address: address, availableConnectionsDelegate: MaximumAvailableConnections(connections)),
+            onServerRunning: { channel in signal.yield(.success(channel)) },
+            logger: quiet)
+        let task = Task {
+            do {
+                try await application.run()
+                signal.yield(.failure(APIServerError("the API on \(name) ended")))
+            } catch {
+                signal.yield(.failure(refusal(error, name)))
+            }
+            signal.finish()
+        }
+        for await event in events {
+            switch event {
+            case .success(let channel): return HTTPListener(task: task, channel: channel)
+            case .failure(let error): throw error
+            }
+        }
+        // Whoever asked for it wants it no more.
+        task.cancel()
+        await task.value
+        throw APIServerError("the API on \(name) did not start")
+    }
+
+    /// Why nothing can be bound there, in an operator's words.
+    static func refusal(_ error: any Error, _ name: String) -> APIServerError {
+        switch (error as? IOError)?.errnoCode {
+        case EADDRINUSE: APIServerError("\(name) is already in use by another program", hint: "end that, or listen on another port")
+        case let code?: APIServerError("the API cannot listen on \(name): \(String(cString: strerror(code)))")
+        case nil: APIServerError("the API cannot listen on \(name): \(error)")
+        }
+    }
+}

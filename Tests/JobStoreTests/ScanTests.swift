@@ -1,0 +1,52 @@
+import JobCore
+import SQL
+import Synchronization
+import Testing
+
+@testable import JobStore
+
+/// What the host asks at its start and every few seconds costs what waits and runs, not what the ledger keeps.
+struct ScanTests {
+    /// Indexes of rows that have not ended, or are few.
+    private static let small = ["runs_ready", "runs_ready_since", "runs_later", "runs_running", "runs_dead"]
+
+    private final class Asked: Sendable {
+        private let texts = Mutex<Set<String>>([])
+        func hear(_ point: SQLFaultPoint) {
+            if case .before(let text) = point { texts.withLock { _ = $0.insert(text) } }
+        }
+        func take() -> [String] { texts.withLock { texts in defer { texts = [] }; return texts.sorted() } }
+    }
+
+    @Test("No question of a start or of the housekeeping walks through the ledger")
+    func questions() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            _ = try await store.claimFires([.candles(1)], owner: TemporaryStore.owner, now: .at(0))
+            _ = try await store.enqueue([.mint()], now: .at(0))
+            await store.close()
+
+            let (asked, connection) = (Asked(), try file.otherProgram())
+            connection.faultPoint = { asked.hear($0) }
+            let ledger = SQLiteLedger(connection: connection)
+            let life = Owner(host: "alpha", epoch: "life-2")
+            _ = try ledger.orphans(host: nil, currentEpoch: life.epoch)
+            _ = try ledger.waitingFires(upTo: .at(10))
+            _ = try ledger.queueDepths(now: .at(10))
+            _ = try ledger.nextWaiting()
+            _ = try ledger.claimWaiting(["mint": WaitingLimit(most: 1)], owner: life, now: .at(10))
+            try ledger.renewLeases(owner: life, for: .seconds(60), now: .at(10))
+            connection.faultPoint = nil
+            let questions = asked.take().filter { $0.contains("runs") }
+            #expect(questions.count >= 12, "\(questions)")
+            for question in questions {
+                let unbound = Array(repeating: SQLValue.null, count: question.count { $0 == "?" })
+                let steps = try connection.rows("EXPLAIN QUERY PLAN " + question, unbound) { try $0.text(3) }
+                #expect(!steps.isEmpty)
+                for step in steps where step.hasPrefix("SCAN runs") {
+                    #expect(Self.small.contains { step.hasSuffix("INDEX \($0)") }, "\(step): \(question)")
+                }
+            }
+        }
+    }
+}
