@@ -172,7 +172,6 @@ extension Store {
     public func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool { false }
     public func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws {}
     public func definitions() async throws -> [DefinitionRow] { [] }
-    public func jobsServedElsewhere(than host: String) async throws -> Set<String> { [] }
     /// It hears of everything from its one host.
     public func listen(_ heard: @escaping @Sendable () -> Void) {}
 

@@ -113,8 +113,6 @@ public protocol Store: Sendable {
     func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws
     /// What living hosts serve.
     func definitions() async throws -> [DefinitionRow]
-    /// Jobs that other hosts of the store serve, or served in their last life.
-    func jobsServedElsewhere(than host: String) async throws -> Set<String>
 
     // MARK: Reading
 

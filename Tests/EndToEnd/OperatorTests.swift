@@ -64,6 +64,21 @@ import Testing
         }
     }
 
+    @Test("explain knows of a fire that a pause has refused before the ledger does")
+    func refusedJustNow() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(Toml.plugin("p") + Toml.job("j", of: "p", "every = \"1s\""))
+            _ = try await test.start()
+            try await test.jobhost("pause", "j", "--reason", "deploy")
+            // Later than what may have been claimed when the pause began.
+            let fire = try test.ledger.texts("SELECT strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '+4 seconds')").first ?? ""
+            var explained = ""
+            repeat { explained = try await test.jobhost("explain", "j", "--at", fire, "--json").output } while explained.contains("\"future\"")
+            #expect(explained.contains("\"skipped\"") && explained.contains("paused"), "\(explained)")
+        }
+    }
+
     @Test("explain finds a run of a job without fire times by its instant, and says what keeps one waiting")
     func explainsWithoutFireTimes() async throws {
         try await TestHost.with { test in

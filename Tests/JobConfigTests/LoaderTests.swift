@@ -145,6 +145,15 @@ import Testing
             ])
     }
 
+    @Test("A library is near by what tells it apart, wherever it was looked for", arguments: [
+        ("Candles", "libCandles.so"), ("candles.so", "libCandles.so"), ("/etc/host/plugins/libCandle.so", "libCandles.so"), ("libDeposits.so", nil),
+    ] as [(String, String?)])
+    func nearLibrary(written: String, near: String?) throws {
+        let found = findings("[plugins.p]\nlibrary = \"\(written)\"\n")
+        #expect(found.count == 1 && found[0].contains("there is no library"))
+        #expect(found[0].hasSuffix("(did you mean '\(near ?? "")'?)") == (near != nil), "\(found)")
+    }
+
     @Test func aSyntaxErrorComesAlone() throws {
         let found = findings("[jobs.x]\nplugin = \"nothing\"\nentry = = 3\n")
         #expect(found.count == 1)

@@ -90,8 +90,19 @@ struct PluginReader {
         }
         let looked = library.hasPrefix("/") ? "there is no library \(library)"
             : "there is no library \"\(shownName(library))\" in " + (folders + [run.folder]).joined(separator: ", ")
-        let present = folders.flatMap { run.machine.listFolder($0) ?? [] }.filter { $0.hasSuffix(".so") }.sorted()
-        run.faults.add(position, looked, hint: nearestName(Paths.name(of: library), among: present).map { "did you mean '\($0)'?" })
+        let present = Set(places.map { Paths.folder(of: $0) }).sorted().flatMap { run.machine.listFolder($0) ?? [] }
+            .filter { $0.hasSuffix(".so") }.sorted()
+        // By what tells libraries apart: "Deposits" is near to "libDeposits.so".
+        let byStem = Dictionary(present.map { (Self.stem($0), $0) }, uniquingKeysWith: { first, _ in first })
+        let near = nearestName(Self.stem(Paths.name(of: library)), among: byStem.keys.sorted()).flatMap { byStem[$0] }
+        run.faults.add(position, looked, hint: near.map { "did you mean '\($0)'?" })
         return nil
+    }
+
+    private static func stem(_ library: String) -> String {
+        var name = library[...]
+        if name.hasPrefix("lib") { name = name.dropFirst(3) }
+        if name.hasSuffix(".so") { name = name.dropLast(3) }
+        return String(name)
     }
 }

@@ -369,14 +369,14 @@ extension Supervisor {
 
     /// Jobs that earlier lives served and this one does not: for them this start is the reload that removed them. Once
     /// back, they do not catch up on the time when they were not there.
+    /// (In a store that hosts share another one may serve them, or come back to them.)
     private func removeAbsent(_ rows: [String: JobStateRow]) async throws {
         let host = generation.config.host
-        let here = Set(generation.jobs.values.lazy.map(\.config).filter { $0.isChosen(by: host.only) }.map(\.name))
+        guard host.schedule, !store.isShared else { return }
+        let here = Set(generation.jobs.values.lazy.map(\.config).filter { $0.isServed(by: host) }.map(\.name))
         let absent = rows.filter { !here.contains($0.key) && generation.refused[$0.key] == nil }
-        guard host.schedule, !absent.isEmpty else { return }
-        let elsewhere = try await store.jobsServedElsewhere(than: owner.host)
         let now = clock.now().wall
-        let moves = absent.filter { !elsewhere.contains($0.key) }.sorted { $0.key < $1.key }.compactMap { job, row in
+        let moves = absent.sorted { $0.key < $1.key }.compactMap { job, row in
             Dispatcher.removal(of: job, row, zones: SystemZones(environment: environment), now: now)
         }
         if !moves.isEmpty { _ = try await store.moveCursors(moves, now: now) }

@@ -40,7 +40,10 @@ extension Supervisor {
         case .explain(let job, let at): return .explanation(try await explain(job, at: at))
         case .next(let job, let from, let count):
             let i = try find(job)
-            return .fires(fires(of: i, after: from ?? clock.now().wall, count: min(max(count, 1), 1_000)))
+            let plan = dispatcher.jobs[i].plan
+            return .fires(fires(of: i, after: from ?? clock.now().wall, count: min(max(count, 1), 1_000)).map { fire in
+                ComingFire(at: fire, closed: plan.calendar?.closedReason(at: fire, in: plan.calendarZone))
+            })
         case .rollBack(let plugin, let version): return .report(try await rollBack(plugin, to: version, by: actor))
         case .answer(let ask, let answer): return try await self.answer(ask, answer, by: actor)
         case .drain(let host, let isDrained): return try await drain(host, isDrained, by: actor)

@@ -216,6 +216,13 @@ extension Supervisor {
                 "Generation \(change.generation), at \(change.at.rfc3339), changed the job after that instant (\(what)): "
                     + "it may have had another schedule then.")
         }
+        if at > job.schedule.cursor, let reason = job.refusal(hostPaused: dispatcher.hostControl.paused, now: clock.now().wall) {
+            // Refused fires are recorded together, a little later.
+            return Explanation(
+                job: job.name, at: at, verdict: "skipped",
+                sentences: ["It is not started: \(sentence(for: reason, job)). The ledger will have it within \(durationText(dispatcher.settings.refusalFlush))."]
+                    + rule.sentences)
+        }
         if at <= job.schedule.cursor {
             sentences.append("The schedule has been accounted for up to \(job.schedule.cursor.rfc3339).")
         } else {

@@ -53,6 +53,17 @@ public enum HostCommand: Sendable {
     case stop
 }
 
+/// A fire time that is still to come.
+public struct ComingFire: Hashable, Sendable {
+    public var at: Instant
+    /// Why the job's calendar leaves it out, as a part of a sentence; nil: it does not.
+    public var closed: String?
+    public init(at: Instant, closed: String? = nil) {
+        self.at = at
+        self.closed = closed
+    }
+}
+
 public struct EnqueueCommand: Sendable {
     public var job: String
     public var payload: [UInt8]
@@ -89,7 +100,7 @@ public enum CommandResult: Sendable {
     case report(ReloadReport)
     case backfill(fires: [Instant], total: Int)
     case explanation(Explanation)
-    case fires([Instant])
+    case fires([ComingFire])
     /// An ask as it is after the answer; `run`: what came of it.
     case answered(Ask, run: RunRecord?)
 }

@@ -221,11 +221,6 @@ extension PostgresLedger {
         }
     }
 
-    /// Of hosts that are away too: they come back to their jobs.
-    func jobsServedElsewhere(than host: String) throws -> Set<String> {
-        Set(try connection.rows("SELECT DISTINCT job FROM \(schema)definitions WHERE host <> ?", [.text(host)]) { try $0.text(0) })
-    }
-
     // MARK: What the last one to write must not undo
 
     /// A newer generation stands: what a host decided before it heard of that is not in force.

@@ -154,9 +154,6 @@ extension PostgresStore: Store {
     public func definitions() async throws -> [DefinitionRow] {
         try await ask { try $0.definitions() }
     }
-    public func jobsServedElsewhere(than host: String) async throws -> Set<String> {
-        try await ask { try $0.jobsServedElsewhere(than: host) }
-    }
 
     // MARK: Reading
 

@@ -263,9 +263,42 @@ struct CLICommandTests {
         let job = await speak(["next", "tick", "-n", "2", "--config", config])
         #expect(job.code == 0, "\(job.errors)")
         #expect(job.out == "2026-05-04 10:01:30Z  in 1m 30s\n2026-05-04 10:03:00Z  in 3m\n")
+        let inBerlin = await speak(["next", "tick", "-n", "1", "--timezone", "Europe/Berlin", "--config", config])
+        #expect(inBerlin.out == "2026-05-04 10:01:30Z  2026-05-04 12:01:30 CEST  in 1m 30s\n")
+        let nowhere = await speak(["next", "tick", "--timezone", "Europe/Berlim", "--config", config])
+        #expect(nowhere.code == 2 && nowhere.errors.contains("Europe/Berlin"), "\(nowhere.errors)")
         let unknown = await speak(["next", "tik", "--config", config])
         #expect(unknown.code == 5)
         #expect(unknown.errors.contains("did you mean 'tick'?"))
+    }
+
+    @Test("Fires that the calendar leaves out are marked, by the host and without one")
+    func nextMarksClosedFires() async throws {
+        let folder = try TestFolder()
+        let config = folder.path + "/jobs.toml"
+        try Files.write(
+            """
+            [calendars.desk]
+            timezone = "UTC"
+            sessions = { mon-fri = ["09:00-17:00"] }
+            [plugins.p]
+            library = "libP.so"
+            [jobs.tick]
+            plugin = "p"
+            entry = "e"
+            cron = "0 12 * * *"
+            calendar = "desk"
+            """, to: config)
+        try Files.write("", to: folder.path + "/libP.so")
+        let own = await speak(["next", "tick", "-n", "2", "--from", "2026-05-08T00:00:00Z", "--config", config])
+        let lines = own.out.split(separator: "\n")
+        #expect(lines.count == 2, "\(own.errors)")
+        #expect(lines.first?.contains("skipped") == false)
+        #expect(lines.last?.hasSuffix("skipped by its calendar: 2026-05-09 (Saturday) has no session") == true, "\(own.out)")
+        try await withServer { _, socket, _ in
+            let said = await speak(["next", "candles", "-n", "3", "--socket", socket])
+            #expect(said.out.split(separator: "\n").map { $0.contains("skipped by its calendar: 2025-06-01 (Sunday) has no session") } == [false, true, false], "\(said.out)")
+        }
     }
 
     @Test(arguments: Outcome.allCases)

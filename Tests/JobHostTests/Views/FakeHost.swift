@@ -61,7 +61,9 @@ final class FakeHost: HostControl {
             case .explain(let job, let at):
                 return .explanation(
                     Explanation(job: job, at: at, verdict: "skipped", sentences: ["The breaker was open.", "It had opened after 5 failures."]))
-            case .next(_, let from, let count): return .fires((1...Int64(count)).map { (from ?? sampleNow) + .seconds(60 * $0) })
+            case .next(_, let from, let count): return .fires((1...Int64(count)).map { minute in
+                ComingFire(at: (from ?? sampleNow) + .seconds(60 * minute), closed: minute == 2 ? "2025-06-01 (Sunday) has no session" : nil)
+            })
             default: return .done
             }
         }

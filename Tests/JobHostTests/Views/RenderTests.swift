@@ -125,6 +125,13 @@ struct RenderTests {
             """#)
     }
 
+    @Test("Runs and audit keep within the 40 columns of a phone", arguments: ["runs", "audit"])
+    func narrow(verb: String) async throws {
+        let lines = try await shown([verb], columns: 40).split(separator: "\n")
+        #expect(lines.count > 1)
+        for line in lines { #expect(line.count <= 40, "\(line)") }
+    }
+
     @Test func runsAsATable() async throws {
         let text = try await shown(["runs"], columns: 100)
         #expect(
@@ -143,12 +150,12 @@ struct RenderTests {
         let text = try await shown(["runs"], columns: 60)
         #expect(
             text == #"""
-            RUN  JOB           STATE                 DUE   TOOK  REASON
-             41  candles       succeeded         49s ago   1.2s
-              –  deposits-cr…  55 skipped         1m ago         breaker open, 2…
-             40  candles       nothing to do  1m 48s ago  0.3ms
-             39  deposits-cr…  dead, crashed     31s ago   1.2s  exited by signa…
-             38  mint          available          6s ago         waits: mint is …
+            RUN  JOB           STATE                 DUE  REASON
+             41  candles       succeeded         49s ago
+              –  deposits-cr…  55 skipped         1m ago  breaker open,…
+             40  candles       nothing to do  1m 48s ago
+             39  deposits-cr…  dead, crashed     31s ago  exited by sig…
+             38  mint          available          6s ago  waits: mint i…
             
             """#)
     }
@@ -337,6 +344,17 @@ struct RenderTests {
                   "pid": 800,
                   "reason": "no result within 25s; killed 5s later",
                   "started_at": "2026-05-04T09:58:20Z"
+                },
+                {
+                  "attempt": 4,
+                  "code": 0,
+                  "duration_us": 1200000,
+                  "finished_at": "2026-05-04T09:59:30.002Z",
+                  "library_hash": "1a2b3c4d5e6f70819293",
+                  "outcome": "crashed",
+                  "pid": 812,
+                  "reason": "exited by signal 11 (SIGSEGV)",
+                  "started_at": "2026-05-04T09:59:28.802Z"
                 }
               ],
               "audit": [],

@@ -62,7 +62,7 @@ extension APIRoutes {
         case (.report(let report), _): return try JobHost.answer(API.Report(report))
         case (.explanation(let explanation), _): return try JobHost.answer(API.Explained(explanation))
         case (.fires(let fires), _):
-            return try JobHost.answer(API.Fires(job: nil, schedule: "", timezone: "UTC", fires: fires, note: ""))
+            return try JobHost.answer(API.Fires(job: nil, schedule: "", timezone: "UTC", coming: fires, note: ""))
         case (.answered(let ask, let run), _):
             return try JobHost.answer(API.AskAnswered(ask: API.Ask(ask, now: await shelf.snapshot().now), run: run.map(API.Run.init)))
         case (.backfill(let fires, let total), .backfill(let job, let from, let to, let dryRun)):

@@ -96,7 +96,7 @@ extension APIRoutes {
                 let count = Int(try query.integer("count", in: 1...1_000) ?? 5)
                 let command = HostCommand.next(job: job.name, from: try query.instant("from"), count: count)
                 guard case .fires(let fires) = try await control.perform(command, by: .reader) else { throw unexpected }
-                return try answer(API.Fires(job: job.name, schedule: job.schedule, timezone: job.timezone, fires: fires, note: nextNote(job, host)))
+                return try answer(API.Fires(job: job.name, schedule: job.schedule, timezone: job.timezone, coming: fires, note: nextNote(job, host)))
             },
             get("/jobs/{job}/explain", "why it ran, or not, at an instant", query: ["at"]) { context, query in
                 guard let at = try query.instant("at") else {

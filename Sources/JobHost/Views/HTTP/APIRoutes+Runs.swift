@@ -47,7 +47,9 @@ extension APIRoutes {
 
     func detail(_ id: RunID) async throws -> API.RunDetail {
         let run = try await record(id)
-        let attempts = try await control.store.attempts(of: id)
+        var attempts = try await control.store.attempts(of: id).map(API.Attempt.init)
+        // The run's own row tells of its last one.
+        if let last = API.Attempt(lastOf: run), attempts.last?.attempt != last.attempt { attempts.append(last) }
         let ranges = try await control.store.ranges(
             job: run.job, from: run.fireTime - .seconds(3_600), to: run.fireTime + .seconds(3_600), limit: 20)
         var retries = RunFilter(job: run.job)
@@ -58,7 +60,7 @@ extension APIRoutes {
         var shown = API.Run(run, live: live)
         shown.waitsFor = WaitingFor.of(run, job: host.jobs.first { $0.name == run.job }, host: host)
         return API.RunDetail(
-            run: shown, running: live, attempts: attempts.map(API.Attempt.init), retriedAs: retriedAs,
+            run: shown, running: live, attempts: attempts, retriedAs: retriedAs,
             audit: try await audit(of: run), ranges: ranges.map(API.Range.init))
     }
 

@@ -146,6 +146,14 @@ extension API.Attempt {
             finishedAt: attempt.finishedAt, durationUs: elapsed(attempt.startedAt, attempt.finishedAt),
             pid: attempt.pid, libraryHash: attempt.libraryHash, reason: attempt.reason, code: attempt.code)
     }
+
+    /// nil: the run has not ended, or without an attempt.
+    init?(lastOf run: RunRecord) {
+        guard let outcome = run.outcome, let finished = run.finishedAt, run.attempt > 0 else { return nil }
+        self.init(
+            attempt: run.attempt, outcome: outcome, startedAt: run.startedAt, finishedAt: finished,
+            durationUs: elapsed(run.startedAt, finished), pid: run.pid, libraryHash: run.libraryHash, reason: run.reason, code: run.code)
+    }
 }
 
 extension API.Range {

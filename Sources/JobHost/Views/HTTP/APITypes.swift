@@ -241,7 +241,7 @@ public enum API {
         public var run: Run
         /// While it runs: its progress.
         public var running: RunningRun?
-        /// Earlier attempts, the oldest first.
+        /// Those that have ended, the oldest first.
         public var attempts: [Attempt]
         /// Runs that retry this one, the oldest first.
         public var retriedAs: [Int64]
@@ -500,8 +500,21 @@ public enum API {
         /// Of the schedule, from the tz database.
         public var timezone: String
         public var fires: [Instant]
+        /// Those of them that the job's calendar leaves out: they will be recorded as skipped.
+        public var closed: [ClosedFire]
         /// Why they, or the first of them, will not start; "": they will.
         public var note: String
+
+        init(job: String?, schedule: String, timezone: String, coming: [ComingFire], note: String) {
+            (self.job, self.schedule, self.timezone, self.note) = (job, schedule, timezone, note)
+            fires = coming.map(\.at)
+            closed = coming.compactMap { fire in fire.closed.map { ClosedFire(at: fire.at, reason: $0) } }
+        }
+    }
+
+    public struct ClosedFire: Codable, Sendable {
+        public var at: Instant
+        public var reason: String
     }
 
     /// `POST /jobs/{job}/backfill`.

@@ -62,14 +62,15 @@ struct NextCommand: AsyncParsableCommand {
         commandName: "next", abstract: "Coming fire times, of a job or of a cron expression.",
         discussion: """
             Works without a running host too; then a job's schedule is read from the
-            config. In UTC and, where the schedule has a zone, as clocks there show it.
+            config. In UTC and, where the schedule has a zone, as clocks there show it. Fires
+            that the job's calendar leaves out are marked.
 
             Example: jobhost next candles-1m -n 3
                      jobhost next --cron "30 2 * * *" --timezone America/New_York
             """)
     @Argument(help: "A job's name.") var job: String?
     @Option(help: ArgumentHelp("A cron expression of 5 fields, or 6 with seconds first.", valueName: "expression")) var cron: String?
-    @Option(help: ArgumentHelp("The zone of --cron, from the tz database.", valueName: "zone")) var timezone = "UTC"
+    @Option(help: ArgumentHelp("The zone of --cron (default: UTC); of a job: whose clocks to show. From the tz database.", valueName: "zone")) var timezone: String?
     @Option(help: ArgumentHelp("Fire times after this instant. Default: now.", valueName: "time")) var from: String?
     @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var count = 5
     @OptionGroup var host: HostOptions
@@ -83,8 +84,16 @@ struct NextCommand: AsyncParsableCommand {
         let session = try CLISession(host)
         let from = try session.instant(from, "--from")
         let fires = try await fires(session, from: from)
-        let zone = try? session.environment.operations.zones.zone(named: fires.timezone)
+        let zone = if let timezone { try zone(session, timezone) } else { try? zone(session, fires.timezone) }
         try session.print(fires) { FiresView(screen: $0, zone: zone).lines(fires) }
+    }
+
+    private func zone(_ session: CLISession, _ name: String) throws -> Zone {
+        do {
+            return try session.environment.operations.zones.zone(named: name)
+        } catch {
+            throw CLIFailure(.usage, "\(error)")
+        }
     }
 
     private func fires(_ session: CLISession, from: Instant?) async throws -> API.Fires {
@@ -105,8 +114,8 @@ struct NextCommand: AsyncParsableCommand {
         } catch {
             throw CLIFailure(.usage, "--cron: \(error.message)", hint: error.hint)
         }
-        let spec = ScheduleSpec.cron(expression, timeZone: timezone)
-        return try list(session, spec, zone: timezone, job: nil, from: from)
+        let zone = timezone ?? "UTC"
+        return try list(session, .cron(expression, timeZone: zone), zone: zone, job: nil, from: from)
     }
 
     private func configuredFires(_ session: CLISession, _ name: String, from: Instant?) throws -> API.Fires {
@@ -116,24 +125,22 @@ struct NextCommand: AsyncParsableCommand {
             throw CLIFailure(.notRunning, "the schedule of \(name) is its plugin's default, which only a running host knows", hint: "Start it with: jobhost run")
         }
         let zone = if case .cron(_, let zone) = spec { zone } else { "UTC" }
-        return try list(session, spec, zone: zone, job: name, from: from)
+        let calendar = job.calendar.flatMap { config.calendars[$0] }
+        return try list(session, spec, zone: zone, job: name, calendar: calendar, from: from)
     }
 
-    private func list(_ session: CLISession, _ spec: ScheduleSpec, zone: String, job: String?, from: Instant?) throws -> API.Fires {
-        let loaded: Zone
-        do {
-            loaded = try session.environment.operations.zones.zone(named: zone)
-        } catch {
-            throw CLIFailure(.usage, "\(error)")
-        }
-        let schedule = Schedule(spec: spec, zone: loaded)
-        var fires: [Instant] = []
+    private func list(
+        _ session: CLISession, _ spec: ScheduleSpec, zone: String, job: String?, calendar: CalendarConfig? = nil, from: Instant?
+    ) throws -> API.Fires {
+        let schedule = Schedule(spec: spec, zone: try self.zone(session, zone))
+        let calendarZone = try calendar.map { try self.zone(session, $0.timezone) }
+        var fires: [ComingFire] = []
         var after = from ?? session.environment.clock.now
         while fires.count < count, let next = schedule.next(after: after) {
-            fires.append(next)
+            fires.append(ComingFire(at: next, closed: calendarZone.flatMap { calendar?.calendar.closedReason(at: next, in: $0) }))
             after = next
         }
-        return API.Fires(job: job, schedule: spec.text, timezone: zone, fires: fires, note: "")
+        return API.Fires(job: job, schedule: spec.text, timezone: zone, coming: fires, note: "")
     }
 }
 

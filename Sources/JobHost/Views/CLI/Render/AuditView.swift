@@ -13,9 +13,10 @@ struct AuditView {
         func title(_ text: String) -> String { ofRun ? "" : text }
         var table = Table(
             [
-                .init(title("WHEN"), yields: [.shrink(6, to: 16)]), .init(title("WHO"), yields: [.shrink(4, to: 8)]),
-                .init(title("VIA"), yields: [.drop(2)]), .init(title("WHAT")), .init(title("JOB"), yields: [.shrink(5, to: 10)]),
-                .init(title("DETAIL"), yields: [.shrink(3, to: 10)]), .init(title("WHY"), yields: [.shrink(1, to: 20)]),
+                .init(title("WHEN"), yields: [.shrink(6, to: 16)]), .init(title("WHO"), yields: [.shrink(4, to: 8), .shrink(9, to: 6)]),
+                .init(title("VIA"), yields: [.drop(2)]), .init(title("WHAT"), yields: [.shrink(11, to: 10)]),
+                .init(title("JOB"), yields: [.shrink(5, to: 10), .drop(10)]),
+                .init(title("DETAIL"), yields: [.shrink(3, to: 10), .drop(8)]), .init(title("WHY"), yields: [.shrink(1, to: 20), .drop(7)]),
             ], indent: ofRun ? 2 : 0)
         for entry in entries {
             // That it was about this run.

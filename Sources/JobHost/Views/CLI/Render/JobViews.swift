@@ -109,7 +109,7 @@ enum BreakerText {
 /// `jobhost next`.
 struct FiresView {
     let screen: Screen
-    /// Of the schedule; nil: unknown on this machine.
+    /// Whose clocks are shown besides UTC; nil: unknown on this machine.
     let zone: Zone?
 
     func lines(_ fires: API.Fires) -> [Styled] {
@@ -117,10 +117,12 @@ struct FiresView {
         guard !fires.fires.isEmpty else {
             return note + screen.wrapped("\(fires.job ?? fires.schedule) has no further fire time (\(fires.schedule)).")
         }
-        var table = Table([.init(""), .init(""), .init("")])
+        let closed = Dictionary(fires.closed.map { ($0.at, $0.reason) }, uniquingKeysWith: { first, _ in first })
+        var table = Table([.init(""), .init(""), .init(""), .init("")])
         for fire in fires.fires {
             let local = zone.map { $0.name == "UTC" ? "" : TimeText.local(fire, $0) } ?? ""
-            table.add([Styled(TimeText.absolute(fire)), Styled(local), Styled(TimeText.relative(fire, now: screen.now), .dim)])
+            let mark = closed[fire].map { Styled("skipped by its calendar: \($0)", .warn) } ?? Styled("")
+            table.add([Styled(TimeText.absolute(fire)), Styled(local), Styled(TimeText.relative(fire, now: screen.now), .dim), mark])
         }
         return table.lines(width: nil) + note
     }

@@ -17,9 +17,10 @@ struct RunsView {
     /// Runs, and among them, in the order of time, the fires that never became runs.
     func table(_ page: API.Runs) -> Table {
         var table = Table([
-            .init("RUN", alignsRight: true), .init("JOB", yields: [.shrink(5, to: 12)]), .init("STATE"),
-            .init("TRIGGER", yields: [.drop(2)]), .init("DUE", alignsRight: true), .init("TOOK", alignsRight: true),
-            .init("TRY", alignsRight: true, yields: [.drop(3)]), .init("REASON", yields: [.shrink(1, to: 40), .shrink(4, to: 16)]),
+            .init("RUN", alignsRight: true), .init("JOB", yields: [.shrink(5, to: 12), .shrink(9, to: 6)]), .init("STATE", yields: [.shrink(10, to: 8)]),
+            .init("TRIGGER", yields: [.drop(2)]), .init("DUE", alignsRight: true, yields: [.shrink(11, to: 8)]),
+            .init("TOOK", alignsRight: true, yields: [.drop(6)]), .init("TRY", alignsRight: true, yields: [.drop(3)]),
+            .init("REASON", yields: [.shrink(1, to: 40), .shrink(4, to: 16), .shrink(7, to: 10), .drop(8)]),
         ])
         var ranges = page.ranges[...]
         for run in page.runs {
@@ -145,7 +146,9 @@ struct RunView {
         fields.add("retried as", detail.retriedAs.map { "run \($0)" }.joined(separator: ", "))
         lines += fields.lines
         if !detail.audit.isEmpty { lines += ["", Styled("by operators", .dim)] + AuditView(screen: screen).table(detail.audit, ofRun: true) }
-        if !detail.attempts.isEmpty { lines += ["", Styled("earlier attempts", .dim)] + attempts(detail.attempts) }
+        // The last one of an ended run is told above.
+        let earlier = run.finishedAt == nil ? detail.attempts : detail.attempts.filter { $0.attempt < run.attempt }
+        if !earlier.isEmpty { lines += ["", Styled("earlier attempts", .dim)] + attempts(earlier) }
         if !detail.ranges.isEmpty { lines += ["", Styled("not run around it", .dim)] + ranges(detail.ranges) }
         lines += [""] + screen.wrapped(advice(run), .dim)
         return lines

@@ -107,7 +107,9 @@ export class RunPage {
   }
 
   attempts(run) {
-    const rows = this.detail.attempts.map((attempt) => {
+    // The last one of an ended run is told above.
+    const earlier = this.detail.attempts.filter((attempt) => !run.finished_at || attempt.attempt < run.attempt);
+    const rows = earlier.map((attempt) => {
       const outcome = outcomeOf(attempt.outcome);
       return h("tr", { key: attempt.attempt }, h("td.num", String(attempt.attempt)), h("td", badge(outcome.tone, outcome.word)), h("td", time(attempt.started_at)),
         h("td.num", span(attempt.duration_us)), h("td.num", String(attempt.pid)), h("td.why", attempt.reason));
