@@ -107,10 +107,49 @@ import Testing
         #expect(server.requests.count == 1)
     }
 
-    @Test func theSpendingCapHoldsWhateverIsAnswered() throws {
+    /// As many digits as a model likes to write.
+    @Test func anOrderBeyondEveryAmountIsRefusedAndTheWindowEnds() throws {
         let test = try market()
-        // An endpoint that does not say what it used is taken to have used all.
-        let server = try LoopbackServer { _ in .json(#"{"choices": [{"message": {"content": "{\"orders\": []}"}}]}"#) }
+        let server = try LoopbackServer { _ in
+            Self.answer(#"{"orders": [{"pair": "BTC/USD", "side": "buy", "amount": "10000000000000000"}, {"pair": "BTC/USD", "side": "buy", "amount": "0.5"}]}"#)
+        }
+        defer { server.close() }
+        let run = window(test, server)
+        #expect(run.run(TradeWindowEntry.self) == .succeeded, "\(run.text)")
+        #expect(run.text.contains("1 agent decided: 1 traded, 1 order filled, 1 refused"))
+        #expect(run.log.contains { $0.text.hasSuffix("is refused: the amount does not fit into 38 digits with 18 after the point") })
+        #expect(try test.texts("SELECT state FROM simulation_windows") == ["traded"])
+        #expect(try test.texts("SELECT state FROM simulation_decisions") == ["done"])
+        #expect(try test.texts("SELECT available FROM wallets WHERE owner = 'agent:main:mind' AND currency = 'BTC'") == ["0.5"])
+        #expect(try test.differences() == [])
+    }
+
+    /// What was asked together was paid for together.
+    @Test(.enabled(if: TestExchange.dialect == .sqlite)) func anAnswerThatCannotBeTakenTakesNoOtherAway() throws {
+        let test = try market()
+        let server = try LoopbackServer { _ in Self.buys }
+        defer { server.close() }
+        try test.connection.execute("""
+            CREATE TRIGGER broken BEFORE INSERT ON simulation_decisions WHEN NEW.agent = 'a' BEGIN SELECT raise(ABORT, 'broken'); END
+            """)
+        let run = window(test, server, agents: #""a": {"strategy": "model"}, "b": {"strategy": "model"}"#, #", "in_flight": 2"#)
+        #expect(run.run(TradeWindowEntry.self) != .succeeded)
+        #expect(run.text.contains("broken"))
+        #expect(try test.texts("SELECT agent FROM simulation_decisions") == ["b"])
+        #expect(try test.texts("SELECT spent, calls FROM simulation_spending") == ["0.004 2"])
+        try test.connection.execute("DROP TRIGGER broken")
+        #expect(run.run(TradeWindowEntry.self) == .succeeded, "\(run.text)")
+        #expect(server.requests.count == 3)
+    }
+
+    @Test(arguments: [
+        "", #", "usage": {"prompt_tokens": 0, "completion_tokens": 0}"#, #", "usage": {"prompt_tokens": -1000000, "completion_tokens": 5}"#,
+        #", "usage": {"prompt_tokens": 5, "completion_tokens": -1000000}"#,
+    ])
+    func theSpendingCapHoldsWhateverIsAnswered(_ usage: String) throws {
+        let test = try market()
+        // An endpoint that does not say what it used, or says what cannot be, is taken to have used all.
+        let server = try LoopbackServer { _ in .json(#"{"choices": [{"message": {"content": "{\"orders\": []}"}}]\#(usage)}"#) }
         defer { server.close() }
         let agents = (1 ... 6).map { #""a\#($0)": {"strategy": "model"}"# }.joined(separator: ", ")
         // Of one request: 500 tokens out at 10 for a million are 0.005, its bytes less than 0.005.

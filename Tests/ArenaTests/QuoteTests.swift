@@ -34,6 +34,9 @@ import Testing
         #expect(board.offer(quote(bid: 0)) == "BTC/USD: bid 0, ask 101, price 100 cannot be")
         #expect(board.offer(quote(at: noon - 61_000)) == "BTC/USD: its price is 61 seconds old")
         #expect(board.offer(quote(at: noon + 6_000)) == "BTC/USD: its price is of 2026-01-05 12:00:06, later than the market's clock")
+        for instant in [Int64.min, -1, 0] {
+            #expect(board.offer(quote(at: instant)) == "BTC/USD: its price is of no time, ts_ms \(instant)")
+        }
         #expect(board.quotes.isEmpty)
         // A clock that is a little ahead is forgiven; what it says was before ours.
         #expect(board.offer(quote(at: noon + 5_000)) == nil)
@@ -235,6 +238,28 @@ import Testing
         #expect(fresh.requests.count == 4)
         let length = try test.number("SELECT opens_ms FROM simulation_windows")
         #expect(length % 1_800_000 == 0)
+    }
+
+    /// Whatever the window's own settings say of it.
+    @Test func agentsOfADelayedMarketSeeNothingNewer() throws {
+        let test = try TestExchange(.disk, statements: .arena, at: noon)
+        let server = try Self.provider(["BTC/USD": "64000"], at: Self.now)
+        let hasty = try LoopbackServer { _ in .json(#"{"quotes": [{"symbol": "BTC/USD", "price": "1", "ts_ms": \#(ExchangeClock.system.now())}]}"#) }
+        defer { server.close(); hasty.close() }
+        let tick = TestRun(settings: settings(test, ["BTC/USD"], [http(server)], #", "delayed": true"#))
+        #expect(tick.run(TickEntry.self) == .succeeded, "\(tick.text)")
+        let window = TestRun(settings: #"""
+            {"database": "\#(test.database)", "simulation": "live", "agents": {"rest": {}}, "prefetch_guard": "30s",
+             "quotes": {"providers": [\#(http(hasty)), \#(http(server, "two"))], "spacing": "0s"}}
+            """#)
+        #expect(window.run(TradeWindowEntry.self) == .succeeded, "\(window.text)")
+        let latest = ExchangeClock.system.now() - 1_800_000
+        #expect(window.log.contains { $0.text.hasSuffix("later than the market's clock") })
+        let asked = try (hasty.requests + server.requests.dropFirst()).map { try #require($0.parameter("at").flatMap { Int64($0) }) }
+        #expect(asked.count == 2)
+        #expect(asked.allSatisfy { $0 <= latest })
+        #expect(try test.number("SELECT clock_ms FROM simulation_windows") <= latest)
+        #expect(try test.texts("SELECT DISTINCT price FROM trades") == ["64000"])
     }
 
     @Test func theDoctorAsksEachProvider() throws {

@@ -101,6 +101,41 @@ import Testing
         ])
     }
 
+    @Test func aFileIsNoLargerThanCanBeReadAgain() throws {
+        let stage = try Stage()
+        let shelf = FileShelf(folder: stage.folder.path, namespace: "arena", id: "main")
+        let text = String(repeating: "x", count: FileShelf.largest)
+        try shelf.put(1, text, at: noon)
+        #expect(try shelf.text(1) == text)
+        let refusal = #expect(throws: JobFailure.self) { try shelf.put(2, text + "x", at: noon) }
+        #expect(refusal?.text == #"snapshot 2 is 4,194,305 bytes, files hold up to 4 MB; keep it with store = "database""#)
+        #expect(try shelf.numbers() == [1])
+    }
+
+    /// After its database was lost and somebody let it tick before it was resumed.
+    @Test func aMarketBegunAnewDoesNotPushOutTheOneThatWasLost() throws {
+        let lost = try Stage()
+        let files = inFiles(lost)
+        try live(lost, 0 ..< 4)
+        try lost.snapshot(at: noon + 200_000, files)
+        let fresh = try Stage()
+        try live(fresh, 0 ..< 2)
+        let place = lost.folder.appending(path: "kept/arena/main.*.json").path
+        let refusal = #expect(throws: JobFailure.self) { try fresh.snapshot(at: noon + 200_000, files) }
+        #expect(refusal?.text == "\(place) holds a market that is further on: snapshot 1 is of its tick 4, this one is at 2; "
+            + "resume it, or choose another id")
+        #expect(try fresh.snapshot { files(&$0); $0.id = "other" }.number == 1)
+        // Who goes back on purpose keeps on saving.
+        try fresh.snapshot(SnapshotOrder(.reset), at: noon + 200_000, cause: "reset:1")
+        try fresh.snapshot(SnapshotOrder(.resume), at: noon + 210_000, cause: "resume:1", files)
+        try live(fresh, 8 ..< 9)
+        #expect(try fresh.snapshot(at: noon + 300_000, files).number == 2)
+        try fresh.snapshot(SnapshotOrder(.reset), at: noon + 310_000, cause: "reset:2")
+        try fresh.snapshot(SnapshotOrder(.resume, number: 1), at: noon + 320_000, cause: "resume:2", files)
+        try live(fresh, 11 ..< 12)
+        #expect(try fresh.snapshot(at: noon + 400_000, files).number == 3)
+    }
+
     @Test func nothingNewIsNoSnapshot() throws {
         let stage = try Stage()
         #expect(try stage.snapshot().idle == "the simulation 'main' begins with its first tick")

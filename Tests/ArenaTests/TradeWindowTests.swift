@@ -89,6 +89,20 @@ import Testing
         #expect(portfolio == before)
     }
 
+    /// Neither half of an order whose worth, or whose result, is more than any amount.
+    @Test func whatIsNoAmountChangesNothing() throws {
+        let view = try view(["BTC": ["100"]])
+        let most = Amount(units: .max)
+        for (side, amount) in [(AgentOrder.Side.buy, most), (.buy, .one), (.sell, .one)] {
+            var portfolio = Portfolio(currency: "USD", cash: most, holdings: ["BTC": most])
+            let before = portfolio
+            #expect(throws: AmountError.outOfRange) {
+                try TradingDesk().execute(AgentOrder(pair: "BTC/USD", side: side, amount: amount), &portfolio, view)
+            }
+            #expect(portfolio == before)
+        }
+    }
+
     @Test func strategiesDoWhatTheirNamesSay() throws {
         var random = SeededGenerator(seed: 1)
         let view = try view(["BTC": ["100", "101", "104"], "ETH": ["10", "10", "9"], "SOL": ["5", "5", "5"]])

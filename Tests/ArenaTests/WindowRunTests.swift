@@ -98,8 +98,18 @@ import Testing
         let held = SimulationGuard(stage.exchange, simulation: "main", part: WindowRun.part, first, lease: 60_000)
         #expect(try held.take() == nil)
         #expect(try stage.trade(at: noon + 1_000, job: "two").idle == "'one' is at work on this window of 'main'")
+        // Another host with a store of its own may be at the same fire, by the same key.
+        #expect(try held.take() == "one")
+        let snapshot = ArenaDriver(job: "arena-snapshot", cause: "s", isRetry: false, now: noon)
+        let other = SimulationGuard(stage.exchange, simulation: "main", part: SnapshotRun.part, snapshot, lease: 60_000)
+        #expect(try other.take() == nil)
+        #expect(throws: JobFailure.self) { try stage.snapshot(at: noon + 1_000, cause: "s") }
+        // … and who is refused gives nothing back.
+        #expect(try stage.number("SELECT count(*) FROM simulation_guards") == 2)
+        other.drop()
         // The next attempt of the same run may, and anybody once the lease is over.
-        #expect(try held.take() == nil)
+        let retry = ArenaDriver(job: "one", cause: "1", isRetry: true, now: noon)
+        #expect(try SimulationGuard(stage.exchange, simulation: "main", part: WindowRun.part, retry, lease: 60_000).take() == nil)
         #expect(try stage.trade(at: noon + 60_000, job: "two").window != nil)
         #expect(try stage.number("SELECT count(*) FROM simulation_guards") == 0)
     }
@@ -109,6 +119,21 @@ import Testing
         #expect(try stage.trade().idle == "the simulation 'main' begins with its first tick")
         try stage.tick(small)
         #expect(try stage.trade { $0.currency = "EUR" }.idle == "'main' has no pair with a price in EUR yet")
+        // Nothing was opened at a clock that no price comes to.
+        #expect(try stage.number("SELECT count(*) FROM simulation_windows") == 0)
+        #expect(try stage.trade().decided == 4)
+    }
+
+    /// As one that an older version opened.
+    @Test func aWindowThatSeesNoPriceIsClosed() throws {
+        let stage = try Stage()
+        try stage.tick(small)
+        try stage.test.connection.execute("""
+            INSERT INTO simulation_windows (simulation, opens_ms, clock_ms, state, missed, trades, changed_ms) VALUES ('main', 0, 1, 'open', 0, 0, 0)
+            """)
+        #expect(try stage.trade().idle == "'main' has no pair with a price yet")
+        #expect(try stage.texts("SELECT state, trades FROM simulation_windows") == ["traded 0"])
+        #expect(try stage.trade().decided == 4)
     }
 
     /// Killed before any of its statements and run again, a window is traded once.
@@ -151,6 +176,7 @@ import Testing
         (#""agents": {}"#, #"agents: there is none; write { trend = { strategy = "momentum" } }"#),
         (#""agents": {"a b": {}}"#, #"agents: "a b" is no name: up to 40 letters, digits, '-', '_' and '.'"#),
         (#""capital": "0""#, "capital: 0 is not above 0"), (#""fee_minimum": "-1""#, "fee_minimum: -1 is below 0"),
+        (#""fee_minimum": "100001""#, "fee_minimum: 100001 is above the capital, 100000: nobody could trade"),
         (#""simulation": """#, "simulation: the name is empty"),
     ])
     func settingsThatCannotBeAreRefused(_ settings: String, _ sentence: String) {

@@ -161,6 +161,9 @@ import Testing
         #expect(try say("amount_of(-1, 18)") == "-0.000000000000000001")
         #expect(try say("amount_of(9223372036854775807, 8)") == "92233720368.54775807")
         #expect(try say("amount_of('100000000000000000000', 18)") == "100")
+        #expect(try say("amount_of('200000000000000000000', 18)") == "200")
+        #expect(try say("amount_of(units_of('200', 18), 18)") == "200")
+        #expect(try say("amount_of('150.00', 2)") == "1.5")
         #expect(try say("amount_of(NULL, 8)") == nil)
         #expect(try say("units_of('92233720368.54775807', 8)") == "9223372036854775807")
         #expect(try say("units_of('0.10', 2)") == "10")
@@ -170,6 +173,8 @@ import Testing
         for (expression, reason) in [
             ("units_of('0.123', 2)", "0.123 has more than 2 decimals; rounded() says how to round"),
             ("units_of(0.1, 2)", "the amount is a binary float"), ("amount_of('x', 8)", "'x' is not a decimal number"),
+            ("amount_of('1.5', 2)", "1.5 is no whole number of units"),
+            ("amount_of('200000000000000000000', 0)", "the amount does not fit into 38 digits"),
             ("amount_of(1, 19)", "the digits after the point are a number from 0 to 18"),
         ] {
             let error = #expect(throws: SQLError.self) { try say(expression) }

@@ -70,8 +70,10 @@ struct TradingDesk: Sendable {
         case refused(String)
     }
 
-    /// Changes `portfolio` if the order is filled. Bought at the ask, sold at the bid; what is paid
-    /// is rounded up, what is received down.
+    /// Changes `portfolio` if the order is filled, and only then. Bought at the ask, sold at the bid; what
+    /// is paid is rounded up, what is received down.
+    ///
+    /// - Throws: `AmountError` for an order whose worth is no amount; `portfolio` is as before.
     func execute(_ order: AgentOrder, _ portfolio: inout Portfolio, _ view: MarketView) throws(AmountError) -> Answer {
         guard let pair = view.pair(order.pair) else { return .refused("there is no pair \(order.pair.prefix(40)) with a price") }
         guard order.amount.isPositive else { return .refused("\(order.amount) is not above 0") }
@@ -85,16 +87,17 @@ struct TradingDesk: Sendable {
             guard price <= portfolio.cash else {
                 return .refused("\(order.amount) \(base) cost \(price) \(portfolio.currency) with the fee, there are \(portfolio.cash)")
             }
-            portfolio.cash = try portfolio.cash - price
-            portfolio.holdings[base] = try held + order.amount
+            let (cash, goods) = (try portfolio.cash - price, try held + order.amount)
+            portfolio.cash = cash
+            portfolio.holdings[base] = goods
             return .filled(AgentFill(order: order, base: base, price: pair.ask, worth: worth, fee: fee))
         case .sell:
             guard order.amount <= held else { return .refused("\(order.amount) \(base) are more than the \(held) there are") }
             let worth = try pair.bid.times(order.amount, .down).rounded(to: 8, .down)
             let fee = try fees.fee(on: worth)
             guard fee < worth else { return .refused("\(order.amount) \(base) are worth \(worth) \(portfolio.currency), the fee is \(fee)") }
-            portfolio.cash = try portfolio.cash + (worth - fee)
-            let rest = try held - order.amount
+            let (cash, rest) = (try portfolio.cash + (worth - fee), try held - order.amount)
+            portfolio.cash = cash
             portfolio.holdings[base] = rest.isZero ? nil : rest
             return .filled(AgentFill(order: order, base: base, price: pair.bid, worth: worth, fee: fee))
         }

@@ -34,7 +34,16 @@ struct ModelMind: AgentMind {
                 asked.append((agent, chat, most))
             }
             let answers = ask(asked.map(\.chat))
-            for (item, answer) in zip(asked, answers) { try take(answer, item.agent, item.chat, item.reserved, tell) }
+            // All of them are paid for: one that cannot be taken takes no other away.
+            var failure: (any Error)?
+            for (item, answer) in zip(asked, answers) {
+                do {
+                    try take(answer, item.agent, item.chat, item.reserved, tell)
+                } catch {
+                    failure = failure ?? error
+                }
+            }
+            if let failure { throw failure }
         }
     }
 
@@ -80,8 +89,8 @@ struct ModelMind: AgentMind {
             let one = try meter.most(bytes: chat.body.count, maxTokens: settings.maxTokens, attempts: 1)
             var cost = try one.times(Amount(Int32(clamping: reply.lost)), .up)
             if let answer {
-                // Who does not say what it has used has used all.
-                guard let input = answer.tokensIn, let output = answer.tokensOut else { return }
+                // Who does not say what it has used, or says what cannot be, has used all.
+                guard let input = answer.tokensIn, let output = answer.tokensOut, input > 0, output >= 0 else { return }
                 cost = try cost + meter.cost(tokensIn: input, tokensOut: output)
             }
             try meter.settle(reserved, cost: cost)

@@ -35,6 +35,7 @@ struct QuoteBoard: Hashable, Sendable {
         guard quote.bid.isPositive, quote.price.isPositive, quote.bid <= quote.ask else {
             return "\(quote.pair): bid \(quote.bid), ask \(quote.ask), price \(quote.price) cannot be"
         }
+        guard quote.instant > 0 else { return "\(quote.pair): its price is of no time, ts_ms \(quote.instant)" }
         guard quote.instant <= clock + tolerance else {
             return "\(quote.pair): its price is of \(utcText(quote.instant / 1_000 * 1_000)), later than the market's clock"
         }

@@ -36,14 +36,16 @@ struct QuoteDesk: Sendable {
     ///
     /// - Parameters:
     ///   - clock: the market's; with delayed prices they are asked for as of then.
+    ///   - isDelayed: the market is behind, whatever the settings here say.
     ///   - isOver: asked before each request: no more is sent.
     /// - Throws: `CancellationNotice`; nothing else: who does not answer is a note.
-    func fetch(_ pairs: [String], clock: Int64, isOver: () -> Bool = { false }) throws -> Answer {
+    func fetch(_ pairs: [String], clock: Int64, isDelayed: Bool = false, isOver: () -> Bool = { false }) throws -> Answer {
+        let isDelayed = isDelayed || self.isDelayed
         var answer = Answer(board: QuoteBoard(pairs, clock: clock, maxAge: maxAge, isDelayed: isDelayed))
         for provider in providers {
             for part in answer.board.batches(of: batch) {
                 if isOver() { return answer }
-                try ask(provider, part, clock, &answer)
+                try ask(provider, part, asOf: isDelayed ? clock : nil, &answer)
             }
         }
         return answer
@@ -61,10 +63,10 @@ struct QuoteDesk: Sendable {
         context.metrics.gauge("arena_quotes_missing", Double(answer.board.missing.count))
     }
 
-    private func ask(_ provider: Provider, _ pairs: [String], _ clock: Int64, _ answer: inout Answer) throws {
+    private func ask(_ provider: Provider, _ pairs: [String], asOf instant: Int64?, _ answer: inout Answer) throws {
         let name = provider.peer.name
         do {
-            let quotes = try provider.adapter.quotes(pairs, asOf: isDelayed ? clock : nil) { what, body in
+            let quotes = try provider.adapter.quotes(pairs, asOf: instant) { what, body in
                 try provider.peer.call(what, body)
             }
             for quote in quotes {
@@ -74,7 +76,7 @@ struct QuoteDesk: Sendable {
             }
         } catch let error as CallError where error.kind == .business && pairs.count > 1 {
             // One of them is not known there: it must not blind us for the others.
-            for pair in pairs { try ask(provider, [pair], clock, &answer) }
+            for pair in pairs { try ask(provider, [pair], asOf: instant, &answer) }
         } catch let error as CallError {
             answer.notes.append(error.text)
         } catch let error as AmountError {

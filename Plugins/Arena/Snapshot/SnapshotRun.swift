@@ -34,11 +34,13 @@ struct SnapshotRun {
         // Nothing is taken from under agents that are about to trade.
         let parts = order.action == .save ? [Self.part] : [Self.part, WindowRun.part]
         let guards = parts.map { SimulationGuard(exchange, simulation: name, part: $0, driver, lease: 60_000) }
-        defer { for part in guards { part.drop() } }
+        var taken: [SimulationGuard] = []
+        defer { for part in taken { part.drop() } }
         for part in guards {
             if let other = try exchange.write({ try part.take() }) {
                 throw JobFailure.transient("the simulation '\(name)' is in use: '\(other)' is at work on it")
             }
+            taken.append(part)
         }
         switch order.action {
         case .save: try save()
@@ -66,6 +68,13 @@ struct SnapshotRun {
         if let newest, newest.isSameState(as: snapshot) {
             report.idle = "nothing has happened in '\(name)' since snapshot \(newest.number)"
             return
+        }
+        // A database that was lost and begun anew is not to push out what is left of the market. A reset or a
+        // resume is of a later epoch: who did that meant it.
+        if let newest, newest.market.epoch >= snapshot.market.epoch, newest.market.ticks > snapshot.market.ticks {
+            throw JobFailure.permanent(
+                "\(shelf.place) holds a market that is further on: snapshot \(newest.number) is of its tick \(newest.market.ticks), this one is at "
+                    + "\(snapshot.market.ticks); resume it, or choose another id")
         }
         let text = try snapshot.text
         if shelf is TableShelf {

@@ -79,7 +79,7 @@ struct FileShelf: SnapshotShelf {
     let namespace: String
     let id: String
     /// Larger ones are none.
-    private static let largest = 4 << 20
+    static let largest = 4 << 20
 
     var place: String { "\(folder)/\(namespace)/\(id).*.json" }
     private var directory: String { "\(folder)/\(namespace)" }
@@ -111,6 +111,10 @@ struct FileShelf: SnapshotShelf {
     }
 
     func put(_ number: Int64, _ text: String, at now: Int64) throws {
+        guard text.utf8.count <= Self.largest else {
+            throw JobFailure.permanent(
+                "snapshot \(number) is \(counted(text.utf8.count, "byte")), files hold up to \(Self.largest >> 20) MB; keep it with store = \"database\"")
+        }
         for folder in [folder, directory] where mkdir(folder, 0o755) != 0 && errno != EEXIST {
             throw failure("cannot make the folder \(folder)")
         }

@@ -36,6 +36,9 @@ struct WindowPlan {
         guard settings.prefetchGuard > .zero else { throw JobFailure.badSettings("prefetch_guard: 0s leaves no time for an answer") }
         guard settings.capital.isPositive else { throw JobFailure.badSettings("capital: \(settings.capital) is not above 0") }
         try AmountRules.notNegative(["fee_minimum": settings.feeMinimum])
+        guard settings.feeMinimum <= settings.capital else {
+            throw JobFailure.badSettings("fee_minimum: \(settings.feeMinimum) is above the capital, \(settings.capital): nobody could trade")
+        }
     }
 
     static func isName(_ name: String) -> Bool {
@@ -144,7 +147,7 @@ public final class TradeWindowEntry: ExchangeEntry {
             var work = WindowRun(exchange, plan, driver, mind: mind, lease: lease)
             let end = Result {
                 try Outside([peer] + (desk?.peers ?? [])).run(context) {
-                    try work.run(fetch: desk.map { desk in { [self] in try prefetch(desk, $0, clock: $1, context) } }, isCancelled: { context.isCancelled })
+                    try work.run(fetch: desk.map { desk in { [self] in try prefetch(desk, $0, clock: $1, isDelayed: $2, context) } }, isCancelled: { context.isCancelled })
                 }
             }
             if http != nil { try tellSpending(context, exchange, now: time.now) }
@@ -156,10 +159,12 @@ public final class TradeWindowEntry: ExchangeEntry {
     }
 
     /// At most `prefetch` pairs, for no longer than the guard.
-    private func prefetch(_ desk: QuoteDesk, _ pairs: [String], clock market: Int64, _ context: RunContext) throws -> QuoteBoard {
+    private func prefetch(_ desk: QuoteDesk, _ pairs: [String], clock market: Int64, isDelayed: Bool, _ context: RunContext) throws -> QuoteBoard {
         let began = clock.elapsed()
         let limit = settings.prefetchGuard.milliseconds
-        let answer = try desk.fetch(Array(pairs.prefix(settings.prefetch)), clock: market) { clock.elapsed() - began >= limit }
+        let answer = try desk.fetch(Array(pairs.prefix(settings.prefetch)), clock: market, isDelayed: isDelayed) {
+            clock.elapsed() - began >= limit
+        }
         desk.tell(answer, context)
         return answer.board
     }

@@ -65,7 +65,9 @@ struct WindowRun {
 
     /// - Parameter fetch: fresh prices of these pairs, of a realtime market, before agents look; nil: they see
     ///   what the last tick has brought.
-    mutating func run(fetch: ((_ pairs: [String], _ clock: Int64) throws -> QuoteBoard)? = nil, isCancelled: () -> Bool) throws {
+    mutating func run(
+        fetch: ((_ pairs: [String], _ clock: Int64, _ isDelayed: Bool) throws -> QuoteBoard)? = nil, isCancelled: () -> Bool
+    ) throws {
         let guarded = SimulationGuard(exchange, simulation: name, part: Self.part, driver, lease: lease)
         if let other = try exchange.write({ try guarded.take() }) {
             report.idle = "'\(other)' is at work on this window of '\(name)'"
@@ -73,22 +75,23 @@ struct WindowRun {
         }
         defer { guarded.drop() }
         if let fetch { try refresh(fetch) }
-        guard let opened = try exchange.write({ try open() }) else { return }
-        report.window = opened.window
-        report.missed = opened.missed
+        guard let opened = try exchange.read({ try find() }) else { return }
         report.clock = opened.clock
-        if opened.missed > 0 { report.warn("\(counted(opened.missed, "window")) went by without a run: agents decide on what is there now") }
         let view = try exchange.read {
             try exchange.marketView(
                 of: name, currency: plan.currency, clock: opened.clock, steps: plan.settings.history, step: plan.step(opened.window))
         }
         guard let currency = view.pairs.first?.symbol.quote else {
-            report.window = nil
             report.idle = "'\(name)' has no pair with a price\(plan.currency.map { " in \($0)" } ?? "") yet"
+            // What was opened stays at its clock, and no price comes to that any more.
+            if !opened.isNew { try exchange.write { try close(opened) } }
             return
         }
+        report.window = opened.window
+        report.missed = opened.missed
+        if opened.missed > 0 { report.warn("\(counted(opened.missed, "window")) went by without a run: agents decide on what is there now") }
         report.currency = currency
-        try exchange.write { try settle(currency, opened) }
+        try exchange.write { try open(opened, currency) }
         try decide(view, opened)
         for agent in plan.agents.keys.sorted() {
             if isCancelled() { throw CancellationNotice() }
@@ -98,9 +101,9 @@ struct WindowRun {
     }
 
     /// Where a window of a realtime market is due. Those that agents hold first, as they may want to sell.
-    private func refresh(_ fetch: (_ pairs: [String], _ clock: Int64) throws -> QuoteBoard) throws {
+    private func refresh(_ fetch: (_ pairs: [String], _ clock: Int64, _ isDelayed: Bool) throws -> QuoteBoard) throws {
         guard let row = try SimulationRow.load(exchange, name), row.mode == TickEntry.Mode.realtime.rawValue, !row.isBeginning else { return }
-        let clock = max(row.clock, driver.now - plan.settings.quotes.behind)
+        let clock = max(row.clock, driver.now - behind(row))
         let newest = try exchange.first("window", ["simulation": .text(name)]) { (opens: try $0.int64(0), isOpen: try $0.text(2) == "open") }
         if let newest {
             guard !newest.isOpen, case .trade = TradeWindow.next(clock: clock, length: plan.length(row), last: newest.opens) else { return }
@@ -109,15 +112,19 @@ struct WindowRun {
         for agent in plan.agents.keys { held.formUnion(try AgentPurse(exchange, simulation: name, agent: agent).amounts().keys) }
         let pairs = try exchange.rows("simulation_pairs", ["simulation": .text(name)]) { (symbol: try $0.text(1), base: try $0.text(2)) }
         let order = pairs.filter { held.contains($0.base) } + pairs.filter { !held.contains($0.base) }
-        let board = try fetch(order.map(\.symbol), clock)
+        let board = try fetch(order.map(\.symbol), clock, behind(row) > 0)
         try exchange.write { _ = try exchange.putQuotes(board, of: name, at: driver.now) }
     }
 
     /// The market's time. A realtime market's moves by itself; its tick only brings the prices.
     private func clock(_ row: SimulationRow) -> Int64 {
         guard row.mode == TickEntry.Mode.realtime.rawValue, !plan.settings.quotes.providers.isEmpty else { return row.clock }
-        return max(row.clock, driver.now - plan.settings.quotes.behind)
+        return max(row.clock, driver.now - behind(row))
     }
+
+    /// How far a realtime market stands behind the real time, milliseconds: as its own tick has it, whatever
+    /// is written here, so that nobody sees what is later.
+    private func behind(_ row: SimulationRow) -> Int64 { max(plan.settings.quotes.behind, row.tickedAt - row.clock) }
 
     // MARK: The window
 
@@ -127,10 +134,12 @@ struct WindowRun {
         var clock: Int64
         var missed: Int64
         var simulation: SimulationRow
+        /// It is not in the database yet.
+        var isNew: Bool
     }
 
     /// nil: there is none to trade now.
-    private mutating func open() throws -> Opened? {
+    private mutating func find() throws -> Opened? {
         guard let row = try SimulationRow.load(exchange, name), !row.isBeginning else {
             report.idle = "the simulation '\(name)' begins with its first tick"
             return nil
@@ -144,7 +153,7 @@ struct WindowRun {
         if let newest, newest.isOpen {
             return Opened(
                 window: TradeWindow(opens: newest.opens, length: length), clock: newest.clock, missed: newest.missed,
-                simulation: row)
+                simulation: row, isNew: false)
         }
         switch TradeWindow.next(clock: clock, length: length, last: newest?.opens) {
         case .wait(let until):
@@ -153,12 +162,20 @@ struct WindowRun {
                 : "the next window of '\(name)' opens at \(utcText(until)) of its time, in \(Span(milliseconds: until - clock))"
             return nil
         case .trade(let window, let missed):
-            try exchange.run("put_window", [
-                "simulation": .text(name), "opens_ms": .int(window.opens), "clock_ms": .int(clock), "state": .text("open"),
-                "missed": .int(missed), "trades": .int(0), "now": .int(driver.now),
-            ])
-            return Opened(window: window, clock: clock, missed: missed, simulation: row)
+            return Opened(window: window, clock: clock, missed: missed, simulation: row, isNew: true)
         }
+    }
+
+    /// From here on the window is traded at its clock, by whichever attempt.
+    private func open(_ opened: Opened, _ currency: String) throws {
+        try checkEpoch(opened)
+        if opened.isNew {
+            try exchange.run("put_window", [
+                "simulation": .text(name), "opens_ms": .int(opened.window.opens), "clock_ms": .int(opened.clock), "state": .text("open"),
+                "missed": .int(opened.missed), "trades": .int(0), "now": .int(driver.now),
+            ])
+        }
+        try settle(currency, opened)
     }
 
     private func close(_ opened: Opened) throws {
@@ -183,7 +200,6 @@ struct WindowRun {
 
     /// Who is new gets a wallet with the capital in it.
     private func settle(_ currency: String, _ opened: Opened) throws {
-        try checkEpoch(opened)
         let known = Set(try exchange.rows("agents", ["simulation": .text(name)]) { try $0.text(0) })
         for (agent, settings) in plan.agents.sorted(by: { $0.key < $1.key }) where !known.contains(agent) {
             let capital = plan.settings.capital
@@ -246,11 +262,10 @@ struct WindowRun {
             report.equities[agent] = try portfolio.equity(view)
             return
         }
-        let desk = TradingDesk(fees: plan.fees)
         var fills: [AgentFill] = []
         decision.results = []
         for order in decision.orders {
-            switch try desk.execute(order, &portfolio, view) {
+            switch execute(order, &portfolio, view) {
             case .filled(let fill):
                 fills.append(fill)
                 decision.results?.append("filled at \(fill.price), fee \(fill.fee)")
@@ -270,6 +285,15 @@ struct WindowRun {
         report.traded += fills.isEmpty ? 0 : 1
         report.equities[agent] = equity
         tell(agent, decision, fills, equity)
+    }
+
+    /// A model may ask for more than any amount can say.
+    private func execute(_ order: AgentOrder, _ portfolio: inout Portfolio, _ view: MarketView) -> TradingDesk.Answer {
+        do throws(AmountError) {
+            return try TradingDesk(fees: plan.fees).execute(order, &portfolio, view)
+        } catch {
+            return .refused("\(error)")
+        }
     }
 
     private mutating func tell(_ agent: String, _ decision: AgentDecision, _ fills: [AgentFill], _ equity: Amount) {

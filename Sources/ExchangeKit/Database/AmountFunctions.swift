@@ -4,7 +4,7 @@ extension SQLiteConnection {
     /// What a platform's own statements and views need where amounts are integers in a smallest
     /// unit: SQLite's arithmetic is binary. (PostgreSQL's is exact: `units * 0.00000001`.)
     ///
-    /// - `amount_of(units, digits)`: 150000000 and 8 are '1.5'.
+    /// - `amount_of(units, digits)`: 150000000 and 8 are '1.5'; a fraction of a unit is an error.
     /// - `units_of(amount, digits)`: '1.5' and 8 are 150000000; what has more digits is an error.
     /// - `rounded(amount, digits)`: half-even, as text.
     ///
@@ -12,7 +12,9 @@ extension SQLiteConnection {
     func defineAmounts() throws(SQLError) {
         try define("amount_of", arguments: 2) { values in
             try Self.amount(values) { text, digits in
-                .amount(try Amount(parsing: text).over(Amount(units: Amount.powerOfTen(digits) * Amount.unitsPerOne), .down))
+                let (units, overflow) = try Self.whole(text).multipliedReportingOverflow(by: Amount.powerOfTen(Amount.decimals - digits))
+                if overflow { throw AmountError.outOfRange }
+                return .amount(Amount(units: units))
             }
         }
         try define("units_of", arguments: 2) { values in
@@ -26,6 +28,14 @@ extension SQLiteConnection {
         try define("rounded", arguments: 2) { values in
             try Self.amount(values) { text, digits in .amount(try Amount(parsing: text).rounded(to: digits, .halfEven)) }
         }
+    }
+
+    /// Units, which may be more than an amount: 200 with 18 digits are 2 · 10²⁰.
+    private static func whole(_ text: String) throws -> Int128 {
+        if let units = Int128(text) { return units }
+        let (units, rest) = try Amount(parsing: text).units.quotientAndRemainder(dividingBy: Amount.unitsPerOne)
+        guard rest == 0 else { throw AmountFunctionError("\(text) is no whole number of units") }
+        return units
     }
 
     private static func amount(_ values: [SQLValue], _ body: (_ text: String, _ digits: Int) throws -> SQLValue) throws -> SQLValue {
