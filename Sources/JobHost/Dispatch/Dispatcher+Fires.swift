@@ -26,7 +26,7 @@ extension Dispatcher {
 
     /// Brings the job's schedule and the store on.
     mutating func account(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        guard !isAtRest, !jobs[i].isAccounting, backoff(i, now.wall) == nil, busyElsewhere(i, now.wall) == nil else { return }
+        guard !isAtRest, !isLeftToOthers(i), !jobs[i].isAccounting, backoff(i, now.wall) == nil, busyElsewhere(i, now.wall) == nil else { return }
         if jobs[i].storedText == nil { return introduce(i, &out) }
         if jobs[i].mayRewind, rewind(i, now, &out) { return }
         guard settings.schedules else { return }

@@ -22,6 +22,8 @@ struct Dispatcher: ~Copyable {
         var storeBackoff = Duration.milliseconds(250)
         /// How long a fire is left to the host whose runs of the job are under way.
         var otherHostsLead = Duration.milliseconds(50)
+        /// Other hosts may serve what this one does not.
+        var isShared = false
         /// false: fires nothing here.
         var schedules = true
         /// false: claims no waiting runs here, whatever made them wait.
@@ -164,7 +166,7 @@ struct Dispatcher: ~Copyable {
         guard !isAtRest else { return nil }
         var earliest = jobs[i].held.compactMap { jobs[i].active[$0]?.heldUntil }.min()
         func propose(_ at: Instant) { earliest = min(earliest ?? at, at) }
-        if !jobs[i].isAccounting {
+        if !jobs[i].isAccounting, !isLeftToOthers(i) {
             if let retry = backoff(i, now.wall) {
                 propose(retry)
             } else if let retry = busyElsewhere(i, now.wall) {
@@ -186,6 +188,9 @@ struct Dispatcher: ~Copyable {
         if let change = jobs[i].breaker?.nextChange, change > now.wall { propose(change) }
         return earliest
     }
+
+    /// Its cursor belongs to the hosts that serve it: this one writes no end into a schedule that may go on there.
+    func isLeftToOthers(_ i: Int) -> Bool { jobs[i].isRemoved && settings.isShared }
 
     /// When refused fires from `fire` on are to be recorded.
     func flushDue(_ job: DispatchedJob, _ fire: Instant, _ now: Instant) -> Instant {
@@ -242,7 +247,7 @@ struct Dispatcher: ~Copyable {
         generation = next.number
         let fires = Dictionary(grouping: waitingFires, by: \.job)
         let chosen = next.jobs.filter { $0.value.config.isServed(by: next.config.host) }
-        for i in jobs.indices where chosen[jobs[i].name] == nil { remove(i, now, &out) }
+        for i in jobs.indices where chosen[jobs[i].name] == nil { remove(i, isServedElsewhere: next.jobs[jobs[i].name] != nil, now, &out) }
         for (name, plan) in chosen.sorted(by: { $0.key < $1.key }) {
             if let i = index[name] {
                 update(i, plan, now, &out)
@@ -324,10 +329,15 @@ struct Dispatcher: ~Copyable {
 
     /// To the schedule a removal is an edit: from now on there is no rule. So what was due until
     /// now is accounted for, and a job that comes back does not catch up on the time when it was
-    /// not there.
-    private mutating func remove(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+    /// not there. (Not in a store that other hosts share: there the schedule stands for them where it is.)
+    ///
+    /// `isServedElsewhere`: the config has it, for other hosts; what was claimed ahead here is theirs.
+    private mutating func remove(_ i: Int, isServedElsewhere: Bool, _ now: Now, _ out: inout DispatchActions) {
         guard !jobs[i].isRemoved else { return }
         flushRefused(i, now, &out)
+        if isServedElsewhere, settings.isShared {
+            for run in jobs[i].held.sorted() { giveBack(run, i, &out) }
+        }
         jobs[i].isRemoved = true
         replaceRule(i, now, &out)
     }

@@ -54,15 +54,32 @@ public struct LibraryStore: Sendable {
         if fsync(home) == 0 { fchmod(file, Self.durable) }
     }
 
-    /// What an earlier life of the host left without knowing that it had reached the disk goes. Call it while nothing
-    /// is being copied.
+    /// Of what an earlier life of the host left without knowing that it had reached the disk, only that stays which is
+    /// whole: it may be the copy that serves where the original has become useless. Call it while nothing is being copied.
     public func removeUnfinished() {
         for hash in Folder.names(in: folder) ?? [] {
             for name in Folder.names(in: "\(folder)/\(hash)") ?? [] {
                 var found = stat()
                 let path = "\(folder)/\(hash)/\(name)"
-                if lstat(path, &found) == 0, found.st_mode & 0o777 == Self.fresh { unlink(path) }
+                guard lstat(path, &found) == 0, found.st_mode & 0o777 == Self.fresh else { continue }
+                if Self.hash(ofFile: path) == hash { makeDurable(LibraryCopy(sha256: hash, path: path)) } else { unlink(path) }
             }
+        }
+    }
+
+    /// nil: it cannot be read.
+    private static func hash(ofFile path: String) -> String? {
+        let file = cl_open(path, O_RDONLY, 0)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var hash = SHA256()
+        var buffer = [UInt8](repeating: 0, count: chunk)
+        while true {
+            let count = read(file, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            if count < 0 { return nil }
+            if count == 0 { return hash.hexDigest() }
+            buffer.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         }
     }
 

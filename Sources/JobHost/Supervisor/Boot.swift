@@ -152,8 +152,7 @@ enum Boot {
         await api.alerts.use(config.alerts)
         await api.alerts.start()
         try await standing
-        try await api.listen(socketPath: socket)
-        await keeper.leave()
+        if let doors = await keeper.leave() { await api.take(over: doors) } else { try await api.listen(socketPath: socket) }
         await supervisor.serve(report) { http, alerts in
             await api.alerts.use(alerts)
             if access(socket, F_OK) != 0 {

@@ -165,6 +165,7 @@ public actor Supervisor: HostControl {
         startedAt = now.wall
         lease = HostLease(length: generation.config.store.lease)
         var settings = Dispatcher.Settings()
+        settings.isShared = store.isShared
         settings.schedules = generation.config.host.schedule
         settings.consumes = generation.config.host.consume
         settings.seed = seed

@@ -32,7 +32,7 @@ public enum StoreMove {
             id bigint,job,trigger,state,outcome,fire_time bigint,available_at bigint,rank bigint,created_at bigint,\
             started_at bigint,finished_at bigint,lease_until bigint,attempt bigint,max_attempts bigint,priority bigint,\
             fence bigint,owner,epoch,pid integer,library_hash,generation bigint,reason,code integer,items bigint,\
-            cpu_us bigint,unique_key,idempotency_key,retry_of bigint,payload
+            cpu_us bigint,unique_key,idempotency_key,retry_of bigint,payload,idempotent bigint
             """),
         Table("attempts", """
             run bigint,attempt bigint,outcome,started_at bigint,finished_at bigint,pid integer,library_hash,reason,code integer

@@ -298,6 +298,24 @@ import Testing
         #expect(host.fires("b") == ["00:00:10"])
     }
 
+    @Test("In a store that several hosts share a job left to the others keeps its schedule, and what was claimed ahead here is theirs")
+    func reloadLeavesToOthers() {
+        var settings = Dispatcher.Settings()
+        settings.isShared = true
+        var host = SimulatedHost(at: "2026-01-01T00:00:00.500Z", settings: settings)
+        host.apply([SimulatedHost.job("a", every(10))])
+        host.advance(to: "2026-01-01T00:00:09Z")
+        let (moves, rule) = (host.moves.count, host.texts["a"])
+        host.apply([SimulatedHost.job("a", every(10)) { $0.runOn = ["eu"] }], generation: 2)
+        host.advance(to: "2026-01-01T00:01:00Z")
+        #expect(host.started.isEmpty)
+        #expect(host.moves.count == moves)
+        #expect(host.texts["a"] == rule)
+        #expect((host.ranges["a"] ?? []).isEmpty)
+        #expect(host.rows.values.map(\.fireTime) == [Instant(rfc3339: "2026-01-01T00:00:10Z")!])
+        #expect(host.rows.values.allSatisfy { [.scheduled, .available].contains($0.state) })
+    }
+
     @Test("An edited schedule: due times up to the switch follow the old rule, later ones the new")
     func reloadEdits() {
         var host = SimulatedHost(at: "2026-01-01T00:00:00.500Z")

@@ -1,6 +1,7 @@
 import Glibc
 import JobConfig
 import JobCore
+import Logging
 import NIOCore
 import NIOPosix
 import Testing
@@ -43,6 +44,37 @@ struct TCPTests {
             let actor = try #require(host.commands.first?.actor)
             #expect(actor.name == "alice from 127.0.0.1")
             #expect(actor.via == "http")
+        }
+    }
+
+    /// Whoever comes while the host starts is told so, and whoever comes while the API takes over finds the door open.
+    @Test func theDoorkeepersDoorsStayOpen() async throws {
+        try await withServer { _, socket, server in
+            let path = socket + ".door"
+            let keeper = Doorkeeper(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            try await keeper.stand(socketPath: path, http: settings())
+            let doors = try #require(await keeper.leave())
+            let port = try #require(doors.tcp?.listener.port)
+            let ready = "/readyz HTTP/1.1\r\nHost: 127.0.0.1:\(port)"
+            let starting = try await tcp(port, "GET " + ready)
+            #expect(starting.hasPrefix("HTTP/1.1 503") && starting.hasSuffix("starting\n"))
+            #expect(try await tcp(port, "HEAD " + ready).hasSuffix("\r\n\r\n"))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<4 {
+                    group.addTask {
+                        for _ in 0..<25 {
+                            let answer = try await tcp(port, "GET /livez HTTP/1.1\r\nHost: 127.0.0.1:\(port)")
+                            #expect(answer.hasPrefix("HTTP/1.1 200"), "\(answer)")
+                        }
+                    }
+                }
+                await server.take(over: doors)
+                #expect(try await raw(unix: path, "GET /api/v1/host HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").hasPrefix("HTTP/1.1 200"))
+                #expect(try await tcp(port, "GET " + ready).hasPrefix("HTTP/1.1 503"))
+                #expect(try self.port(try await server.serve(settings(), stateDir: "/nowhere")) == port)
+                #expect(try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: 127.0.0.1:\(port)").hasPrefix("HTTP/1.1 200"))
+                try await group.waitForAll()
+            }
         }
     }
 

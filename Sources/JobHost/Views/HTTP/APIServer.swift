@@ -29,6 +29,8 @@ public actor APIServer {
     private var local: HTTPListener?
     private var socket: SocketFile?
     private var tcp: Door?
+    /// Of the doorkeeper, until `serve` is asked for that address or another.
+    private var inherited: (text: String, listener: HTTPListener)?
     /// Served before; their last requests may still be under way.
     private var retired: [HTTPListener] = []
     private var isStopped = false
@@ -63,6 +65,14 @@ public actor APIServer {
         try socket.publish()
     }
 
+    /// Takes over where the doorkeeper stood: from now on the socket answers as `listen` would have it; the TCP side
+    /// goes on saying that the host starts until `serve`.
+    func take(over doors: Doorkeeper.Doors) {
+        doors.local.answer(by: routes.router(gate: SocketGate()))
+        if let local { retired.append(local) }
+        (socket, local, inherited) = (doors.socket, doors.local, doors.tcp)
+    }
+
     /// What became of `[http]`.
     public enum Serving: Hashable, Sendable {
         /// As before.
@@ -85,6 +95,12 @@ public actor APIServer {
     ///
     /// `stateDir`: where the acting token is made that the config does not name.
     public func serve(_ settings: HTTPSettings, stateDir: String) async throws -> Serving {
+        let standing = inherited
+        inherited = nil
+        if let standing, isStopped || standing.text != settings.listen {
+            await standing.listener.close()
+            retired.append(standing.listener)
+        }
         guard !isStopped, let text = settings.listen else {
             defer { tcp = nil }
             await retireTCP()
@@ -114,9 +130,16 @@ public actor APIServer {
         // Two listeners do not share a port, not even under different addresses.
         if let tcp, tcp.address.port == address.port, address.port != 0 { await retireTCP() }
         let book = AccessBook(access, clock: clock)
-        let listener = try await HTTPListener.bind(
-            .hostname(address.host, port: address.port), router: routes.router(gate: TCPGate(book: book)), named: text,
-            connections: limits.connections, limits: limits, logger: logger)
+        let router = routes.router(gate: TCPGate(book: book))
+        let listener: HTTPListener
+        if let standing, standing.text == text, standing.listener.isServing {
+            standing.listener.answer(by: router)
+            listener = standing.listener
+        } else {
+            listener = try await HTTPListener.bind(
+                .hostname(address.host, port: address.port), router: router, named: text,
+                connections: limits.connections, limits: limits, logger: logger)
+        }
         await retireTCP()
         tcp = Door(address: address, settings: settings, book: book, listener: listener)
         return .serves(authority: address.authority(port: listener.port), actTokenFile: made?.path)
@@ -136,8 +159,9 @@ public actor APIServer {
         await alerts.stop()
         socket?.remove()
         socket = nil
-        let listeners = [local, tcp?.listener].compactMap { $0 } + retired
+        let listeners = [local, tcp?.listener, inherited?.listener].compactMap { $0 } + retired
         local = nil
+        inherited = nil
         tcp = nil
         retired = []
         await HTTPListener.end(listeners)

@@ -3,12 +3,19 @@ import JobConfig
 import Logging
 
 /// Stands at the host's doors while it starts, which may take as long as its libraries take to be tried: whoever
-/// knocks is told so, instead of finding nobody. The API takes its place.
+/// knocks is told so, instead of finding nobody. Then the API takes over the doors, which stay open.
 actor Doorkeeper {
+    /// What it listens on.
+    struct Doors: Sendable {
+        var socket: SocketFile
+        var local: HTTPListener
+        /// The TCP side, and its address as the config has it; nil: there is none, or its port cannot be had.
+        var tcp: (text: String, listener: HTTPListener)?
+    }
+
     private let logger: Logger
     private let limits = HTTPLimits()
-    private var listeners: [HTTPListener] = []
-    private var socket: SocketFile?
+    private var doors: Doors?
 
     init(logger: Logger) { self.logger = logger }
 
@@ -17,34 +24,34 @@ actor Doorkeeper {
     func stand(socketPath path: String, http: HTTPSettings) async throws {
         let socket = try SocketFile(path: path)
         try socket.prepare()
-        self.socket = socket
-        listeners.append(
-            try await HTTPListener.bind(
-                .unixDomainSocket(path: socket.bindPath), router: Self.router, named: path, connections: HTTPListener.localConnections,
-                limits: limits, logger: logger))
+        let local = try await HTTPListener.bind(
+            .unixDomainSocket(path: socket.bindPath), router: Self.router, named: path, connections: HTTPListener.localConnections,
+            limits: limits, logger: logger)
+        doors = Doors(socket: socket, local: local)
         try socket.publish()
         guard let text = http.listen, let address = try? ListenAddress(text) else { return }
         let listener = try? await HTTPListener.bind(
             .hostname(address.host, port: address.port), router: Self.router, named: text, connections: limits.connections, limits: limits,
             logger: logger)
-        if let listener { listeners.append(listener) }
+        if let listener { doors?.tcp = (text, listener) }
     }
 
-    /// The API has the socket's place, and takes the port.
-    func leave() async {
-        let ended = listeners
-        listeners = []
-        await HTTPListener.end(ended)
+    /// nil: it does not stand there, or has left.
+    func leave() -> Doors? {
+        defer { doors = nil }
+        return doors
     }
 
     /// There will be no API.
     func giveUp() async {
-        socket?.remove()
-        await leave()
+        guard let doors = leave() else { return }
+        doors.socket.remove()
+        await HTTPListener.end([doors.local, doors.tcp?.listener].compactMap { $0 })
     }
 
     private static var router: Router<APIContext> {
         let router = Router(context: APIContext.self)
+        router.add(middleware: HeadAnswers())
         router.add(middleware: StrictHeaders())
         router.add(middleware: Answer())
         return router

@@ -3,8 +3,12 @@ import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
+import Synchronization
 
 /// One bound address and what is served on it, on NIO's threads.
+///
+/// Who answers can be exchanged while it listens. To end one listener and bind the next would refuse those who come
+/// between the two, and the library ends the process where a connection arrives while its listener is cancelled.
 final class HTTPListener: Sendable {
     /// Of the Unix socket: the command line makes one connection a command.
     static let localConnections = 64
@@ -12,14 +16,19 @@ final class HTTPListener: Sendable {
     let port: Int
     private let task: Task<Void, Never>
     private let channel: any Channel
+    private let desk: Desk
 
-    private init(task: Task<Void, Never>, channel: any Channel) {
+    private init(task: Task<Void, Never>, channel: any Channel, desk: Desk) {
         self.task = task
         self.channel = channel
+        self.desk = desk
         port = channel.localAddress?.port ?? 0
     }
 
     var isServing: Bool { channel.isActive }
+
+    /// From the next request on.
+    func answer(by router: Router<APIContext>) { desk.take(router) }
 
     /// Accepts nothing more; what is under way ends by itself.
     func close() async { try? await channel.close().get() }
@@ -39,8 +48,9 @@ final class HTTPListener: Sendable {
         // The library reports each bind, and every connection that a stop cuts off; the host has
         // its own lines for what matters.
         quiet.logLevel = .critical
+        let desk = Desk(router)
         let application = Application(
-            router: router,
+            responder: desk,
             server: .http1(
                 configuration: .init(
                     additionalChannelHandlers: [Patience(limits: limits)], idleTimeout: limits.idle,
@@ -61,7 +71,7 @@ final class HTTPListener: Sendable {
         }
         for await event in events {
             switch event {
-            case .success(let channel): return HTTPListener(task: task, channel: channel)
+            case .success(let channel): return HTTPListener(task: task, channel: channel, desk: desk)
             case .failure(let error): throw error
             }
         }
@@ -78,5 +88,23 @@ final class HTTPListener: Sendable {
         case let code?: APIServerError("the API cannot listen on \(name): \(String(cString: strerror(code)))")
         case nil: APIServerError("the API cannot listen on \(name): \(error)")
         }
+    }
+}
+
+/// Where requests are answered, by whoever sits there.
+private final class Desk: HTTPResponder {
+    typealias Context = APIContext
+    private let responder: Mutex<any HTTPResponder<APIContext>>
+
+    init(_ router: Router<APIContext>) { responder = Mutex(router.buildResponder()) }
+
+    func take(_ router: Router<APIContext>) {
+        let next = router.buildResponder()
+        responder.withLock { $0 = next }
+    }
+
+    func respond(to request: Request, context: APIContext) async throws -> Response {
+        let current = responder.withLock { $0 }
+        return try await current.respond(to: request, context: context)
     }
 }
