@@ -31,10 +31,21 @@ final class HTTPListener: Sendable {
     func answer(by router: Router<APIContext>) { desk.take(router) }
 
     /// Accepts nothing more; what is under way ends by itself.
-    func close() async { try? await channel.close().get() }
+    ///
+    /// First nobody is let in any more and whoever has just come gets to where requests are read: the library ends the
+    /// process where a connection arrives while its listener closes or is cancelled.
+    func close() async {
+        try? await channel.setOption(.autoRead, value: false).get()
+        try? await channel.eventLoop.scheduleTask(in: Self.settling) {}.futureResult.get()
+        try? await channel.close().get()
+    }
+
+    /// A hundred times what an accepted connection takes to be handed on.
+    private static let settling = TimeAmount.milliseconds(20)
 
     /// At once: requests under way are cut off.
     static func end(_ listeners: [HTTPListener]) async {
+        for listener in listeners { await listener.close() }
         for listener in listeners { listener.task.cancel() }
         for listener in listeners { await listener.task.value }
     }
