@@ -5,9 +5,7 @@ import Testing
 
 @testable import JobHost
 
-@Suite("What runs when") struct DispatcherTests {
-    private func every(_ seconds: Int) -> ScheduleSpec { .every(.seconds(seconds), phase: .zero) }
-
+@Suite("What runs when") struct DispatcherTests: DispatchStory {
     // MARK: Fires
 
     @Test("A fire is claimed ahead, held, and started at its instant")
