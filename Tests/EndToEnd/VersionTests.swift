@@ -174,4 +174,34 @@ import Testing
             #expect(try await run(test).contains("mended"))
         }
     }
+
+    @Test("canary: what is decided about a library while a reload puts its repair in place is not done to the repair; the operator hears why")
+    func repairedMeanwhile() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("good", PluginSource.says("first"))
+            try test.config(Toml.plugin("good", "canary = { runs = 5 }\nstart_timeout = \"90s\"") + Toml.job("tick", of: "good", Toml.once))
+            let host = try await test.start()
+            #expect(try await run(test).contains("first"))
+            try await test.plugin("good", PluginSource.entry("raise(SIGSEGV); return JOB_FAILED;"))
+            #expect(try await test.jobhost("reload").code == 0)
+            // The repair, which takes its time to load.
+            try await test.plugin(
+                "good", PluginSource.says("repaired") + "\n__attribute__((constructor)) static void load(void) { tell(\"loading\"); wait_gate(); }")
+            let reload = try test.foreground("reload")
+            _ = try await beacon.hears("loading")
+            #expect(try await run(test).contains("SIGSEGV"))
+            let decided = try await host.logs("plugin good: canary: library", "is rolled back to")
+            // Too late as well: what it is about is not there any more when it is its turn.
+            let back = try test.foreground("plugin", "rollback", "good")
+            try await host.logs("plugin good: rolled back from library", from: decided)
+            try gate.open(50)
+            #expect(await reload.exitCode() == 0)
+            #expect(await back.exitCode() == 6, "\(back.errors.all)")
+            #expect(back.errors.all.contains { $0.contains("is dropped: meanwhile library") }, "\(back.errors.all)")
+            #expect(try await states(test) == ["canary", "serving"])
+            for _ in 0..<5 { #expect(try await run(test).contains("repaired")) }
+            try await host.logs("takes over after 5 runs")
+        }
+    }
 }

@@ -160,6 +160,8 @@ public struct ReloadReport: Codable, Sendable {
     public var host: [HostLine] = []
     public var plugins: [PluginLine]
     public var jobs: [JobLine]
+    /// Why what had been decided about a plugin's library was not done: by plugin. Among the warnings too.
+    public var dropped: [String: String] = [:]
     /// How many jobs served before; at a start: in the host's last life.
     public var jobsBefore = 0
     public var milliseconds: Int64

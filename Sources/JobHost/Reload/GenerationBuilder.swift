@@ -65,14 +65,22 @@ public actor GenerationBuilder {
         }
         guard report.errors.isEmpty else { return .refused(timed(report, since: start)) }
 
+        // What was decided about a library that has had to give way meanwhile is not done to its successor.
+        let dropped = previous.map { previous in
+            Dictionary(uniqueKeysWithValues: choices.compactMap { name, choice in
+                choice.objection(of: name, now: previous.plugins[name]).map { (name, $0) }
+            })
+        } ?? [:]
         let matter = Matter(
             environment: environment, previous: previous, accepted: previous == nil ? accepted : [], history: history,
-            choices: choices, choicesOnly: choicesOnly, at: start.wall)
+            choices: choices.filter { dropped[$0.key] == nil }, choicesOnly: choicesOnly, at: start.wall)
         let verdicts = await judge(config, matter)
         let assembly = Assembly(
             number: next, config: config, environment: environment, previous: previous, verdicts: verdicts)
         var outcome = assembly.report(at: start.wall)
         outcome.host = Self.hostChanges(ofHost)
+        outcome.dropped = dropped
+        outcome.warnings += dropped.sorted { $0.key < $1.key }.map { "plugin '\($0.key)': \($0.value)" }
         var generation = assembly.generation
         if choicesOnly, let previous { generation.keepRefusals(of: previous, &outcome) }
         return .ready(generation, timed(outcome, since: start))
@@ -200,15 +208,18 @@ public actor GenerationBuilder {
 
     /// The file's library, unless it has been decided that another one is to serve.
     private func wantedLibrary(_ work: Work, _ resolver: JobResolver) async -> Tried {
-        if case .rollBack(let copy, let by, let reason) = work.choice {
-            // Not what the file may have become meanwhile: that is a change, and ends the rollback.
-            let from = work.old.map { $0.rollback?.insteadOf ?? $0.canary?.copy ?? $0.copy } ?? copy
-            let rollback = LibraryHistory.Rollback(serving: copy, insteadOf: from, at: work.matter.at, by: by, reason: reason)
-            return await earlier(rollback, work, resolver)
-        }
-        if case .serve(let copy) = work.choice { return await load(copy, work, resolver) }
-        if let rollback = work.known?.rollback, await fileCopy(work)?.sha256 == rollback.insteadOf.sha256 {
-            return await earlier(rollback, work, resolver)
+        switch work.choice {
+        case .rollBack(let copy, let from, let by, let reason)?:
+            // What was rolled back from already is still what the file holds.
+            let rollback = LibraryHistory.Rollback(
+                serving: copy, insteadOf: work.old?.rollback?.insteadOf ?? from, at: work.matter.at, by: by, reason: reason)
+            if await holds(of: rollback.insteadOf, work) { return await earlier(rollback, work, resolver) }
+        case .serve(let copy)?, .takeOver(let copy)?:
+            if await holds(of: copy, work) { return await load(copy, work, resolver) }
+        case nil:
+            if let rollback = work.known?.rollback, await fileCopy(work)?.sha256 == rollback.insteadOf.sha256 {
+                return await earlier(rollback, work, resolver)
+            }
         }
         let newest = await newestLibrary(work, resolver)
         guard let canary = work.plugin.canary, case .loaded(let plugin, let result) = newest, result.isWhole,
@@ -217,8 +228,19 @@ public actor GenerationBuilder {
         return await canaried(plugin, canary, beside: base, work, resolver)
     }
 
+    /// A choice about the file's library holds until the file is known to be another one: then it is as if the choice
+    /// had been obeyed before the reload that found that. Without a reload nobody looks at the file.
+    private func holds(of file: LibraryCopy, _ work: Work) async -> Bool {
+        if work.matter.choicesOnly { return true }
+        return await fileCopy(work).map { $0.sha256 == file.sha256 } ?? true
+    }
+
     /// What served before the file's library, where it is still there.
     private func baseline(_ work: Work) -> LibraryCopy? {
+        switch work.choice {
+        case .rollBack(let copy, _, _, _)?, .serve(let copy)?, .takeOver(let copy)?: return copy
+        case nil: break
+        }
         if let old = work.old { return old.copy }
         return work.known?.versions.last { tools.stamp($0.path) != nil }?.copy
     }
@@ -246,7 +268,12 @@ public actor GenerationBuilder {
         guard case .loaded(var plugin, let result) = tried else {
             return .refused("library \(rollback.serving.sha256.prefix(7)), which was rolled back to: \(tried.reason)")
         }
-        plugin.rollback = rollback
+        if work.choice != nil, let canary = work.old?.canary, canary.copy != rollback.insteadOf {
+            // What is left is not what is on trial: that goes on, beside another one.
+            plugin.canary = canary
+        } else {
+            plugin.rollback = rollback
+        }
         return .loaded(plugin, result)
     }
 

@@ -99,11 +99,3 @@ public struct LibraryHistory: Codable, Equatable, Sendable {
         })
     }
 }
-
-/// What an operator, or a canary, has decided about a plugin's library: the builder obeys.
-public enum LibraryChoice: Hashable, Sendable {
-    /// This copy serves instead of the file's, until the file changes.
-    case rollBack(to: LibraryCopy, by: String, reason: String)
-    /// This copy, which is the file's, serves: no rollback holds any longer, no canary runs first.
-    case serve(LibraryCopy)
-}

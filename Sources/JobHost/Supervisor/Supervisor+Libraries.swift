@@ -53,7 +53,11 @@ extension Supervisor {
         audit(actor, "plugin rollback", detail: "\(name): \(sentence)")
         log.notice("plugin \(name): \(sentence), by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
         pendingChoices[name] = choice
-        return await obeyChoices()
+        let report = await obeyChoices()
+        if let why = report.dropped[name] {
+            throw CommandError(.conflict, why, hint: "jobhost plugin versions \(name) lists what there is now")
+        }
+        return report
     }
 
     private func choice(
@@ -69,7 +73,7 @@ extension Supervisor {
         }
         let from = plugin.canary?.copy ?? plugin.copy
         return (
-            .rollBack(to: target, by: actor.name, reason: actor.reason),
+            .rollBack(to: target, from: from, by: actor.name, reason: actor.reason),
             "rolled back from library \(from.sha256.prefix(7)) to \(target.sha256.prefix(7))"
         )
     }
@@ -163,12 +167,16 @@ extension Supervisor {
         case .takeOver(let seen):
             log.notice("plugin \(name): canary: library \(fresh) takes over after \(seen)")
             audit(host, "canary takes over", detail: "\(name): library \(fresh) after \(seen)")
-            pendingChoices[name] = .serve(canary.copy)
+            choose(.takeOver(canary.copy), name)
         case .rollBack(let why):
             log.error("plugin \(name): canary: library \(fresh) is rolled back to \(plugin.copy.sha256.prefix(7)): \(why)")
             audit(host, "canary rolled back", detail: "\(name): library \(fresh): \(why)")
-            pendingChoices[name] = .rollBack(to: plugin.copy, by: "canary", reason: why)
+            choose(.rollBack(to: plugin.copy, from: canary.copy, by: "canary", reason: why), name)
         }
         perform(reloads.request(ticket: nil, now: clock.now().monotonic))
+    }
+    /// What an operator has chosen and is still waiting to be obeyed stands.
+    private func choose(_ choice: LibraryChoice, _ name: String) {
+        if pendingChoices[name] == nil { pendingChoices[name] = choice }
     }
 }

@@ -12,6 +12,7 @@ struct LibraryChoiceTests {
     private let builder: GenerationBuilder
     private let a = LibraryCopy(sha256: "aaaaaaaa", path: "/copies/aaaaaaaa")
     private let b = LibraryCopy(sha256: "bbbbbbbb", path: "/copies/bbbbbbbb")
+    private let c = LibraryCopy(sha256: "cccccccc", path: "/copies/cccccccc")
 
     init() {
         builder = GenerationBuilder(tools: world.tools)
@@ -57,7 +58,7 @@ struct LibraryChoiceTests {
         #expect(history.plugins["bank"]?.versions.map(\.sha256) == ["aaaaaaaa", "bbbbbbbb"])
 
         let outcome = await build(
-            config, previous: generation, history: history, choices: ["bank": .rollBack(to: a, by: "root", reason: "wrong sums")],
+            config, previous: generation, history: history, choices: ["bank": .rollBack(to: a, from: b, by: "root", reason: "wrong sums")],
             choicesOnly: true)
         generation = try #require(outcome.generation)
         history.record(generation, at: Instant(seconds: 3))
@@ -83,13 +84,101 @@ struct LibraryChoiceTests {
         world.write("/lib/libBank.so", "bbbbbbbb")
         generation = try #require(await build(config, previous: generation, history: history).generation)
         world.write("/lib/libBank.so", "cccccccc")
-        let back: LibraryChoice = .rollBack(to: a, by: "canary", reason: "it crashed")
+        let back: LibraryChoice = .rollBack(to: a, from: b, by: "canary", reason: "it crashed")
         generation = try #require(
             await build(config, previous: generation, history: history, choices: ["bank": back], choicesOnly: true).generation)
         history.record(generation, at: Instant(seconds: 2))
         #expect(generation.plugins["bank"]?.rollback?.insteadOf == b)
         let next = try #require(await build(config, previous: generation, history: history).generation)
         #expect(next.plugins["bank"]?.canary?.copy.sha256 == "cccccccc" && next.plugins["bank"]?.copy == a)
+    }
+
+    /// A serves, B was on trial when it was decided about; by a reload that was under way C is on trial now.
+    private func overtaken() async throws -> (config: HostConfig, generation: Generation, history: LibraryHistory) {
+        let config = config(job("credit"), change: canary)
+        var (generation, history) = try await first(config)
+        for hash in ["bbbbbbbb", "cccccccc"] {
+            world.write("/lib/libBank.so", hash)
+            generation = try #require(await build(config, previous: generation, history: history).generation)
+            history.record(generation, at: Instant(seconds: 2))
+        }
+        #expect(generation.plugins["bank"]?.copy == a && generation.plugins["bank"]?.canary?.copy == c)
+        return (config, generation, history)
+    }
+
+    @Test("what was decided about a library that a reload has replaced meanwhile is not done to its successor, and whoever asked hears of it")
+    func successor() async throws {
+        let (config, generation, history) = try await overtaken()
+        let choices: [LibraryChoice] = [.rollBack(to: a, from: b, by: "canary", reason: "it crashed"), .serve(b), .takeOver(b)]
+        for choice in choices {
+            for choicesOnly in [true, false] {
+                let outcome = await build(
+                    config, previous: generation, history: history, choices: ["bank": choice], choicesOnly: choicesOnly)
+                let plugin = try #require(outcome.generation?.plugins["bank"])
+                #expect(plugin.copy == a && plugin.canary?.copy == c && plugin.rollback == nil, "\(choice)")
+                let why = try #require(outcome.report.dropped["bank"])
+                #expect(why.contains("meanwhile library aaaaaaa has come to serve, with ccccccc on trial beside it"), "\(why)")
+                #expect(outcome.report.warnings.contains { $0.contains(why) })
+            }
+        }
+        let gone = await build(
+            config, previous: generation, history: history, choices: ["mint": .rollBack(to: a, from: b, by: "root", reason: "")],
+            choicesOnly: true)
+        #expect(gone.report.dropped["mint"]?.contains("not in the config any more") == true)
+    }
+
+    @Test("a canary's decision is not done where an operator has rolled back further meanwhile")
+    func furtherBack() async throws {
+        var (config, generation, history) = try await overtaken()
+        let further = await build(
+            config, previous: generation, history: history, choices: ["bank": .rollBack(to: b, from: c, by: "root", reason: "")],
+            choicesOnly: true)
+        generation = try #require(further.generation)
+        history.record(generation, at: Instant(seconds: 3))
+        for choice in [LibraryChoice.rollBack(to: a, from: c, by: "canary", reason: "it crashed"), .takeOver(c)] {
+            let outcome = await build(config, previous: generation, history: history, choices: ["bank": choice], choicesOnly: true)
+            #expect(outcome.generation?.plugins["bank"]?.copy == b && outcome.generation?.plugins["bank"]?.rollback?.insteadOf == c)
+        }
+        // An operator goes further back still: the file's library is what the rollback is from.
+        let again = await build(
+            config, previous: generation, history: history, choices: ["bank": .rollBack(to: a, from: b, by: "root", reason: "")],
+            choicesOnly: true)
+        #expect(again.generation?.plugins["bank"]?.copy == a && again.generation?.plugins["bank"]?.rollback?.insteadOf == c)
+    }
+
+    @Test("a reload that was asked for together with a rollback finds the file changed: the new one is tried, beside what was rolled back to")
+    func together() async throws {
+        let config = config(job("credit"), change: canary)
+        var (generation, history) = try await first(config)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        generation = try #require(await build(config, previous: generation, history: history).generation)
+        history.record(generation, at: Instant(seconds: 2))
+        let choices: [(LibraryChoice, serves: LibraryCopy)] = [
+            (.rollBack(to: a, from: b, by: "canary", reason: "it crashed"), a), (.takeOver(b), b),
+        ]
+        for (choice, serves) in choices {
+            world.write("/lib/libBank.so", "cccccccc")
+            let plugin = await build(config, previous: generation, history: history, choices: ["bank": choice]).generation?.plugins["bank"]
+            #expect(plugin?.copy == serves && plugin?.canary?.copy == c && plugin?.rollback == nil, "\(choice)")
+            world.write("/lib/libBank.so", "bbbbbbbb")
+            let same = await build(config, previous: generation, history: history, choices: ["bank": choice]).generation?.plugins["bank"]
+            #expect(same?.copy == serves && same?.canary == nil, "\(choice)")
+        }
+    }
+
+    @Test("a rollback from what served until a reload put another library on trial beside it: that one stays on trial")
+    func beneathATrial() async throws {
+        var (config, generation, history) = try await overtaken()
+        generation = try #require(
+            await build(config, previous: generation, history: history, choices: ["bank": .takeOver(c)], choicesOnly: true).generation)
+        history.record(generation, at: Instant(seconds: 3))
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        generation = try #require(await build(config, previous: generation, history: history).generation)
+        #expect(generation.plugins["bank"]?.copy == c && generation.plugins["bank"]?.canary?.copy == b)
+        let back = LibraryChoice.rollBack(to: a, from: c, by: "root", reason: "")
+        let plugin = await build(config, previous: generation, history: history, choices: ["bank": back], choicesOnly: true)
+            .generation?.plugins["bank"]
+        #expect(plugin?.copy == a && plugin?.canary?.copy == b && plugin?.rollback == nil)
     }
 
     @Test("a rollback touches one plugin: what is on disk for the others, and the edited config, waits")
@@ -101,7 +190,7 @@ struct LibraryChoiceTests {
         world.change { $0.config = .failure(ConfigErrors([ConfigError(position: nil, message: "half an edit")])) }
         let outcome = await builder.build(
             file: "jobs.toml", environment: [:], previous: generation, accepted: [], history: history,
-            choices: ["bank": .rollBack(to: b, by: "root", reason: "")], choicesOnly: true)
+            choices: ["bank": .rollBack(to: b, from: a, by: "root", reason: "")], choicesOnly: true)
         let next = try #require(outcome.generation)
         #expect(next.plugins["bank"]?.copy == b && next.plugins["mint"]?.copy.sha256 == "mmmmmmmm")
         #expect(outcome.report.job("coins") == "kept: ")
@@ -113,7 +202,7 @@ struct LibraryChoiceTests {
         let (generation, history) = try await first(config(job("new", entry: "fresh")))
         let outcome = await build(
             config(job("new", entry: "fresh")), previous: generation, history: history,
-            choices: ["bank": .rollBack(to: a, by: "root", reason: "")], choicesOnly: true)
+            choices: ["bank": .rollBack(to: a, from: c, by: "root", reason: "")], choicesOnly: true)
         #expect(!outcome.report.isClean)
         #expect(outcome.generation?.plugins["bank"]?.copy.sha256 == "cccccccc")
         #expect(outcome.generation?.plugins["bank"]?.rollback == nil)
@@ -122,7 +211,9 @@ struct LibraryChoiceTests {
     @Test("going forward again takes the named copy, not what the file may have become meanwhile")
     func forward() async throws {
         let config = config(job("credit"), change: canary)
-        let (generation, history) = try await first(config)
+        let (old, history) = try await first(config)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        let generation = try #require(await build(config, previous: old, history: history).generation)
         world.write("/lib/libBank.so", "cccccccc")
         let outcome = await build(
             config, previous: generation, history: history, choices: ["bank": .serve(b)], choicesOnly: true)
