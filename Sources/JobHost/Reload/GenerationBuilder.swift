@@ -338,6 +338,13 @@ public actor GenerationBuilder {
 
     /// At start: the copy that served before.
     private func acceptedLibrary(_ work: Work, _ resolver: JobResolver, insteadOf newest: Tried) async -> Tried? {
+        // A file that cannot be read now is not known to be another one than what was rolled back from.
+        if let rollback = work.known?.rollback, await fileCopy(work) == nil,
+            case .loaded(var plugin, let result) = await earlier(rollback, work, resolver)
+        {
+            plugin.problem = "library \(rollback.serving.sha256.prefix(7)), which was rolled back to, serves on: \(newest.reason)"
+            return .loaded(plugin, result)
+        }
         guard let accepted = work.accepted, tools.stamp(accepted.path) != nil else { return nil }
         if case .loaded(let plugin, _) = newest, plugin.copy.sha256 == accepted.sha256 { return nil }
         let copy = LibraryCopy(sha256: accepted.sha256, path: accepted.path)

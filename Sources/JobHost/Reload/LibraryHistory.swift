@@ -23,8 +23,8 @@ public struct LibraryHistory: Codable, Equatable, Sendable {
     }
 
     /// An earlier library serves although the file is another one, because somebody (or a
-    /// canary) decided so. Ends when the file is neither of the two any more, or by rolling
-    /// forward.
+    /// canary) decided so. Ends when the file is neither of the two any more and serves, or by rolling
+    /// forward; not when the file cannot be read.
     public struct Rollback: Codable, Hashable, Sendable {
         /// The copy that serves.
         public var serving: LibraryCopy
@@ -78,7 +78,8 @@ public struct LibraryHistory: Codable, Equatable, Sendable {
     public mutating func record(_ generation: Generation, at instant: Instant) {
         for (name, plugin) in generation.plugins {
             var known = plugins[name] ?? Plugin()
-            known.rollback = plugin.rollback
+            // What serves for want of the file's library says nothing about the file.
+            if plugin.problem.isEmpty || plugin.rollback != nil { known.rollback = plugin.rollback }
             if known.versions.last?.sha256 != plugin.copy.sha256 {
                 known.versions.removeAll { $0.sha256 == plugin.copy.sha256 }
                 known.versions.append(Version(

@@ -77,6 +77,54 @@ struct LibraryChoiceTests {
         #expect(history.plugins["bank"]?.rollback == nil)
     }
 
+    @Test(
+        "a rollback outlives a start at which the file cannot be copied: once it can, it is still not what serves",
+        arguments: [LibraryRefusal("cannot copy it: No space left on device", isHostFault: true), LibraryRefusal("cannot read it: Permission denied")])
+    func unreadable(refusal: LibraryRefusal) async throws {
+        let config = config(job("credit"))
+        var (generation, history) = try await first(config)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        generation = try #require(await build(config, previous: generation, history: history).generation)
+        history.record(generation, at: Instant(seconds: 2))
+        generation = try #require(
+            await build(
+                config, previous: generation, history: history, choices: ["bank": .rollBack(to: a, from: b, by: "root", reason: "wrong sums")],
+                choicesOnly: true).generation)
+        history.record(generation, at: Instant(seconds: 3))
+
+        let accepted = generation.acceptedLibraries(at: Instant(seconds: 3))
+        world.change { $0.unacceptable["bbbbbbbb"] = refusal }
+        for accepted in [accepted, []] {
+            // Another builder: that of the next life.
+            let outcome = await GenerationBuilder(tools: world.tools).build(
+                file: "jobs.toml", environment: [:], previous: nil, accepted: accepted, history: history)
+            let plugin = try #require(outcome.generation?.plugins["bank"])
+            #expect(plugin.copy == a && plugin.rollback?.insteadOf == b)
+            #expect(outcome.report.plugin("bank").hasPrefix("refused: library aaaaaaa, which was rolled back to, serves on: cannot "))
+            generation = try #require(outcome.generation)
+            history.record(generation, at: Instant(seconds: 4))
+            #expect(history.plugins["bank"]?.rollback?.insteadOf == b)
+        }
+        world.change { $0.unacceptable = [:] }
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        let readable = await build(config, previous: generation, history: history)
+        #expect(readable.generation?.plugins["bank"]?.copy == a && readable.generation?.plugins["bank"]?.rollback?.insteadOf == b)
+        #expect(readable.generation?.plugins["bank"]?.problem == "" && readable.report.isClean)
+    }
+
+    @Test("what serves for want of the file's library does not end a rollback")
+    func forWant() async throws {
+        let config = config(job("credit"))
+        var (generation, history) = try await first(config)
+        history.plugins["bank"]?.rollback = .init(serving: a, insteadOf: b, at: .epoch, by: "root", reason: "")
+        generation.plugins["bank"]?.problem = "it does not load"
+        history.record(generation, at: Instant(seconds: 2))
+        #expect(history.plugins["bank"]?.rollback?.insteadOf == b)
+        generation.plugins["bank"]?.problem = ""
+        history.record(generation, at: Instant(seconds: 3))
+        #expect(history.plugins["bank"]?.rollback == nil)
+    }
+
     @Test("a file that changed meanwhile is not what is rolled back from: the next reload takes it")
     func changedMeanwhile() async throws {
         let config = config(job("credit"), change: canary)
