@@ -88,10 +88,21 @@ public struct HeldClaim: Hashable, Sendable {
     public var run: RunID
     public var job: String
     public var fence: Int64
-    public init(run: RunID, job: String, fence: Int64) {
+    public var taken: Taken
+    public init(run: RunID, job: String, fence: Int64, taken: Taken = .unknown) {
         self.run = run
         self.job = job
         self.fence = fence
+        self.taken = taken
+    }
+
+    /// Whether it counts towards its job's rate.
+    public enum Taken: Hashable, Sendable {
+        case never
+        /// By the store's clock, as it is noted there.
+        case at(Instant)
+        /// It was found in the store: whoever made it was not told of it, or lives no more.
+        case unknown
     }
 }
 

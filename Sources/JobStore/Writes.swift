@@ -67,8 +67,10 @@ public struct ClaimedRun: Hashable, Sendable {
     public var payload: [UInt8]
     /// The job's state, where another host's attempt has left a newer one.
     public var state: KeptState?
+    /// When it was counted towards its job's rate; nil: it was not.
+    public var taken: Instant?
     /// What it is given back by.
-    public var held: HeldClaim { HeldClaim(run: id, job: job, fence: fence) }
+    public var held: HeldClaim { HeldClaim(run: id, job: job, fence: fence, taken: taken.map { .at($0) } ?? .never) }
     public init(
         id: RunID, job: String, trigger: Trigger, fireTime: Instant, attempt: Int, maxAttempts: Int,
         fence: Int64, priority: Int, idempotencyKey: String, payload: [UInt8]

@@ -117,6 +117,28 @@ import Testing
         }
     }
 
+    /// What is given back is what was taken for it, be it older or newer than the rest.
+    @Test func aClaimGivenBackFreesItsOwnPlaceInTheSpan() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            _ = try await store.enqueue((0..<9).map { _ in .mint() }, now: .at(0))
+            func claim(_ second: Int64) async throws -> [ClaimedRun] {
+                let limit = ["mint": WaitingLimit(most: 1, rate: RateLimit(runs: 2, per: .seconds(60)))]
+                return try await store.claimWaiting(limit, owner: TemporaryStore.owner, now: .at(second)).runs
+            }
+            let older = try await claim(1)
+            let newer = try await claim(31)
+            try await store.releaseClaims(older.map(\.held), owner: TemporaryStore.owner, now: .at(40))
+            #expect(try await claim(41).count == 1)
+            #expect(try await claim(62).isEmpty, "began at 31 and 41")
+            try await store.releaseClaims(newer.map(\.held), owner: TemporaryStore.owner, now: .at(63))
+            #expect(try await claim(64).count == 1)
+            #expect(try await claim(92).isEmpty, "began at 41 and 64")
+            #expect(try await claim(102).count == 1)
+            await store.close()
+        }
+    }
+
     @Test func lookingIntoAStoreChangesNothing() async throws {
         try await TemporaryStore.use { file in
             #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .absent)

@@ -14,6 +14,7 @@ extension StoreSuite {
         Rule("a minute of waiting is worth one priority", { try await $0.waitingRaisesPriority() }),
         Rule("limits are kept per job, and jobs without one are left alone", { try await $0.limitsPerJob() }),
         Rule("a rate lets so many be claimed in its span, says when there is room, and holds up no other job", { try await $0.rates() }),
+        Rule("a claim that is given back counts towards no rate, once, also when nobody is left who made it", { try await $0.ratesGivenBack() }),
         Rule("fifty claimers share a hundred runs, each run once", { try await $0.fiftyClaimersOfTheQueue() }),
         Rule("depths count waiting, running and dead runs and find the oldest", { try await $0.depths() }),
         Rule("priorities and instants at the ends of their range neither trap nor jam the queue", { try await $0.extremes() }),
@@ -123,14 +124,42 @@ extension StoreSuite {
         let third = try await claim(most: 3)
         try equal(third.runs.count, 0)
         try equal(third.rated.keys.sorted(), ["calls"])
-        // What is given back was taken all the same; other jobs are not held up; without a rate it goes on.
-        try await store.releaseClaims(second.runs.map(\.held), owner: Self.owner, now: Self.at(1))
-        try equal(try await claim(most: 3).runs.count, 0)
+        // Other jobs are not held up; without a rate it goes on.
         try equal(try await claim("mint", most: 8, by: nil).runs.count, 8)
         try equal(try await claim(most: 3, by: RateLimit(runs: 6, per: .seconds(3_600))).runs.count, 1)
         let last = try await claim(most: 9, by: nil)
-        try equal(last.runs.count, 4)
+        try equal(last.runs.count, 2)
         try equal(last.rated, [:])
+    }
+
+    func ratesGivenBack() async throws {
+        for _ in 0..<8 { try await enqueued(Self.request("calls")) }
+        _ = try await store.moveCursors([Self.move("calls", to: 0, from: nil)], now: Self.at(0))
+        let rate = RateLimit(runs: 4, per: .seconds(3_600))
+        func claim() async throws -> [ClaimedRun] {
+            try await store.claimWaiting(["calls": WaitingLimit(most: 4, rate: rate)], owner: Self.owner, now: Self.at(1)).runs
+        }
+        let first = try await claim()
+        try equal(first.count, 4)
+        for _ in 0..<2 {
+            try await store.releaseClaims([first[0].held, first[1].held], owner: Self.owner, now: Self.at(1))
+        }
+        // Those two again, and no more: one that is given back twice is so once.
+        let again = try await claim()
+        try equal(again.map(\.id), [first[0].id, first[1].id])
+        try equal(try await claim(), [])
+        // What an ended attempt took stays counted.
+        _ = try await store.complete([Self.end(first[2], .succeeded, .succeeded, at: 2)], now: Self.at(2))
+        try await store.releaseClaims([first[2].held], owner: Self.owner, now: Self.at(2))
+        try equal(try await claim(), [])
+        // As a life of the host finds it that did not make it.
+        let found = HeldClaim(run: again[0].id, job: "calls", fence: again[0].fence)
+        try await store.releaseClaims([found], owner: Self.owner, now: Self.at(2))
+        try equal(try await claim().map(\.id), [again[0].id])
+        // Claimed without a rate: it was not counted, and frees nothing.
+        let free = try await store.claimWaiting(limits: ["calls": 1], owner: Self.owner, now: Self.at(2))
+        try await store.releaseClaims(free.map(\.held), owner: Self.owner, now: Self.at(2))
+        try equal(try await claim(), [])
     }
 
     func fiftyClaimersOfTheQueue() async throws {

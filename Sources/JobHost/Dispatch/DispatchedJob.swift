@@ -53,10 +53,10 @@ final class DispatchedJob {
     /// Instants from which waiting runs may be claimable, soonest first. Bounded: what finds no
     /// place is found by the sweep.
     private(set) var waitingTimes: [Instant] = []
-    /// The job's rate allows no more until then.
-    var ratedUntil: Instant?
-    /// Waiting runs that the store is being asked for, the pool that they are for, and what was believed to wait.
-    var asked: (pool: String, runs: Int, fires: Set<RunID>)?
+    /// The job's rate allows no more until then, as the store said when it was asked.
+    var rated: (until: Instant, asked: Instant)?
+    /// The store is being asked for waiting runs.
+    var asked: Question?
     /// Fires on time that wait: for a worker, or (overlap = "queue") for their turn; and every
     /// waiting fire of a rule that counts from the end of runs.
     private(set) var waitingFires: Set<RunID> = []
@@ -246,8 +246,22 @@ final class DispatchedJob {
 
     /// Until when the rate allows no more; nil: it does. A clock that was set back does not prolong it.
     func ratedUntil(_ now: Instant) -> Instant? {
-        guard let until = ratedUntil, let rate = plan.config.rate, now < until, until <= now + rate.per * 2 else { return nil }
+        guard let until = rated?.until, let rate = plan.config.rate, now < until, until <= now + rate.per * 2 else { return nil }
         return until
+    }
+
+    /// When the store is asked again what the rate allows; nil: whenever something waits. Once a minute too: what
+    /// another host took may have come back.
+    func rateLook(_ now: Instant) -> Instant? {
+        guard let until = ratedUntil(now), let asked = rated?.asked else { return nil }
+        let look = min(until, asked + .seconds(60))
+        return now < look && asked <= now ? look : nil
+    }
+
+    /// Something that counted does so no longer: what the store has said, or is about to say, is outdated.
+    func rateEased() {
+        rated = nil
+        asked?.isOvertaken = true
     }
 
     /// The store is asked about everything that is due now.
@@ -273,6 +287,19 @@ final class DispatchedJob {
         guard recent.merge(ended) else { return false }
         if let newest = ended.last, lastRun?.finishedAt.map({ $0 < newest.finishedAt ?? $0 }) ?? true { lastRun = newest }
         return true
+    }
+}
+
+extension DispatchedJob {
+    /// What the store is asked for.
+    struct Question {
+        /// Whose workers the runs are for.
+        var pool: String
+        var runs: Int
+        /// Believed to wait.
+        var fires: Set<RunID>
+        /// The job's rate allows more than it did when it was asked.
+        var isOvertaken = false
     }
 }
 

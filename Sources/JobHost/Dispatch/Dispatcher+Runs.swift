@@ -100,7 +100,7 @@ extension Dispatcher {
 
     private func wantsWaiting(_ i: Int, _ now: Now) -> Bool {
         guard settings.consumes, !isAtRest, jobs[i].asked == nil, let due = jobs[i].waitingDue, due <= now.wall,
-            !jobs[i].isSupplied, jobs[i].ratedUntil(now.wall) == nil,
+            !jobs[i].isSupplied, jobs[i].rateLook(now.wall) == nil,
             // Hosts lock the store's row of a job with a rate: first it must be there.
             jobs[i].plan.config.rate == nil || jobs[i].storedText != nil
         else { return false }
@@ -121,7 +121,7 @@ extension Dispatcher {
             let share = max(1, free / ((pools[pool]?.queue.count ?? 0) + 1))
             let limit = isProbing(i) ? 1 : min(jobs[i].claimable, share)
             guard limit > 0 else { continue }
-            jobs[i].asked = (pool, limit, jobs[i].waitingFires)
+            jobs[i].asked = .init(pool: pool, runs: limit, fires: jobs[i].waitingFires)
             pools[pool]?.asked += limit
             jobs[i].forgetWaiting(upTo: now.wall)
             out.waiting[jobs[i].name] = limit
@@ -131,9 +131,9 @@ extension Dispatcher {
     mutating func waitingClaimed(
         _ limits: [String: Int], _ runs: [ClaimedRun], _ rated: [String: Instant], _ now: Now, _ out: inout DispatchActions
     ) {
-        var believed: [String: Set<RunID>] = [:]
+        var questions: [String: DispatchedJob.Question] = [:]
         for i in indices(of: limits.keys) {
-            believed[jobs[i].name] = jobs[i].asked?.fires
+            questions[jobs[i].name] = jobs[i].asked
             endAsking(i)
         }
         isAsking = false
@@ -148,13 +148,14 @@ extension Dispatcher {
         }
         for (name, limit) in limits.sorted(by: { $0.key < $1.key }) {
             guard let i = index[name] else { continue }
-            jobs[i].ratedUntil = rated[name]
+            let question = questions[name]
+            jobs[i].rated = question?.isOvertaken == true ? nil : rated[name].map { ($0, asked: now.wall) }
             if rated[name] != nil || counts[name, default: 0] >= limit {
                 // As many as were asked for: there may be more.
                 jobs[i].noteWaiting(now.wall)
             } else {
                 // Nothing else of this job waits; what was believed to has been cancelled.
-                jobs[i].keepWaiting(released, of: believed[name] ?? [])
+                jobs[i].keepWaiting(released, of: question?.fires ?? [])
             }
             consider(i, now, &out)
         }

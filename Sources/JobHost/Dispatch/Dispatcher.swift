@@ -41,6 +41,8 @@ struct Dispatcher: ~Copyable {
         /// `rated`: jobs of which the rate allows no more until then.
         case waitingClaimed(limits: [String: Int], [ClaimedRun], rated: [String: Instant] = [:])
         case waitingClaimFailed(jobs: [String])
+        /// Claims of these jobs are back in the store, and count towards no rate any more.
+        case released(jobs: [String])
         /// A run of the job waits from this instant on.
         case waiting(job: String, due: Instant)
         /// Runs of these jobs wait and are due.
@@ -98,6 +100,12 @@ struct Dispatcher: ~Copyable {
         case .accountingFailed(let names): accountingFailed(names, now, &out)
         case .waitingClaimed(let limits, let runs, let rated): waitingClaimed(limits, runs, rated, now, &out)
         case .waitingClaimFailed(let names): waitingClaimFailed(names, now, &out)
+        case .released(let names):
+            for i in indices(of: names).sorted() {
+                jobs[i].rateEased()
+                jobs[i].noteWaiting(now.wall)
+                consider(i, now, &out)
+            }
         case .waiting(let job, let due):
             if let i = index[job] {
                 jobs[i].noteWaiting(due)
@@ -184,7 +192,7 @@ struct Dispatcher: ~Copyable {
         if let due = jobs[i].settlingDue, due > now.wall { propose(due) }
         guard let due = jobs[i].waitingDue else { return earliest }
         if due > now.wall { propose(due) }
-        if let until = jobs[i].ratedUntil(now.wall) { propose(until) }
+        if let look = jobs[i].rateLook(now.wall) { propose(look) }
         if let change = jobs[i].breaker?.nextChange, change > now.wall { propose(change) }
         return earliest
     }
@@ -313,7 +321,7 @@ struct Dispatcher: ~Copyable {
         let wasRemoved = jobs[i].isRemoved
         jobs[i].plan = plan
         jobs[i].badSettings = nil
-        jobs[i].ratedUntil = nil
+        jobs[i].rated = nil
         jobs[i].isRemoved = false
         if wasRemoved { jobs[i].noteWaiting(now.wall) }
         switch (jobs[i].breaker, plan.config.breaker) {

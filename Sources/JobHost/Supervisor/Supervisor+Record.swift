@@ -136,10 +136,9 @@ extension Supervisor {
             if case .release(let claim) = $0 { claim } else { nil }
         }
         guard !items.isEmpty else { return }
-        let now = clock.now().wall
-        try await store.releaseClaims(items, owner: owner, now: now)
+        try await store.releaseClaims(items, owner: owner, now: clock.now().wall)
         rest.removeAll { if case .release = $0 { true } else { false } }
-        for job in Set(items.map(\.job)) { dispatch(.waiting(job: job, due: now)) }
+        dispatch(.released(jobs: Array(Set(items.map(\.job)))))
     }
 
     private func writeBreakers(_ rest: inout [RecordOperation]) async throws {

@@ -118,7 +118,7 @@ extension Ledger {
         for (job, limit) in asked { limits[job]?.most = min(limit.most, rooms[job]?.room ?? limit.most) }
         let runs = try claimWaiting(limits: limits, owner: owner, now: now)
         let full = try noteTaken(runs.countsByJob, of: rooms, clock: now)
-        return WaitingClaims(runs, rated: full.mapValues { now + $0 })
+        return WaitingClaims(runs.noted(in: rooms), rated: full.mapValues { now + $0 })
     }
 
     private func claimWaiting(limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> [ClaimedRun] {
@@ -203,10 +203,12 @@ extension Ledger {
                 attempt = CASE WHEN attempt > 0 THEN attempt - 1 ELSE 0 END, lease_until = NULL
             WHERE id = ? AND \(StateSQL.running) AND fence = ? AND owner = ? AND epoch = ?
             """)
+        var released: [HeldClaim] = []
         for claim in claims {
             try release.bind([.int(now.stored), .int(claim.run.value), .int(claim.fence), .text(owner.host), .text(owner.epoch)])
-            try release.runAgain()
+            if try release.runAgain() == 1 { released.append(claim) }
         }
+        try giveBackTaken(released)
     }
 
     func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) throws {

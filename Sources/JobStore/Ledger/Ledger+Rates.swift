@@ -8,6 +8,8 @@ struct RateRoom {
     var rate: RateLimit
     /// How many more may be claimed now.
     var room: Int
+    /// What what is claimed now is noted under.
+    var stamp: Instant
 }
 
 extension Ledger {
@@ -22,7 +24,7 @@ extension Ledger {
             try taken.bind([.text(job), .int((clock - rate.per).stored), .int((clock + rate.per + RateTake.grid(rate)).stored)])
             defer { taken.reset() }
             let used = try taken.step() ? Int(taken.int64(0)) : 0
-            return (job, RateRoom(rate: rate, room: max(0, rate.runs - used)))
+            return (job, RateRoom(rate: rate, room: max(0, rate.runs - used), stamp: RateTake.stamp(clock, rate)))
         })
     }
 
@@ -40,7 +42,7 @@ extension Ledger {
                 try connection.run("""
                     INSERT INTO \(schema)rate_takes AS t (job, at, runs) VALUES (?, ?, ?)
                     ON CONFLICT (job, at) DO UPDATE SET runs = t.runs + excluded.runs
-                    """, [.text(job), .int(RateTake.stamp(clock, room.rate).stored), .int(count)])
+                    """, [.text(job), .int(room.stamp.stored), .int(count)])
             }
             guard count >= room.room else { continue }
             let oldest = try connection.first(
@@ -50,6 +52,46 @@ extension Ledger {
             full[job] = max(.milliseconds(1), (oldest ?? clock) + room.rate.per - clock)
         }
         return full
+    }
+
+    /// Claims that never began count no longer. One that was found in the store is taken to be the job's newest.
+    func giveBackTaken(_ claims: [HeldClaim]) throws {
+        let counted = Dictionary(grouping: claims.filter { $0.taken != .never }, by: \.job)
+        for (job, claims) in counted.sorted(by: { $0.key < $1.key }) {
+            let takes = try connection.rows("SELECT at, runs FROM \(schema)rate_takes WHERE job = ? ORDER BY at", [.text(job)]) {
+                (at: Instant(microseconds: try $0.int64(0)), runs: try $0.count(1))
+            }
+            guard !takes.isEmpty else { continue }
+            var left = takes
+            for claim in claims {
+                let place =
+                    switch claim.taken {
+                    case .at(let instant): left.firstIndex { $0.at == instant && $0.runs > 0 }
+                    case .unknown: left.lastIndex { $0.runs > 0 }
+                    case .never: nil as Int?
+                    }
+                if let place { left[place].runs -= 1 }
+            }
+            for (before, after) in zip(takes, left) where after.runs < before.runs {
+                let row: [SQLValue] = [.text(job), .int(after.at.stored)]
+                if after.runs > 0 {
+                    try connection.run("UPDATE \(schema)rate_takes SET runs = ? WHERE job = ? AND at = ?", [.int(after.runs)] + row)
+                } else {
+                    try connection.run("DELETE FROM \(schema)rate_takes WHERE job = ? AND at = ?", row)
+                }
+            }
+        }
+    }
+}
+
+extension [ClaimedRun] {
+    /// With when each was counted.
+    func noted(in rooms: [String: RateRoom]) -> [ClaimedRun] {
+        map { run in
+            var run = run
+            run.taken = rooms[run.job]?.stamp
+            return run
+        }
     }
 }
 

@@ -222,17 +222,22 @@ extension PostgresLedger {
         try addStates(runs.compactMap { $0 }.map { ($0.job, limits[$0.job]?.stateFence) }, to: &runs)
         let claimed = runs.compactMap { $0 }
         let full = try noteTaken(claimed.countsByJob, of: rooms, clock: clock)
-        return WaitingClaims(claimed, rated: full.mapValues { now + $0 })
+        return WaitingClaims(claimed.noted(in: rooms), rated: full.mapValues { now + $0 })
     }
 
+    /// The caller holds the locks of the jobs whose rates the claims may count towards.
     func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) throws {
         guard !claims.isEmpty else { return }
         let (runs, fences) = (PostgresArray(claims.map(\.run.value)), PostgresArray(claims.map(\.fence)))
-        try connection.run("""
+        let released = try connection.rows("""
             UPDATE \(schema)runs SET state = CASE WHEN available_at > ? THEN 'scheduled' ELSE 'available' END,
                 attempt = greatest(attempt - 1, 0), lease_until = NULL
             WHERE (id, fence) IN (SELECT * FROM unnest(?::bigint[], ?::bigint[])) AND \(StateSQL.running) AND owner = ? AND epoch = ?
-            """, [.int(now.stored), .text(runs.value), .text(fences.value), .text(owner.host), .text(owner.epoch)])
+            RETURNING id
+            """, [.int(now.stored), .text(runs.value), .text(fences.value), .text(owner.host), .text(owner.epoch)]
+        ) { RunID(try $0.int64(0)) }
+        let ids = Set(released)
+        try giveBackTaken(claims.filter { ids.contains($0.run) })
     }
 }
 

@@ -20,7 +20,8 @@ extension PostgresStore: Store {
         return try await write(locking: JobLocks(jobs: Array(limits.keys))) { try $0.claimWaiting(limits, owner: owner, now: now) }
     }
     public func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws {
-        try await write { try $0.releaseClaims(claims, owner: owner, now: now) }
+        let counted = claims.filter { $0.taken != .never }
+        try await write(locking: JobLocks(jobs: counted.map(\.job))) { try $0.releaseClaims(claims, owner: owner, now: now) }
     }
     public func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws {
         try await write { try $0.refuseClaims(refusals, owner: owner, now: now) }

@@ -53,6 +53,49 @@ import Testing
         #expect(host.started.map(\.fireTime) == [Instant(rfc3339: "2026-01-01T00:00:10Z")!])
     }
 
+    @Test("What is given back may be taken again: the store is asked when it has it")
+    func givenBack() {
+        var host = host { $0.concurrency = 2 }
+        host.enqueue("a")
+        host.enqueue("a")
+        host.rated["a"] = Instant(rfc3339: "2026-01-01T00:00:50Z")!
+        host.enqueue("a")
+        host.end(.succeeded)
+        #expect(host.started.count == 1)
+        host.rated = [:]
+        host.asked = []
+        host.send(.returned(run: host.started[0].run))
+        #expect(host.asked.count > 0)
+        #expect(host.started.count == 3, "the one that came back among them")
+    }
+
+    @Test("An answer that was on its way when something was given back is outdated")
+    func overtaken() {
+        var host = host { $0.concurrency = 2 }
+        host.enqueue("a")
+        host.rated["a"] = Instant(rfc3339: "2026-01-01T00:00:50Z")!
+        host.answersLate = true
+        host.enqueue("a")
+        host.rated = [:]
+        host.send(.released(jobs: ["a"]))
+        host.answer()
+        #expect(host.started.count == 2)
+    }
+
+    @Test("However long its rate allows no more, the store is asked once a minute: another host may have given something back")
+    func onceAMinute() {
+        var host = host { $0.rate = RateLimit(runs: 2, per: .seconds(86_400)) }
+        host.rated["a"] = Instant(rfc3339: "2026-01-01T20:00:00Z")!
+        host.enqueue("a")
+        host.asked = []
+        host.advance(to: "2026-01-01T00:10:00Z")
+        #expect(host.asked.count == 10)
+        #expect(host.dispatcher.jobs[0].ratedUntil(host.now.wall) == Instant(rfc3339: "2026-01-01T20:00:00Z")!)
+        host.rated = [:]
+        host.advance(to: "2026-01-01T00:11:00Z")
+        #expect(host.started.count == 1)
+    }
+
     @Test("A reload that changes the rate asks anew; a clock that was set back does not hold it up")
     func anew() {
         var host = host()

@@ -138,6 +138,7 @@ struct SimulatedHost: ~Copyable {
         for claim in actions.releases {
             rows[claim.run]?.state = .available
             rows[claim.run]?.attempt -= 1
+            send(.released(jobs: [claim.job]))
             send(.waiting(job: claim.job, due: rows[claim.run]?.fireTime ?? now.wall))
         }
         claims += actions.claims

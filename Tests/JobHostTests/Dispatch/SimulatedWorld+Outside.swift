@@ -74,7 +74,7 @@ extension SimulatedWorld {
         for case .refuse(let refusal) in batch { store.refuse(refusal, epoch: epoch) }
         for case .release(let claim) in batch {
             store.release(claim, epoch: epoch)
-            events.append(.waiting(job: claim.job, due: now.wall))
+            events.append(.released(jobs: [claim.job]))
         }
         for case .breaker(let job, let row) in batch { store.states[job, default: JobStateRow()].breaker = row }
         for event in events { send(event) }
