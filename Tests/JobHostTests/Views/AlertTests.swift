@@ -10,6 +10,41 @@ import Testing
 
 @testable import JobHost
 
+struct AlertMessageTests {
+    private func message(_ alerts: [Alert]) -> API.AlertMessage {
+        API.AlertMessage(id: "7", host: "test", at: sampleNow, alerts.map { .init(alert: $0, state: .happened, since: sampleNow, count: 1) })
+    }
+
+    /// As curl has it, which takes lines up to 100 KiB.
+    private func longestLine(_ message: API.AlertMessage) throws -> Int {
+        let config = try Webhook(url: WebhookURL("https://hook/")).curlConfig(APIJSON.bytes(of: message), headers: [])
+        let lines = config.split(separator: UInt8(ascii: "\n"))
+        #expect(String(decoding: lines.last ?? [], as: UTF8.self).hasPrefix("data-binary = "))
+        return lines.map(\.count).max() ?? 0
+    }
+
+    @Test func whatDoesNotFitIntoALineOfCurlsIsCounted() throws {
+        let plain = message((0..<60).map { Alert(.runDiscarded, subject: "mint-\($0)", "said no", hint: "jobhost retry \($0)") })
+        #expect((plain.alerts.count, plain.more) == (50, 10))
+        for text in [#"{"said":"no \\ \""}"#, "\u{1}", "„so“ ", "a"] {
+            let texts = (0..<60).map { Alert(.runDiscarded, subject: "mint-\($0)", String(repeating: text, count: 1_000), hint: #"jobhost log "m""#) }
+            let rich = message(texts)
+            #expect(rich.alerts.count + rich.more == 60)
+            #expect(rich.alerts.count >= 10, "\(rich.alerts.count) of \(text)")
+            #expect(try longestLine(rich) < 100 << 10)
+        }
+    }
+
+    @Test(arguments: [#"\""#, "a\u{301}", "\u{301}"])
+    func oneHugeTextIsCutAndTold(_ text: String) throws {
+        let huge = String(repeating: text, count: 200_000)
+        let only = message([Alert(.hostProblem, subject: huge, huge, hint: huge)])
+        #expect((only.alerts.count, only.more) == (1, 0))
+        #expect(only.summary.utf8.count < 2_000)
+        #expect(try longestLine(only) < 100 << 10)
+    }
+}
+
 struct AlertBookTests {
     private func at(_ seconds: Int64) -> Now {
         Now(wall: sampleNow + .seconds(seconds), monotonic: MonotonicInstant(microseconds: seconds * 1_000_000))

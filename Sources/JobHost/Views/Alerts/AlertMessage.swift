@@ -12,7 +12,7 @@ extension API {
         public var summary: String
         /// The worst first.
         public var alerts: [AlertLine]
-        /// Left out of `alerts`, which holds 50 at the most.
+        /// Left out of `alerts`, which holds 50 at the most, and no more than one message carries.
         public var more: Int
     }
 
@@ -57,13 +57,13 @@ extension API {
 extension API.AlertLine {
     init(_ line: AlertBook.Line) {
         self.init(
-            key: line.alert.key, kind: line.alert.kind, severity: line.alert.severity, state: line.state.rawValue,
-            subject: line.alert.subject, text: Self.clipped(line.alert.text), hint: line.alert.hint, since: line.since,
-            count: line.count)
+            key: Self.clipped(line.alert.key), kind: line.alert.kind, severity: line.alert.severity, state: line.state.rawValue,
+            subject: Self.clipped(line.alert.subject), text: Self.clipped(line.alert.text), hint: Self.clipped(line.alert.hint),
+            since: line.since, count: line.count)
     }
 
-    /// At most a thousand bytes, so that a message of fifty lines is one that a pipe takes at once.
-    private static func clipped(_ text: String) -> String {
+    /// At most a thousand bytes.
+    static func clipped(_ text: String) -> String {
         guard text.utf8.count > 1_000 else { return text }
         var out = ""
         for character in text {
@@ -75,16 +75,30 @@ extension API.AlertLine {
 }
 
 extension API.AlertMessage {
+    static let mostLines = 50
+    /// Bytes of all lines as they are written: JSON, and each quotation mark and backslash of it once more, as curl has
+    /// its config (`Webhook.curlConfig`), of which it takes lines up to 100 KiB.
+    static let mostBytes = 80 << 10
+
     init(id: String, host: String, at: Instant, _ lines: [AlertBook.Line]) {
-        let most = 50
         let first = lines.first.map { line in
             let state = line.state == .resolved ? "over: " : ""
             let times = line.count > 1 ? " (\(line.count) times)" : ""
-            return state + line.alert.text + times
+            return state + API.AlertLine.clipped(line.alert.text).prefix(300) + times
         }
         let rest = lines.count > 1 ? " (and \(lines.count - 1) more)" : ""
+        let shown = Self.fitting(lines.prefix(Self.mostLines).map(API.AlertLine.init))
         self.init(
-            id: id, host: host, at: at, summary: "\(host): \((first ?? "").prefix(300))\(rest)",
-            alerts: lines.prefix(most).map(API.AlertLine.init), more: max(0, lines.count - most))
+            id: id, host: host, at: at, summary: "\(host): \(first ?? "")\(rest)", alerts: shown,
+            more: lines.count - shown.count)
+    }
+
+    private static func fitting(_ lines: [API.AlertLine]) -> [API.AlertLine] {
+        var room = mostBytes
+        return Array(lines.prefix { line in
+            let bytes = (try? APIJSON.bytes(of: line)) ?? []
+            room -= bytes.reduce(bytes.count + 1) { $0 + ($1 == UInt8(ascii: "\"") || $1 == UInt8(ascii: "\\") ? 1 : 0) }
+            return room >= 0
+        })
     }
 }
