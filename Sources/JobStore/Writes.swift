@@ -22,6 +22,9 @@ public struct FireClaim: Hashable, Sendable {
     /// number. Where there is no room, a fire that is still to come is refused as if somebody had
     /// been faster; a due one becomes a run that waits, or the overlap is recorded.
     public var room: Int?
+    /// Fires on time of the job that this host knows to wait: they are in `room` already. nil: this one may wait,
+    /// whatever other hosts have.
+    public var waiting: Int?
     /// Without room a due fire waits, if no other does.
     public var queuesBehind = false
     /// The due time counts from the end of runs, of which `lastFinished` is the newest that this host

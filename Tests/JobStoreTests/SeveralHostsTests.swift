@@ -180,6 +180,49 @@ import Testing
         }
     }
 
+    /// For its job's rate, or for a worker.
+    @Test func aFireThatWaitsInAnyCaseIsAnOverlapWhereOthersHaveThePlaces() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            func isQueued(_ second: Int64, room: Int, by host: Owner, change: (inout FireClaim) -> Void = { _ in }) async throws -> Bool {
+                let claim = fire(second, room: room) {
+                    ($0.waits, $0.waiting) = (true, 0)
+                    change(&$0)
+                }
+                let store = host == Self.alpha ? pair.alpha : pair.beta
+                let run = try #require(try await store.claimFires([claim], owner: host, now: .at(second)).first)
+                #expect(try await store.jobStates()["candles"]?.cursor == .at(second))
+                return run?.attempt == 0
+            }
+            // What was overdue takes no place.
+            #expect(try await isQueued(1, room: 1, by: Self.alpha) { $0.trigger = .catchUp })
+            #expect(try await isQueued(2, room: 1, by: Self.alpha))
+            #expect(try await !isQueued(3, room: 1, by: Self.beta))
+            #expect(try await isQueued(4, room: 2, by: Self.beta))
+            // Those that it knows of have left it this room.
+            #expect(try await isQueued(5, room: 1, by: Self.beta) { $0.waiting = 2 })
+            #expect(try await isQueued(6, room: 1, by: Self.beta) { $0.waiting = nil }, "overlap = allow")
+            #expect(try await isQueued(7, room: 0, by: Self.beta), "this host itself was late")
+            #expect(try await pair.beta.ranges(job: nil, from: nil, to: nil, limit: 9) == [
+                LedgerRange(job: "candles", reason: .overlap, first: .at(3), last: .at(3), count: 1)
+            ])
+            // One waits behind them (overlap = queue).
+            #expect(try await !isQueued(8, room: 5, by: Self.alpha))
+            #expect(try await isQueued(9, room: 5, by: Self.alpha) { $0.queuesBehind = true })
+            #expect(try await !isQueued(10, room: 5, by: Self.alpha) { $0.queuesBehind = true })
+        }
+    }
+
+    @Test func aFireThatWaitsIsAnOverlapOfARunElsewhereToo() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            _ = try await pair.alpha.claimFires([fire(1, room: 1)], owner: Self.alpha, now: .at(1))
+            func waits(_ second: Int64, room: Int) -> FireClaim { fire(second, room: room) { ($0.waits, $0.waiting) = (true, 0) } }
+            #expect(try await pair.beta.claimFires([waits(2, room: 1)], owner: Self.beta, now: .at(2)) == [nil])
+            #expect(try await pair.beta.claimFires([waits(3, room: 2)], owner: Self.beta, now: .at(3)).compactMap { $0 }.count == 1)
+        }
+    }
+
     @Test func aRuleThatCountsFromTheEndOfRunsWaitsForTheOneElsewhere() async throws {
         try await pair { pair in
             try await pair.enterBoth()

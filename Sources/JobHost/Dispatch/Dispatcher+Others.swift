@@ -57,6 +57,7 @@ extension Dispatcher {
         let plan = jobs[i].plan
         let isProbing = isProbing(i)
         if plan.config.overlap != .allow || isProbing { claim.room = isProbing ? min(room, 1) : room }
+        if plan.config.overlap != .allow { claim.waiting = jobs[i].waitingFires.count }
         claim.queuesBehind = plan.config.overlap == .queue
         claim.isRelative = jobs[i].isRelative
         claim.lastFinished = jobs[i].schedule.lastFinished

@@ -31,22 +31,27 @@ extension PostgresLedger {
 
     private enum Verdict { case granted, overlap, refused }
 
-    /// What runs of other hosts leave of the claims.
+    /// What other hosts leave of the claims.
     private func besideOthers(
         _ claims: [FireClaim], _ owner: Owner, _ now: Instant
     ) throws -> [(claim: FireClaim, verdict: Verdict)] {
-        let asked = claims.filter { $0.isRelative || $0.room != nil && !$0.waits }.map(\.job)
+        let asked = claims.filter { $0.isRelative || $0.room != nil && !$0.waits || $0.competesToWait }.map(\.job)
         let elsewhere = try elsewhere(Array(Set(asked)).sorted(), owner)
         var queued: Set<String> = []
         return claims.map { claim in
             guard let others = elsewhere[claim.job] else { return (claim, .granted) }
             if claim.isRelative {
                 let isOld = others.finished.map { $0 > claim.lastFinished ?? .distantPast } ?? false
-                if others.running > 0 || others.waits || isOld { return (claim, .refused) }
+                if others.running > 0 || others.waiting > 0 || isOld { return (claim, .refused) }
             }
-            guard !claim.waits, let room = claim.room, others.running >= room else { return (claim, .granted) }
+            guard let room = claim.room else { return (claim, .granted) }
+            if claim.competesToWait {
+                let theirs = others.running + max(0, others.onTime - (claim.waiting ?? 0))
+                return (claim, theirs < room || claim.queuesBehind && theirs == room ? .granted : .overlap)
+            }
+            guard !claim.waits, others.running >= room else { return (claim, .granted) }
             guard claim.fireTime <= now else { return (claim, .refused) }
-            guard claim.queuesBehind, !others.waits, queued.insert(claim.job).inserted else { return (claim, .overlap) }
+            guard claim.queuesBehind, others.waiting == 0, queued.insert(claim.job).inserted else { return (claim, .overlap) }
             var waiting = claim
             waiting.waits = true
             return (waiting, .granted)
@@ -56,23 +61,26 @@ extension PostgresLedger {
     private struct Elsewhere {
         var running: Int
         var finished: Instant?
-        /// A fire of the job waits for its first attempt.
-        var waits: Bool
+        /// Fires of the job that wait for their first attempt, on whichever host.
+        var waiting: Int
+        /// Those of them that were made at their time.
+        var onTime: Int
     }
 
     private func elsewhere(_ jobs: [String], _ owner: Owner) throws -> [String: Elsewhere] {
         guard !jobs.isEmpty else { return [:] }
-        let waiting = [StateSQL.ready, StateSQL.later].map {
-            "EXISTS (SELECT FROM \(schema)runs r WHERE r.\($0) AND r.job = j.job AND r.attempt = 0 AND r.trigger IN ('schedule', 'catch_up'))"
-        }
         let rows = try connection.rows("""
             SELECT j.job, (SELECT count(*) FROM \(schema)runs r
                 WHERE r.\(StateSQL.running) AND r.job = j.job AND (r.owner <> ? OR r.epoch <> ?)),
-                s.last_finished, \(waiting.joined(separator: " OR "))
+                s.last_finished, w.waiting, w.on_time
             FROM unnest(?::text[]) AS j (job) LEFT JOIN \(schema)job_states s ON s.job = j.job
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS waiting, count(*) FILTER (WHERE r.trigger = 'schedule') AS on_time FROM \(schema)runs r
+                WHERE r.job = j.job AND r.trigger IN ('schedule', 'catch_up') AND r.\(StateSQL.live) AND r.\(StateSQL.waiting) AND r.attempt = 0) w
             """, [.text(owner.host), .text(owner.epoch), .text(PostgresArray(jobs).value)]
         ) { row in
-            (try row.text(0), Elsewhere(running: try row.count(1), finished: try row.instantOrNil(2), waits: try row.bool(3)))
+            (try row.text(0), Elsewhere(
+                running: try row.count(1), finished: try row.instantOrNil(2), waiting: try row.count(3), onTime: try row.count(4)))
         }
         return Dictionary(uniqueKeysWithValues: rows)
     }
@@ -242,6 +250,13 @@ extension PostgresLedger {
 }
 
 extension FireClaim {
+    /// It waits in any case, and takes a place of the job's fires: unless other hosts have them all.
+    fileprivate var competesToWait: Bool {
+        guard waits, trigger == .schedule, waiting != nil, let room else { return false }
+        // Where it waits without a place, this host itself was late.
+        return room > 0 || queuesBehind
+    }
+
     /// Its fire is skipped: earlier runs use up the job's concurrency.
     fileprivate var asOverlap: CursorMove {
         let overlap = FireRange(reason: .overlap, first: fireTime, last: fireTime, count: 1)
