@@ -137,6 +137,8 @@ public struct WaitingLimit: Hashable, Sendable {
     public var isIdempotent: Bool?
     /// How many attempts of the job may be claimed in a span of time, by whomever; nil: any number.
     public var rate: RateLimit?
+    /// Fires of the job that are believed to wait.
+    public var fires: Set<RunID> = []
     public init(most: Int, room: Int? = nil, stateFence: Int64? = nil, generation: Int64 = 0, rate: RateLimit? = nil) {
         self.most = most
         self.room = room
@@ -151,9 +153,12 @@ public struct WaitingClaims: Sendable {
     public var runs: [ClaimedRun]
     /// Jobs of which the rate allows no more for now, and when it does again, by the asker's clock.
     public var rated: [String: Instant]
-    public init(_ runs: [ClaimedRun] = [], rated: [String: Instant] = [:]) {
+    /// Of those jobs: what was believed to wait, and does not. (Of any other job all that waits is claimed.)
+    public var gone: Set<RunID>
+    public init(_ runs: [ClaimedRun] = [], rated: [String: Instant] = [:], gone: Set<RunID> = []) {
         self.runs = runs
         self.rated = rated
+        self.gone = gone
     }
 }
 

@@ -152,6 +152,13 @@ extension StoreSuite {
         _ = try await store.complete([Self.end(first[2], .succeeded, .succeeded, at: 2)], now: Self.at(2))
         try await store.releaseClaims([first[2].held], owner: Self.owner, now: Self.at(2))
         try equal(try await claim(), [])
+        // Of a job whose rate is used up it is told which of its fires wait no more: the claimed ones.
+        var limit = WaitingLimit(most: 4, rate: rate)
+        var filter = RunFilter(job: "calls")
+        filter.states = [.available]
+        let waiting = try required(try await store.runs(filter).first, "none waits")
+        limit.fires = [again[0].id, waiting.id, first[2].id]
+        try equal(try await store.claimWaiting(["calls": limit], owner: Self.owner, now: Self.at(2)).gone, [again[0].id, first[2].id])
         // As a life of the host finds it that did not make it.
         let found = HeldClaim(run: again[0].id, job: "calls", fence: again[0].fence)
         try await store.releaseClaims([found], owner: Self.owner, now: Self.at(2))

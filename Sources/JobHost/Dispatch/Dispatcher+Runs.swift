@@ -129,7 +129,7 @@ extension Dispatcher {
     }
 
     mutating func waitingClaimed(
-        _ limits: [String: Int], _ runs: [ClaimedRun], _ rated: [String: Instant], _ now: Now, _ out: inout DispatchActions
+        _ limits: [String: Int], _ claims: WaitingClaims, _ now: Now, _ out: inout DispatchActions
     ) {
         var questions: [String: DispatchedJob.Question] = [:]
         for i in indices(of: limits.keys) {
@@ -139,7 +139,7 @@ extension Dispatcher {
         isAsking = false
         var counts: [String: Int] = [:]
         var released: Set<RunID> = []
-        for run in runs {
+        for run in claims.runs {
             counts[run.job, default: 0] += 1
             if !startWaiting(run, now, &out) {
                 released.insert(run.id)
@@ -149,13 +149,16 @@ extension Dispatcher {
         for (name, limit) in limits.sorted(by: { $0.key < $1.key }) {
             guard let i = index[name] else { continue }
             let question = questions[name]
-            jobs[i].rated = question?.isOvertaken == true ? nil : rated[name].map { ($0, asked: now.wall) }
-            if rated[name] != nil || counts[name, default: 0] >= limit {
-                // As many as were asked for: there may be more.
+            let believed = question?.fires ?? []
+            let ratedUntil = claims.rated[name]
+            jobs[i].rated = question?.isOvertaken == true ? nil : ratedUntil.map { ($0, asked: now.wall) }
+            if ratedUntil != nil || counts[name, default: 0] >= limit {
+                // As many as were asked for, or may be had: there may be more.
                 jobs[i].noteWaiting(now.wall)
+                jobs[i].keepWaiting(believed.subtracting(claims.gone).union(released), of: believed)
             } else {
                 // Nothing else of this job waits; what was believed to has been cancelled.
-                jobs[i].keepWaiting(released, of: question?.fires ?? [])
+                jobs[i].keepWaiting(released, of: believed)
             }
             consider(i, now, &out)
         }

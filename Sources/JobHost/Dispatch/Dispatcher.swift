@@ -38,8 +38,7 @@ struct Dispatcher: ~Copyable {
         case cursorsMoved([CursorMove], [Bool])
         /// The store could not be reached; the cursors stand where they stood.
         case accountingFailed(jobs: [String])
-        /// `rated`: jobs of which the rate allows no more until then.
-        case waitingClaimed(limits: [String: Int], [ClaimedRun], rated: [String: Instant] = [:])
+        case waitingClaimed(limits: [String: Int], WaitingClaims)
         case waitingClaimFailed(jobs: [String])
         /// Claims of these jobs are back in the store, and count towards no rate any more.
         case released(jobs: [String])
@@ -98,7 +97,7 @@ struct Dispatcher: ~Copyable {
         case .firesClaimed(let claims, let runs): firesClaimed(claims, runs, now, &out)
         case .cursorsMoved(let moves, let moved): cursorsMoved(moves, moved, now, &out)
         case .accountingFailed(let names): accountingFailed(names, now, &out)
-        case .waitingClaimed(let limits, let runs, let rated): waitingClaimed(limits, runs, rated, now, &out)
+        case .waitingClaimed(let limits, let claims): waitingClaimed(limits, claims, now, &out)
         case .waitingClaimFailed(let names): waitingClaimFailed(names, now, &out)
         case .released(let names):
             for i in indices(of: names).sorted() {

@@ -282,7 +282,7 @@ public actor Supervisor: HostControl {
                 events.emit(.store(operation: "claim_waiting", took: clock.now().monotonic - asked))
                 // Where nothing waits, nothing was written.
                 if !claims.runs.isEmpty { storeAnswered(asked) }
-                dispatch(.waitingClaimed(limits: limits, claims.runs, rated: claims.rated))
+                dispatch(.waitingClaimed(limits: limits, claims))
             } catch {
                 storeFailed(error)
                 dispatch(.waitingClaimFailed(jobs: Array(limits.keys)))

@@ -118,7 +118,7 @@ extension Ledger {
         for (job, limit) in asked { limits[job]?.most = min(limit.most, rooms[job]?.room ?? limit.most) }
         let runs = try claimWaiting(limits: limits, owner: owner, now: now)
         let full = try noteTaken(runs.countsByJob, of: rooms, clock: now)
-        return WaitingClaims(runs.noted(in: rooms), rated: full.mapValues { now + $0 })
+        return WaitingClaims(runs.noted(in: rooms), rated: full.mapValues { now + $0 }, gone: try gone(asked, of: full.keys))
     }
 
     private func claimWaiting(limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> [ClaimedRun] {

@@ -54,6 +54,15 @@ extension Ledger {
         return full
     }
 
+    /// Fires that were believed to wait, of jobs whose rate is used up: those that begin, or have ended.
+    func gone(_ limits: [String: WaitingLimit], of jobs: some Sequence<String>) throws -> Set<RunID> {
+        let believed = jobs.flatMap { limits[$0]?.fires ?? [] }
+        return try Set(believed.filter { run in
+            try connection.first(
+                "SELECT 1 FROM \(schema)runs WHERE id = ? AND \(StateSQL.waiting) AND attempt = 0", [.int(run.value)]) { _ in true } == nil
+        })
+    }
+
     /// Claims that never began count no longer. One that was found in the store is taken to be the job's newest.
     func giveBackTaken(_ claims: [HeldClaim]) throws {
         let counted = Dictionary(grouping: claims.filter { $0.taken != .never }, by: \.job)

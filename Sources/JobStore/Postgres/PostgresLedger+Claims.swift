@@ -230,7 +230,7 @@ extension PostgresLedger {
         try addStates(runs.compactMap { $0 }.map { ($0.job, limits[$0.job]?.stateFence) }, to: &runs)
         let claimed = runs.compactMap { $0 }
         let full = try noteTaken(claimed.countsByJob, of: rooms, clock: clock)
-        return WaitingClaims(claimed.noted(in: rooms), rated: full.mapValues { now + $0 })
+        return WaitingClaims(claimed.noted(in: rooms), rated: full.mapValues { now + $0 }, gone: try gone(limits, of: full.keys))
     }
 
     /// The caller holds the locks of the jobs whose rates the claims may count towards.

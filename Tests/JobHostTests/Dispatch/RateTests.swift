@@ -5,7 +5,7 @@ import Testing
 @testable import JobHost
 
 @Suite("Jobs with a rate") struct RateTests {
-    private func host(_ change: (inout JobConfig) -> Void = { _ in }, schedule: ScheduleSpec = .none) -> SimulatedHost {
+    private func host(schedule: ScheduleSpec = .none, _ change: (inout JobConfig) -> Void = { _ in }) -> SimulatedHost {
         var host = SimulatedHost(at: "2026-01-01T00:00:00Z")
         host.apply([SimulatedHost.job("a", schedule) { job in
             job.rate = RateLimit(runs: 2, per: .seconds(60))
@@ -94,6 +94,27 @@ import Testing
         host.rated = [:]
         host.advance(to: "2026-01-01T00:11:00Z")
         #expect(host.started.count == 1)
+    }
+
+    @Test("A fire that waits says how many this host knows to wait; where all may run side by side it competes with nobody", arguments: [
+        (OverlapPolicy.skip, [0]), (.queue, [0, 1]), (.allow, [nil, nil, nil]),
+    ])
+    func described(overlap: OverlapPolicy, waiting: [Int?]) {
+        var host = host(schedule: .every(.seconds(10), phase: .zero)) { $0.overlap = overlap }
+        host.rated["a"] = Instant(rfc3339: "2026-01-01T00:00:55Z")!
+        host.advance(to: "2026-01-01T00:00:34Z")
+        #expect(host.claims.map(\.waiting) == waiting)
+    }
+
+    @Test("A fire that began elsewhere, or was cancelled, keeps the next one from nothing while the rate allows no more")
+    func gone() {
+        var host = host(schedule: .every(.seconds(100), phase: .zero)) { $0.rate = RateLimit(runs: 2, per: .seconds(86_400)) }
+        host.rated["a"] = Instant(rfc3339: "2026-01-01T20:00:00Z")!
+        host.advance(to: "2026-01-01T00:01:45Z")
+        for id in host.rows.keys { host.rows[id]?.state = .cancelled }
+        host.advance(to: "2026-01-01T00:03:25Z")
+        #expect(host.runs("a", .available).count == 1)
+        #expect(host.ranges["a"] ?? [] == [])
     }
 
     @Test("A reload that changes the rate asks anew; a clock that was set back does not hold it up")

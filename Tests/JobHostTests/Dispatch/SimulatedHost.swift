@@ -154,7 +154,9 @@ struct SimulatedHost: ~Copyable {
         if !actions.moves.isEmpty { reply(.cursorsMoved(actions.moves, actions.moves.map { move($0) })) }
         if !actions.waiting.isEmpty {
             let full = rated.filter { actions.waiting[$0.key] != nil && $0.value > now.wall }
-            reply(.waitingClaimed(limits: actions.waiting, claimWaiting(actions.waiting.filter { full[$0.key] == nil }), rated: full))
+            let runs = claimWaiting(actions.waiting.filter { full[$0.key] == nil })
+            let gone = rows.filter { full[$0.value.job] != nil && $0.value.state.isTerminal }
+            reply(.waitingClaimed(limits: actions.waiting, WaitingClaims(runs, rated: full, gone: Set(gone.keys))))
         }
     }
 

@@ -34,7 +34,7 @@ extension SimulatedWorld {
             let lost = zip(moves, moved).filter { !$1 }.map(\.0.job)
             if !lost.isEmpty { answers.append(.refresh(lost)) }
         case .waiting(let limits):
-            answers.append(.event(.waitingClaimed(limits: limits, store.claimWaiting(limits, epoch: epoch, now: now.wall))))
+            answers.append(.event(.waitingClaimed(limits: limits, WaitingClaims(store.claimWaiting(limits, epoch: epoch, now: now.wall)))))
         case .refresh(let jobs):
             for job in jobs { answers.append(.event(.refreshed(job: job, store.states[job] ?? JobStateRow()))) }
         }
