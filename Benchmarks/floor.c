@@ -3,15 +3,18 @@
  * isolation, no ledger and no reload.
  *
  *   floor lateness N SECONDS    N callbacks due at each full second, from one timerfd
- *   floor pingpong COUNT        messages of 64 bytes to another process and back
+ *   floor pingpong COUNT        messages of 64 bytes to another process and back, one at a time
+ *   floor pipelined COUNT       … as many as fit into a write
  *
  * Prints one line of JSON; times in microseconds.
  */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -30,9 +33,12 @@ static int ascending(const void *a, const void *b) {
 }
 
 static void report(int64_t *samples, size_t count) {
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    double cpu = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
     qsort(samples, count, sizeof *samples, ascending);
-    printf("{\"count\": %zu, \"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f}\n", count, samples[count / 2] / 1e3,
-           samples[count * 99 / 100] / 1e3, samples[count - 1] / 1e3);
+    printf("{\"count\": %zu, \"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f, \"cpu\": %.3f}\n", count, samples[count / 2] / 1e3,
+           samples[count * 99 / 100] / 1e3, samples[count - 1] / 1e3, cpu / (double)count);
 }
 
 static volatile uint64_t executed;
@@ -85,9 +91,39 @@ static int pingpong(long count) {
     return 0;
 }
 
+static int pipelined(long count) {
+    static char out[32768], in[65536];
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) return 1;
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[0]);
+        for (ssize_t size; (size = read(ends[1], in, sizeof in)) > 0;)
+            for (ssize_t done = 0, more; done < size; done += more)
+                if ((more = write(ends[1], in + done, (size_t)(size - done))) <= 0) _exit(1);
+        _exit(0);
+    }
+    close(ends[1]);
+    int64_t start = now_ns(CLOCK_MONOTONIC);
+    for (long to_send = count * 64, to_hear = to_send; to_hear > 0;) {
+        struct pollfd ready = {ends[0], (short)(POLLIN | (to_send > 0 ? POLLOUT : 0)), 0};
+        if (poll(&ready, 1, -1) < 0) return 1;
+        if (ready.revents & POLLOUT) {
+            ssize_t sent = send(ends[0], out, to_send < (long)sizeof out ? (size_t)to_send : sizeof out, MSG_DONTWAIT);
+            if (sent > 0) to_send -= sent;
+        }
+        if (ready.revents & POLLIN) to_hear -= read(ends[0], in, sizeof in);
+    }
+    printf("{\"each\": %.3f}\n", (double)(now_ns(CLOCK_MONOTONIC) - start) / 1e3 / (double)count);
+    close(ends[0]);
+    waitpid(child, NULL, 0);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     if (argc == 4 && !strcmp(argv[1], "lateness")) return lateness(atol(argv[2]), atol(argv[3]));
     if (argc == 3 && !strcmp(argv[1], "pingpong")) return pingpong(atol(argv[2]));
-    fprintf(stderr, "usage: floor lateness N SECONDS | floor pingpong COUNT\n");
+    if (argc == 3 && !strcmp(argv[1], "pipelined")) return pipelined(atol(argv[2]));
+    fprintf(stderr, "usage: floor lateness N SECONDS | floor pingpong|pipelined COUNT\n");
     return 2;
 }

@@ -23,7 +23,9 @@ def rows(count, start=1):
     return f"WITH RECURSIVE n(i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM n WHERE i < {start + count - 1})"
 
 
-class Bench:
+class Office:
+    """An exchange in SQLite, and runs of entries on it."""
+
     def __init__(self, binaries, runs):
         self.binaries, self.runs = binaries, runs
         self.folder = tempfile.mkdtemp(prefix="jobhost-bench-")
@@ -63,17 +65,21 @@ class Bench:
             with open(f"{self.folder}/{name}.sql", "w", encoding="utf-8") as file:
                 file.write(sql or "")
             files.append(f"{self.folder}/{name}.sql" if sql is not None else "-")
-        settings = json.dumps({"database": f"sqlite:{path}", **settings})
-        done = subprocess.run([self.entry, f"{self.binaries}/lib{plugin}.so", entry, settings, str(runs or self.runs), path, *files],
-                              capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})})
-        if done.returncode != 0:
-            raise SystemExit(f"{title}: {done.stderr}")
-        said = json.loads(done.stdout)
+        said = self.execute(plugin, entry, settings, path, *files, runs=runs, environment=environment)
         # The first run opens what the others find open: library, statements, pages.
         ours, cpu = (statistics.median(said[name][1:] or said[name]) / (per or 1) for name in ("ours", "cpu"))
         base = statistics.median(said["floor"][1:] or said["floor"]) / (per or 1) if "floor" in said else None
         self.line(title, ours, cpu, base, said["said"])
         return ours
+
+    def execute(self, plugin, entry, settings, path, new, floor="-", runs=None, environment=None):
+        """What entry.c says of so many runs on the exchange at `path`; `new` and `floor` are files with SQL."""
+        settings = json.dumps({"database": f"sqlite:{path}", **settings})
+        done = subprocess.run([self.entry, f"{self.binaries}/lib{plugin}.so", entry, settings, str(runs or self.runs), path, new, floor],
+                              capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})})
+        if done.returncode != 0:
+            raise SystemExit(f"{plugin}, {entry}: {done.stderr}")
+        return json.loads(done.stdout)
 
     @staticmethod
     def line(title, ours, cpu, base, said):
@@ -103,17 +109,17 @@ def floor_market(pairs, each, write):
         {write}; COMMIT;"""
 
 
-def tickers(bench):
+def tickers(office):
     write = "INSERT OR REPLACE INTO tickers SELECT id, '1', '1', '1', '1', '0', '0', '1', '1', 1, :now FROM pairs WHERE id <= {}"
     for title, pairs, trades, active, each in (
             ("tickers, 10 pairs, 50 new trades; 100,000 in 24 h", 10, 100_000, 10, 5), ("… 1,000,000 in 24 h", 10, 1_000_000, 10, 5),
             ("tickers, 1,000 pairs, 500 new trades in 100 of them; 1,000,000 in 24 h", 1_000, 1_000_000, 100, 5),
             ("… 5,000 new trades in all 1,000", 1_000, 1_000_000, 1_000, 5)):
         now = int(time.time() * 1000)
-        bench.measure(title, "Tickers", "tickers", {}, market(pairs, trades, now), new_trades(active, each), floor_market(active, each, write.format(active)))
+        office.measure(title, "Tickers", "tickers", {}, market(pairs, trades, now), new_trades(active, each), floor_market(active, each, write.format(active)))
 
 
-def candles(bench):
+def candles(office):
     intervals = " UNION ALL SELECT ".join(f"'{name}' AS interval" if name == "1m" else f"'{name}'" for name in "1m 5m 15m 30m 1h 4h 1d 1w 1M".split())
     write = ("INSERT OR REPLACE INTO candles SELECT id, interval, :now / 60000 * 60000, :now / 60000 * 60000 + 60000, '1', '1', '1', '1', '1', '1', 1, 0, 0, 0, 0, 0 "
              f"FROM pairs, (SELECT {intervals}) WHERE id <= {{}}")
@@ -122,7 +128,7 @@ def candles(bench):
             ("candles 1h", "1h", 10, 100_000), ("candles 1d", "1d", 10, 100_000),
             ("candles 1m, 1,000 pairs, 5,000 new trades; 1,000,000 before", "1m", 1_000, 1_000_000)):
         now = int(time.time() * 1000)
-        bench.measure(title, "Candles", "candles", {"interval": interval}, market(pairs, trades, now), new_trades(pairs, 5), floor_market(pairs, 5, write.format(pairs)))
+        office.measure(title, "Candles", "candles", {"interval": interval}, market(pairs, trades, now), new_trades(pairs, 5), floor_market(pairs, 5, write.format(pairs)))
 
 
 # MARK: Money
@@ -140,7 +146,7 @@ LEDGER = """INSERT INTO ledger_causes SELECT 'floor:' || id || ':' || :now, 'flo
     UPDATE wallets SET available = '2' WHERE id IN (SELECT {wallet} FROM {source});"""
 
 
-def order_expiry(bench):
+def order_expiry(office):
     for title, due, waiting, history in (
             ("order expiry, 100 due; 10,000 open", 100, 10_000, 0), ("… 100,000 open", 100, 100_000, 0),
             ("… and 1,000,000 that ended", 100, 100_000, 1_000_000), ("order expiry, none due; 100,000 open", 0, 100_000, 0)):
@@ -157,14 +163,14 @@ def order_expiry(bench):
         floor = "BEGIN IMMEDIATE;" + LEDGER.format(source=source, wallet="CAST(substr(owner, 6) AS INTEGER)") + f"""
             INSERT INTO order_expiries (order_id, state, acted_ms) SELECT id, 'expired', :now FROM {source};
             UPDATE orders SET status = 'expired', locked = '0', version = version + 1 WHERE {late}; COMMIT;"""
-        bench.measure(title, "OrderExpiry", "expire", {"mode": "live", "max_orders_per_hour": 1_000_000}, build, new, floor)
+        office.measure(title, "OrderExpiry", "expire", {"mode": "live", "max_orders_per_hour": 1_000_000}, build, new, floor)
 
 
 PAPER = """INSERT INTO chains VALUES ('paper', 12, 'h0'); INSERT INTO paper_blocks VALUES ('paper', 0, 'h0');
     {blocks} INSERT INTO paper_blocks SELECT 'paper', i, 'h' || i FROM n;"""
 
 
-def deposits(bench):
+def deposits(office):
     mine = "INSERT INTO paper_blocks SELECT 'paper', max(height) + 1, 'h' || (max(height) + 1) FROM paper_blocks;"
     chains = {"chains": {"paper": {"confirmations": 100_000, "currency": "USD"}}}
     row = "INSERT INTO deposits (wallet_id, chain, tx_hash, amount, units, block, block_hash, confirmations, status, verified, watched, created_ms, credited_ms)"
@@ -179,7 +185,7 @@ def deposits(bench):
             UPDATE deposits SET confirmations = confirmations + 1, version = version + 1 WHERE watched = 1; COMMIT;"""
         if not news:
             floor = "SELECT d.*, w.currency FROM deposits d JOIN wallets w ON w.id = d.wallet_id WHERE d.watched = 1"
-        bench.measure(title, "Deposits", "confirmations", chains, build, mine if news else "SELECT 1", floor)
+        office.measure(title, "Deposits", "confirmations", chains, build, mine if news else "SELECT 1", floor)
     for title, count, history in (
             ("crediting, each of 50", 50, 0), ("… beside 1,000,000 that were credited", 50, 1_000_000), ("crediting, each of 1,000", 1_000, 0)):
         build = WALLETS.format(rows=rows(10_000), locked="0") + PAPER.format(blocks=rows(50))
@@ -192,10 +198,10 @@ def deposits(bench):
         floor = ("BEGIN IMMEDIATE;" + LEDGER.format(source=one, wallet="owner") + f"""
             UPDATE deposits SET status = 'CREDITED', credited_ms = :now, version = version + 1 WHERE id IN (SELECT id FROM {one}); COMMIT;""") * count
         settings = {**chains, "mode": "live", "max_credits_per_hour": 1_000_000}
-        bench.measure(title, "Deposits", "credit", settings, build, new, floor, per=count, runs=min(bench.runs, 5) if count > 50 else None)
+        office.measure(title, "Deposits", "credit", settings, build, new, floor, per=count, runs=min(office.runs, 5) if count > 50 else None)
 
 
-def margin(bench):
+def margin(office):
     for title, accounts, history, below in (
             ("margin check, 1,000 positions of 250 accounts", 250, 0, 0), ("margin check, 100,000 positions of 25,000 accounts, 1,000 pairs", 25_000, 0, 0),
             ("… beside 1,000,000 that were closed", 25_000, 1_000_000, 0), ("… 10 accounts to be liquidated", 25_000, 0, 10)):
@@ -215,7 +221,7 @@ def margin(bench):
                 UPDATE wallets SET available = '20000' WHERE id <= {below} AND NOT EXISTS (SELECT 1 FROM ledger_entries WHERE wallet_id = wallets.id);"""
         floor = """BEGIN; SELECT p.*, m.* FROM positions p JOIN pairs m ON m.id = p.pair_id WHERE p.status = 'open' ORDER BY p.account_id, p.id;
             SELECT a.*, w.available FROM accounts a JOIN wallets w ON w.id = a.wallet_id ORDER BY a.id; COMMIT;"""
-        bench.measure(title, "MarginCheck", "check", {"mode": "live", "max_closings_per_hour": 1_000_000}, build, new, floor)
+        office.measure(title, "MarginCheck", "check", {"mode": "live", "max_closings_per_hour": 1_000_000}, build, new, floor)
 
 
 # MARK: Another exchange
@@ -249,11 +255,11 @@ def serve():
     server.serve_forever()
 
 
-def reconciler(bench):
+def reconciler(office):
     server = subprocess.Popen([sys.executable, __file__, "serve"], stdout=subprocess.PIPE, text=True)
     try:
         port = int(server.stdout.readline())
-        floors = [json.loads(subprocess.run([bench.entry, "http", str(port), "200", "10"], check=True, capture_output=True, text=True).stdout)["floor"][0]
+        floors = [json.loads(subprocess.run([office.entry, "http", str(port), "200", "10"], check=True, capture_output=True, text=True).stdout)["floor"][0]
                   for _ in range(3)]
         print(f"| 200 calls of 100 ms, ten at a time, in C | {statistics.median(floors):.0f} | | | | |", flush=True)
         for title, waiting, history in (("reconciliation of 200 orders, 100 ms a call", 0, 0), ("… 100,000 open, 1,000,000 that ended", 100_000, 1_000_000)):
@@ -267,7 +273,7 @@ def reconciler(bench):
                 SELECT 'binance', 'n' || i || ':' || :now, 9000000 + i, 'user:' || (1 + i % 1000), 1, 'buy', '100', '2', '200', 'new', 1, NULL FROM n;"""
             settings = {"mode": "live", "exchange": "binance", "url": f"http://127.0.0.1:{port}", "max_updates_per_hour": 1_000_000,
                         "calls": {"rate": {"calls": 100_000}}}
-            ours = bench.measure(title, "Reconciler", "reconcile", settings, build, new, runs=min(bench.runs, 5), environment={
+            ours = office.measure(title, "Reconciler", "reconcile", settings, build, new, runs=min(office.runs, 5), environment={
                 "BINANCE_API_KEY": "bench", "BINANCE_API_SECRET": "bench"})
             print(f"| … times the floor | {ours / statistics.median(floors):.2f} | | | | |", flush=True)
     finally:
@@ -275,14 +281,15 @@ def reconciler(bench):
         server.wait()
 
 
-def jobs(binaries, runs):
-    bench = Bench(binaries, runs)
+def measure(bench):
+    runs = 5 if bench.quick else 21
+    office = Office(bench.binaries, runs)
     try:
-        print(f"\nThe jobs, milliseconds, medians of {runs} runs:\n\n| | a run | CPU | floor in C | ratio | |\n|---|---|---|---|---|---|", flush=True)
+        bench.say(f"\nThe jobs, milliseconds, medians of {runs} runs:\n", "| | a run | CPU | floor in C | ratio | |", "|---|---|---|---|---|---|")
         for part in (tickers, candles, order_expiry, deposits, margin, reconciler):
-            part(bench)
+            part(office)
     finally:
-        bench.close()
+        office.close()
 
 
 if __name__ == "__main__" and sys.argv[1:] == ["serve"]:

@@ -1,4 +1,5 @@
-/* The jobs of `make bench`: one does nothing, and says so at once; one shouts for three seconds. */
+/* The jobs of `make bench`: one does nothing, and says so at once; one shouts for three
+   seconds; one hangs for ten minutes, whatever it is told. */
 #define _GNU_SOURCE
 #include "job_abi.h"
 #include <string.h>
@@ -24,17 +25,26 @@ static int32_t flood(void *instance, const job_context *context) {
     return JOB_SUCCEEDED;
 }
 
+static int32_t hang(void *instance, const job_context *context) {
+    (void)instance;
+    (void)context;
+    sleep(600);
+    return JOB_SUCCEEDED;
+}
+
 static const job_entry entries[] = {
     {.struct_size = sizeof(job_entry), .flags = JOB_ENTRY_IDEMPOTENT, .id = JOB_STR_INIT("noop"),
      .description = JOB_STR_INIT("Does nothing."), .run = noop},
     {.struct_size = sizeof(job_entry), .id = JOB_STR_INIT("flood"),
      .description = JOB_STR_INIT("Writes and logs without end."), .run = flood},
+    {.struct_size = sizeof(job_entry), .id = JOB_STR_INIT("hang"),
+     .description = JOB_STR_INIT("Does not end."), .run = hang},
 };
 
 static const job_entry *entry_at(uint32_t index) { return &entries[index]; }
 
 static const job_plugin plugin = {
-    .struct_size = sizeof(job_plugin), .entry_count = 2, .id = JOB_STR_INIT("noop"), .version = JOB_STR_INIT("1.0.0"),
+    .struct_size = sizeof(job_plugin), .entry_count = 3, .id = JOB_STR_INIT("noop"), .version = JOB_STR_INIT("1.0.0"),
     .description = JOB_STR_INIT("Nothing, or too much."), .entry = entry_at,
 };
 

@@ -1,0 +1,146 @@
+"""Peers, where they are installed: Python packages in the interpreter that `--peers` names, programs on PATH.
+Each is measured once beside ours, in the way its users run it."""
+import array
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+from ..host import ROOT, quantile
+
+HERE = f"{ROOT}/Benchmarks/peers"
+MISSING = "not installed"
+
+
+def python(bench, package, script, *arguments):
+    """What its script says, a dict; or a word about why not."""
+    if not bench.has(package):
+        return MISSING
+    done = subprocess.run([bench.python, "-B", f"{HERE}/{script}", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return "failed: " + (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    return json.loads(done.stdout)
+
+
+# MARK: Lateness
+
+def lateness(bench, count, seconds):
+    """(name, p50, p99, executed and CPU, or a word) of each."""
+    yield "APScheduler, in process", python(bench, "apscheduler", "apscheduler_lateness.py", str(count), str(seconds))
+    yield "collectd, in process (from its own first instant)", collectd(bench, count, seconds)
+    yield "supercronic, a process each", supercronic(bench, count, seconds)
+    yield "cron, a process each, at one full minute", cron(bench, count)
+
+
+def numbers(path):
+    values = array.array("q")
+    if os.path.exists(path):
+        with open(path, "rb") as file:
+            values.frombytes(file.read())
+    return values
+
+
+def serve(command, seconds, **options):
+    """Runs it for so long; the CPU that it and its children used."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    try:
+        time.sleep(seconds)
+        if process.poll() is not None:
+            return None
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    return True
+
+
+def figures(late, due):
+    return {"p50": quantile(late, 0.5), "p99": quantile(late, 0.99), "executed": len(late) / due, "cpu": float("nan")}
+
+
+def supercronic(bench, count, seconds):
+    program = shutil.which("supercronic")
+    if not program:
+        return MISSING
+    stamp, out = bench.compile("stamp", "peers/stamp.c", flags=("-static",)), f"{bench.folder}/stamps"
+    with open(f"{bench.folder}/crontab", "w", encoding="utf-8") as file:
+        file.write(f"* * * * * * * {stamp} {out} 1\n" * count)
+    if not serve([program, f"{bench.folder}/crontab"], seconds + 4):
+        return "did not run"
+    values = numbers(out)
+    first = min(values[0::2], default=0) + 2
+    late = [micros / 1e3 for second, micros in zip(values[0::2], values[1::2]) if first <= second < first + seconds]
+    os.remove(out)
+    return figures(late, count * seconds) if late else "executed nothing"
+
+
+def cron(bench, count):
+    """It knows one folder of crontabs only: it gets its own there, in a room of its own, which takes root."""
+    program = shutil.which("cron") or shutil.which("crond")
+    if not program:
+        return MISSING
+    if os.geteuid() != 0:
+        return "needs root here"
+    stamp, out, spool = bench.compile("stamp", "peers/stamp.c", flags=("-static",)), f"{bench.folder}/stamps", f"{bench.folder}/spool"
+    shutil.rmtree(spool, ignore_errors=True)
+    os.makedirs(f"{spool}/crontabs")
+    os.makedirs(f"{spool}/empty")
+    path = f"{spool}/crontabs/root"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"* * * * * {stamp} {out} 60\n" * count)
+    os.chmod(path, 0o600)
+    script = ('for place in /var/spool/cron/crontabs /var/spool/cron; do [ -d $place ] && mount --bind "$0/crontabs" $place && break; done; '
+              'for place in /etc/cron.d; do [ -d $place ] && mount --bind "$0/empty" $place; done; '
+              'if [ -e /etc/crontab ]; then mount --bind /dev/null /etc/crontab; fi; mount -t tmpfs none /run; exec "$1" -f')
+    until = 60 - time.time() % 60 + 20
+    if not serve(["unshare", "-m", "sh", "-c", script, spool, program], until if until > 25 else until + 60):
+        return "did not run"
+    values = numbers(out)
+    late = [micros / 1e3 for micros in values[1::2]]
+    if os.path.exists(out):
+        os.remove(out)
+    return figures(late, count) if late else "executed nothing"
+
+
+def collectd(bench, count, seconds):
+    program = shutil.which("collectd")
+    if not program:
+        return MISSING
+    out, library = f"{bench.folder}/readings", f"{bench.folder}/benchread.so"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, f"{HERE}/collectd_lateness.c"], check=True)
+    with open(f"{bench.folder}/collectd.conf", "w", encoding="utf-8") as file:
+        file.write(f'BaseDir "{bench.folder}"\nPIDFile "{bench.folder}/collectd.pid"\nPluginDir "{bench.folder}"\nTypesDB "/dev/null"\nInterval 1\nReadThreads 5\nLoadPlugin benchread\n')
+    if not serve([program, "-f", "-C", f"{bench.folder}/collectd.conf"], seconds + 3,
+                 env={**os.environ, "BENCH_COUNT": str(count), "BENCH_FILE": out}):
+        return "did not run"
+    values = numbers(out)
+    os.remove(out)
+    instants = sorted(values[1:values[0] + 1])
+    if not instants:
+        return "executed nothing"
+    # It has no instant but the one at which it was told of the reading: the earliest is everybody's.
+    instants = [instant for instant in instants if instants[0] + 1_000_000 <= instant + 500_000 and instant < instants[0] + (seconds + 1) * 1_000_000 - 500_000]
+    phase = min((instant - instants[0] + 500_000) % 1_000_000 for instant in instants)
+    late = [((instant - instants[0] + 500_000) % 1_000_000 - phase) / 1e3 for instant in instants]
+    return figures(late, count * seconds)
+
+
+# MARK: Queues
+
+def queue_on_sqlite(bench, count):
+    folder = f"{bench.folder}/huey"
+    os.makedirs(folder, exist_ok=True)
+    try:
+        yield "huey, two threads", python(bench, "huey", "huey_queue.py", folder, str(count))
+    finally:
+        shutil.rmtree(folder)
+
+
+def queues_on_postgres(bench, url, count):
+    for name, script in (("procrastinate", "procrastinate_queue.py"), ("pgqueuer", "pgqueuer_queue.py")):
+        yield f"{name}, in process", python(bench, name, script, url, str(count))
