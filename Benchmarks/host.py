@@ -70,12 +70,20 @@ class Host:
 
     def __enter__(self):
         self.log = open(f"{self.folder}/host.log", "w", encoding="utf-8")
+        try:
+            self.until_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def until_ready(self):
         began = time.monotonic()
         self.begin()
         while subprocess.run([f"{self.binaries}/jobhost", "status"], cwd=self.folder, capture_output=True, check=False).returncode != 0:
             if self.process.poll() is not None or time.monotonic() - began > 60:
-                raise SystemExit("the host did not start:\n" + open(f"{self.folder}/host.log", encoding="utf-8").read())
-        return self
+                with open(f"{self.folder}/host.log", encoding="utf-8") as log:
+                    raise SystemExit("the host did not start:\n" + log.read())
 
     def begin(self):
         self.process = subprocess.Popen([f"{self.binaries}/jobhost", "run"], cwd=self.folder, stderr=self.log, stdout=self.log)

@@ -46,7 +46,7 @@ def measure(bench):
                   f"| … floor: a timer and callbacks in C | {base['p50'] / 1e3:.3f} | {base['p99'] / 1e3:.3f} | | {base['cpu']:.2f} | |",
                   f"| … times the floor | | {ours['p99'] * 1e3 / base['p99']:.1f} | | | |")
         for name, peer in peers.lateness(bench, count, seconds):
-            bench.say(f"| … {name} | " + (f"{peer['p50']:.2f} | {peer['p99']:.2f} | {peer['executed']:.2%} | {peer['cpu']:.0f} | |"
+            bench.say(f"| … {name} | " + (f"{peer['p50']:.2f} | {peer['p99']:.2f} | {peer['executed']:.2%} | {'' if peer['cpu'] is None else format(peer['cpu'], '.0f')} | |"
                                          if isinstance(peer, dict) else f"{peer} | | | | |"))
         bench.goal(f"lateness p99, {count:,} jobs each second", ours["p99"], most=GOALS[count], unit="ms")
         bench.goal(f"due runs executed, {count:,} jobs each second", 100 * min(each["executed"] for each in rounds), least=100, unit="%")

@@ -24,13 +24,15 @@ def worker_start(bench):
     bench.say("\nStart, in ms:\n", "| | median | best |", "|---|---|---|")
     line = lambda title, took: bench.say(f"| {title} | {took['p50'] / 1e3:.2f} | {took['best'] / 1e3:.2f} |")
     line("floor: spawn and exit of a static program in C", spawn(nothing, ""))
-    for language, library, most in (("C", noop(bench), 2), ("Swift", f"{bench.binaries}/libCandles.so", 10)):
+    for language, library, most in (("C", noop(bench), 2), ("Swift", f"{bench.binaries}/libCandles.so", 10),
+                                    ("Swift, with Foundation for calls outside", f"{bench.binaries}/libReconciler.so", None)):
         ours = bench.median(lambda: json.loads(run(program, "start", f"{bench.binaries}/jobhost-worker", library, wire_version(), count)))
         base = spawn(loads, library)
         line(f"worker to ready, plugin in {language}", ours)
         line("… floor: a program in C that loads the same library, to its exit", base)
         bench.say(f"| … times the floor | {ours['p50'] / base['p50']:.1f} | {ours['best'] / base['best']:.1f} |")
-        bench.goal(f"worker start to ready, plugin in {language}", ours["p50"] / 1e3, most=most, unit="ms")
+        if most:
+            bench.goal(f"worker start to ready, plugin in {language}", ours["p50"] / 1e3, most=most, unit="ms")
 
 
 def reload_time(bench):

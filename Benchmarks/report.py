@@ -72,9 +72,10 @@ class Bench:
             self.say("", "| goal | wanted | measured | |", "|---|---|---|---|")
         for what, value, most, least, unit in self.goals:
             reached = value <= most if most is not None else value >= least
-            wanted = f"≤ {most:,g}" if most is not None else f"≥ {least:,g}"
+            space = " " if unit else ""
+            wanted = f"≤ {most:,}" if most is not None else f"≥ {least:,}"
             shown = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-            self.say(f"| {what} | {wanted} {unit} | {shown} {unit} | {'reached' if reached else 'not reached'} |")
+            self.say(f"| {what} | {wanted}{space}{unit} | {shown}{space}{unit} | {'reached' if reached else 'not reached'} |")
         for rule in self.broken:
             print(f"bench: a rule is broken: {rule}", file=sys.stderr, flush=True)
         return 1 if self.broken else 0

@@ -12,6 +12,8 @@ from ..host import ROOT, quantile
 
 HERE = f"{ROOT}/Benchmarks/peers"
 MISSING = "not installed"
+# More processes at one instant take the whole machine with them.
+MOST_PROCESSES, TOO_MANY = 1_000, "not tried: a process for each at one instant"
 
 
 def python(bench, package, script, *arguments):
@@ -27,7 +29,7 @@ def python(bench, package, script, *arguments):
 # MARK: Lateness
 
 def lateness(bench, count, seconds):
-    """(name, p50, p99, executed and CPU, or a word) of each."""
+    """Of each its name, and its figures or a word."""
     yield "APScheduler, in process", python(bench, "apscheduler", "apscheduler_lateness.py", str(count), str(seconds))
     yield "collectd, in process (from its own first instant)", collectd(bench, count, seconds)
     yield "supercronic, a process each", supercronic(bench, count, seconds)
@@ -43,12 +45,12 @@ def numbers(path):
 
 
 def serve(command, seconds, **options):
-    """Runs it for so long; the CPU that it and its children used."""
+    """Runs it for so long; false: it ended by itself."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
     try:
         time.sleep(seconds)
         if process.poll() is not None:
-            return None
+            return False
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -60,13 +62,15 @@ def serve(command, seconds, **options):
 
 
 def figures(late, due):
-    return {"p50": quantile(late, 0.5), "p99": quantile(late, 0.99), "executed": len(late) / due, "cpu": float("nan")}
+    return {"p50": quantile(late, 0.5), "p99": quantile(late, 0.99), "executed": len(late) / due, "cpu": None}
 
 
 def supercronic(bench, count, seconds):
     program = shutil.which("supercronic")
     if not program:
         return MISSING
+    if count > MOST_PROCESSES:
+        return TOO_MANY
     stamp, out = bench.compile("stamp", "peers/stamp.c", flags=("-static",)), f"{bench.folder}/stamps"
     with open(f"{bench.folder}/crontab", "w", encoding="utf-8") as file:
         file.write(f"* * * * * * * {stamp} {out} 1\n" * count)
@@ -84,19 +88,23 @@ def cron(bench, count):
     program = shutil.which("cron") or shutil.which("crond")
     if not program:
         return MISSING
+    if count > MOST_PROCESSES:
+        return TOO_MANY
     if os.geteuid() != 0:
         return "needs root here"
+    if bench.quick:
+        return "takes a minute: not in a quick run"
     stamp, out, spool = bench.compile("stamp", "peers/stamp.c", flags=("-static",)), f"{bench.folder}/stamps", f"{bench.folder}/spool"
     shutil.rmtree(spool, ignore_errors=True)
-    os.makedirs(f"{spool}/crontabs")
+    os.makedirs(f"{spool}/cron/crontabs")
     os.makedirs(f"{spool}/empty")
-    path = f"{spool}/crontabs/root"
+    path = f"{spool}/cron/crontabs/root"
     with open(path, "w", encoding="utf-8") as file:
         file.write(f"* * * * * {stamp} {out} 60\n" * count)
     os.chmod(path, 0o600)
-    script = ('for place in /var/spool/cron/crontabs /var/spool/cron; do [ -d $place ] && mount --bind "$0/crontabs" $place && break; done; '
-              'for place in /etc/cron.d; do [ -d $place ] && mount --bind "$0/empty" $place; done; '
-              'if [ -e /etc/crontab ]; then mount --bind /dev/null /etc/crontab; fi; mount -t tmpfs none /run; exec "$1" -f')
+    # Nothing of the machine's own is run, nor touched.
+    script = ('mount --bind "$0" /var/spool && mount -t tmpfs none /run && if [ -d /etc/cron.d ]; then mount --bind "$0/empty" /etc/cron.d; fi && '
+              'if [ -e /etc/crontab ]; then mount --bind /dev/null /etc/crontab; fi && exec "$1" -f')
     until = 60 - time.time() % 60 + 20
     if not serve(["unshare", "-m", "sh", "-c", script, spool, program], until if until > 25 else until + 60):
         return "did not run"
