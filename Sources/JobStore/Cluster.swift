@@ -155,6 +155,8 @@ public struct WaitingClaims: Sendable {
     public var rated: [String: Instant]
     /// Of those jobs: what was believed to wait, and does not. (Of any other job all that waits is claimed.)
     public var gone: Set<RunID>
+    /// What was taken from the inbox and not claimed.
+    public var inbox = InboxResult()
     public init(_ runs: [ClaimedRun] = [], rated: [String: Instant] = [:], gone: Set<RunID> = []) {
         self.runs = runs
         self.rated = rated
@@ -191,6 +193,10 @@ extension Store {
     /// It hears of everything from its one host.
     public func listen(_ heard: @escaping @Sendable () -> Void) {}
 
+    /// Without a look at the inbox.
+    public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims {
+        try await claimWaiting(limits, taking: nil, owner: owner, now: now)
+    }
     /// Without a look at other hosts.
     public func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
         try await claimWaiting(limits.mapValues { WaitingLimit(most: $0) }, owner: owner, now: now).runs

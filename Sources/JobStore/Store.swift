@@ -20,8 +20,9 @@ public protocol Store: Sendable {
     func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool]
     /// Claims waiting runs (available, or due scheduled/retryable), best first: effective
     /// priority (priority plus one for every minute of waiting), then age. `limits` gives how many of each job
-    /// at the most; jobs that are not in it are left alone.
-    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims
+    /// at the most; jobs that are not in it are left alone. `inbox`: what other programs have inserted is taken first,
+    /// in the same transaction.
+    func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims
     /// A claimed run that was never started goes back to `available` (scheduled fires too:
     /// their attempt is not counted). Guarded by fence: a claim that is not in force any more is left alone, also
     /// where `owner` has claimed the run anew.
@@ -45,6 +46,8 @@ public protocol Store: Sendable {
     /// Inserts a run that waits. With a unique key that a live (not terminal) run of the job
     /// has: returns that run, `inserted == false`.
     func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)]
+    /// The jobs of the oldest rows in `enqueue_inbox`; empty: there are none. Costs no commit.
+    func jobsInInbox() async throws -> [String]
     /// Rows that other programs inserted into `enqueue_inbox` are turned into runs. Returns
     /// how many, and the rows that were refused (unknown job, invalid JSON) with the reason;
     /// those stay in the inbox marked with it.

@@ -168,6 +168,12 @@ public struct Completion: Sendable {
         self.finishedAt = finishedAt
     }
 
+    /// It ends a run for good and changes nothing that other transactions change or count on: it needs no lock but
+    /// that of its run. (That a run no longer runs takes nothing from those who count the running ones.)
+    var isAlone: Bool {
+        state.isTerminal && stateBlob == nil && enqueues.isEmpty && breaker == nil && adaptiveInterval == nil
+    }
+
     public struct StateWrite: Hashable, Sendable {
         public var version: UInt32
         public var bytes: [UInt8]
@@ -201,9 +207,22 @@ public struct NewRun: Hashable, Sendable {
 public struct InboxResult: Sendable {
     public var runs: [RunRecord]
     public var refused: [(id: Int64, job: String, reason: String)]
+    /// As many rows were looked at as was allowed.
+    public var mayHaveMore = false
     public init(runs: [RunRecord] = [], refused: [(id: Int64, job: String, reason: String)] = []) {
         self.runs = runs
         self.refused = refused
+    }
+}
+
+/// What may be taken from the inbox at once.
+public struct InboxTake: Sendable {
+    public var jobs: [String: InboxRule]
+    /// Rows.
+    public var limit: Int
+    public init(jobs: [String: InboxRule], limit: Int) {
+        self.jobs = jobs
+        self.limit = limit
     }
 }
 

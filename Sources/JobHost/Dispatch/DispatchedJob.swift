@@ -93,13 +93,13 @@ final class DispatchedJob {
     var hasHeld: Bool { !held.isEmpty }
     /// With the process room.
     var submitted: Int { active.count - held.count - ready.count }
-    /// How many waiting runs may be claimed: what the job may run at once, and behind it what a moment's work
+    /// How many waiting runs may be claimed: what the job may run at once, and behind it what the work of `moment`
     /// is. That much a host that dies keeps from the others for the length of its lease.
-    var claimable: Int { max(0, concurrency * ahead - submitted - ready.count) }
+    func claimable(in moment: Duration) -> Int { max(0, concurrency * ahead(moment) - submitted - ready.count) }
     /// Enough is here to go on with while the store answers.
-    var isSupplied: Bool { submitted >= concurrency && ready.count > concurrency * ahead / 2 - concurrency }
+    func isSupplied(in moment: Duration) -> Bool { submitted >= concurrency && ready.count > concurrency * ahead(moment) / 2 - concurrency }
     /// A run that counts towards a rate is claimed when it can begin.
-    private var ahead: Int { plan.config.rate == nil ? meanRun.ahead : 1 }
+    private func ahead(_ moment: Duration) -> Int { plan.config.rate == nil ? meanRun.ahead(in: moment) : 1 }
     /// Places of the concurrency that are taken or spoken for.
     var occupied: Int { active.count - ready.count + waitingFires.count }
 

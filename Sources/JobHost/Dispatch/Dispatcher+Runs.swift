@@ -100,7 +100,7 @@ extension Dispatcher {
 
     private func wantsWaiting(_ i: Int, _ now: Now) -> Bool {
         guard settings.consumes, !isAtRest, jobs[i].asked == nil, let due = jobs[i].waitingDue, due <= now.wall,
-            !jobs[i].isSupplied, jobs[i].rateLook(now.wall) == nil,
+            !jobs[i].isSupplied(in: pace.moment), jobs[i].rateLook(now.wall) == nil,
             // Hosts lock the store's row of a job with a rate: first it must be there.
             jobs[i].plan.config.rate == nil || jobs[i].storedText != nil
         else { return false }
@@ -115,11 +115,11 @@ extension Dispatcher {
             unserved.insert(pool)
             return
         }
-        while let free = pools[pool]?.free, free > 0, let i = pools[pool]?.queue.popFirst() {
+        while let free = pools[pool]?.free(in: pace.moment), free > 0, let i = pools[pool]?.queue.popFirst() {
             guard jobs[i].plan.pool == pool, wantsWaiting(i, now) else { continue }
             // The others in the queue get their share too.
             let share = max(1, free / ((pools[pool]?.queue.count ?? 0) + 1))
-            let limit = isProbing(i) ? 1 : min(jobs[i].claimable, share)
+            let limit = isProbing(i) ? 1 : min(jobs[i].claimable(in: pace.moment), share)
             guard limit > 0 else { continue }
             jobs[i].asked = .init(pool: pool, runs: limit, fires: jobs[i].waitingFires)
             pools[pool]?.asked += limit
@@ -137,6 +137,7 @@ extension Dispatcher {
             endAsking(i)
         }
         isAsking = false
+        pace.answer(isClaim: !claims.runs.isEmpty, now.monotonic)
         var counts: [String: Int] = [:]
         var released: Set<RunID> = []
         for run in claims.runs {
@@ -184,6 +185,7 @@ extension Dispatcher {
 
     mutating func waitingClaimFailed(_ names: [String], _ now: Now, _ out: inout DispatchActions) {
         isAsking = false
+        pace.answer(isClaim: false, now.monotonic)
         for i in indices(of: names).sorted() {
             endAsking(i)
             jobs[i].noteWaiting(now.wall + settings.storeBackoff)

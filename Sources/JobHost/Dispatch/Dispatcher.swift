@@ -73,6 +73,8 @@ struct Dispatcher: ~Copyable {
     /// The store is being asked for waiting runs. One question at a time, so that what comes
     /// meanwhile goes out as one.
     var isAsking = false
+    /// Of the answers.
+    var pace = ClaimPace()
     /// Pools with jobs in their queue, to be served when the store has answered.
     var unserved: Set<String> = []
     /// Jobs that wait for the success of another.
@@ -149,7 +151,10 @@ struct Dispatcher: ~Copyable {
     /// Every turn ends here.
     mutating func finish(_ out: DispatchActions, _ now: Now) -> DispatchActions {
         var out = out
-        if !out.waiting.isEmpty { isAsking = true }
+        if !out.waiting.isEmpty {
+            isAsking = true
+            pace.ask(now.monotonic)
+        }
         out.wakeAt = clock.holdEnd(now) ?? timeline.earliest
         return out
     }

@@ -21,15 +21,18 @@ struct PoolLoad {
     /// workers keeps them busy while the store commits; where they are long it would only make
     /// a claimed run wait for a particular worker. `longest` for each worker: what a crash of
     /// the host loses of runs that had not begun.
-    private func capacity(longest: Int64) -> Int {
-        guard let fitting = meanRun.fitting else { return maxWorkers }
+    private func capacity(_ moment: Duration, longest: Int64) -> Int {
+        guard let fitting = meanRun.fitting(in: moment) else { return maxWorkers }
         return min(maxWorkers, 1 << 20) * Int(min(max(fitting, 32), longest))
     }
-    /// For a waiting run. Fires held for later do not count: they would keep a worker idle.
-    var free: Int { max(0, capacity(longest: 32) - busy - asked) }
+    /// For a waiting run, where what is claimed ahead is to last for `moment`: a queue of up to 64 for every 20 ms of it. Fires
+    /// held for later do not count: they would keep a worker idle.
+    func free(in moment: Duration) -> Int {
+        max(0, capacity(moment, longest: 64 * moment.microseconds / MeanTime.moment.microseconds) - busy - asked)
+    }
     /// For a claim that has its instant: until then a crash loses nothing, so as many as start
     /// at once.
-    var freeAhead: Int { max(0, capacity(longest: 512) - busy - asked - promised) }
+    var freeAhead: Int { max(0, capacity(MeanTime.moment, longest: 512) - busy - asked - promised) }
 
     /// The place of a job in `queue`.
     static func rank(priority: Int, now: Now) -> Instant {

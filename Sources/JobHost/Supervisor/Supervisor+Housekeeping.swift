@@ -64,12 +64,42 @@ extension Supervisor {
         }
     }
 
-    /// Rows that other programs inserted become runs.
+    /// Rows that other programs inserted become runs: with the claim of their jobs' runs where one can be made now, so
+    /// that one commit stands between a row and its start, else by themselves.
     private func drainInbox() {
         guard !isDrainingInbox, phase != .draining else { return }
         isDrainingInbox = true
         isInboxHinted = false
-        let limit = 1_000
+        Task {
+            do {
+                let jobs = try await store.jobsInInbox()
+                guard !jobs.isEmpty else { return inboxDrained() }
+                if !isInboxAlone {
+                    isInboxForClaim = true
+                    dispatch(.wait(jobs: jobs))
+                    // A claim is under way that has taken this along.
+                    guard isInboxForClaim else { return }
+                    isInboxForClaim = false
+                }
+                let take = inboxTake()
+                inboxTaken(try await store.drainInbox(jobs: take.jobs, limit: take.limit, now: clock.now().wall))
+                isInboxAlone = false
+            } catch { storeFailed(error) }
+            inboxDrained()
+        }
+    }
+
+    /// What a claim of at most `claims` runs takes along; no more than it can use, since others wait for its locks. nil:
+    /// what came is taken without it, or nothing came.
+    func inboxTake(with claims: Int) -> InboxTake? {
+        guard isInboxForClaim else { return nil }
+        isInboxForClaim = false
+        var take = inboxTake()
+        take.limit = min(max(claims, 32), take.limit)
+        return take
+    }
+
+    private func inboxTake() -> InboxTake {
         var rules = generation.jobs.mapValues { job in
             let schema = job.entry.payloadSchema
             return InboxRule(maxAttempts: job.config.retry.maxAttempts) { PayloadCheck.problem($0, schema: schema) }
@@ -78,20 +108,21 @@ extension Supervisor {
         for (name, job) in generation.refused {
             rules[name] = InboxRule(maxAttempts: job.config.retry.maxAttempts) { PayloadCheck.problem($0, schema: job.payloadSchema) }
         }
-        Task {
-            defer {
-                isDrainingInbox = false
-                if isInboxHinted { drainInbox() }
-            }
-            do {
-                let result = try await store.drainInbox(jobs: rules, limit: limit, now: clock.now().wall)
-                if result.runs.count + result.refused.count >= limit { isInboxHinted = true }
-                for run in result.runs { dispatch(.waiting(job: run.job, due: run.availableAt)) }
-                for row in result.refused {
-                    log.warning("enqueue_inbox row \(row.id) for '\(row.job)' is refused: \(row.reason)")
-                }
-            } catch { storeFailed(error) }
+        return InboxTake(jobs: rules, limit: 1_000)
+    }
+
+    /// They wait now.
+    func inboxTaken(_ result: InboxResult) {
+        if result.mayHaveMore { isInboxHinted = true }
+        for (job, runs) in Dictionary(grouping: result.runs, by: \.job).sorted(by: { $0.key < $1.key }) {
+            for due in Set(runs.map(\.availableAt)).sorted() { dispatch(.waiting(job: job, due: due)) }
         }
+        for row in result.refused { log.warning("enqueue_inbox row \(row.id) for '\(row.job)' is refused: \(row.reason)") }
+    }
+
+    func inboxDrained() {
+        isDrainingInbox = false
+        if isInboxHinted { drainInbox() }
     }
 
     /// The store says that something came. More may come in a moment without a hint of its own.

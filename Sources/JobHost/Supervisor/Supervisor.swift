@@ -85,6 +85,10 @@ public actor Supervisor: HostControl {
     var isDrainingInbox = false
     /// Something came into the inbox while it was being emptied.
     var isInboxHinted = false
+    /// The next claim of waiting runs takes along what is in the inbox.
+    var isInboxForClaim = false
+    /// A claim with it has failed: what is wrong with it keeps no claim from succeeding.
+    var isInboxAlone = false
     var depths: [String: QueueDepth] = [:]
     var counters: [String: [String: Int64]] = [:]
     /// Attempts of them ended on other hosts, and have not been read yet.
@@ -275,18 +279,24 @@ public actor Supervisor: HostControl {
     private func claimWaiting(_ limits: [String: Int]) {
         questions += 1
         let wanted = Dictionary(uniqueKeysWithValues: limits.map { ($0, dispatcher.waitingLimit(of: $0, most: $1)) })
+        let inbox = inboxTake(with: limits.values.reduce(0, +))
         Task {
             do {
                 let asked = clock.now().monotonic
-                let claims = try await claiming { try await store.claimWaiting(wanted, owner: owner, now: clock.now().wall) }
+                let claims = try await claiming {
+                    try await store.claimWaiting(wanted, taking: inbox, owner: owner, now: clock.now().wall)
+                }
                 events.emit(.store(operation: "claim_waiting", took: clock.now().monotonic - asked))
                 // Where nothing waits, nothing was written.
                 if !claims.runs.isEmpty { storeAnswered(asked) }
                 dispatch(.waitingClaimed(limits: limits, claims))
+                if inbox != nil { inboxTaken(claims.inbox) }
             } catch {
                 storeFailed(error)
+                if inbox != nil { isInboxAlone = true }
                 dispatch(.waitingClaimFailed(jobs: Array(limits.keys)))
             }
+            if inbox != nil { inboxDrained() }
         }
     }
 

@@ -20,6 +20,10 @@ extension Ledger {
             return (try row.text(0), state)
         }
         for (job, state) in rows { states[job] = state }
+        for end in try otherEnds(of: jobs) where states[end.job]?.lastFinished.map({ $0 <= end.finished }) ?? true {
+            states[end.job, default: JobStateRow()].lastFinished = end.finished
+            states[end.job, default: JobStateRow()].lastOutcome = end.outcome
+        }
         for (job, breaker) in try breakers(of: jobs) { states[job, default: JobStateRow()].breaker = breaker }
         for (job, control) in try controls(of: jobs) { states[job, default: JobStateRow()].control = control }
         return states
@@ -39,7 +43,10 @@ extension Ledger {
         }
     }
 
-    private func condition(on jobs: [String]?) -> (String, [SQLValue]) {
+    /// They all are.
+    func otherEnds(of jobs: [String]?) throws -> [(job: String, finished: Instant, outcome: Outcome)] { [] }
+
+    func condition(on jobs: [String]?) -> (String, [SQLValue]) {
         guard let jobs else { return ("1 = 1", []) }
         guard !jobs.isEmpty else { return ("1 = 0", []) }
         return ("job IN (\(jobs.map { _ in "?" }.joined(separator: ", ")))", jobs.map { .text($0) })

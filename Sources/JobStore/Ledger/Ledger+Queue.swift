@@ -47,8 +47,10 @@ extension Ledger {
 
     // MARK: Inbox
 
-    func inboxIsEmpty() throws -> Bool {
-        try connection.first("SELECT 1 FROM \(schema)enqueue_inbox WHERE refused IS NULL LIMIT 1") { _ in } == nil
+    func jobsInInbox() throws -> [String] {
+        try connection.rows("""
+            SELECT DISTINCT job FROM (SELECT job FROM \(schema)enqueue_inbox WHERE refused IS NULL ORDER BY id LIMIT 1000) AS oldest
+            """) { try $0.text(0) }
     }
 
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
@@ -60,6 +62,7 @@ extension Ledger {
             try InboxRow(row, jobs, now, valid: try row.int64(6) != 0)
         }
         var result = InboxResult()
+        result.mayHaveMore = rows.count >= limit
         for row in rows {
             if let reason = Self.refusal(row, jobs, now) {
                 try connection.run("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])

@@ -34,6 +34,8 @@ protocol Ledger: AnyObject, SendableMetatype {
     func saveState(job: String, _ state: Completion.StateWrite, fence: Int64, now: Instant) throws
     /// Adds `tally` to the counters, now or with the transaction's end.
     func count(_ tally: Tally) throws
+    /// The newest ends of jobs' runs that are not in their `job_states`. `jobs` nil: of all.
+    func otherEnds(of jobs: [String]?) throws -> [(job: String, finished: Instant, outcome: Outcome)]
 }
 
 /// Groups of states, as SQL. The partial indexes are written

@@ -72,7 +72,8 @@ extension PostgresLedger {
         let rows = try connection.rows("""
             SELECT j.job, (SELECT count(*) FROM \(schema)runs r
                 WHERE r.\(StateSQL.running) AND r.job = j.job AND (r.owner <> ? OR r.epoch <> ?)),
-                s.last_finished, w.waiting, w.on_time
+                greatest(s.last_finished, (SELECT max(e.finished_at) FROM \(schema)job_ends e WHERE e.job = j.job)),
+                w.waiting, w.on_time
             FROM unnest(?::text[]) AS j (job) LEFT JOIN \(schema)job_states s ON s.job = j.job
             CROSS JOIN LATERAL (
                 SELECT count(*) AS waiting, count(*) FILTER (WHERE r.trigger = 'schedule') AS on_time FROM \(schema)runs r
@@ -163,57 +164,109 @@ extension PostgresLedger {
     // MARK: Waiting runs
 
     /// The caller holds the locks of the job rows.
-    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> WaitingClaims {
+    func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) throws -> WaitingClaims {
         try demandLease(owner)
         try demandClock(now)
         let rates = limits.compactMapValues(\.rate)
         // By the database's clock, read after the jobs' rows were locked: so one host's takes follow another's.
         let clock = rates.isEmpty ? now : try databaseClock()
-        let rooms = try rateRooms(rates, clock: clock)
+        let rated = try rateRooms(rates, clock: clock)
+        let arrivals = try inbox.map { try takeArrivals($0, now: now) } ?? Arrivals()
+        var offers = limits.mapValues(\.most).merging(rated.mapValues(\.room)) { min($0, $1) }.filter { $0.value > 0 }
+        var found: [(rank: Int64, run: ClaimedRun)] = []
+        var taken = arrivals.result
+        if !arrivals.runs.isEmpty {
+            let rooms = try roomsOfIdle(offers, limits, owner, now)
+            (found, taken) = try insert(arrivals, claimingUpTo: rooms, limits: limits, owner: owner, now: now)
+            offers = offers.filter { rooms[$0.key] == nil }
+        }
+        found += try claimReady(offers, limits, owner, now)
+        var runs: [ClaimedRun?] = found.sorted { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }.map(\.run)
+        try addStates(runs.compactMap { $0 }.map { ($0.job, limits[$0.job]?.stateFence) }, to: &runs)
+        let claimed = runs.compactMap { $0 }
+        let full = try noteTaken(claimed.countsByJob, of: rated, clock: clock)
+        var claims = WaitingClaims(claimed.noted(in: rated), rated: full.mapValues { now + $0 }, gone: try gone(limits, of: full.keys))
+        claims.inbox = taken
+        return claims
+    }
+
+    /// What runs of other hosts leave of the offers that `bindOffers` binds, as SQL.
+    private func wanted(_ conditions: String = "true") -> String {
+        """
+        SELECT w.job, w.idempotent, CASE WHEN w.room IS NULL OR o.running = 0 THEN w.most
+            ELSE least(w.most, greatest(0, w.room - o.running)) END AS most
+        FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[], ?4::bigint[]) AS w (job, most, room, idempotent)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS running FROM \(schema)runs r
+            WHERE r.\(StateSQL.running) AND r.job = w.job AND (r.owner <> ?5 OR r.epoch <> ?6)) o
+        WHERE \(conditions)
+        """
+    }
+
+    private func bindOffers(
+        _ offers: [String: Int], _ limits: [String: WaitingLimit], _ owner: Owner, to statement: PostgresStatement
+    ) throws {
+        var columns = PostgresColumns(4)
+        for (job, most) in offers.sorted(by: { $0.key < $1.key }) {
+            columns[0].append(job)
+            columns[1].append(Int64(most))
+            columns[2].append(limits[job]?.room.map(Int64.init))
+            columns[3].append(limits[job]?.isIdempotent.stored)
+        }
+        try statement.bind(columns, from: 1)
+        try statement.bind(owner.host, at: 5)
+        try statement.bind(owner.epoch, at: 6)
+    }
+
+    /// How many runs of each job may begin here; of jobs alone that have none waiting for it.
+    private func roomsOfIdle(
+        _ offers: [String: Int], _ limits: [String: WaitingLimit], _ owner: Owner, _ now: Instant
+    ) throws -> [String: Int] {
+        guard !offers.isEmpty else { return [:] }
+        let statement = try connection.prepare(wanted("""
+            NOT EXISTS (SELECT FROM \(schema)runs r WHERE r.\(StateSQL.ready) AND r.job = w.job)
+                AND NOT EXISTS (SELECT FROM \(schema)runs r WHERE r.\(StateSQL.later) AND r.available_at <= ?7 AND r.job = w.job)
+            """))
+        try bindOffers(offers, limits, owner, to: statement)
+        try statement.bind(now.stored, at: 7)
+        defer { statement.reset() }
+        var rooms: [String: Int] = [:]
+        while try statement.step() { rooms[try statement.text(0)] = try statement.count(2) }
+        return rooms
+    }
+
+    private func claimReady(
+        _ offers: [String: Int], _ limits: [String: WaitingLimit], _ owner: Owner, _ now: Instant
+    ) throws -> [(rank: Int64, run: ClaimedRun)] {
+        guard !offers.isEmpty else { return [] }
         // Of rows that another host is at, the next ones are taken.
         try connection.run("""
             UPDATE \(schema)runs SET state = 'available' WHERE id IN (
                 SELECT id FROM \(schema)runs WHERE \(StateSQL.later) AND available_at <= ? ORDER BY available_at LIMIT 2000
                 FOR UPDATE SKIP LOCKED)
             """, [.int(now.stored)])
-        var columns = PostgresColumns(4)
-        for (job, limit) in limits.sorted(by: { $0.key < $1.key }) {
-            let most = min(limit.most, rooms[job]?.room ?? limit.most)
-            guard most > 0 else { continue }
-            columns[0].append(job)
-            columns[1].append(Int64(most))
-            columns[2].append(limit.room.map(Int64.init))
-            columns[3].append(limit.isIdempotent.stored)
-        }
         let statement = try connection.prepare("""
             WITH wanted AS MATERIALIZED (
-                SELECT w.job, w.idempotent, CASE WHEN w.room IS NULL OR o.running = 0 THEN w.most
-                    ELSE least(w.most, greatest(0, w.room - o.running)) END AS most
-                FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[], ?4::bigint[]) AS w (job, most, room, idempotent)
-                CROSS JOIN LATERAL (
-                    SELECT count(*) AS running FROM \(schema)runs r
-                    WHERE r.\(StateSQL.running) AND r.job = w.job AND (r.owner <> ?6 OR r.epoch <> ?7)) o
+                \(wanted())
             ), picked AS (
                 SELECT r.id, r.rank, w.idempotent FROM wanted w
                 CROSS JOIN LATERAL (
                     SELECT id, rank FROM \(schema)runs
-                    WHERE \(StateSQL.ready) AND job = w.job AND available_at <= ?5
+                    WHERE \(StateSQL.ready) AND job = w.job AND available_at <= ?7
                     ORDER BY rank, id LIMIT w.most FOR UPDATE SKIP LOCKED) r
             ), numbered AS (
                 SELECT id, idempotent, nextval('\(schema)fences') AS fence
                 FROM (SELECT id, idempotent FROM picked ORDER BY rank, id) p
             )
-            UPDATE \(schema)runs r SET state = 'running', attempt = attempt + 1, fence = n.fence, owner = ?6, epoch = ?7,
+            UPDATE \(schema)runs r SET state = 'running', attempt = attempt + 1, fence = n.fence, owner = ?5, epoch = ?6,
                 lease_until = \(Self.clock) + ?8, generation = ?9, idempotent = n.idempotent, started_at = NULL, reason = '', code = 0,
                 cancel_wanted = NULL
             FROM numbered n WHERE r.id = n.id
             RETURNING r.rank, r.id, r.trigger, r.fire_time, r.attempt, r.max_attempts, r.priority, r.idempotency_key, r.payload,
                 r.job, r.fence
             """)
-        try statement.bind(columns, from: 1)
-        try statement.bind(now.stored, at: 5)
-        try statement.bind(owner.host, at: 6)
-        try statement.bind(owner.epoch, at: 7)
+        try bindOffers(offers, limits, owner, to: statement)
+        try statement.bind(now.stored, at: 7)
         try statement.bind(Lease.first.microseconds, at: 8)
         try statement.bind(limits.first?.value.generation ?? 0, at: 9)
         defer { statement.reset() }
@@ -226,11 +279,7 @@ extension PostgresLedger {
                 payload: try statement.bytes(8))
             found.append((try statement.int64(0), run))
         }
-        var runs: [ClaimedRun?] = found.sorted { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }.map(\.run)
-        try addStates(runs.compactMap { $0 }.map { ($0.job, limits[$0.job]?.stateFence) }, to: &runs)
-        let claimed = runs.compactMap { $0 }
-        let full = try noteTaken(claimed.countsByJob, of: rooms, clock: clock)
-        return WaitingClaims(claimed.noted(in: rooms), rated: full.mapValues { now + $0 }, gone: try gone(limits, of: full.keys))
+        return found
     }
 
     /// The caller holds the locks of the jobs whose rates the claims may count towards.

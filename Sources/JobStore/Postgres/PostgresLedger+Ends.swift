@@ -1,7 +1,7 @@
 import JobCore
 import SQL
 
-// Ends of attempts and enqueued runs, a batch in a statement.
+// Ends of attempts, a batch in a statement.
 
 extension PostgresLedger {
     func complete(_ completions: [Completion], now: Instant) throws -> [Bool] {
@@ -23,9 +23,40 @@ extension PostgresLedger {
             finished[end.job, default: JobEnd()].take(completion)
             try writeEffects(completion, job: end.job, now: now)
         }
-        try writeJobEnds(finished)
+        try writeNewestEnds(finished)
         try count(tally)
         return results
+    }
+
+    /// An adaptive interval is the job's, in its row. Of all else each host has a row, so that it waits for nobody.
+    private func writeNewestEnds(_ ends: [String: JobEnd]) throws {
+        try writeJobEnds(ends.filter { $0.value.adaptiveInterval != nil })
+        var columns = PostgresColumns(3)
+        var isEmpty = true
+        for (job, end) in ends.sorted(by: { $0.key < $1.key }) where end.adaptiveInterval == nil {
+            guard let finished = end.finishedAt, let outcome = end.outcome else { continue }
+            columns[0].append(job)
+            columns[1].append(finished.stored)
+            columns[2].append(outcome.rawValue)
+            isEmpty = false
+        }
+        guard !isEmpty else { return }
+        let statement = try connection.prepare("""
+            INSERT INTO \(schema)job_ends AS e (job, host, finished_at, outcome)
+            SELECT job, ?4, finished, outcome FROM unnest(?1::text[], ?2::bigint[], ?3::text[]) AS t (job, finished, outcome)
+            ON CONFLICT (job, host) DO UPDATE SET finished_at = excluded.finished_at, outcome = excluded.outcome
+                WHERE e.finished_at <= excluded.finished_at
+            """)
+        try statement.bind(columns, from: 1)
+        try statement.bind(host, at: 4)
+        try statement.run()
+    }
+
+    func otherEnds(of jobs: [String]?) throws -> [(job: String, finished: Instant, outcome: Outcome)] {
+        let (condition, values) = condition(on: jobs)
+        return try connection.rows(
+            "SELECT DISTINCT ON (job) job, finished_at, outcome FROM \(schema)job_ends WHERE \(condition) ORDER BY job, finished_at DESC", values
+        ) { (job: try $0.text(0), finished: try $0.instant(1), outcome: try $0.word(2)) }
     }
 
     private struct Ended {
@@ -37,7 +68,9 @@ extension PostgresLedger {
     private func endAttempts(_ completions: [Completion]) throws -> [RunID: Ended] {
         var columns = PostgresColumns(14)
         var seen: Set<RunID> = []
-        for completion in completions where completion.state != .running && seen.insert(completion.run).inserted {
+        // By number: a host that comes back with late results and the one that rescues the runs then wait for each
+        // other one after the other, not in a circle.
+        for completion in completions.sorted(by: { $0.run < $1.run }) where completion.state != .running && seen.insert(completion.run).inserted {
             // A run that is handed back was not attempted: it keeps no trace of it.
             let returned = completion.state == .available
             let ended = completion.state.isTerminal
@@ -87,90 +120,6 @@ extension PostgresLedger {
                 .int(completion.run.value), .int(completion.fence), .text(completion.state.rawValue),
                 .text(completion.outcome.rawValue), .int(completion.finishedAt.stored),
             ]) { _ in } != nil
-    }
-
-    // MARK: Enqueued runs
-
-    func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
-        guard !requests.isEmpty else { return [] }
-        let runs = zip(requests, try allocate("run", requests.count)).map { request, id in
-            Self.record(of: request, id: RunID(id), availableAt: request.fireTime, now: now)
-        }
-        let inserted = try insert(runs, now: now)
-        if !inserted.isEmpty { try connection.run("SELECT \(schema)hint()") }
-        return try runs.map { run in
-            if inserted.contains(run.id) { return (run, true) }
-            for _ in 0..<3 {
-                if let other = try liveRun(likewise: run) { return (other, false) }
-                // What kept it out ended between the two statements.
-                if try !insert([run], now: now).isEmpty { return (run, true) }
-            }
-            throw StoreError(.broken, "a run of \(run.job) could not be inserted")
-        }
-    }
-
-    /// Returns those that no live run kept out.
-    private func insert(_ runs: [RunRecord], now: Instant) throws -> Set<RunID> {
-        var columns = PostgresColumns(13)
-        for run in runs {
-            columns[0].append(run.id.value)
-            columns[1].append(run.job)
-            columns[2].append(run.trigger.rawValue)
-            columns[3].append(run.state.rawValue)
-            columns[4].append(run.fireTime.stored)
-            columns[5].append(run.availableAt.stored)
-            columns[6].append(Rank.of(availableAt: run.availableAt, priority: run.priority))
-            columns[7].append(Int64(run.maxAttempts))
-            columns[8].append(Int64(run.priority))
-            columns[9].append(run.uniqueKey)
-            columns[10].append(run.idempotencyKey)
-            columns[11].append(run.retryOf?.value)
-            columns[12].append(run.payload)
-        }
-        let statement = try connection.prepare("""
-            INSERT INTO \(schema)runs (id, job, trigger, state, fire_time, available_at, rank, max_attempts, priority,
-                unique_key, idempotency_key, retry_of, payload, created_at, attempt)
-            SELECT *, ?14, 0 FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::bigint[],
-                ?7::bigint[], ?8::bigint[], ?9::bigint[], ?10::text[], ?11::text[], ?12::bigint[], ?13::text[])
-            ON CONFLICT DO NOTHING RETURNING id
-            """)
-        try statement.bind(columns, from: 1)
-        try statement.bind(now.stored, at: 14)
-        defer { statement.reset() }
-        var inserted: Set<RunID> = []
-        while try statement.step() { inserted.insert(RunID(try statement.int64(0))) }
-        return inserted
-    }
-
-    // MARK: Inbox
-
-    /// A row that another host is at is left to it, and so is one whose job only others know.
-    func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
-        let rows = try connection.rows("""
-            SELECT id, job, payload, unique_key, priority, run_at_ms FROM \(schema)enqueue_inbox
-            WHERE refused IS NULL AND (job = ANY (?::text[]) OR NOT EXISTS (
-                SELECT FROM \(schema)definitions d JOIN \(schema)hosts h ON h.name = d.host AND h.lease_until > \(Self.clock)
-                WHERE d.job = enqueue_inbox.job))
-            ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED
-            """, [.text(PostgresArray(jobs.keys.sorted()).value), .int(max(limit, 0))]
-        ) { row in
-            try InboxRow(row, jobs, now, valid: true)
-        }
-        guard !rows.isEmpty else { return InboxResult() }
-        var result = InboxResult()
-        var taken: [InboxRow] = []
-        for row in rows {
-            guard let reason = Self.refusal(row, jobs, now) else {
-                taken.append(row)
-                continue
-            }
-            try connection.run("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
-            result.refused.append((id: row.id, job: row.request.job, reason: reason))
-        }
-        result.runs = try enqueue(taken.map(\.request), now: now).filter(\.inserted).map(\.run)
-        try connection.run(
-            "DELETE FROM \(schema)enqueue_inbox WHERE id = ANY (?::bigint[])", [.text(PostgresArray(taken.map(\.id)).value)])
-        return result
     }
 
     // MARK: What each host has of its own

@@ -14,7 +14,21 @@ enum PostgresMigrations {
         Migration(version: 3, name: "several hosts at once", script: severalHosts),
         Migration(version: 4, name: "rates of jobs", script: rates),
         Migration(version: 5, name: "a run knows whether it may be tried again", script: idempotent),
+        Migration(version: 6, name: "ends wait for nobody's claims", script: jobEnds),
     ]
+
+    private static let jobEnds = """
+        -- The newest end of each job's runs, as each host saw it: a row for each host, since claims hold the job's
+        -- own row of job_states until they are on the disk.
+        CREATE TABLE {s}.job_ends (
+            job         text   NOT NULL,
+            host        text   NOT NULL,
+            finished_at bigint NOT NULL,
+            outcome     text   NOT NULL,
+            PRIMARY KEY (job, host)
+        ) WITH (fillfactor = 25, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+            autovacuum_vacuum_cost_delay = 0);
+        """
 
     private static let idempotent = """
         -- 1: its entry is idempotent, so that an attempt whose end nobody knows may be tried again; NULL: not known.

@@ -20,6 +20,8 @@ final class PostgresSession {
     private var ledger: PostgresLedger?
     private var backoff = ReconnectPace()
     private var failure: (any Error)?
+    /// As in `PostgresLedger`, over the connections.
+    private var mayHaveCommitted = false
 
     init(address: PostgresAddress, options: PostgresStoreOptions, host: String, role: Role, membership: PostgresMembership) {
         self.address = address
@@ -35,11 +37,11 @@ final class PostgresSession {
         if let ledger, ledger.connection.isOpen { return ledger }
         let now = Self.monotonic()
         if let failure, backoff.isTooEarly(now) { throw failure }
-        let lostCommit = ledger?.mayHaveCommitted ?? false
+        if let ledger, ledger.mayHaveCommitted { mayHaveCommitted = true }
         close()
         do {
             let fresh = try connect()
-            fresh.mayHaveCommitted = lostCommit
+            fresh.mayHaveCommitted = mayHaveCommitted
             ledger = fresh
             backoff = ReconnectPace()
             failure = nil

@@ -1,4 +1,5 @@
 import JobCore
+import Synchronization
 
 // Which thread answers which call. The rules are in `Ledger`.
 
@@ -14,10 +15,20 @@ extension PostgresStore: Store {
             return try ledger.moveCursors(moves, now: now)
         }
     }
-    public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims {
-        // Most looks find nothing; those cost no commit.
-        guard try await ask(oneStatement: true, { try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
-        return try await write(locking: JobLocks(jobs: Array(limits.keys))) { try $0.claimWaiting(limits, owner: owner, now: now) }
+    public func claimWaiting(
+        _ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant
+    ) async throws -> WaitingClaims {
+        // Most looks find nothing; those cost no commit. Behind a claim of many that got all it asked for there is more,
+        // most likely, and the question is not cheap then: it walks past all that was claimed since the last vacuum.
+        if inbox == nil, !moreWaits.withLock({ $0 }) {
+            guard try await ask(oneStatement: true, { try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
+        }
+        let claims = try await write(locking: JobLocks(jobs: Array(limits.keys))) {
+            try $0.claimWaiting(limits, taking: inbox, owner: owner, now: now)
+        }
+        let counts = claims.runs.countsByJob
+        moreWaits.withLock { $0 = limits.contains { counts[$0.key, default: 0] >= max($0.value.most, 16) } }
+        return claims
     }
     public func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws {
         let counted = claims.filter { $0.taken != .never }
@@ -27,7 +38,8 @@ extension PostgresStore: Store {
         try await write { try $0.refuseClaims(refusals, owner: owner, now: now) }
     }
     public func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] {
-        try await write(locking: JobLocks(runs: completions.map(\.run))) { try $0.complete(completions, now: now) }
+        let locks = JobLocks(runs: completions.filter { !$0.isAlone }.map(\.run))
+        return try await write(to: ends, locking: locks) { try $0.complete(completions, now: now) }
     }
     @discardableResult
     public func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing {
@@ -47,10 +59,11 @@ extension PostgresStore: Store {
     public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
         try await write { try $0.enqueue(requests, now: now) }
     }
+    public func jobsInInbox() async throws -> [String] {
+        try await ask(oneStatement: true) { try $0.jobsInInbox() }
+    }
     public func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
-        // Asked every moment, and almost always empty: that must not cost a commit.
-        if try await ask(oneStatement: true, { try $0.inboxIsEmpty() }) { return InboxResult() }
-        return try await write { try $0.drainInbox(jobs: jobs, limit: limit, now: now) }
+        try await write(to: arrivals) { try $0.drainInbox(jobs: jobs, limit: limit, now: now) }
     }
     public func cancelWaiting(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool {
         try await write { try $0.cancelWaiting(run, reason: reason, by: actor, now: now) }

@@ -6,18 +6,23 @@ import Synchronization
 /// The store in a PostgreSQL database, for any number of hosts. Other programs enqueue by its
 /// function `enqueue`, in transactions of their own.
 ///
-/// Four threads with a connection each: one writes (group commit), one answers short questions, one
-/// long ones, one listens. Callable from any task and thread.
+/// Six threads with a connection each. Three write (group commit): claims and all that has no thread of its own,
+/// ends of attempts, arrivals from the inbox; none of them waits for the commit of another. One answers short
+/// questions, one long ones, one listens. Callable from any task and thread.
 public final class PostgresStore: Sendable {
     /// Without secrets.
     public let place: String
 
     let writes = Mailbox<Operation<PostgresLedger>>()
+    let ends = Mailbox<Operation<PostgresLedger>>()
+    let arrivals = Mailbox<Operation<PostgresLedger>>()
     let questions = Mailbox<Operation<PostgresLedger>>()
     let listings = Mailbox<Operation<PostgresLedger>>()
     private let threads = ThreadCount()
     private let listener: PostgresListener?
     private let membership = PostgresMembership()
+    /// The last claim of waiting runs asked for many and was given as many.
+    let moreWaits = Mutex(false)
 
     private init(place: String, listener: PostgresListener?) {
         self.place = place
@@ -45,6 +50,7 @@ public final class PostgresStore: Sendable {
             try store.startThreads(address, host, options)
             // Makes the schema, before anybody reads from it.
             try await store.write { _ in }
+            for writer in [store.ends, store.arrivals] { try await store.write(to: writer) { _ in } }
             _ = try await store.ask { _ in }
             _ = try await store.list { _ in }
         } catch {
@@ -55,22 +61,22 @@ public final class PostgresStore: Sendable {
     }
 
     deinit {
-        writes.close()
-        questions.close()
-        listings.close()
+        for mailbox in [writes, ends, arrivals, questions, listings] { mailbox.close() }
         listener?.stop()
     }
 
     private func startThreads(_ address: PostgresAddress, _ host: String, _ options: PostgresStoreOptions) throws {
-        let (writes, membership) = (writes, membership)
-        try threads.start("store-write") {
-            let session = PostgresSession(address: address, options: options, host: host, role: .writer, membership: membership)
-            while let group = writes.takeAll() {
-                for start in stride(from: 0, to: group.count, by: options.groupLimit) {
-                    PostgresGroup.run(Array(group[start..<min(start + options.groupLimit, group.count)]), on: session)
+        let membership = membership
+        for (name, mailbox) in [("store-write", writes), ("store-ends", ends), ("store-arrivals", arrivals)] {
+            try threads.start(name) {
+                let session = PostgresSession(address: address, options: options, host: host, role: .writer, membership: membership)
+                while let group = mailbox.takeAll() {
+                    for start in stride(from: 0, to: group.count, by: options.groupLimit) {
+                        PostgresGroup.run(Array(group[start..<min(start + options.groupLimit, group.count)]), on: session)
+                    }
                 }
+                session.close()
             }
-            session.close()
         }
         for (name, mailbox) in [("store-ask", questions), ("store-list", listings)] {
             try threads.start(name) {
@@ -86,12 +92,13 @@ public final class PostgresStore: Sendable {
 
     // MARK: Ways in
 
-    /// In the writer's next transaction. `body` may be performed several times, each in a
-    /// transaction of its own, of which only the last is committed.
+    /// In the next transaction of a writer, `writes` if none is named. `body` may be performed several times, each in
+    /// a transaction of its own, of which only the last is committed.
     func write<Value: Sendable>(
-        locking locks: JobLocks = JobLocks(), _ body: @escaping @Sendable (PostgresLedger) throws -> Value
+        to writer: Mailbox<Operation<PostgresLedger>>? = nil, locking locks: JobLocks = JobLocks(),
+        _ body: @escaping @Sendable (PostgresLedger) throws -> Value
     ) async throws -> Value {
-        try await Self.await(writes, inTransaction: true, locking: locks, body)
+        try await Self.await(writer ?? writes, inTransaction: true, locking: locks, body)
     }
     /// A question whose answer is a few rows by an index.
     func ask<Value: Sendable>(
@@ -118,9 +125,7 @@ public final class PostgresStore: Sendable {
 
     /// Finishes what was asked, then closes the connections. Later calls throw `unavailable`.
     public func close() async {
-        questions.close()
-        listings.close()
-        writes.close()
+        for mailbox in [questions, listings, arrivals, ends, writes] { mailbox.close() }
         listener?.stop()
         await threads.allEnded()
     }

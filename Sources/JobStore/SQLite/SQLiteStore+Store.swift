@@ -11,10 +11,21 @@ extension SQLiteStore: Store {
     public func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] {
         try await write { try $0.moveCursors(moves, now: now) }
     }
-    public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims {
+    public func claimWaiting(
+        _ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant
+    ) async throws -> WaitingClaims {
         // Most looks find nothing; those cost no commit.
-        guard try await ask({ try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
-        return try await write { try $0.claimWaiting(limits, owner: owner, now: now) }
+        if inbox == nil {
+            guard try await ask({ try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
+        }
+        return try await write { ledger in
+            var taken = try inbox.map { try ledger.drainInbox(jobs: $0.jobs, limit: $0.limit, now: now) } ?? InboxResult()
+            var claims = try ledger.claimWaiting(limits, owner: owner, now: now)
+            let claimed = Set(claims.runs.map(\.id))
+            taken.runs.removeAll { claimed.contains($0.id) }
+            claims.inbox = taken
+            return claims
+        }
     }
     public func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws {
         try await write { try $0.releaseClaims(claims, owner: owner, now: now) }
@@ -50,10 +61,11 @@ extension SQLiteStore: Store {
     public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
         try await write { try $0.enqueue(requests, now: now) }
     }
+    public func jobsInInbox() async throws -> [String] {
+        try await ask { try $0.jobsInInbox() }
+    }
     public func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
-        // Asked every moment, and almost always empty: that must not cost a commit.
-        if try await ask({ try $0.inboxIsEmpty() }) { return InboxResult() }
-        return try await write { try $0.drainInbox(jobs: jobs, limit: limit, now: now) }
+        try await write { try $0.drainInbox(jobs: jobs, limit: limit, now: now) }
     }
     public func cancelWaiting(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool {
         try await write { try $0.cancelWaiting(run, reason: reason, by: actor, now: now) }

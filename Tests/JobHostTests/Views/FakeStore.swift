@@ -70,7 +70,10 @@ final class FakeStore: Store {
 
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { throw unused }
     func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { throw unused }
-    func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims { throw unused }
+    func claimWaiting(
+        _ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant
+    ) async throws -> WaitingClaims { throw unused }
+    func jobsInInbox() async throws -> [String] { throw unused }
     func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws { throw unused }
     func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws { throw unused }
     func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] { throw unused }

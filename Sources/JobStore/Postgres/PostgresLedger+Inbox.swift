@@ -1,0 +1,198 @@
+import JobCore
+import SQL
+
+// Enqueued runs: those of this program, and what other programs put into the inbox. What came in is claimed in
+// the transaction that takes it, as far as somebody may run it now: it costs one commit, and its row is written
+// once instead of twice.
+
+extension PostgresLedger {
+    func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
+        guard !requests.isEmpty else { return [] }
+        let runs = zip(requests, try allocate("run", requests.count)).map { request, id in
+            Self.record(of: request, id: RunID(id), availableAt: request.fireTime, now: now)
+        }
+        let results = try insertOrFind(runs, now: now)
+        if results.contains(where: \.inserted) { try hint() }
+        return results
+    }
+
+    /// The other hosts hear of it when this transaction has committed.
+    private func hint() throws { try connection.run("SELECT \(schema)hint()") }
+
+    /// Where a live run of its unique key or its due time keeps a run out: that one.
+    private func insertOrFind(_ runs: [RunRecord], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
+        guard !runs.isEmpty else { return [] }
+        let inserted = try insert(runs, now: now)
+        return try runs.map { run in
+            if inserted.contains(run.id) { return (run, true) }
+            for _ in 0..<3 {
+                if let other = try liveRun(likewise: run) { return (other, false) }
+                // What kept it out ended between the two statements.
+                if try !insert([run], now: now).isEmpty { return (run, true) }
+            }
+            throw StoreError(.broken, "a run of \(run.job) could not be inserted")
+        }
+    }
+
+    /// Returns those that no live run kept out.
+    private func insert(_ runs: [RunRecord], now: Instant) throws -> Set<RunID> {
+        let statement = try connection.prepare("""
+            INSERT INTO \(schema)runs (id, job, trigger, state, fire_time, available_at, rank, max_attempts, priority,
+                unique_key, idempotency_key, retry_of, payload, created_at, attempt)
+            SELECT *, ?14, 0 FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::bigint[],
+                ?7::bigint[], ?8::bigint[], ?9::bigint[], ?10::text[], ?11::text[], ?12::bigint[], ?13::text[])
+                AS u (id, job, trigger, state, fire, available, rank, max_attempts, priority, key, cause, retry_of, payload)
+            ORDER BY \(Self.orderOfKeys)
+            ON CONFLICT DO NOTHING RETURNING id
+            """)
+        try statement.bind(Self.columns(of: runs), from: 1)
+        try statement.bind(now.stored, at: 14)
+        defer { statement.reset() }
+        var inserted: Set<RunID> = []
+        while try statement.step() { inserted.insert(RunID(try statement.int64(0))) }
+        return inserted
+    }
+
+    /// Two that insert the same unique keys then wait for each other one after the other, not in a circle.
+    private static let orderOfKeys = "u.job, u.key, u.id"
+
+    private static func columns(of runs: [RunRecord]) -> PostgresColumns {
+        var columns = PostgresColumns(13)
+        for run in runs {
+            columns[0].append(run.id.value)
+            columns[1].append(run.job)
+            columns[2].append(run.trigger.rawValue)
+            columns[3].append(run.state.rawValue)
+            columns[4].append(run.fireTime.stored)
+            columns[5].append(run.availableAt.stored)
+            columns[6].append(Rank.of(availableAt: run.availableAt, priority: run.priority))
+            columns[7].append(Int64(run.maxAttempts))
+            columns[8].append(Int64(run.priority))
+            columns[9].append(run.uniqueKey)
+            columns[10].append(run.idempotencyKey)
+            columns[11].append(run.retryOf?.value)
+            columns[12].append(run.payload)
+        }
+        return columns
+    }
+
+    // MARK: Inbox
+
+    func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
+        let arrivals = try takeArrivals(InboxTake(jobs: jobs, limit: limit), now: now)
+        var result = arrivals.result
+        result.runs = try insertOrFind(arrivals.runs, now: now).filter(\.inserted).map(\.run)
+        if !result.runs.isEmpty { try hint() }
+        return result
+    }
+
+    /// What is no longer in the inbox, and is to be inserted in this transaction.
+    struct Arrivals {
+        var runs: [RunRecord] = []
+        /// Without the runs.
+        var result = InboxResult()
+    }
+
+    /// A row that another host is at is left to it, and so is one whose job only others know.
+    func takeArrivals(_ take: InboxTake, now: Instant) throws -> Arrivals {
+        let rows = try connection.rows("""
+            SELECT i.*, nextval('\(schema)run_ids') FROM (
+                SELECT id, job, payload, unique_key, priority, run_at_ms FROM \(schema)enqueue_inbox
+                WHERE refused IS NULL AND (job = ANY (?::text[]) OR NOT EXISTS (
+                    SELECT FROM \(schema)definitions d JOIN \(schema)hosts h ON h.name = d.host AND h.lease_until > \(Self.clock)
+                    WHERE d.job = enqueue_inbox.job))
+                ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED) i
+            """, [.text(PostgresArray(take.jobs.keys.sorted()).value), .int(max(take.limit, 0))]
+        ) { row in
+            (row: try InboxRow(row, take.jobs, now, valid: true), id: RunID(try row.int64(6)))
+        }
+        var arrivals = Arrivals()
+        arrivals.result.mayHaveMore = rows.count >= take.limit
+        var taken: [Int64] = []
+        for (row, id) in rows {
+            guard let reason = Self.refusal(row, take.jobs, now) else {
+                arrivals.runs.append(Self.record(of: row.request, id: id, availableAt: row.request.fireTime, now: now))
+                taken.append(row.id)
+                continue
+            }
+            try connection.run("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
+            arrivals.result.refused.append((id: row.id, job: row.request.job, reason: reason))
+        }
+        guard !taken.isEmpty else { return arrivals }
+        try connection.run("DELETE FROM \(schema)enqueue_inbox WHERE id = ANY (?::bigint[])", [.text(PostgresArray(taken).value)])
+        return arrivals
+    }
+
+    /// Inserts what has arrived: claimed already as far as `rooms` allow it, best first. The caller holds the locks of
+    /// the job rows, and nothing else of these jobs waits.
+    func insert(
+        _ arrivals: Arrivals, claimingUpTo rooms: [String: Int], limits: [String: WaitingLimit], owner: Owner, now: Instant
+    ) throws -> (claimed: [(rank: Int64, run: ClaimedRun)], inbox: InboxResult) {
+        var left = rooms
+        var chosen: [(rank: Int64, run: RunRecord)] = []
+        var waiting: [RunRecord] = []
+        let ranked = arrivals.runs.map { (rank: Rank.of(availableAt: $0.availableAt, priority: $0.priority), run: $0) }
+        for entry in ranked.sorted(by: { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }) {
+            let room = left[entry.run.job] ?? 0
+            guard room > 0, entry.run.state == .available else {
+                waiting.append(entry.run)
+                continue
+            }
+            left[entry.run.job] = room - 1
+            chosen.append(entry)
+        }
+        let fences = try insertClaimed(chosen.map(\.run), limits: limits, owner: owner, now: now)
+        // Those that a live run of their key kept out, most likely.
+        waiting += chosen.map(\.run).filter { fences[$0.id] == nil }
+        var inbox = arrivals.result
+        inbox.runs = try insertOrFind(waiting, now: now).filter(\.inserted).map(\.run)
+        if !inbox.runs.isEmpty { try hint() }
+        return (chosen.compactMap { rank, run in fences[run.id].map { (rank, ClaimedRun(run, fence: $0)) } }, inbox)
+    }
+
+    /// The fences of those that no live run kept out; ascending in the order of `runs`, which is that of their starts.
+    private func insertClaimed(_ runs: [RunRecord], limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> [RunID: Int64] {
+        guard !runs.isEmpty else { return [:] }
+        var idempotent = PostgresColumns(2)
+        for (job, limit) in limits.sorted(by: { $0.key < $1.key }) {
+            idempotent[0].append(job)
+            idempotent[1].append(limit.isIdempotent.stored)
+        }
+        let statement = try connection.prepare("""
+            WITH u AS MATERIALIZED (
+                SELECT a.*, nextval('\(schema)fences') AS fence FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::text[],
+                    ?5::bigint[], ?6::bigint[], ?7::bigint[], ?8::bigint[], ?9::bigint[], ?10::text[], ?11::text[], ?12::bigint[],
+                    ?13::text[])
+                    AS a (id, job, trigger, state, fire, available, rank, max_attempts, priority, key, cause, retry_of, payload)
+            )
+            INSERT INTO \(schema)runs (id, job, trigger, state, fire_time, available_at, rank, max_attempts, priority,
+                unique_key, idempotency_key, retry_of, payload, created_at, attempt, fence, owner, epoch, lease_until,
+                generation, idempotent)
+            SELECT id, u.job, trigger, 'running', fire, available, rank, max_attempts, priority, key, cause, retry_of, payload,
+                ?14, 1, fence, ?15, ?16, \(Self.clock) + ?17, ?18, w.idempotent
+            FROM u JOIN unnest(?19::text[], ?20::bigint[]) AS w (job, idempotent) ON w.job = u.job
+            ORDER BY \(Self.orderOfKeys)
+            ON CONFLICT DO NOTHING RETURNING id, fence
+            """)
+        try statement.bind(Self.columns(of: runs), from: 1)
+        try statement.bind(now.stored, at: 14)
+        try statement.bind(owner.host, at: 15)
+        try statement.bind(owner.epoch, at: 16)
+        try statement.bind(Lease.first.microseconds, at: 17)
+        try statement.bind(limits.first?.value.generation ?? 0, at: 18)
+        try statement.bind(idempotent, from: 19)
+        defer { statement.reset() }
+        var fences: [RunID: Int64] = [:]
+        while try statement.step() { fences[RunID(try statement.int64(0))] = try statement.int64(1) }
+        return fences
+    }
+}
+
+extension ClaimedRun {
+    /// The first attempt of a run that was inserted as claimed.
+    fileprivate init(_ run: RunRecord, fence: Int64) {
+        self.init(
+            id: run.id, job: run.job, trigger: run.trigger, fireTime: run.fireTime, attempt: 1, maxAttempts: run.maxAttempts,
+            fence: fence, priority: run.priority, idempotencyKey: run.idempotencyKey, payload: Array(run.payload.utf8))
+    }
+}
