@@ -1,5 +1,6 @@
 """A real host for the browser tests: its own folder, port and plugin; nothing of it is left."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -200,6 +201,31 @@ class Host:
             return None
         finally:
             connection.close()
+
+    @contextlib.contextmanager
+    def events(self, path, last=None):
+        """Of a stream: (id, kind, data) of each event, as it comes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            headers = {"Authorization": "Bearer " + self.token, "Accept": "text/event-stream"}
+            connection.request("GET", path, headers=headers | ({"Last-Event-ID": last} if last else {}))
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            yield self.parts(answer)
+        finally:
+            connection.close()
+
+    @staticmethod
+    def parts(lines):
+        fields = {}
+        for line in lines:
+            name, _, value = line.decode().rstrip("\n").partition(":")
+            if name:
+                fields[name] = value.removeprefix(" ")
+            elif line == b"\n":
+                if "data" in fields:
+                    yield fields.get("id"), fields.get("event", "message"), json.loads(fields["data"])
+                fields = {}
 
     def get(self, path):
         answer = self.request("GET", path)

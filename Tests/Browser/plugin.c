@@ -32,7 +32,7 @@ static int32_t create(const job_entry *entry, const job_host *host, job_str sett
 
 static int32_t pass(void *instance, const job_context *context) {
     struct pollfd stop = {.fd = context->cancel_fd(context), .events = POLLIN};
-    long ms = *(long *)instance, step = ms < 200 ? ms : 200, done = 0;
+    long ms = number(context->payload, "\"ms\"", *(long *)instance), step = ms < 200 ? ms : 200, done = 0;
     for (; done < ms && !context->is_cancelled(context); done += step) {
         context->progress(context, (uint64_t)done, (uint64_t)ms, JOB_STR("accounts"));
         poll(&stop, 1, (int)step);

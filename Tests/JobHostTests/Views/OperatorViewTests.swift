@@ -46,8 +46,8 @@ struct OperatorViewTests {
     @Test func theQueueAsATable() async throws {
         #expect(
             try await shown(["queue"], columns: 100) == #"""
-            JOB   WAITING      OLDEST  RUNNING  ENDED IN 1m  DEAD
-            mint        3  1m 40s ago        0            0     1
+            JOB   WAITING  EMPTY IN      OLDEST  RUNNING  ENDED IN 1m  DEAD
+            mint        3       off  1m 40s ago        0            0     1
             dead letters: jobhost dead list
 
             """#)

@@ -184,7 +184,8 @@ struct QueueCommand: AsyncParsableCommand {
         commandName: "queue", abstract: "What waits, since when, how fast it is done, and what died.",
         discussion: """
             Of every job with runs that wait, run, ended within the last minute, or are dead
-            letters.
+            letters. EMPTY IN is at the pace of the last minute, or what holds the queue
+            back.
 
             Example: jobhost queue mint
             """)
@@ -199,7 +200,10 @@ struct QueueCommand: AsyncParsableCommand {
             // The host says what is wrong with the name.
             _ = try await client.get("/jobs/\(job)", as: API.Job.self)
         }
-        session.print(json) { QueueView(screen: $0).lines(counters, job: job) }
+        // The counters do not say what holds a queue back.
+        let waits = counters.jobs.contains { $0.waiting > 0 && (job == nil || $0.job == job) }
+        let status = waits ? try await client.get("/status", as: API.Status.self).0 : nil
+        session.print(json) { QueueView(screen: $0).lines(counters, status: status, job: job) }
     }
 }
 

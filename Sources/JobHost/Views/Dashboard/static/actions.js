@@ -67,8 +67,8 @@ const ACTIONS = {
     command: ({ job }) => `breaker ${job} close`, done: (_, { job }) => ({ text: `The breaker of ${job} is closed.` }),
   },
   breakerReset: {
-    label: "Try at once", verb: "Reset", title: ({ job }) => `Reset the breaker of ${job}`,
-    note: "Closed with a clean memory; the job runs at its next fire time.",
+    label: "Reset breaker", verb: "Reset", title: ({ job }) => `Reset the breaker of ${job}`,
+    note: "Closed with a clean memory: what waits starts at once, its schedule goes on at the next fire time.",
     path: ({ job }) => path("jobs", job, "breaker"), body: () => ({ action: "reset" }),
     command: ({ job }) => `breaker ${job} reset`, done: (_, { job }) => ({ text: `The breaker of ${job} is reset.` }),
   },

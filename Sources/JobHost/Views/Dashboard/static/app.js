@@ -184,6 +184,11 @@ subscribe((change) => {
   if (state.host && !isShown) draw();
   else context.draw();
 });
+// The address says which page is shown: skipping to its content stays there.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
 addEventListener("hashchange", route);
 addEventListener("keydown", onKey);
 // Countdowns, on the second of the host's clock.

@@ -58,26 +58,34 @@ export class QueuesPage {
       const oldest = instant(job.oldest_waiting);
       const isStuck = oldest !== null && now() - oldest > 60_000 && job.ended_last_minute === 0;
       return h("tr", { key: job.job }, h("td", jobLink(job.job)), h("td.num", job.waiting.toLocaleString("en")),
-        h("td.num", { class: isStuck ? "tone-bad" : "" }, oldest === null ? "–" : age(now() - oldest)),
-        h("td.num", job.running.toLocaleString("en")), h("td.num", job.ended_last_minute.toLocaleString("en")),
-        h("td.num", this.drains(job, isStuck)),
+        this.drains(job, isStuck), h("td.num", { class: isStuck ? "tone-bad" : "" }, oldest === null ? "–" : age(now() - oldest)),
+        h("td.num", job.ended_last_minute.toLocaleString("en")), h("td.num", job.running.toLocaleString("en")),
         h("td.num", job.dead > 0 ? h("button.plain.tone-bad", { type: "button", onclick: () => this.choose(job.job) }, job.dead.toLocaleString("en")) : "0"));
     });
     const right = (text) => ({ text, class: "num" });
     return section("Queues", {
       key: "queues", aside: h("label.inline", h("input", { type: "checkbox", checked: this.showsAll, onchange: (event) => { this.showsAll = event.target.checked; this.context.draw(); } }), "All jobs that ran lately"),
-    }, table("Queues", ["Job", right("Waiting"), right("Oldest waits"), right("Running"), right("Done last minute"), right("Empty in"), right("Dead letters")],
+    }, table("Queues", ["Job", right("Waiting"), right("Empty in"), right("Oldest waits"), right("Done last minute"), right("Running"), right("Dead letters")],
       rows, "Nothing waits and nothing died."));
   }
 
+  /** What holds it back comes first: what was done before that says nothing of what is to come. */
   drains(job, isStuck) {
-    if (job.waiting === 0) return "–";
-    if (job.ended_last_minute > 0) return `about ${age((job.waiting / job.ended_last_minute) * 60_000)}`;
+    const held = this.held(job);
+    if (held) return h("td.num.tone-bad", held);
+    if (job.waiting === 0) return h("td.num", "–");
+    if (job.ended_last_minute > 0) return h("td.num", `about ${age((job.waiting / job.ended_last_minute) * 60_000)}`);
+    return h("td.num", { class: isStuck ? "tone-bad" : "" }, isStuck ? "stands still" : "–");
+  }
+
+  /** Why what waits is not begun; null: it is, or nothing waits. */
+  held(job) {
     const line = state.jobs.get(job.job);
-    if (line && !line.enabled) return "never: it is off";
-    if (line?.control.paused || state.host?.control.paused) return "never: it is paused";
-    if (line && ["open", "forced_open"].includes(line.breaker.state)) return "not now: breaker open";
-    return isStuck ? "it stands still" : "–";
+    if (!line || job.waiting === 0) return null;
+    if (line.refused) return "refused";
+    if (!line.enabled) return "off";
+    if (line.control.paused || state.host?.control.paused) return "paused";
+    return ["open", "forced_open"].includes(line.breaker.state) ? "breaker open" : null;
   }
 
   choose(job) {

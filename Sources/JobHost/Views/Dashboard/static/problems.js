@@ -75,15 +75,19 @@ function jobNotes(job, host) {
   }
   const failure = lastFailure(job);
   const { breaker } = job;
+  // Of what is held back, how much.
+  const held = job.waiting > 0 ? `; ${counted(job.waiting, "run")} ${job.waiting === 1 ? "waits" : "wait"} for it` : "";
   if (breaker.state === "open") {
     const probe = breaker.until ? `; tries again ${relative(instant(breaker.until))}` : "";
     // "3 failures in a row, the last: failed": how the last one failed stands there already.
     const count = breaker.reason.replace(/, the last: [^,]*$/, "");
-    add(4, "bad", `breaker open${count ? ` after ${count}` : ""}${failure ? `: ${failure}` : ""}${probe}`,
+    add(4, "bad", `breaker open${count ? ` after ${count}` : ""}${failure ? `: ${failure}` : ""}${probe}${held}`,
       instant(job.failing_since) ?? instant(breaker.since), [...logOf(job), { action: "breakerReset" }, { action: "pause" }]);
   } else if (breaker.state === "forced_open") {
-    const until = breaker.until ? `, until ${relative(instant(breaker.until))}` : "";
-    add(6, "bad", `breaker opened by hand${until}${breaker.reason ? `: ${breaker.reason}` : ""}`, instant(breaker.since),
+    const until = breaker.until ? `; closes ${relative(instant(breaker.until))}` : "";
+    // "by root from 127.0.0.1: the bank is down".
+    const why = breaker.reason.startsWith("by ") ? ` ${breaker.reason}` : breaker.reason ? `: ${breaker.reason}` : "";
+    add(6, "bad", `breaker opened by hand${why}${until}${held}`, instant(breaker.since),
       [{ action: "breakerClose" }]);
   } else if (failure) {
     const row = failuresInARow(job);
@@ -101,7 +105,13 @@ function jobNotes(job, host) {
   }
   if (job.control.paused) {
     const why = job.control.pause_reason ? `: ${job.control.pause_reason}` : "";
-    add(9, "warn", `paused${why}`, instant(job.control.paused_since), [{ action: "resume" }]);
+    add(9, "warn", `paused${why}${held}`, instant(job.control.paused_since), [{ action: "resume" }]);
+  }
+  for (const reason of job.health.reasons) {
+    // What is said above in other words is not said twice.
+    if (["settings", "refused", "breaker", "failing_for"].includes(reason.rule)) continue;
+    const isCritical = reason.grade === "critical";
+    add(isCritical ? 7 : 8, isCritical ? "bad" : "warn", `${reason.grade}: ${reason.text}`, null, [...(reason.rule === "duration" ? slowOf(job) : []), ...logOf(job)]);
   }
   const others = job.dead - (failure && job.last?.state === "discarded" ? 1 : 0);
   if (others > 0) add(10, "warn", counted(job.dead, "dead letter"), null, [{ action: "dead" }]);
@@ -130,6 +140,9 @@ function failuresInARow(job) {
   return count;
 }
 
+/** What is under way and takes too long. */
+function slowOf(job) { return job.running.filter((run) => run.started_at).slice(0, 1).flatMap(({ run }) => [{ action: "log", run }, { action: "cancel", run }]); }
+
 function logOf(job) { return job.last ? [{ action: "log", run: job.last.id }] : []; }
 
 function overdue(job, host) {
@@ -150,7 +163,9 @@ export function condition(job, host) {
   if (failure) return { tone: "bad", word: "failing" };
   if (job.control.paused || host?.control.paused) return { tone: "warn", word: "paused" };
   if (overdue(job, host)) return { tone: "bad", word: "overdue" };
+  if (job.health.grade === "critical") return { tone: "bad", word: "critical" };
   if (job.running.length > 0) return { tone: "busy", word: "running" };
+  if (job.health.grade === "warning") return { tone: "attention", word: "warning" };
   if (!job.last) return { tone: "idle", word: "never ran" };
   return { tone: "ok", word: "ok" };
 }
@@ -159,10 +174,10 @@ export function condition(job, host) {
 export function lately(job) {
   const run = job.running[0];
   if (run) {
-    const others = job.running.length > 1 ? `, ${job.running.length} at once` : "";
-    if (!run.started_at) return run.problem ? `cannot start${others}` : `starting${others}`;
+    const several = job.running.length > 1 ? `${job.running.length} ` : "";
+    if (!run.started_at) return `${several}${run.problem ? "cannot start" : "starting"}`;
     const progress = run.total > 0 ? `, ${Math.floor((run.done / run.total) * 100)} %` : "";
-    return `running ${age(now() - instant(run.started_at))}${progress}${others}`;
+    return `${several}running ${age(now() - instant(run.started_at))}${progress}`;
   }
   if (!job.last) return "never ran";
   const word = job.last.state === "discarded" && outcomeOf(job.last.outcome).tone !== "bad" ? "gave up" : outcomeOf(job.last.outcome).word;

@@ -1,0 +1,115 @@
+"""What happens is seen as it happens; over a dropped connection and a dead host nothing is missing.
+"""
+
+import signal
+from datetime import datetime
+
+from pagetest import PageTest
+
+# The numbers of the runs in a job's history.
+SHOWN = "[...document.querySelectorAll('section[aria-label=History] tbody a.num')].map((link) => Number(link.textContent))"
+
+
+def seconds(text):
+    return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
+
+
+class LiveTest(PageTest):
+    def test_what_happens_is_seen_without_a_reload(self):
+        page = self.open("#/jobs/payouts")
+        page.wait_text("never ran")
+        page.wait("document.querySelector('#top .live').textContent === 'live'")
+        self.host.run("payouts")
+        page.wait_text("succeeded")
+        self.host.post("/jobs/payouts/pause", {"reason": "from elsewhere"})
+        page.wait_text("paused: from elsewhere")
+
+    def test_a_log_is_followed_while_it_runs(self):
+        self.host.until(lambda: self.host.job("reconcile")["running"], "reconcile to run")
+        page = self.open("#/jobs/reconcile")
+        page.wait_text("looked at 120 accounts changed=4")
+        page.wait_text("live")
+
+    def test_a_host_that_goes_away_is_said_so_and_comes_back(self):
+        page = self.open()
+        page.wait_text("candles-1m")
+        self.host.stop()
+        page.wait_text("reconnecting")
+        self.assertRegex(page.text(), r"data as of \d\d:\d\d:\d\d")
+        # What was known is still shown.
+        self.assertIn("candles-1m", page.text())
+        self.host.start()
+        page.wait("!document.body.innerText.includes('reconnecting')")
+        page.wait("document.querySelector('#top .live.tone-ok')")
+        pid = self.host.get("/api/v1/host")["pid"]
+        page.go(self.host.url + "?fresh#/host")
+        page.wait_text(str(pid))
+
+    def test_a_host_that_is_killed_resumes_without_a_gap(self):
+        page = self.open("#/jobs/candles-1m")
+        page.wait_text("succeeded")
+        known = max(page.run(SHOWN))
+        self.host.stop(signal.SIGKILL)
+        page.wait_text("reconnecting")
+        self.host.start()
+        page.wait("!document.body.innerText.includes('reconnecting')")
+        # Two that the new process ran.
+        newest = self.host.until(
+            lambda: (lambda runs: runs[0]["id"] if len(runs) == 2 and runs[1]["id"] > known else None)(
+                self.host.get("/api/v1/runs?job=candles-1m&state=succeeded&limit=2")["runs"]), "runs after the start")
+        page.wait(f"{SHOWN}.some((run) => run >= {newest})")
+        ledger = self.host.get("/api/v1/runs?job=candles-1m&limit=1000")
+        between = {run["id"] for run in ledger["runs"] if known <= run["id"] <= newest}
+        self.assertGreaterEqual(len(between), 3)
+        self.assertEqual(between - set(page.run(SHOWN)), set())
+        # What did not run meanwhile is there too: each of its seconds is accounted for, and once.
+        missed = [row for row in ledger["ranges"] if row["state"] in ("skipped", "missed")]
+        shown = page.run("[...document.querySelectorAll('section[aria-label=History] tr.range')].map((row) => row.innerText)")
+        self.assertEqual(len(shown), len(missed))
+        fires = [seconds(run["fire_time"]) for run in ledger["runs"] if run["trigger"] in ("schedule", "catch_up")]
+        for row in missed:
+            fires += range(seconds(row["first"]), seconds(row["last"]) + 1)
+        self.assertEqual(sorted(fires), list(range(min(fires), max(fires) + 1)))
+
+
+class EventsTest(PageTest):
+    """The stream that the page lives on, without the page."""
+
+    def ended(self, since=0):
+        """Of the ledger."""
+        runs = self.host.get("/api/v1/runs?job=candles-1m&state=succeeded&limit=1000")["runs"]
+        return sorted(run["id"] for run in runs if run["id"] >= since)
+
+    def read(self, count, last=None):
+        """The numbers of the next `count` runs of candles-1m that ended, the id of the last event, and the kinds."""
+        runs, kinds = [], []
+        with self.host.events("/api/v1/events?job=candles-1m", last) as events:
+            for name, kind, data in events:
+                last = name or last
+                kinds.append(kind)
+                if kind == "run_ended":
+                    runs.append(data["id"])
+                if kind == "reset" or len(runs) == count:
+                    return runs, last, kinds
+        raise AssertionError(f"the stream ended after {kinds}")
+
+    def test_what_happened_while_nobody_listened_comes_by_the_last_id(self):
+        first, last, _ = self.read(2)
+        # Nobody listens meanwhile.
+        self.host.until(lambda: len(self.ended(first[-1])) > 3, "more runs to end")
+        before = self.ended(first[-1])
+        later, _, kinds = self.read(len(before) + 1, last)
+        self.assertNotIn("reset", kinds)
+        # Each of the ledger's once, in its order.
+        self.assertEqual(first + later, self.ended(first[0])[:len(first + later)])
+
+    def test_after_a_death_the_stream_says_that_the_state_is_to_be_read_anew(self):
+        first, last, _ = self.read(2)
+        self.host.stop(signal.SIGKILL)
+        self.host.start()
+        runs, last, kinds = self.read(1, last)
+        self.assertEqual((runs, kinds[-1]), ([], "reset"))
+        # And the state has what was told before, and what is told from here on.
+        later, _, kinds = self.read(2, last)
+        self.assertNotIn("reset", kinds)
+        self.assertEqual(set(first + later) - set(self.ended()), set())
