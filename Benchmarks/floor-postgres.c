@@ -1,7 +1,8 @@
 /* The floor of what a queue in PostgreSQL costs, through plain libpq: rows like the host's own, in a
    table and with the indexes of the host's own, claimed and completed by two statements for each batch,
    each durable. `floor-postgres URL work COUNT BATCH`: rows a second. `floor-postgres URL enqueue COUNT
-   CONNECTIONS`: calls of jobhost.enqueue a second, each a transaction. */
+   CONNECTIONS`: calls of jobhost.enqueue a second, each a transaction. `floor-postgres URL idle COUNT MS`: a call
+   of it every MS milliseconds; prints when each began and returned, in microseconds, and its payload is the first. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,8 +89,29 @@ static double enqueue(const char *url, int count, int connections) {
     if (bad) exit(1);
     return count / (now() - began);
 }
+static long long wall(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (long long)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+static int idle(const char *url, int count, int milliseconds) {
+    connect_to(url);
+    PQclear(checked(PQprepare(connection, "enqueue", "SELECT jobhost.enqueue('q', $1)", 0, NULL)));
+    for (int i = 0; i < count; i++) {
+        usleep((unsigned)milliseconds * 1000);
+        char payload[24];
+        const char *value = payload;
+        long long began = wall();
+        snprintf(payload, sizeof payload, "%lld", began);
+        PQclear(checked(PQexecPrepared(connection, "enqueue", 1, &value, NULL, NULL, 0)));
+        printf("%lld %lld\n", began, wall());
+    }
+    PQfinish(connection);
+    return 0;
+}
 int main(int count, char **words) {
     if (count != 5) return 2;
+    if (strcmp(words[2], "idle") == 0) return idle(words[1], atoi(words[3]), atoi(words[4]));
     double rate = strcmp(words[2], "work") == 0 ? work(words[1], atoi(words[3]), words[4]) : enqueue(words[1], atoi(words[3]), atoi(words[4]));
     printf("%.0f\n", rate);
     return 0;
