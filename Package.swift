@@ -131,7 +131,7 @@ let package = Package(
         plugin("Competitions", ["ExchangeKit", "SQL"]),
         plugin("Deposits", ["CLinux", "ExchangeKit", "OutsideKit", "SQL"]),
         plugin("MarginCheck", ["ExchangeKit", "SQL"]),
-        plugin("MintQueue", ["ExchangeKit", "OutsideKit", "SQL"]),
+        plugin("MintQueue", ["ExchangeKit", "JobCore", "OutsideKit", "SQL"]),
         plugin("OrderExpiry", ["ExchangeKit", "SQL"]),
         plugin("Reconciler", ["ExchangeKit", "JobCore", "OutsideKit", "SQL"]),
         plugin("Tickers", ["ExchangeKit", "SQL"]),

@@ -1,4 +1,5 @@
 import ExchangeKit
+import JobCore
 import JobKit
 import OutsideKit
 
@@ -163,10 +164,9 @@ struct PaperLuck: Codable, Hashable, Sendable {
     func refuses(_ key: String) -> Bool { Self.roll(key, salt: "refused") < refusedPercent }
     func losesAnswer(_ key: String) -> Bool { Self.roll(key, salt: "lost") < lostPercent }
 
-    /// 0 … 99 by FNV-1a (Fowler, Noll, Vo).
+    /// 0 … 99.
     private static func roll(_ key: String, salt: String) -> Int {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in (salt + ":" + key).utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        let hash = (salt + ":" + key).utf8.fnv1a()
         // Its low bits alone would repeat with the key's last ones.
         return Int((hash ^ (hash >> 32)) % 100)
     }

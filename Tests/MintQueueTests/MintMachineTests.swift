@@ -3,6 +3,13 @@ import Testing
 @testable import MintQueue
 
 @Suite struct MintMachineTests {
+    /// A simulated market keeps its refusals from one version to the next.
+    @Test func aPaperPeersLuckIsOfTheKeyAlone() {
+        let luck = PaperLuck()
+        #expect((0..<100).filter { luck.refuses("asset-\($0)") } == [17, 30, 32, 41, 45, 74, 88])
+        #expect((0..<100).filter { luck.losesAnswer("asset-\($0)") } == [1, 10, 17, 18, 23, 36, 38, 64, 68, 71, 75, 97])
+    }
+
     private func machine(_ status: MintStatus, sends: Int64 = 1) -> MintMachine { MintMachine(status: status, sends: sends) }
 
     @Test func everyStatusHasItsNextStep() {
