@@ -95,7 +95,6 @@ extension Supervisor {
             }
             if let due = completion.availableAt { dispatch(.waiting(job: job, due: due)) }
             for run in completion.enqueues { dispatch(.waiting(job: run.job, due: run.fireTime)) }
-            runLogs.close(run: completion.run)
         }
     }
 
