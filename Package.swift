@@ -78,7 +78,7 @@ let package = Package(
         .target(name: "SQL", dependencies: ["CPostgres", "CSQLite"], swiftSettings: strict),
         // Its callers go on where they were: an answer costs one wake-up of the host's loop, no detour by a pool's thread.
         .target(
-            name: "JobStore", dependencies: ["JobCore", "SQL"],
+            name: "JobStore", dependencies: ["JobCore", "JobJSON", "SQL"],
             swiftSettings: strict + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
         // The supervisor.
@@ -153,13 +153,18 @@ let package = Package(
         tests("WireTests", ["JobCore"]),
         tests("JobConfigTests", ["CTOML", "JobConfig", "JobCore", "JobJSON"]),
         tests("SQLTests", ["PostgresTestKit", "SQL"]),
-        tests("JobStoreTests", ["JobCore", "JobStore", "PostgresTestKit", "SQL", "StoreSuite"]),
+        tests("JobStoreTests", ["JobCore", "JobJSON", "JobStore", "PostgresTestKit", "SQL", "StoreSuite"]),
         tests("JobKitTests", ["JobABI", "JobKit"]),
         tests("JobWorkerTests", ["CLinux", "JobCore"]),
-        tests("DispatchTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Dispatch"),
-        tests("ProcessTests", ["CLinux", "JobCore", "JobHost", "JobJSON", "JobTestKit"], path: "Tests/JobHostTests/Process"),
+        tests(
+            "DispatchTests", ["JobConfig", "JobCore", "JobHost", "JobStore", "JobTestKit", .product(name: "Logging", package: "swift-log")],
+            path: "Tests/JobHostTests/Dispatch"),
+        tests("ProcessTests", ["CLinux", "JobConfig", "JobCore", "JobHost", "JobJSON", "JobTestKit"], path: "Tests/JobHostTests/Process"),
         tests("ReloadTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Reload"),
         tests("MaintainTests", ["JobConfig", "JobCore", "JobHost"], path: "Tests/JobHostTests/Maintain"),
+        tests(
+            "SupervisorTests", ["JobConfig", "JobCore", "JobHost", "JobStore", .product(name: "Logging", package: "swift-log")],
+            path: "Tests/JobHostTests/Supervisor"),
         tests(
             "ViewsTests",
             [

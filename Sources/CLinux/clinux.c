@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "clinux.h"
 
+#include <malloc.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -294,3 +296,5 @@ bool cl_attribute_is(const char *path, const char *name, const char *value) {
 bool cl_contains(const void *bytes, size_t count, const void *part, size_t part_count) {
     return count > 0 && part_count > 0 && memmem(bytes, count, part, part_count) != NULL;
 }
+
+void cl_release_memory(void) { malloc_trim(0); }

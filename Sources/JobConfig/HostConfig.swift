@@ -7,6 +7,9 @@ public struct HostConfig: Equatable, Sendable {
     public var file: String
     /// Absolute paths of all files that were read, the main one first.
     public var files: [String] = []
+    /// What settings and the store's address have from files, and from variables whose names say that they are secret
+    /// (PASS, SECRET, TOKEN, KEY, CREDENTIAL): never to be printed, whoever says it.
+    public var secrets = Secrets()
     public var host: HostSettings
     public var store: StoreSettings
     public var http: HTTPSettings

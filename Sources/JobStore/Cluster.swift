@@ -57,8 +57,14 @@ public struct Standing: Hashable, Sendable {
     /// A host whose clock differs by more claims nothing: its fire times would be other instants than
     /// everybody else's.
     public static let skewLimit = Duration.seconds(5)
+    /// The store has a format that this program does not know, a sentence; nil: it knows it. What the host has
+    /// under way is recorded, and it claims nothing.
+    public var formatProblem: String?
 
-    public init(skew: Duration = .zero) { self.skew = skew }
+    public init(skew: Duration = .zero, formatProblem: String? = nil) {
+        self.skew = skew
+        self.formatProblem = formatProblem
+    }
 
     /// What is wrong with the clock, a sentence; nil: nothing.
     public var skewProblem: String? {
@@ -76,7 +82,7 @@ public struct SharedState: Sendable {
     /// Of all hosts together.
     public var hostControl = ControlRow()
     public var controls: [String: ControlRow] = [:]
-    /// As another host wrote them last.
+    /// This host's own among them: what it wrote may have been joined with what others did.
     public var breakers: [String: BreakerRow] = [:]
     /// Attempts of this host that somebody wants cancelled, with the reason.
     public var cancels: [(run: RunID, reason: String)] = []
@@ -193,10 +199,26 @@ extension Store {
     /// It hears of everything from its one host.
     public func listen(_ heard: @escaping @Sendable () -> Void) {}
 
+    /// One by one: asking a file costs no way.
+    public func newestRuns(of jobs: [String], each limit: Int) async throws -> [String: [RunRecord]] {
+        var found: [String: [RunRecord]] = [:]
+        for job in jobs {
+            var filter = RunFilter(job: job)
+            filter.limit = limit
+            found[job] = try await runs(filter).map { run in
+                var run = run
+                run.payload = ""
+                return run
+            }
+        }
+        return found
+    }
+
     /// Without a look at the inbox.
     public func claimWaiting(_ limits: [String: WaitingLimit], owner: Owner, now: Instant) async throws -> WaitingClaims {
         try await claimWaiting(limits, taking: nil, owner: owner, now: now)
     }
+
     /// Without a look at other hosts.
     public func claimWaiting(limits: [String: Int], owner: Owner, now: Instant) async throws -> [ClaimedRun] {
         try await claimWaiting(limits.mapValues { WaitingLimit(most: $0) }, owner: owner, now: now).runs

@@ -217,6 +217,14 @@ public struct ControlRow: Hashable, Codable, Sendable {
     }
 }
 
+/// What an operator switches: one of the two, whatever somebody on another host does to the other meanwhile.
+public enum ControlChange: Hashable, Sendable {
+    /// nil: as the config says.
+    case enabled(Bool?)
+    /// Said again without a reason: the first one stands.
+    case paused(Bool)
+}
+
 public struct AcceptedLibrary: Hashable, Codable, Sendable {
     public var plugin: String
     public var sha256: String
@@ -261,6 +269,8 @@ public struct WorkerRow: Hashable, Sendable {
 }
 
 public struct AuditRow: Hashable, Codable, Sendable {
+    /// Its number in the store; 0: not from there.
+    public var id: Int64 = 0
     public var at: Instant
     public var actor: Actor
     public var action: String
@@ -272,6 +282,22 @@ public struct AuditRow: Hashable, Codable, Sendable {
         self.action = action
         self.job = job
         self.detail = detail
+    }
+}
+
+/// Which entries of the audit, the newest first.
+public struct AuditFilter: Hashable, Sendable {
+    public var job: String?
+    /// Only those that name this run first: "run 41", "run 41 as run 43".
+    public var run: RunID?
+    /// At or after.
+    public var from: Instant?
+    /// Only numbers below this one (paging).
+    public var before: Int64?
+    public var limit: Int
+    public init(job: String? = nil, limit: Int = 50) {
+        self.job = job
+        self.limit = limit
     }
 }
 

@@ -64,10 +64,15 @@ public protocol Store: Sendable {
     func jobStates() async throws -> [String: JobStateRow]
     /// Of these jobs alone.
     func jobStates(of jobs: [String]) async throws -> [String: JobStateRow]
-    func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) async throws
-    func saveControl(job: String, _ control: ControlRow, by: Actor, action: String, now: Instant) async throws
+    /// An operator's: it stands over whatever the breaker was, with its audit. Returns the row as it is then.
+    @discardableResult
+    func saveBreaker(job: String, _ data: String, by: Actor, action: String, now: Instant) async throws -> BreakerRow
+    /// With the actor's reason. Returns the row as it is then.
+    @discardableResult
+    func saveControl(job: String, _ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow
     func hostControl() async throws -> ControlRow
-    func saveHostControl(_ control: ControlRow, by: Actor, action: String, now: Instant) async throws
+    @discardableResult
+    func saveHostControl(_ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow
     func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])?
 
     // MARK: What takes two persons
@@ -121,6 +126,8 @@ public protocol Store: Sendable {
 
     func run(_ id: RunID) async throws -> RunRecord?
     func runs(_ filter: RunFilter) async throws -> [RunRecord]
+    /// The newest runs of each of these jobs, so many of each at the most, newest first; without their payloads.
+    func newestRuns(of jobs: [String], each limit: Int) async throws -> [String: [RunRecord]]
     func attempts(of run: RunID) async throws -> [AttemptRecord]
     func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange]
     /// Ended runs whose last attempt touches `from` ..< `to`, summed up by job, step (of length
@@ -132,7 +139,7 @@ public protocol Store: Sendable {
     func queueDepths(now: Instant) async throws -> [String: QueueDepth]
     /// The earliest instant at which a waiting run becomes due; nil: none waits.
     func nextWaiting() async throws -> Instant?
-    func audit(limit: Int, job: String?) async throws -> [AuditRow]
+    func audit(_ filter: AuditFilter) async throws -> [AuditRow]
     func writeAudit(_ row: AuditRow) async throws
 
     // MARK: Keeping house

@@ -157,7 +157,7 @@ public struct Completion: Sendable {
     public var stateBlob: StateWrite?
     public var enqueues: [NewRun] = []
     /// The breaker as this outcome leaves it; nil: unchanged.
-    public var breaker: BreakerRow?
+    public var breaker: BreakerWrite?
     /// adaptive interval or fixed-delay due time, persisted with the cursor row.
     public var adaptiveInterval: Duration?
     public init(run: RunID, fence: Int64, outcome: Outcome, state: RunState, finishedAt: Instant) {

@@ -15,6 +15,9 @@ public struct PostgresOptions: Sendable {
     public var lockTimeoutMilliseconds: Int32 = 0
     /// How long the server works on a statement before it throws `interrupted`; 0: for ever.
     public var statementTimeoutMilliseconds: Int32 = 0
+    /// How long the server lets a transaction wait for its next statement before it ends it, and this connection, in
+    /// milliseconds; 0: for ever. The locks of a client that stands still, or whose machine is gone, last no longer.
+    public var idleInTransactionMilliseconds: Int32 = 0
     /// How long to wait for an answer before the connection is given up (`io`), in milliseconds;
     /// 0: for ever, or as long as TCP's limits say.
     public var answerTimeoutMilliseconds: Int64 = 0
@@ -45,7 +48,7 @@ public final class PostgresConnection: SQLConnection {
     private(set) var handle: OpaquePointer?
     private var closedForGood = false
     /// Counts connections: what is prepared belongs to one of them.
-    private(set) var life = 0
+    public private(set) var life = 0
     private var transaction = TransactionState.none
     private var compiled: [String: Compiled] = [:]
     private var clock: UInt64 = 0
@@ -108,6 +111,9 @@ public final class PostgresConnection: SQLConnection {
         if options.lockTimeoutMilliseconds > 0 { text += "\(word) lock_timeout = \(options.lockTimeoutMilliseconds);" }
         if options.statementTimeoutMilliseconds > 0 {
             text += "\(word) statement_timeout = \(options.statementTimeoutMilliseconds);"
+        }
+        if options.idleInTransactionMilliseconds > 0 {
+            text += "\(word) idle_in_transaction_session_timeout = \(options.idleInTransactionMilliseconds);"
         }
         return text
     }
@@ -361,6 +367,8 @@ extension SQLError.Kind {
         case ("53300", _), ("57P03", _), ("42501", _), (_, "28"), (_, "3D"): .cannotOpen
         case ("25006", _): .readOnly
         case ("22012", _): .other
+        // A transaction that waited too long for its next statement: its connection is gone.
+        case ("25P03", _): .io
         case (_, "08"), (_, "57"), (_, "58"), (_, "53"), ("", _): .io
         case (_, "22"), (_, "23"): .constraint
         case (_, "54"): .tooBig

@@ -143,6 +143,31 @@ import Testing
         }
     }
 
+    @Test("A breaker command is durable before it is answered: with the store away it is refused and changes nothing; answered, it survives a kill in the same moment, with its audit")
+    func durable() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("mint", PluginSource.succeeds)
+            try test.config(Toml.plugin("mint") + Toml.job("mint", of: "mint"))
+            let first = try await test.start()
+            let lock = try test.ledger.locked()
+            let refused = try await test.jobhost("breaker", "mint", "open", "--reason", "chain is down")
+            #expect(refused.code == 8 && refused.errors.contains("the store does not answer"), "\(refused.code) \(refused.errors)")
+            let unchanged = try await test.jobhost("show", "mint", "--json")
+            #expect(!unchanged.output.contains("forced_open"), "\(unchanged.output)")
+            lock.close()
+            // Until the host has heard that it is back it is refused all the same.
+            while try await test.jobhost("breaker", "mint", "open", "--reason", "chain is down").code != 0 { try Task.checkCancellation() }
+            first.signal(SIGKILL)
+            #expect(await first.exitCode() == -SIGKILL)
+            #expect(try test.ledger.texts("SELECT reason FROM audit WHERE action = 'breaker open'") == ["chain is down"])
+            let second = try await test.start()
+            let shown = try await test.jobhost("show", "mint", "--json")
+            #expect(shown.output.contains("forced_open") && shown.output.contains("chain is down"), "\(shown.output)")
+            second.signal(SIGTERM)
+            #expect(await second.exitCode() == 0)
+        }
+    }
+
     @Test("Forced open survives reload and restart; what was enqueued meanwhile waits, and runs after the close")
     func forced() async throws {
         try await TestHost.with { test in

@@ -21,6 +21,15 @@ struct ClusterTests {
             return host
         }
 
+        /// In which a decision holds on every host.
+        static let limit = 3_000_000
+
+        /// The database's, in microseconds.
+        func clock() throws -> Int { try ledger.number("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint") }
+
+        /// When an operator's command came.
+        func decided(_ action: String) throws -> Int { try ledger.number("SELECT max(at) FROM audit WHERE action = '\(action)'") }
+
         func until(_ sql: String, _ wanted: String = "1") async throws { try await server.until(sql, wanted) }
 
         func stop(_ hosts: Child...) async {
@@ -85,6 +94,32 @@ struct ClusterTests {
         }
     }
 
+    @Test("A host is killed under a run that may not be tried again: whoever takes note of its end tells the streams and who is named in [alerts]")
+    func deadLetterOfTheDead() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            let beacon = try test.beacon()
+            try await test.plugin("pay", PluginSource.entry("tell(\"paying\"); for (;;) pause();", flags: "0"))
+            let jobs = Toml.plugin("pay") + Toml.job("pay", of: "pay", "schedule = \"none\"\ntimeout = \"none\"\nretry = { max_attempts = 9 }") + Toml.alertsToBeacon
+            let hosts = ["a": try await cluster.start("a", jobs), "b": try await cluster.start("b", jobs)]
+            #expect(try await test.jobhost("enqueue", "pay", "--config", "a.toml").code == 0)
+            _ = try await beacon.pid("paying")
+            let killed = try #require(try cluster.ledger.texts("SELECT owner FROM runs WHERE state = 'running'").first)
+            let survivor = killed == "a" ? "b" : "a"
+            let stream = try Child(
+                "/usr/bin/env", ["curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var-\(survivor)/jobhost.sock", "http://localhost/api/v1/events?kind=run_ended&job=pay"],
+                environment: TestHost.environment(), folder: test.folder)
+            defer { stream.signal(SIGKILL) }
+            #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
+            hosts[killed]?.signal(SIGKILL)
+            let message = try await beacon.hears("alert").rest
+            #expect(message.contains("\"run_discarded:pay\"") && message.contains("its host \(killed) died or lost its lease while it ran"), "\(message)")
+            let told = await stream.output.next(where: { $0.hasPrefix("data: ") && $0.contains("\"lost\"") })?.line
+            #expect(told?.contains("\"discarded\"") == true, "\(stream.output.all)")
+            await cluster.stop(try #require(hosts[survivor]))
+        }
+    }
+
     @Test("A host that stands still beyond its lease: its worker has ended itself, the write that it had sent is refused by its old fence, its late result too")
     func oldFence() async throws {
         try await cluster { cluster in
@@ -133,19 +168,20 @@ struct ClusterTests {
         }
     }
 
-    @Test("concurrency = 1 is one run on all hosts together, whether fires or enqueued runs")
+    @Test("concurrency = 1 is one run on all hosts together, whether fires or enqueued runs; also where one is killed and one stands still beyond its lease")
     func oneAtATime() async throws {
         try await cluster { cluster in
             let test = cluster.test
-            // Two at once would find the other's folder.
+            // Two at once would find it locked; a lock ends with its process, however that ends.
             try await test.plugin("alone", PluginSource.entry(
                 """
-                if (mkdir(FOLDER "/alone", 0777) != 0) return JOB_FAILED;
+                int file = open(FOLDER "/alone", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+                if (file < 0 || flock(file, LOCK_EX | LOCK_NB) != 0) return JOB_FAILED;
                 struct timespec while_it_runs = {0, 120000000};
                 nanosleep(&while_it_runs, NULL);
-                rmdir(FOLDER "/alone");
+                close(file);
                 return JOB_SUCCEEDED;
-                """, globals: "#include <sys/stat.h>"))
+                """, globals: "#include <sys/file.h>"))
             let jobs = Toml.plugin("alone") + Toml.job("alone", of: "alone", "every = \"200ms\"\nretry = { max_attempts = 1 }\nbreaker = false")
             let hosts = try await (cluster.start("a", jobs), cluster.start("b", jobs), cluster.start("c", jobs))
             for _ in 0..<4 {
@@ -154,10 +190,67 @@ struct ClusterTests {
             }
             try await cluster.until("SELECT count(*) >= 4 FROM runs WHERE trigger = 'enqueued' AND state = 'succeeded'")
             try await cluster.until("SELECT count(*) >= 15 FROM runs WHERE trigger = 'schedule' AND finished_at IS NOT NULL")
-            await cluster.stop(hosts.0, hosts.1, hosts.2)
+            // Whoever has a run under way, then whoever has it after that: the others go on when its lease has ended.
+            func running() async throws -> String {
+                try await cluster.until("SELECT count(*) = 1 FROM runs WHERE state = 'running' AND started_at IS NULL")
+                return try cluster.ledger.texts("SELECT owner FROM runs WHERE state = 'running'").first ?? "a"
+            }
+            var all = ["a": hosts.0, "b": hosts.1, "c": hosts.2]
+            let killed = try await running()
+            all[killed]?.signal(SIGKILL)
+            _ = await all.removeValue(forKey: killed)?.exitCode()
+            let newest = try cluster.ledger.number("SELECT max(id) FROM runs")
+            try await cluster.until("SELECT count(*) >= 5 FROM runs WHERE id > \(newest) AND state = 'succeeded'")
+            let stopped = try #require(all.keys.sorted().first)
+            all[stopped]?.signal(SIGSTOP)
+            let later = try cluster.ledger.number("SELECT max(id) FROM runs")
+            try await cluster.until("SELECT count(*) >= 25 FROM runs WHERE id > \(later) AND state = 'succeeded'")
+            all[stopped]?.signal(SIGCONT)
+            try await cluster.until("SELECT count(*) >= 40 FROM runs WHERE id > \(later) AND state = 'succeeded'")
+            for host in all.values { await cluster.stop(host) }
             #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE outcome = 'failed'") == 0, "two ran at once")
             let faults = try cluster.ledger.faults(every: ["alone": 200_000])
             #expect(faults == [], "\(faults)")
+        }
+    }
+
+    @Test("A newer host has changed the store's format and an older one's connection is cut: what that had under way is recorded, it claims nothing and says so, and a start of it is refused")
+    func newerFormat() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("slow", PluginSource.entry("tell(\"began\"); wait_gate(); return JOB_SUCCEEDED;"))
+            let jobs = Toml.plugin("good") + Self.everySecond + Toml.plugin("slow") + Toml.job("slow", of: "slow", Toml.once)
+            let host = try await cluster.start("a", jobs)
+            #expect(try await test.jobhost("enqueue", "slow", "--config", "a.toml").code == 0)
+            _ = try await beacon.hears("began")
+            let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'jobhost %'"
+            try cluster.ledger.execute("INSERT INTO schema_migrations (version, name) VALUES (999, 'later')")
+            try cluster.ledger.execute(cut)
+            try await host.logs("has format 999", "What runs here goes on and is recorded, and nothing new starts")
+            // A claim that was with the store at that moment has been answered.
+            _ = try cluster.ledger.texts("SELECT 1 FROM pg_sleep(1)")
+            let newest = try cluster.ledger.number("SELECT max(id) FROM runs")
+            // And for the one that comes after it.
+            try gate.open(2)
+            try await cluster.until("SELECT state FROM runs WHERE job = 'slow'", "succeeded")
+            try cluster.ledger.execute("SELECT jobhost.enqueue('slow', '{}')")
+            // Longer than its lease, which it keeps.
+            _ = try cluster.ledger.texts("SELECT 1 FROM pg_sleep(4)")
+            #expect(try cluster.ledger.number("SELECT max(id) FROM runs") == newest)
+            #expect(try cluster.ledger.number("SELECT count(*) FROM hosts WHERE lease_until > extract(epoch FROM clock_timestamp()) * 1000000") == 1)
+            #expect(try await test.jobhost("status", "--config", "a.toml").output.contains("has format 999"))
+            try test.write(try #require(Proc.text(of: test.folder + "/a.toml")).replacing("\"a\"", with: "\"b\"").replacing("var-a", with: "var-b"), to: "b.toml")
+            let newcomer = try await test.jobhost("run", "--config", "b.toml")
+            #expect(newcomer.code == 1 && newcomer.errors.contains("has format 999"), "\(newcomer.errors)")
+
+            try cluster.ledger.execute("DELETE FROM schema_migrations WHERE version = 999")
+            try cluster.ledger.execute(cut)
+            try await cluster.until("SELECT count(*) FROM runs WHERE job = 'slow' AND state = 'succeeded'", "2")
+            try await cluster.until("SELECT count(DISTINCT job) = 6 FROM runs WHERE id > \(newest) AND job <> 'slow' AND state = 'succeeded'")
+            await cluster.stop(host)
+            #expect(try cluster.ledger.faults(every: Self.periods) == [])
         }
     }
 
@@ -184,16 +277,99 @@ struct ClusterTests {
             #expect(cancelled.code == 0, "\(cancelled.errors)")
             try await cluster.until("SELECT state FROM runs WHERE id = \(run)", "cancelled")
             #expect(try cluster.ledger.texts("SELECT reason FROM runs WHERE id = \(run)").first?.contains("wrong one") == true)
+            let heard = try cluster.ledger.number("SELECT finished_at - (SELECT max(at) FROM audit WHERE action = 'cancel') FROM runs WHERE id = \(run)")
+            #expect(heard <= Cluster.limit, "cancelled after \(heard) µs")
 
             #expect(try await test.jobhost("pause", "long", "--reason", "maintenance", "--config", "a.toml").code == 0)
             #expect(try await test.jobhost("breaker", "long", "open", "--reason", "gateway", "--config", "a.toml").code == 0)
             // Whatever the other host shows comes from there.
+            let decided = try cluster.decided("breaker open")
             while true {
+                let asked = try cluster.clock()
                 let shown = try await test.jobhost("show", "long", "--config", "b.toml")
                 if shown.output.contains("maintenance"), shown.output.contains("forced") { break }
-                try Task.checkCancellation()
+                try #require(asked <= decided + Cluster.limit, "not heard of: \(shown.output)")
             }
             await cluster.stop(a, b)
+        }
+    }
+
+    @Test("Within three seconds of a command the other host starts nothing any more, and within three of its undoing it starts again", arguments: [
+        (["pause", "t"], ["resume", "t"]), (["disable", "t"], ["enable", "t"]), (["breaker", "t", "open"], ["breaker", "t", "close"]),
+        (["breaker", "t", "open"], ["breaker", "t", "reset"]), (["pause"], ["resume"]),
+    ])
+    func withinThreeSeconds(stop: [String], start: [String]) async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let jobs = Toml.plugin("good") + Toml.job("t", of: "good", "every = \"250ms\"\nconcurrency = 2")
+            // Whatever runs, runs on the other one.
+            let told = try await cluster.start("a", jobs, host: "schedule = false\nconsume = false")
+            let runs = try await cluster.start("b", jobs)
+            try await cluster.until("SELECT count(*) > 8 FROM runs WHERE state = 'succeeded'")
+            for _ in 0..<6 { #expect(try await test.jobhost("enqueue", "t", "--config", "a.toml").code == 0) }
+            func tell(_ words: [String]) async throws -> Int {
+                let answer = try await test.jobhost(arguments: words + ["--reason", "test", "--config", "a.toml"])
+                #expect(answer.code == 0, "\(answer.errors)")
+                return try cluster.decided(words.filter { $0 != "t" }.joined(separator: " "))
+            }
+            let stopped = try await tell(stop)
+            #expect(try await test.jobhost("enqueue", "t", "--config", "a.toml").code == (stop[0] == "disable" ? 6 : 0))
+            try await cluster.until("SELECT extract(epoch FROM clock_timestamp()) * 1000000 > \(stopped + Cluster.limit + 2_500_000)")
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE started_at > \(stopped + Cluster.limit)") == 0)
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE state = 'running'") == 0)
+            let started = try await tell(start)
+            try await cluster.until("SELECT count(*) > 4 FROM runs WHERE started_at > \(started)")
+            let first = try cluster.ledger.number("SELECT min(started_at) - \(started) FROM runs WHERE started_at > \(started)")
+            #expect(first <= Cluster.limit + 250_000, "it began again after \(first) µs")
+            #expect(try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE started_at IS NOT NULL") == ["b"])
+            await cluster.stop(told, runs)
+            #expect(try cluster.ledger.faults(every: ["t": 250_000]) == [])
+        }
+    }
+
+    @Test("A breaker that is open on two hosts lets one probe through on both together, and its success closes it for both")
+    func oneProbe() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("shaky", PluginSource.entry(
+                "if (there(FOLDER \"/down\")) { context->fail(context, 1, JOB_STR(\"down\")); return JOB_FAILED; } if (there(FOLDER \"/probing\")) { tell(\"probe\"); wait_gate(); } return JOB_SUCCEEDED;"))
+            try test.write("", to: "down")
+            let jobs = Toml.plugin("shaky")
+                + Toml.job("shaky", of: "shaky", "schedule = \"none\"\nconcurrency = 4\nretry = { max_attempts = 1 }\nbreaker = { failures = 2, open_for = \"6s\", successes = 1 }")
+            let hosts = try await (cluster.start("a", jobs), cluster.start("b", jobs))
+            try cluster.ledger.execute("SELECT jobhost.enqueue_many('shaky', array_fill('{}'::text, ARRAY[2]))")
+            try await cluster.until("SELECT data LIKE '1|open|%' FROM breakers WHERE job = 'shaky'")
+            func bothHear(_ word: String) async throws {
+                let from = try cluster.clock()
+                for name in ["a", "b"] {
+                    while true {
+                        let asked = try cluster.clock()
+                        let shown = try await test.jobhost("show", "shaky", "--json", "--config", "\(name).toml").output
+                        if shown.contains("\"\(word)\"") { break }
+                        try #require(asked <= from + Cluster.limit, "\(name): \(shown)")
+                    }
+                }
+            }
+            // What a host starts before it has heard of the opening is no probe.
+            try await bothHear("open")
+            try test.write("", to: "probing")
+            unlink(test.folder + "/down")
+            try cluster.ledger.execute("SELECT jobhost.enqueue_many('shaky', array_fill('{}'::text, ARRAY[8]))")
+            _ = try await beacon.hears("probe")
+            // On both the opening has come to its end.
+            for _ in 0..<10 {
+                let running = try cluster.ledger.number("SELECT count(*) FROM runs WHERE state = 'running' AND (SELECT true FROM pg_sleep(0.3))")
+                #expect(running == 1)
+            }
+            unlink(test.folder + "/probing")
+            try gate.open()
+            try await cluster.until("SELECT count(*) FROM runs WHERE state = 'succeeded'", "8")
+            try await cluster.until("SELECT data LIKE '1|closed|%' FROM breakers WHERE job = 'shaky'")
+            try await bothHear("closed")
+            await cluster.stop(hosts.0, hosts.1)
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE state = 'discarded'") == 2)
         }
     }
 
@@ -212,10 +388,13 @@ struct ClusterTests {
             let out = try await test.jobhost("hosts", "drain", "b", "--reason", "new kernel", "--config", "a.toml")
             #expect(out.code == 0 && out.output.contains("b is taken out"), "\(out.output) \(out.errors)")
             try await b.logs("taken out: nothing new starts here (new kernel)")
+            let decided = try cluster.decided("drain host")
             // What it had claimed until then has begun or gone back; the others go on.
             try await cluster.until("SELECT count(*) = 0 FROM runs WHERE state = 'running' AND owner = 'b'")
             let last = try cluster.ledger.number("SELECT max(fence) FROM runs")
             try await cluster.until("SELECT count(*) > 12 FROM runs WHERE fence > \(last) AND state = 'succeeded'")
+            let late = try cluster.ledger.number("SELECT count(*) FROM runs WHERE owner = 'b' AND started_at > \(decided + Cluster.limit)")
+            #expect(late == 0, "it started \(late) runs later than three seconds after it was taken out")
             await cluster.stop(b)
             let again = try await cluster.start("b", jobs)
             try await cluster.until("SELECT count(*) > 24 FROM runs WHERE fence > \(last) AND state = 'succeeded'")
@@ -341,6 +520,7 @@ struct ClusterTests {
             let tick = try await test.jobhost("show", "tick", "--config", "b.toml", "--json").output
             #expect(tick.contains("\"grade\": \"healthy\""), "\(tick)")
             await cluster.stop(runs, looks)
+            #expect(try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE owner <> ''") == ["a"], "it ran what it was not to run")
         }
     }
 }

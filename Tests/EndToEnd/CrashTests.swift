@@ -184,6 +184,35 @@ import Testing
         }
     }
 
+    @Test("A run in uninterruptible sleep behind a FIFO is killed at the hard limit, only that run; the next one is well")
+    func uninterruptible() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            mkfifo(test.folder + "/never", 0o600)
+            // Whoever calls vfork is not to be interrupted until its child is gone, which waits for a writer that never comes.
+            try await test.plugin("stuck", PluginSource.entry(
+                """
+                if (asked(context, "well")) return JOB_SUCCEEDED;
+                sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, NULL);
+                tell("started");
+                if (vfork() == 0) { open(FOLDER "/never", O_RDONLY); _exit(0); }
+                return JOB_SUCCEEDED;
+                """, flags: "0"))
+            try test.config(
+                Toml.plugin("stuck") + Toml.job("stuck", of: "stuck", Toml.once + "\ntimeout = \"2s\"\nkill_grace = \"300ms\"\nconcurrency = 2"))
+            _ = try await test.start()
+            let run = try test.foreground("trigger", "stuck", "--wait")
+            let worker = try await beacon.pid("started")
+            while Proc.state(of: worker) != "D" { try Task.checkCancellation() }
+            let children = Proc.children(of: worker)
+            #expect(children.count == 1)
+            #expect(try await test.jobhost("trigger", "stuck", "--payload", "\"well\"", "--wait").code == 0, "beside it")
+            #expect(await run.exitCode() == 13, "\(run.output.all) \(run.errors.all)")
+            #expect(([worker] + children).allSatisfy { Proc.ended($0) })
+            #expect(try await test.jobhost("trigger", "stuck", "--payload", "\"well\"", "--wait").code == 0)
+        }
+    }
+
     @Test("A run that honours its limit ends timed out and its worker lives on")
     func honours() async throws {
         try await TestHost.with { test in

@@ -37,6 +37,126 @@ import Testing
         }
     }
 
+    @Test(
+        "At a start the last accepted copy serves instead of a library that falls in its constructor; nothing of that one is left",
+        arguments: [
+            ("abort();", "SIGABRT"), ("for (;;) pause();", "not loaded within 1s"),
+            ("for (int i = 0; i < 20000; i++) printf(\"hello %d\\n\", i); fprintf(stderr, \"no licence\\n\"); exit(1);", "no licence"),
+            ("if (fork() == 0) { setsid(); tell(\"child\"); for (;;) pause(); } for (;;) pause();", "not loaded within 1s"),
+            ("if (fork() == 0) { setsid(); if (fork() > 0) _exit(0); tell(\"child\"); for (;;) pause(); } wait(NULL); wait_gate();", "not loaded within 1s"),
+        ])
+    func evilAtStart(body: String, reason: String) async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("evil", PluginSource.says("old code"))
+            try test.config(good + Toml.plugin("evil", "start_timeout = \"1s\"") + Toml.job("evil", of: "evil", Toml.once))
+            let first = try await test.start()
+            first.signal(SIGTERM)
+            #expect(await first.exitCode() == 0)
+            try await test.plugin("evil", constructor(body))
+            let second = try await test.start()
+            try await second.logs("WARN", "evil", "serves instead", reason)
+            try await second.logs("✓ tick")
+            #expect(try await test.jobhost("trigger", "evil", "--wait").output.contains("old code"))
+            #expect(Proc.ended(try await beacon.pid("loading")))
+            if body.contains("child") { #expect(Proc.ended(try await beacon.pid("child"))) }
+            _ = gate
+        }
+    }
+
+    @Test("A library renamed over the old one and a SIGHUP: the next run uses the new code and has its hash")
+    func renamedOver() async throws {
+        try await TestHost.with { test in
+            func hash() async throws -> String {
+                let sum = try test.run("/usr/bin/sha256sum", test.library("good"))
+                _ = await sum.exitCode()
+                return String(try #require(sum.output.all.first).prefix(64))
+            }
+            try await test.plugin("good", PluginSource.says("old code"))
+            try test.config(Toml.plugin("good") + Toml.job("one", of: "good", Toml.once))
+            let host = try await test.start()
+            var hashes = [try await hash()]
+            #expect(try await test.jobhost("trigger", "one", "--wait").output.contains("old code"))
+            for round in 2...4 {
+                try await test.plugin("good", PluginSource.says("code \(round)"))
+                hashes.append(try await hash())
+                host.signal(SIGHUP)
+                try await host.logs("generation \(round) serves")
+                #expect(try await test.jobhost("trigger", "one", "--wait").output.contains("code \(round)"))
+            }
+            #expect(try test.ledger.texts("SELECT library_hash FROM runs ORDER BY id") == hashes)
+        }
+    }
+
+    @Test("A half-copied library is refused; once it is whole and quiet it serves, without anybody asking, and without a look at the config")
+    func halfCopied() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.says("old code"))
+            try await test.plugin("other", PluginSource.says("other"))
+            let old = Toml.plugin("good") + Toml.job("tick", of: "good", Toml.once)
+            try test.config(old)
+            let host = try await test.start()
+            try await test.plugin("whole", PluginSource.says("new code"))
+            let whole = try bytes(of: test.library("whole"))
+            let added = try bytes(of: test.library("other"))
+            try overwrite(test.library("good"), with: whole[..<(whole.count / 2)])
+            try overwrite(test.library("other"), with: added[..<(added.count / 2)])
+            try test.config(old + Toml.plugin("other") + Toml.job("other", of: "other", Toml.once))
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4, "\(reload.output) \(reload.errors)")
+            #expect(try await test.jobhost("trigger", "tick", "--wait").output.contains("old code"))
+            #expect(try await test.jobhost("trigger", "other").code != 0)
+
+            // Nobody shall read this.
+            try test.config("[jobs.half\n")
+            try overwrite(test.library("good"), with: whole[...])
+            try overwrite(test.library("other"), with: added[...])
+            try await host.logs("other added")
+            let at = try await host.logs("plugin good:", "has changed since it was refused")
+            try await host.logs("generation", "serves", from: at)
+            #expect(try await test.jobhost("trigger", "tick", "--wait").output.contains("new code"))
+            #expect(try await test.jobhost("trigger", "other", "--wait").output.contains("other"))
+            #expect(try await test.jobhost("audit").output.contains("library tried again"))
+        }
+    }
+
+    @Test("A library that everybody may write to is refused at a reload and at a start; without that right it serves by itself")
+    func worldWritable() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("open", PluginSource.says("old code"))
+            let config = good + Toml.plugin("open") + Toml.job("open", of: "open", Toml.once)
+            try test.config(config)
+            let first = try await test.start()
+            try await test.plugin("open", PluginSource.says("anybody's code"))
+            chmod(test.library("open"), 0o666)
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4 && reload.output.contains("chmod o-w \(test.library("open"))"), "\(reload.output)")
+            #expect(try await test.jobhost("trigger", "open", "--wait").output.contains("old code"))
+            first.signal(SIGTERM)
+            #expect(await first.exitCode() == 0)
+
+            let second = try await test.start()
+            try await second.logs("WARN", "open", "serves instead", "everybody may write to")
+            #expect(try await test.jobhost("trigger", "open", "--wait").output.contains("old code"))
+            chmod(test.library("open"), 0o644)
+            let at = try await second.logs("plugin open:", "has changed since it was refused")
+            try await second.logs("generation", "serves", from: at)
+            #expect(try await test.jobhost("trigger", "open", "--wait").output.contains("anybody's code"))
+            second.signal(SIGTERM)
+            #expect(await second.exitCode() == 0)
+
+            // Where nothing was accepted before, nothing of it serves.
+            chmod(test.library("open"), 0o666)
+            try test.config(config.replacing("[plugins.open]", with: "[plugins.fresh]").replacing("plugin = \"open\"", with: "plugin = \"fresh\""))
+            let third = try await test.start()
+            try await third.logs("open refused", "everybody may write to")
+            try await third.logs("✓ tick")
+            #expect(try await test.jobhost("trigger", "open", "--wait").code != 0)
+        }
+    }
+
     @Test("A library that prints in its constructor serves; one that forks there leaves nothing behind its probe, nor behind the host")
     func noisyConstructor() async throws {
         try await TestHost.with { test in

@@ -46,6 +46,69 @@ import Testing
         }
     }
 
+    @Test("SIGKILL of the host: within a second its workers are gone, whatever they do at that moment")
+    func killedWithinASecond() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            // Each kind in a process of its own: one computes, one blocks every signal, one waits for its flag, one is idle.
+            let kinds = [
+                ("computes", "tell(\"busy\"); for (volatile unsigned long i = 0;; i++) {}"),
+                ("blocks", "sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, NULL); tell(\"busy\"); for (;;) pause();"),
+                ("listens", "tell(\"busy\"); while (!context->is_cancelled(context)) sleep(1000); return JOB_CANCELLED;"),
+                ("floods", "tell(\"busy\"); for (;;) printf(\"a line like any other\\n\");"),
+                ("idle", "tell(\"busy\"); return JOB_SUCCEEDED;"),
+            ]
+            var text = ""
+            for (name, body) in kinds {
+                try await test.plugin(name, PluginSource.entry(body))
+                text += Toml.plugin(name) + Toml.job(name, of: name, "schedule = \"none\"\ntimeout = \"10m\"")
+            }
+            try test.config(text)
+            let host = try await test.start()
+            var (workers, at): ([pid_t], Int) = ([], 0)
+            for (name, _) in kinds {
+                try await test.jobhost("trigger", name)
+                workers.append(try await beacon.pid("busy", from: at))
+                at = try await beacon.hears("busy", from: at).index + 1
+            }
+            try await host.logs("✓ idle")
+            #expect(Set(workers).count == kinds.count)
+            let limit = ContinuousClock.now + .seconds(1)
+            host.signal(SIGKILL)
+            for (worker, (name, _)) in zip(workers, kinds) {
+                let left = limit - ContinuousClock.now
+                #expect(Proc.ended(worker, within: Int32(left / .milliseconds(1))), "\(name) outlives its host by more than a second")
+            }
+            #expect(await host.exitCode() == -SIGKILL)
+        }
+    }
+
+    @Test("SIGKILL of the host under a run that may not be tried again: it is a dead letter, and who is named in [alerts] is told after the restart")
+    func killedForGood() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("p", PluginSource.entry("tell(\"paying\"); for (;;) pause();", flags: "0"))
+            try test.config(
+                config("schedule = \"none\"\ntimeout = \"10m\"\nretry = { max_attempts = 3, initial = \"10ms\" }")
+                    + Toml.alertsToBeacon)
+            let first = try await test.start()
+            try await test.jobhost("trigger", "j")
+            _ = try await beacon.pid("paying")
+            first.signal(SIGKILL)
+            #expect(await first.exitCode() == -SIGKILL)
+            let second = try await test.start()
+            try await second.logs("rescue: 1 runs of an earlier life were lost (0 will be tried again)")
+            try await second.logs("✗ j run 1 lost: the host died while it ran", "dead letter, `jobhost retry 1` runs it again")
+            // With the first answer: what began at 0 with each life would seem to rise.
+            let metrics = try test.run("/usr/bin/env", "curl", "-sS", "-m", "60", "--unix-socket", "var/jobhost.sock", "http://localhost/metrics")
+            #expect(await metrics.exitCode() == 0)
+            #expect(metrics.output.all.contains(#"jobhost_attempts_total{job_name="j",outcome="lost"} 1"#))
+            #expect(metrics.output.all.contains(#"jobhost_dead_letters{job_name="j"} 1"#))
+            let message = try await beacon.hears("alert").rest
+            #expect(message.contains("\"run_discarded:j\"") && message.contains("run 1 of j is a dead letter: the host died while it ran"), "\(message)")
+        }
+    }
+
     @Test("SIGKILL of the host: short runs that it had claimed and not begun wait again; only the one that had begun is lost")
     func killedAheadOfRuns() async throws {
         try await TestHost.with { test in
@@ -118,12 +181,17 @@ import Testing
     @Test("SIGTERM drains: the run finishes, nothing new starts, exit code 0")
     func drains() async throws {
         try await TestHost.with { test in
-            try await test.plugin("p", PluginSource.entry("usleep(300000); context->summary(context, JOB_STR(\"finished\")); return JOB_SUCCEEDED;"))
-            try test.config(config("every = \"1s\""))
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("p", PluginSource.waits("finished"))
+            try test.config(config("every = \"1s\"\ntimeout = \"10m\""), grace: "60s")
             let host = try await test.start()
-            try await host.logs("✓ j")
+            _ = try await beacon.hears("started")
             host.signal(SIGTERM)
+            let at = try await host.logs("stopping (SIGTERM): 1 run may finish")
+            try gate.open()
             #expect(await host.exitCode() == 0)
+            try await host.logs("✓ j", "finished", from: at)
+            #expect(beacon.lines.all.count == 1)
             #expect(host.errors.all.last?.contains("stopped") == true, "\(host.errors.all)")
         }
     }

@@ -4,12 +4,12 @@ import Glibc
 /// What the system says about a process.
 enum Proc {
     /// Waits for the end of a process that is no child of ours, ten seconds at most.
-    static func ended(_ pid: pid_t) -> Bool {
+    static func ended(_ pid: pid_t, within milliseconds: Int32 = 10_000) -> Bool {
         let handle = cl_pidfd_open(pid)
         guard handle >= 0 else { return errno == ESRCH || handle == -ESRCH }
         defer { close(handle) }
         var watched = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)
-        return poll(&watched, 1, 10_000) == 1
+        return poll(&watched, 1, max(0, milliseconds)) == 1
     }
 
     /// Living or unreaped processes whose parent this is.
@@ -19,6 +19,19 @@ enum Proc {
             guard let stat = text(of: "/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { return false }
             return stat[end...].split(separator: " ").dropFirst(2).first == "\(parent)"
         }
+    }
+
+    /// The letter that `ps` shows: R, S, D, Z …
+    static func state(of pid: pid_t) -> Character? {
+        guard let stat = text(of: "/proc/\(pid)/stat"), let end = stat.lastIndex(of: ")") else { return nil }
+        return stat[end...].dropFirst(2).first
+    }
+
+    /// Since the epoch.
+    static func microseconds() -> Int {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
     }
 
     static func openFiles(of pid: pid_t) -> Int { names(in: "/proc/\(pid)/fd").count }

@@ -33,6 +33,42 @@ import Testing
         }
     }
 
+    @Test(
+        "A library that fails its handshake keeps its old version and its old jobs; the others switch; exit code 4",
+        arguments: [
+            ("no symbol", "job_plugin_v1(void)", "job_plugin_v0(void)"), ("nothing there", "return &plugin; }", "return NULL; }"),
+            ("dies", "return &plugin; }", "abort(); }"), ("hangs", "return &plugin; }", "for (;;) pause(); }"),
+            ("no entries", ".entry_count = 1", ".entry_count = 0"), ("an entry that is none", "return &entries[index]; }", "(void)index; return NULL; }"),
+        ])
+    func handshake(kind: String, words: String, instead: String) async throws {
+        try await TestHost.with { test in
+            func config(_ priority: Int) -> String {
+                ["first", "broken", "last"].map {
+                    Toml.plugin($0, "start_timeout = \"1s\"") + Toml.job($0, of: $0, Toml.once + "\npriority = \(priority)")
+                }.joined()
+            }
+            for name in ["first", "broken", "last"] { try await test.plugin(name, PluginSource.says("old \(name)")) }
+            try test.config(config(0))
+            let host = try await test.start()
+            for name in ["first", "last"] { try await test.plugin(name, PluginSource.says("new \(name)")) }
+            let whole = PluginSource.says("new broken")
+            let broken = whole.replacing(words, with: instead)
+            #expect(broken != whole)
+            try await test.plugin("broken", broken)
+            try test.config(config(5))
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4, "\(reload.output) \(reload.errors)")
+            #expect(reload.output.contains("plugin refused") && reload.output.contains("broken"), "\(reload.output)")
+            try await host.logs("plugin broken refused")
+            for name in ["first", "last"] {
+                #expect(try await test.jobhost("trigger", name, "--wait").output.contains("new \(name)"))
+                #expect(try await test.jobhost("show", name, "--json").output.number(after: "priority") == 5)
+            }
+            #expect(try await test.jobhost("trigger", "broken", "--wait").output.contains("old broken"))
+            #expect(try await test.jobhost("show", "broken", "--json").output.number(after: "priority") == 0)
+        }
+    }
+
     @Test("At a start the last accepted copy serves instead of a library that refuses or does not load, and says so", arguments: [true, false])
     func acceptedCopy(loads: Bool) async throws {
         try await TestHost.with { test in
@@ -223,7 +259,7 @@ import Testing
     func underLoad() async throws {
         try await TestHost.with { test in
             var config = Toml.plugin("busy")
-            for i in 0..<4 { config += Toml.job("busy-\(i)", of: "busy", "every = \"100ms\"\noverlap = \"queue\"") }
+            for i in 0..<4 { config += Toml.job("busy-\(i)", of: "busy", "every = \"100ms\"\noverlap = \"allow\"\ncatch_up = { policy = \"all\" }") }
             try await test.plugin("busy", PluginSource.says("build 0"))
             try test.config(config)
             let host = try await test.start()
@@ -236,6 +272,9 @@ import Testing
             #expect(await host.exitCode() == 0)
             let periods = Dictionary(uniqueKeysWithValues: (0..<4).map { ("busy-\($0)", 100_000) })
             #expect(try test.ledger.faults(every: periods) == [])
+            // What was not run would be here.
+            let notRun = try test.ledger.texts("SELECT job || ' ' || reason || ' ' || count FROM ledger_ranges")
+            #expect(notRun == [], "\(notRun)")
             #expect(try test.ledger.texts("SELECT DISTINCT state FROM runs WHERE finished_at IS NOT NULL") == ["succeeded"])
         }
     }

@@ -198,6 +198,36 @@ import Testing
         }
     }
 
+    @Test("A result that the store refuses, although it takes others, is kept, told, and recorded when it is taken: nothing waits behind it, and the run is not executed again")
+    func refusedResult() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.entry("append(FOLDER \"/done\", context->idempotency_key.data, context->idempotency_key.size); return JOB_SUCCEEDED;"))
+            try test.config(Toml.plugin("good") + Toml.job("cursed", of: "good", Toml.once) + Toml.job("tick", of: "good", "every = \"1s\""))
+            let host = try await test.start()
+            try test.ledger.execute("""
+                CREATE TRIGGER curse BEFORE UPDATE ON runs WHEN NEW.job = 'cursed' AND NEW.state = 'succeeded'
+                BEGIN SELECT RAISE(ABORT, 'cursed'); END;
+                CREATE TRIGGER hex BEFORE INSERT ON audit WHEN NEW.action = 'enqueue' BEGIN SELECT RAISE(ABORT, 'hexed'); END
+                """)
+            #expect(try await test.jobhost("enqueue", "cursed").code == 0)
+            try await host.logs("the store refuses to record the end (succeeded) of run", "of cursed", "cursed")
+            try await host.logs("the store refuses to record the audit of \"enqueue\"", "hexed")
+            let newest = try test.ledger.number("SELECT max(id) FROM runs WHERE state = 'succeeded'")
+            while try test.ledger.number("SELECT count(*) FROM runs WHERE id > \(newest) AND state = 'succeeded'") < 2 { try Task.checkCancellation() }
+            let status = try await test.jobhost("status")
+            #expect(status.output.contains("the store refuses to record the end (succeeded) of run"), "\(status.output)")
+            #expect(!status.output.contains("does not answer"), "\(status.output)")
+            try test.ledger.execute("DROP TRIGGER curse; DROP TRIGGER hex")
+            while try test.ledger.texts("SELECT state FROM runs WHERE job = 'cursed'") != ["succeeded"] { try Task.checkCancellation() }
+            while try test.ledger.number("SELECT count(*) FROM audit WHERE action = 'enqueue'") != 1 { try Task.checkCancellation() }
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            let done = Proc.text(of: test.folder + "/done")?.split(separator: "\n").map(String.init) ?? []
+            #expect(Set(done).count == done.count, "executed twice")
+            #expect(try test.ledger.faults(every: ["tick": 1_000_000]) == [])
+        }
+    }
+
     @Test("A file that is no store, or another program's, is refused at the start in a sentence and left alone", arguments: ["text", "foreign"])
     func notAStore(kind: String) async throws {
         try await TestHost.with { test in

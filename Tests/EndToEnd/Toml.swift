@@ -11,4 +11,12 @@ enum Toml {
 
     /// One attempt, no breaker, by hand only.
     static let once = "schedule = \"none\"\nretry = { max_attempts = 1 }\nbreaker = false"
+
+    /// Each message of an alert as a line of the test's beacon that begins with "alert".
+    static let alertsToBeacon = """
+        [alerts]
+        gather = "0s"
+        command = ["/bin/sh", "-c", "line=$(tr '\\n' ' '); echo \\"alert $line\\" > beacon"]
+
+        """
 }

@@ -175,6 +175,27 @@ import Testing
         }
     }
 
+    @Test("canary: who is named in [alerts] is told of the rollback; the old library's worker has stayed all the while")
+    func alert() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            let alerts = "[alerts]\ngather = \"0s\"\ncommand = [\"/bin/sh\", \"-c\", \"(printf 'alert '; cat; echo) > \(test.folder)/beacon\"]\n"
+            try await test.plugin("good", PluginSource.says("first"))
+            try test.config(alerts + canary(3))
+            let host = try await test.start()
+            #expect(try await run(test).contains("first"))
+            try await test.plugin("good", PluginSource.entry("raise(SIGSEGV); return JOB_FAILED;"))
+            #expect(try await test.jobhost("reload").code == 0)
+            #expect(try await run(test).contains("SIGSEGV"))
+            try await host.logs("generation 3 serves")
+            #expect(try await run(test).contains("first"))
+            let told = await beacon.lines.next { $0.hasPrefix("alert ") && $0.contains("rolled back on") && $0.contains("by canary") }
+            #expect(told?.line.contains("SIGSEGV") == true && told?.line.contains("jobhost plugin rollback good") == true, "\(beacon.lines.all)")
+            let pids = try test.ledger.texts("SELECT pid FROM runs ORDER BY id")
+            #expect(pids.count == 3 && pids[0] == pids[2] && pids[0] != pids[1], "\(pids)")
+        }
+    }
+
     @Test("canary: what is decided about a library while a reload puts its repair in place is not done to the repair; the operator hears why")
     func repairedMeanwhile() async throws {
         try await TestHost.with { test in

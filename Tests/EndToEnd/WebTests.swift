@@ -180,6 +180,11 @@ import Testing
             let audit = try await test.jobhost("audit", "j").output
             #expect(audit.contains("alice, approved by bob") && audit.contains("bob from 127.0.0.1"), "\(audit)")
             #expect(try await test.jobhost("ask", "list").output.contains("ask 1: trigger of j, by alice"))
+            // Nor is it ended by one person that opens it again, for a shorter time.
+            #expect(try await test.jobhost("breaker", "j", "open", "--reason", "month end").code == 0)
+            #expect(try await test.jobhost("breaker", "j", "open").code == 0)
+            let shorter = try await test.jobhost("breaker", "j", "open", "--until", "in 2s")
+            #expect(shorter.code != 0 && shorter.errors.contains("held open without an end: ending that sooner takes two persons"), "\(shorter.errors)")
             // On the socket it is the machine's user who asks: one more person.
             let own = try await test.jobhost("trigger", "j")
             #expect(own.code == 6 && own.errors.contains("takes two persons"), "\(own.errors)")

@@ -84,7 +84,8 @@ import Testing
         #expect(Set(PluginConfig.comparisons.map(\.property)) == properties(plugin).subtracting(["name", "position", "places"]))
         #expect(Set(HTTPSettings.comparisons.map(\.property)) == properties(config.http))
         #expect(Set(HostSettings.comparisons.map(\.property)) == properties(config.host))
-        #expect(properties(config) == ["file", "files", "host", "store", "http", "alerts", "calendars", "plugins", "jobs"])
+        // Secrets are those of what is compared.
+        #expect(properties(config) == ["file", "files", "host", "store", "http", "alerts", "calendars", "plugins", "jobs", "secrets"])
         #expect(Set(AlertSettings.comparisons.map(\.property)) == properties(config.alerts))
     }
 }

@@ -15,6 +15,14 @@ import Testing
         #expect(try loadJob("description = \"${CONFIG_DIR}/x\"").description == "/etc/host/x")
     }
 
+    /// Paths and names that come from variables may be read by anybody.
+    @Test func secretsAreCollectedByWhereTheyComeFromAndWhatTheyAreCalled() throws {
+        let text = job("description = \"${API_TOKEN}\"\nsettings = { key = \"file:secrets/key\", url = \"http://u:${DB_PASSWORD}@${HOST}\", n = { k = \"${NO_KEY:-}\" } }")
+        let environment = ["DB_PASSWORD": "hunter2!", "HOST": "db.example", "API_TOKEN": "shown anyway"]
+        let config = try load(text, files: ["/etc/host/secrets/key": "s3cr3t\n"], environment: environment)
+        #expect(config.secrets.texts == ["s3cr3t", "hunter2!"])
+    }
+
     @Test func whatWasPutInIsNotReadAgain() throws {
         #expect(try loadJob("description = \"${A}\"", environment: ["A": "${B}", "B": "no"]).description == "${B}")
     }

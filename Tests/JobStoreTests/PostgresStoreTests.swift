@@ -42,12 +42,13 @@ enum TemporaryPostgres {
 @Suite(.serialized, .enabled(if: TestPostgres.url != nil)) struct RulesOnPostgreSQL {
     @Test(arguments: StoreSuite.rules)
     func rule(_ rule: StoreSuite.Rule) async throws {
-        try await TemporaryPostgres.use { store, _ in
+        try await TemporaryPostgres.use { store, schema in
             do {
                 try await rule.check(StoreSuite(store: store))
             } catch let broken as BrokenRule {
                 Issue.record("\(rule): \(broken)")
             }
+            #expect(try await Upkept.broken(.postgres(url: schema.server, schema: schema.name, prepared: true)) == [])
         }
     }
 
@@ -67,6 +68,7 @@ enum TemporaryPostgres {
             }
             await store.close()
             #expect(try LedgerCheck.violations(inPostgreSQL: schema.server, schema: schema.name) == [])
+            #expect(try await Upkept.broken(.postgres(url: TestPostgres.pooler ?? "", schema: schema.name, prepared: false)) == [])
         }
     }
 }

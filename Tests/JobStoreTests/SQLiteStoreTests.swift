@@ -16,6 +16,7 @@ import Testing
             }
             await store.close()
             #expect(try LedgerCheck.violations(in: file.path) == [])
+            #expect(try await Upkept.broken(.file(file.path)) == [])
         }
     }
 }

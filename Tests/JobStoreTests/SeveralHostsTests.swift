@@ -147,6 +147,52 @@ import Testing
         }
     }
 
+    /// What is asked until the connection that was cut is there again.
+    private func retrying<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        while true {
+            do { return try await body() } catch let error as StoreError where error.kind == .unavailable { try Task.checkCancellation() }
+        }
+    }
+
+    @Test("A host that lost its connection and finds a newer format: what it has under way is recorded, its lease goes on, it claims nothing")
+    func aNewerFormat() async throws {
+        try await TemporaryPostgres.use { beta, schema in
+            // A name of its own: only this one's connections are cut.
+            let host = Owner(host: "outmoded-\(schema.name)", epoch: "life-1")
+            let old = try await TemporaryPostgres.open(schema, host: host.host)
+            let other = try TemporaryPostgres.connect(schema)
+            defer { other.close() }
+            let pair = Pair(alpha: old, beta: beta, other: other)
+            _ = try await pair.enter(old, host)
+            _ = try await pair.enter(beta, Self.beta)
+            let run = try #require(try await pair.alpha.claimFires([fire(1)], owner: host, now: .at(1)).first ?? nil)
+            _ = try await pair.alpha.enqueue([.mint()], now: .at(1))
+            try pair.other.run("INSERT INTO schema_migrations (version, name) VALUES (999, 'later')")
+            try pair.other.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = left('jobhost \(host.host)', 63)")
+            #expect(try await retrying { try await pair.alpha.complete([end(run, at: .at(2))], now: .at(2)) } == [true])
+            #expect(try await pair.beta.run(run.id)?.state == .succeeded)
+            let standing = try await retrying { try await pair.alpha.renewLeases(owner: host, for: .seconds(60), now: try pair.now()) }
+            #expect(standing.formatProblem?.contains("has format 999 and this program knows formats up to") == true, "\(standing)")
+            func refuses(_ body: () async throws -> Void) async {
+                do {
+                    try await retrying(body)
+                    Issue.record("begun in a format that is not known")
+                } catch { #expect((error as? StoreError)?.kind == .incompatible, "\(error)") }
+            }
+            await refuses { _ = try await pair.alpha.claimFires([fire(2)], owner: host, now: .at(2)) }
+            await refuses { _ = try await pair.alpha.claimWaiting(limits: ["mint": 1], owner: host, now: .at(2)) }
+            await refuses {
+                let move = CursorMove(job: "candles", expectedCursor: .at(1), newCursor: .at(2), scheduleText: "every 1s")
+                _ = try await pair.alpha.moveCursors([move], now: .at(2))
+            }
+            try pair.other.run("SELECT enqueue('mint', '1')")
+            await refuses { _ = try await pair.alpha.drainInbox(jobs: ["mint": InboxRule()], limit: 9, now: .at(2)) }
+            // Whoever is connected goes on, until he has to connect again.
+            #expect(try await pair.beta.claimWaiting(limits: ["mint": 1], owner: Self.beta, now: .at(2)).count == 1)
+            await old.close()
+        }
+    }
+
     // MARK: Limits that hold across hosts
 
     @Test func whileARunElsewhereUsesUpTheConcurrencyAFireToComeIsRefusedAndADueOneIsRecordedAsOverlap() async throws {
@@ -380,17 +426,62 @@ import Testing
     @Test func decisionsOfOneHostAreReadByTheOther() async throws {
         try await pair { pair in
             try await pair.enterBoth()
-            try await pair.alpha.saveControl(job: "mint", ControlRow(paused: true, pauseReason: "x"), by: Self.operations, action: "pause", now: .at(0))
-            try await pair.alpha.saveHostControl(ControlRow(paused: true), by: Self.operations, action: "pause", now: .at(0))
-            try await pair.alpha.saveBreaker(job: "mint", BreakerRow(generation: 7, data: "forced"), now: .at(0))
-            let seen = try await pair.beta.sharedState(owner: Self.beta)
-            #expect(seen.controls["mint"]?.paused == true)
-            #expect(seen.hostControl.paused)
-            #expect(seen.breakers == ["mint": BreakerRow(generation: 7, data: "forced")])
-            #expect(try await pair.alpha.sharedState(owner: Self.alpha).breakers == [:], "its own decision came back to it")
-            // What a run on the other host says of an older generation does not undo it.
-            try await pair.beta.saveBreaker(job: "mint", BreakerRow(generation: 6, data: "closed"), now: .at(1))
-            #expect(try await pair.alpha.jobStates(of: ["mint"])["mint"]?.breaker?.data == "forced")
+            try await pair.alpha.saveControl(job: "mint", .paused(true), by: Self.operations, action: "pause", now: .at(0))
+            // Within the second in which it has not heard of that.
+            try await pair.beta.saveControl(job: "mint", .enabled(false), by: Self.operations, action: "disable", now: .at(0))
+            try await pair.alpha.saveHostControl(.paused(true), by: Self.operations, action: "pause", now: .at(0))
+            let row = try await pair.alpha.saveBreaker(job: "mint", "forced", by: Self.operations, action: "breaker open", now: .at(0))
+            for (store, owner) in [(pair.alpha, Self.alpha), (pair.beta, Self.beta)] {
+                let seen = try await store.sharedState(owner: owner)
+                #expect(seen.controls["mint"]?.paused == true && seen.controls["mint"]?.enabled == false)
+                #expect(seen.hostControl.paused)
+                #expect(seen.breakers == ["mint": row])
+            }
+        }
+    }
+
+    @Test("Failures that end on two hosts at the same moment are all counted, and what an operator forces at that moment stands")
+    func aBreakerOfTwoHosts() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            _ = try await pair.alpha.moveCursors([CursorMove(job: "mint", expectedCursor: nil, newCursor: .at(0), scheduleText: "none")], now: .at(0))
+            let policy = BreakerPolicy(failures: 40)
+            _ = try await pair.alpha.enqueue((0..<60).map { _ in .mint() }, now: .at(0))
+            var runs: [(store: PostgresStore, run: ClaimedRun)] = []
+            for (store, owner) in [(pair.alpha, Self.alpha), (pair.beta, Self.beta)] {
+                runs += try await store.claimWaiting(limits: ["mint": 30], owner: owner, now: .at(1)).map { (store, $0) }
+            }
+            let failed = { @Sendable (store: PostgresStore, run: ClaimedRun) async throws -> Void in
+                var end = Completion(run: run.id, fence: run.fence, outcome: .failed, state: .discarded, finishedAt: .at(2))
+                let count = BreakerWrite.Count(outcome: .failed, text: "", at: .at(2), policy: policy)
+                var own = Breaker(policy: policy)
+                _ = own.record(.failed, generation: 1, wasProbe: false, now: .at(2))
+                end.breaker = BreakerWrite(data: own.encoded, count: count)
+                _ = try await store.complete([end], now: .at(2))
+            }
+            func stored() async throws -> Breaker? {
+                try await pair.beta.jobStates(of: ["mint"])["mint"]?.breaker.flatMap { Breaker(encoded: $0.data, policy: policy) }
+            }
+            let (first, rest) = (Array(runs[..<15]) + runs[30..<45], Array(runs[15..<30]) + runs[45...])
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (store, run) in first { group.addTask { try await failed(store, run) } }
+                try await group.waitForAll()
+            }
+            #expect(try await stored()?.failures == 30)
+            var forced = Breaker(policy: policy)
+            forced.forceOpen(until: nil, reason: "gateway", now: .at(3))
+            let (data, alpha) = (forced.encoded, pair.alpha)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (position, (store, run)) in rest.enumerated() {
+                    group.addTask { try await failed(store, run) }
+                    if position == 20 {
+                        group.addTask { _ = try await alpha.saveBreaker(job: "mint", data, by: Self.operations, action: "breaker open", now: .at(3)) }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await stored()?.mode == .forcedOpen(until: nil))
+            #expect(try await stored()?.reason == "gateway")
         }
     }
 

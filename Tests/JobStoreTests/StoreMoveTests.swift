@@ -15,7 +15,7 @@ import Testing
             end.startedAt = .at(second)
             end.reason = "said \"so\", \\ and \u{0}"
             end.stateBlob = Completion.StateWrite(version: 2, bytes: [0, 255, UInt8(second)])
-            end.breaker = BreakerRow(generation: second, data: "closed")
+            end.breaker = BreakerWrite(data: "closed", expected: second)
             #expect(try await store.complete([end], now: .at(second)) == [true])
         }
         let skipped = FireRange(reason: .paused, first: .at(4), last: .at(9), count: 6)
@@ -30,8 +30,9 @@ import Testing
         var retry = Completion(run: tried.id, fence: tried.fence, outcome: .retry, state: .retryable, finishedAt: .at(11))
         retry.availableAt = .at(20)
         #expect(try await store.complete([retry], now: .at(11)) == [true])
-        let control = ControlRow(enabled: false, reason: "broken", since: .at(12), paused: true, pauseReason: "deploy", pausedSince: .at(12))
-        try await store.saveControl(job: "mint", control, by: .system, action: "disable", now: .at(12))
+        try await store.saveControl(job: "mint", .enabled(false), by: .system, action: "disable", now: .at(12))
+        let actor = Actor(name: "ops", via: "cli", reason: "deploy")
+        try await store.saveControl(job: "mint", .paused(true), by: actor, action: "pause", now: .at(12))
         try await store.saveAcceptedLibrary(AcceptedLibrary(plugin: "mint", sha256: "aa", path: "/x", acceptedAt: .at(1)))
         try await store.saveReload(ReloadRow(generation: 4, at: .at(1), accepted: true, report: "{}"))
         let other = try file.otherProgram()
@@ -47,7 +48,7 @@ import Testing
                 let (runs, ranges, states) = (
                     try await old.runs(RunFilter()), try await old.ranges(job: nil, from: nil, to: nil, limit: 10), try await old.jobStates()
                 )
-                let (counters, audit) = (try await old.counters(), try await old.audit(limit: 10, job: nil))
+                let (counters, audit) = (try await old.counters(), try await old.audit(AuditFilter(limit: 10)))
                 await old.close()
 
                 let moved = try await StoreMove.move(fromSQLite: file.path, to: schema.server, schema: schema.name, host: "alpha")
@@ -67,7 +68,7 @@ import Testing
                 #expect(try await new.ranges(job: nil, from: nil, to: nil, limit: 10) == ranges)
                 #expect(try await new.jobStates() == states)
                 #expect(try await new.counters() == counters)
-                #expect(try await new.audit(limit: 10, job: nil) == audit)
+                #expect(try await new.audit(AuditFilter(limit: 10)) == audit)
                 #expect(try await new.stateBlob(job: "candles")?.bytes == [0, 255, 3])
                 #expect(try await new.acceptedLibraries().map(\.sha256) == ["aa"])
                 #expect(try await new.reloads(limit: 1).map(\.generation) == [4])

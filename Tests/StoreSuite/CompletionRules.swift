@@ -64,7 +64,7 @@ extension StoreSuite {
         let run = try await claimed(Self.claim(fire: 60, from: nil))
         var end = Self.end(run, .succeeded, .succeeded, at: 61)
         end.stateBlob = Completion.StateWrite(version: 3, bytes: [1, 0, 2])
-        end.breaker = BreakerRow(generation: 9, data: "closed")
+        end.breaker = BreakerWrite(data: "closed", expected: 8)
         end.enqueues = [Self.request(at: 61, key: "a"), Self.request(at: 90)]
         var late = end
         late.fence += 1

@@ -190,7 +190,7 @@ extension StoreSuite {
         back.rewind = true
         try equal(try await store.moveCursors([back], now: Self.at(50)), [true])
         try equal(try await store.jobStates()["candles"]?.cursor, Self.at(50))
-        try equal(try await store.audit(limit: 10, job: "candles").map(\.action), ["cursor-rewind"])
+        try equal(try await store.audit(AuditFilter(job: "candles", limit: 10)).map(\.action), ["cursor-rewind"])
     }
 
     func fencesAscend() async throws {

@@ -12,7 +12,8 @@ extension StoreSuite {
         Rule("a discarded dead letter keeps its reason", { try await $0.discardedDeadLetter() }),
         Rule("controls of jobs and of the host are kept and audited", { try await $0.controlsAreKept() }),
         Rule("what takes two persons is kept, and decided once", { try await $0.asksAreDecidedOnce() }),
-        Rule("the audit is newest first and can be asked per job", { try await $0.auditOrder() }),
+        Rule("the audit is newest first, in pages, and can be asked per job and since when", { try await $0.auditOrder() }),
+        Rule("the audit of a run is of that run", { try await $0.auditOfARun() }),
     ]
 
     func cancelOnlyWhatWaits() async throws {
@@ -32,7 +33,7 @@ extension StoreSuite {
         try await refused(.notFound) {
             _ = try await store.cancelWaiting(RunID(999), reason: "", by: Self.operations, now: Self.at(2))
         }
-        try equal(try await store.audit(limit: 10, job: "mint").map(\.actor), [Self.operations])
+        try equal(try await store.audit(AuditFilter(job: "mint", limit: 10)).map(\.actor), [Self.operations])
     }
 
     func asksAreDecidedOnce() async throws {
@@ -104,26 +105,39 @@ extension StoreSuite {
         try equal(row.state, .cancelled)
         try equal(row.outcome, .failed)
         try equal(row.reason, "no such asset")
-        try equal(try await store.audit(limit: 1, job: "mint").map(\.action), ["discard"])
+        try equal(try await store.audit(AuditFilter(job: "mint", limit: 1)).map(\.action), ["discard"])
     }
 
     func controlsAreKept() async throws {
-        let paused = ControlRow(
-            enabled: false, reason: "mint is broken", since: Self.at(4), paused: true, pauseReason: "exchange is down",
-            pausedSince: Self.at(5))
-        try await store.saveControl(job: "mint", paused, by: Self.operations, action: "pause", now: Self.at(5))
-        try equal(try await store.jobStates()["mint"]?.control, paused)
+        func act(_ change: ControlChange, _ action: String, _ reason: String, at second: Int64) async throws -> ControlRow {
+            let actor = Actor(name: Self.operations.name, via: "cli", reason: reason)
+            return try await store.saveControl(job: "mint", change, by: actor, action: action, now: Self.at(second))
+        }
+        // Whoever pauses knows nothing of who disables: neither undoes the other.
+        _ = try await act(.paused(true), "pause", "exchange is down", at: 4)
+        let both = ControlRow(
+            enabled: false, reason: "mint is broken", since: Self.at(5), paused: true, pauseReason: "exchange is down",
+            pausedSince: Self.at(4))
+        try equal(try await act(.enabled(false), "disable", "mint is broken", at: 5), both)
+        try equal(try await store.jobStates()["mint"]?.control, both)
+        // Said again without a reason: the first one stands.
+        try equal(try await act(.paused(true), "pause", "", at: 6), both)
+        var again = both
+        (again.pauseReason, again.pausedSince) = ("still down", Self.at(7))
+        try equal(try await act(.paused(true), "pause", "still down", at: 7), again)
+        (again.paused, again.pauseReason, again.pausedSince) = (false, "", nil)
+        try equal(try await act(.paused(false), "resume", "it is up", at: 8), again)
+        (again.enabled, again.reason, again.since) = (nil, "", Self.at(9))
+        try equal(try await act(.enabled(nil), "enable as configured", "", at: 9), again)
         try equal(try await store.hostControl(), ControlRow())
-        let host = ControlRow(paused: true, pauseReason: "deploy", pausedSince: Self.at(6))
-        try await store.saveHostControl(host, by: Self.operations, action: "pause", now: Self.at(6))
+        let host = ControlRow(paused: true, pauseReason: "maintenance", pausedSince: Self.at(10))
+        try equal(try await store.saveHostControl(.paused(true), by: Self.operations, action: "pause", now: Self.at(10)), host)
         try equal(try await store.hostControl(), host)
         try equal(Set(try await store.jobStates().keys), ["mint"])
-        try await store.saveControl(job: "mint", ControlRow(), by: Self.operations, action: "resume", now: Self.at(7))
-        try equal(try await store.jobStates()["mint"]?.control, ControlRow())
-        let audit = try await store.audit(limit: 10, job: nil)
-        try equal(audit.map(\.action), ["resume", "pause", "pause"])
-        try equal(audit.map(\.job), ["mint", nil, "mint"])
-        try equal(audit.map(\.actor.reason), ["maintenance", "maintenance", "maintenance"])
+        let audit = try await store.audit(AuditFilter(limit: 3))
+        try equal(audit.map(\.action), ["pause", "enable as configured", "resume"])
+        try equal(audit.map(\.job), [nil, "mint", "mint"])
+        try equal(audit.map(\.actor.reason), ["maintenance", "", "it is up"])
     }
 
     func auditOrder() async throws {
@@ -131,7 +145,23 @@ extension StoreSuite {
             try await store.writeAudit(AuditRow(
                 at: Self.at(index), actor: .system, action: "step-\(index)", job: index % 2 == 0 ? "even" : nil, detail: "d"))
         }
-        try equal(try await store.audit(limit: 2, job: nil).map(\.action), ["step-4", "step-3"])
-        try equal(try await store.audit(limit: 2, job: "even").map(\.at), [Self.at(4), Self.at(2)])
+        try equal(try await store.audit(AuditFilter(limit: 2)).map(\.action), ["step-4", "step-3"])
+        try equal(try await store.audit(AuditFilter(job: "even", limit: 2)).map(\.at), [Self.at(4), Self.at(2)])
+        var next = AuditFilter(job: "even", limit: 2)
+        next.before = try await store.audit(next).last?.id
+        try equal(try await store.audit(next).map(\.at), [Self.at(0)])
+        var late = AuditFilter(limit: 2)
+        late.from = Self.at(4)
+        try equal(try await store.audit(late).map(\.action), ["step-4"])
+    }
+
+    /// An entry is of the run that it names first: neither of one that merely begins so, nor of one that came of it.
+    func auditOfARun() async throws {
+        for detail in ["run 4", "run 41", "run 4 as run 41", "run 41 as run 4", "cursor"] {
+            try await store.writeAudit(AuditRow(at: Self.at(0), actor: .system, action: "step", job: "mint", detail: detail))
+        }
+        var filter = AuditFilter(job: "mint")
+        filter.run = RunID(41)
+        try equal(try await store.audit(filter).map(\.detail), ["run 41 as run 4", "run 41"])
     }
 }

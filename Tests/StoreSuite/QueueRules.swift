@@ -12,6 +12,7 @@ extension StoreSuite {
         Rule("a backfill has the key of the fire that it repeats", { try await $0.backfillInheritsTheKey() }),
         Rule("higher priority goes first, equal priority by age", { try await $0.priorityOrder() }),
         Rule("a minute of waiting is worth one priority", { try await $0.waitingRaisesPriority() }),
+        Rule("a flood of higher priorities holds a run up for a minute each, not for ever", { try await $0.floodOfHigherPriorities() }),
         Rule("limits are kept per job, and jobs without one are left alone", { try await $0.limitsPerJob() }),
         Rule("a rate lets so many be claimed in its span, says when there is room, and holds up no other job", { try await $0.rates() }),
         Rule("a claim that is given back counts towards no rate, once, also when nobody is left who made it", { try await $0.ratesGivenBack() }),
@@ -94,6 +95,19 @@ extension StoreSuite {
         let urgent = try await enqueued(Self.request(at: 119, priority: 2))
         let lateUrgent = try await enqueued(Self.request(at: 121, priority: 2))
         try equal(try await waiting(limit: 10, now: 121).map(\.id), [urgent.id, old.id, lateUrgent.id])
+    }
+
+    /// Three of priority 5 come for each two that are taken: what waits grows without end.
+    func floodOfHigherPriorities() async throws {
+        let low = try await enqueued(Self.request(at: 0))
+        var taken: Int64?
+        for step in 0..<60 as Range<Int64> where taken == nil {
+            let now = step * 10
+            _ = try await store.enqueue((0..<3).map { _ in Self.request(at: now, priority: 5) }, now: Self.at(now))
+            if try await waiting(limit: 2, now: now).contains(where: { $0.id == low.id }) { taken = now }
+        }
+        // At five minutes it stands before all that come from then on; those before it take until seven and a half.
+        try equal(taken, 450)
     }
 
     func limitsPerJob() async throws {

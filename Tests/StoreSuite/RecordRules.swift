@@ -5,14 +5,35 @@ import JobStore
 
 extension StoreSuite {
     static let recordRules = [
+        Rule("the newest runs of several jobs are those of each, without their payloads", { try await $0.newestRuns() }),
         Rule("listings are newest first, filtered and paged", { try await $0.listings() }),
         Rule("a timeline sums up what touches it, by job, step and outcome", { try await $0.timeline() }),
         Rule("ranges are found by the time that they touch", { try await $0.rangesByTime() }),
-        Rule("a breaker is kept until it is replaced", { try await $0.breakerIsKept() }),
+        Rule("a breaker is an operator's until he or another says otherwise", { try await $0.breakerIsKept() }),
+        Rule("no end of an attempt undoes what an operator did to a breaker", { try await $0.operatorsBreakerStands() }),
+        Rule("failures are counted together, whatever each host knows of the others'", { try await $0.failuresAreCountedTogether() }),
         Rule("libraries, reloads and workers are kept", { try await $0.smallRecords() }),
         Rule("an empty store answers everything with nothing", { try await $0.emptyStore() }),
         Rule("a closed store refuses instead of hanging", { try await $0.closedStore() }),
     ]
+
+    func newestRuns() async throws {
+        for n in 0..<5 {
+            for job in ["a", "b"] { try await enqueued(Self.request(job, at: Int64(n))) }
+        }
+        try await enqueued(Self.request("c"))
+        let found = try await store.newestRuns(of: ["a", "c", "none"], each: 3)
+        var filter = RunFilter(job: "a")
+        filter.limit = 3
+        var newest = try await store.runs(filter)
+        for i in newest.indices { newest[i].payload = "" }
+        try equal(found["a"], newest)
+        try equal(newest.count, 3)
+        try equal(found["c"]?.count, 1)
+        try equal(found["none"] ?? [], [])
+        try equal(found["b"], nil)
+        try equal(try await store.newestRuns(of: [], each: 3), [:])
+    }
 
     func listings() async throws {
         for fire in 1...10 as ClosedRange<Int64> {
@@ -70,11 +91,71 @@ extension StoreSuite {
         try equal(try await store.ranges(job: "other", from: nil, to: nil, limit: 10), [])
     }
 
+    private static let policy = BreakerPolicy(failures: 3)
+
+    /// The end of an attempt that changed the breaker.
+    private func ended(_ second: Int64, _ breaker: BreakerWrite) async throws {
+        let run = try await claimed(Self.claim(fire: second, from: second == 1 ? nil : second - 1))
+        var end = Self.end(run, .failed, .discarded, at: second)
+        end.breaker = breaker
+        try equal(try await store.complete([end], now: Self.at(second)), [true])
+    }
+
+    private func kept() async throws -> Breaker {
+        let row = try required(try await store.jobStates()["candles"]?.breaker, "no breaker")
+        let breaker = try required(Breaker(encoded: row.data, policy: Self.policy), "a breaker that cannot be read: \(row.data)")
+        try equal(breaker.generation, row.generation)
+        return breaker
+    }
+
     func breakerIsKept() async throws {
-        try await store.saveBreaker(job: "mint", BreakerRow(generation: 1, data: "open"), now: Self.at(1))
-        try await store.saveBreaker(job: "mint", BreakerRow(generation: 2, data: "half-open"), now: Self.at(2))
-        try equal(try await store.jobStates()["mint"]?.breaker, BreakerRow(generation: 2, data: "half-open"))
-        try equal(try await store.jobStates()["mint"]?.cursor, nil)
+        var forced = Breaker(policy: Self.policy)
+        forced.forceOpen(until: nil, reason: "chain is down", now: Self.at(1))
+        let row = try await store.saveBreaker(job: "candles", forced.encoded, by: Self.operations, action: "breaker open", now: Self.at(1))
+        try equal(try await store.jobStates()["candles"]?.breaker, row)
+        try equal(row.generation, BreakerRow.first + 1)
+        try equal(try await kept().mode, .forcedOpen(until: nil))
+        try equal(try await store.jobStates()["candles"]?.cursor, nil)
+        try equal(try await store.audit(AuditFilter(job: "candles", limit: 9)).map { "\($0.action) by \($0.actor.name)" }, ["breaker open by ops (uid 1000)"])
+        // Another operator's word stands over it, however old what he had seen.
+        var closed = Breaker(policy: Self.policy)
+        closed.close(reason: "", now: Self.at(2))
+        let next = try await store.saveBreaker(job: "candles", closed.encoded, by: Self.operations, action: "breaker close", now: Self.at(2))
+        try equal(next.generation, row.generation + 1)
+        try equal(try await kept().mode, .closed)
+    }
+
+    func operatorsBreakerStands() async throws {
+        var tripped = Breaker(policy: BreakerPolicy(failures: 1))
+        _ = tripped.record(.failed, generation: 1, wasProbe: false, now: Self.at(1))
+        for (second, action) in [(1, Breaker.disabledByHand), (2, Breaker.forcedByHand)] as [(Int64, (Instant) -> Breaker)] {
+            let generation = try await store.saveBreaker(
+                job: "candles", action(Self.at(second)).encoded, by: Self.operations, action: "breaker", now: Self.at(second)
+            ).generation
+            // A trip decided before that was heard of, and one that somehow knew of it.
+            for expected in [generation - 1, generation] {
+                let fire = second * 2 - (expected == generation ? 0 : 1)
+                try await ended(fire, BreakerWrite(data: tripped.encoded, expected: expected))
+                try equal(try await kept().mode, action(Self.at(second)).mode)
+            }
+        }
+    }
+
+    func failuresAreCountedTogether() async throws {
+        // Three hosts, none of which knows of the others' failures.
+        for second in 1...3 as ClosedRange<Int64> {
+            var own = Breaker(policy: Self.policy)
+            _ = own.record(.failed, generation: 1, wasProbe: false, text: "down", now: Self.at(second))
+            let count = BreakerWrite.Count(outcome: .failed, text: "down", at: Self.at(second), policy: Self.policy)
+            try await ended(second, BreakerWrite(data: own.encoded, count: count))
+            if second < 3 { try equal(try await kept().failures, Int(second)) }
+        }
+        try equal(try await kept().mode, .open(until: Self.at(3) + Self.policy.openFor))
+        try equal(try await store.audit(AuditFilter(job: "candles", limit: 9)).map(\.action), ["breaker open"])
+        // What a fourth counted before it heard of that is of an earlier generation.
+        let late = BreakerWrite.Count(outcome: .succeeded, text: "", at: Self.at(4), policy: Self.policy)
+        try await ended(4, BreakerWrite(data: Breaker(policy: Self.policy).encoded, count: late))
+        try equal(try await kept().mode, .open(until: Self.at(3) + Self.policy.openFor))
     }
 
     func smallRecords() async throws {
@@ -121,5 +202,18 @@ extension StoreSuite {
         await store.close()
         try await refused(.unavailable) { try await store.renewLeases(owner: Self.owner, for: .seconds(1), now: Self.at(1)) }
         try await refused(.unavailable) { _ = try await store.runs(RunFilter()) }
+    }
+}
+
+extension Breaker {
+    fileprivate static func forcedByHand(_ now: Instant) -> Breaker {
+        var breaker = Breaker(policy: BreakerPolicy())
+        breaker.forceOpen(until: nil, reason: "chain is down", now: now)
+        return breaker
+    }
+    fileprivate static func disabledByHand(_ now: Instant) -> Breaker {
+        var breaker = Breaker(policy: BreakerPolicy())
+        breaker.disable(reason: "no use", now: now)
+        return breaker
     }
 }

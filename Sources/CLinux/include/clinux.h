@@ -121,4 +121,8 @@ bool cl_attribute_is(const char *path, const char *name, const char *value);
 /// memmem(3): whether the bytes contain the others. An empty side: false.
 bool cl_contains(const void *bytes, size_t count, const void *part, size_t part_count);
 
+/* Gives memory that is free and lies between used pieces back to the system (malloc_trim). Takes some milliseconds
+   for each 100 MB; other threads may allocate meanwhile. */
+void cl_release_memory(void);
+
 #endif

@@ -226,6 +226,7 @@ final class LoadRun {
         checkCircles(config.jobs)
         reader.checkOnly(jobs: config.jobs, names: names.jobs)
         config.files = files
+        config.secrets = interpolator.secrets
         return config
     }
 

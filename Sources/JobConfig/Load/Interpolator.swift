@@ -11,6 +11,8 @@ struct Interpolator {
     /// What one string may grow to, and all together: `${A}` is four bytes, its value may be many.
     private static let longestString = 64 << 10
     private var budget = 16 << 20
+    /// What settings and the store's address have from files, and from variables whose names say that they are secret.
+    private(set) var secrets = Secrets()
 
     init(environment: [String: String], folder: String, machine: Machine, faults: Faults) {
         self.environment = environment
@@ -36,7 +38,7 @@ struct Interpolator {
             for element in elements { resolved.append(resolve(element, path: path)) }
             out.content = .array(resolved)
         case .string(let text):
-            guard let expanded = expand(text, at: value.position) else {
+            guard let expanded = expand(text, at: value.position, mayBeSecret: isSettings(path) || path.first == "store") else {
                 faults.settle(value.position)
                 return out
             }
@@ -113,6 +115,7 @@ struct Interpolator {
             faults.add(position, "the secret's file \(file) is empty")
             return nil
         }
+        secrets.insert(String(trimmed))
         return String(trimmed)
     }
 
@@ -126,7 +129,7 @@ struct Interpolator {
     }
 
     /// `${NAME}`, `${NAME:-default}` (also when NAME is empty), `$${` for `${` itself. nil: refused.
-    private mutating func expand(_ text: String, at position: SourcePosition) -> String? {
+    private mutating func expand(_ text: String, at position: SourcePosition, mayBeSecret: Bool) -> String? {
         guard text.contains("${") else { return text }
         var out = ""
         var rest = Substring(text)
@@ -141,9 +144,11 @@ struct Interpolator {
                     faults.add(position, "'${' without '}'", hint: "write '$${' for the text '${'")
                     return nil
                 }
-                guard let value = variable(rest[..<end].dropFirst(2), at: position), spend(out.utf8.count + value.utf8.count, at: position) else {
+                let reference = rest[..<end].dropFirst(2)
+                guard let value = variable(reference, at: position), spend(out.utf8.count + value.utf8.count, at: position) else {
                     return nil
                 }
+                if mayBeSecret, Self.namesSecret(reference) { secrets.insert(value) }
                 out += value
                 rest = rest[end...].dropFirst()
             } else {
@@ -152,6 +157,11 @@ struct Interpolator {
             }
         }
         return out + rest
+    }
+
+    private static func namesSecret(_ reference: Substring) -> Bool {
+        let name = reference.prefix { $0 != ":" }.uppercased()
+        return ["PASS", "SECRET", "TOKEN", "KEY", "CREDENTIAL"].contains { name.contains($0) }
     }
 
     private func variable(_ reference: Substring, at position: SourcePosition) -> String? {

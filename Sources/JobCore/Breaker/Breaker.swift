@@ -85,6 +85,13 @@ public struct Breaker: Hashable, Sendable {
     /// Follow another policy (a reload) with the mode, the memory and the generation as they are.
     public mutating func adopt(policy: BreakerPolicy) { self.policy = policy }
 
+    /// The same in another generation, which permits of this one are none of.
+    public func inGeneration(_ generation: Int64) -> Breaker {
+        var breaker = self
+        breaker.generation = generation
+        return breaker
+    }
+
     // MARK: Attempts
 
     /// Asks to start an attempt now. Moves an opening that is over to half-open.

@@ -36,12 +36,21 @@ extension JSONText {
     /// JSON object in UTF-8, nested no deeper than 32.
     package static func compactObject(_ bytes: [UInt8]) -> [UInt8]? {
         guard bytes.withUnsafeBytes({ kind(of: $0, depth: 32) }) == .object else { return nil }
+        return withoutSpace(bytes)
+    }
+
+    /// The value without white space between its parts, on one line; nil when the bytes are not JSON.
+    package static func compact(_ bytes: [UInt8]) -> [UInt8]? {
+        bytes.withUnsafeBytes { kind(of: $0) } == nil ? nil : withoutSpace(bytes)
+    }
+
+    /// Of valid JSON, where white space outside of strings is only ever between parts.
+    private static func withoutSpace(_ bytes: [UInt8]) -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(bytes.count)
         var isInString = false
         var isEscaped = false
         for byte in bytes {
-            // In valid JSON, white space outside of strings is only ever between parts.
             if !isInString, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { continue }
             out.append(byte)
             if isEscaped {

@@ -13,7 +13,6 @@ struct DispatchActions {
     /// To be given back, unattempted.
     var releases: [HeldClaim] = []
     var completions: [(job: String, Completion)] = []
-    var breakers: [(job: String, row: BreakerRow)] = []
     var cancels: [(run: RunID, reason: CancelReason)] = []
     /// Workers that a pool will need within the pre-claim lead.
     var prewarm: [String: Int] = [:]

@@ -63,8 +63,8 @@ final class DispatchedJob {
     var state: StateBlob?
     /// The attempt that left `state`; 0: read at the start, or of an earlier one.
     var stateFence: Int64 = 0
-    /// The breaker as another host left it last.
-    var foreignBreaker: BreakerRow?
+    /// The breaker's row as this host believes it to be in the store: read there, or written.
+    var storedBreaker: BreakerRow?
 
     // What status shows.
     var ends = EndRate()
@@ -98,6 +98,9 @@ final class DispatchedJob {
     func claimable(in moment: Duration) -> Int { max(0, concurrency * ahead(moment) - submitted - ready.count) }
     /// Enough is here to go on with while the store answers.
     func isSupplied(in moment: Duration) -> Bool { submitted >= concurrency && ready.count > concurrency * ahead(moment) / 2 - concurrency }
+    /// How many of those that are ready have become too many: runs take long of late, and each of these keeps a
+    /// worker of the pool from other jobs while it waits.
+    var surplus: Int { meanRun.isLong && ready.count > concurrency ? ready.count - max(0, concurrency - submitted) : 0 }
     /// A run that counts towards a rate is claimed when it can begin.
     private func ahead(_ moment: Duration) -> Int { plan.config.rate == nil ? meanRun.ahead(in: moment) : 1 }
     /// Places of the concurrency that are taken or spoken for.
@@ -324,6 +327,8 @@ struct ActiveRun {
     var submittedAt: Instant?
     var isIdempotent: Bool { plan?.entry.idempotent ?? false }
     var permit: Breaker.Permit?
+    /// Its worker was killed and does not end: no place of its pool is taken by it.
+    var isStuck = false
     var libraryHash = ""
     var done: UInt64 = 0
     var total: UInt64 = 0

@@ -34,16 +34,29 @@ extension Dispatcher {
         }
     }
 
-    /// Another host's run, or an operator there, has changed the job's breaker.
-    mutating func adoptBreaker(job: String, _ row: BreakerRow, now: Now) -> DispatchActions {
+    /// The breaker's row as the store has it. Where it is not what this host believes, another host's run or an
+    /// operator there has changed it, or what ended at once on two hosts was counted together.
+    ///
+    /// `isSettled`: nothing of this host's own was on its way there while it was read, so that what is not known here
+    /// is news; else only what is certainly newer is taken.
+    mutating func adoptBreaker(job: String, _ row: BreakerRow, isSettled: Bool = true, now: Now) -> DispatchActions {
         var out = DispatchActions()
-        guard let i = index[job], let own = jobs[i].breaker, jobs[i].foreignBreaker != row else { return finish(out, now) }
-        let isNewer = row.generation > own.generation || row.generation == own.generation && !jobs[i].hasProbe
-        guard isNewer, let stored = Breaker(encoded: row.data, policy: own.policy) else { return finish(out, now) }
-        jobs[i].foreignBreaker = row
+        guard let i = index[job], let own = jobs[i].breaker, jobs[i].storedBreaker != row,
+            let stored = Breaker(encoded: row.data, policy: own.policy)
+        else { return finish(out, now) }
+        let known = jobs[i].storedBreaker?.generation ?? BreakerRow.first
+        // A host writes nothing over these by itself, so they are an operator's.
+        let isOperators = stored.mode == .disabled || stored.mode == .forcedOpen(until: nil)
+        guard isSettled || row.generation > known || row.generation == known && isOperators else { return finish(out, now) }
         // What was refused until now was refused by the breaker as it was.
         flushRefused(i, now, &out)
-        jobs[i].breaker = stored
+        if row.generation == known, own.mode == .closed, stored.mode == .closed {
+            // Counted elsewhere too; what runs here still counts.
+            jobs[i].storedBreaker = row
+            jobs[i].breaker = stored.inGeneration(own.generation)
+        } else {
+            takeOver(stored, row, i)
+        }
         if stored.mode != own.mode {
             out.notes.append(DispatchNote(
                 kind: .breaker(stored.mode), job: job, run: nil, text: "breaker as another host left it: \(stored.reason)"))

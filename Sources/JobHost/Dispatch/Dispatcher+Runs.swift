@@ -64,7 +64,16 @@ extension Dispatcher {
 
     /// The pool's account of it.
     private mutating func leave(_ active: ActiveRun) {
-        if active.isHeld { pools[active.pool]?.promised -= 1 } else { pools[active.pool]?.busy -= 1 }
+        if active.isHeld { pools[active.pool]?.promised -= 1 } else if !active.isStuck { pools[active.pool]?.busy -= 1 }
+    }
+
+    /// Its worker was killed and does not end: to its job it goes on, for nobody knows what it may still do; to its pool
+    /// it does not.
+    mutating func attemptStuck(_ run: RunID, _ now: Now, _ out: inout DispatchActions) {
+        guard let i = owners[run], let active = jobs[i].active[run], active.isWithRoom, !active.isStuck else { return }
+        leave(active)
+        jobs[i].change(run) { $0.isStuck = true }
+        afterSlotFreed(i, pool: active.pool, now, &out)
     }
 
     // MARK: Waiting runs
@@ -77,10 +86,11 @@ extension Dispatcher {
             guard jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil else {
                 return releaseReady(i, now, &out)
             }
-            guard jobs[i].submitted < jobs[i].concurrency else { return }
+            guard jobs[i].submitted < jobs[i].concurrency else { break }
             // The breaker's probe has the place.
             if !submit(i, active, now, &out) { return releaseReady(i, now, &out) }
         }
+        for run in jobs[i].ready.all.suffix(jobs[i].surplus) { giveBack(run, i, &out) }
     }
 
     mutating func releaseReady(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
@@ -316,7 +326,7 @@ extension Dispatcher {
 
     private mutating func recordInBreaker(
         _ i: Int, _ end: AttemptEnd, _ permit: Breaker.Permit?, _ now: Now, _ out: inout DispatchActions
-    ) -> BreakerRow? {
+    ) -> BreakerWrite? {
         guard let before = jobs[i].breaker, case .granted(let generation, let isProbe)? = permit else { return nil }
         let transition = jobs[i].breaker?.record(
             end.outcome, generation: generation, wasProbe: isProbe, text: end.reason, now: now.wall)
@@ -326,7 +336,13 @@ extension Dispatcher {
                 text: breakerText(transition)))
         }
         guard let after = jobs[i].breaker, after != before else { return nil }
-        return row(of: after)
+        var write = BreakerWrite(data: after.encoded, expected: jobs[i].storedBreaker?.generation ?? BreakerRow.first)
+        if before.mode == .closed {
+            write.count = BreakerWrite.Count(outcome: end.outcome, text: end.reason, at: now.wall, policy: after.policy)
+        }
+        // As it will be there, if nobody else is faster.
+        jobs[i].storedBreaker = BreakerRow.after(write, on: jobs[i].storedBreaker) ?? jobs[i].storedBreaker
+        return write
     }
 
     private func breakerText(_ transition: Breaker.Transition) -> String {

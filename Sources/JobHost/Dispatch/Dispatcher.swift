@@ -52,6 +52,8 @@ struct Dispatcher: ~Copyable {
         case progress(run: RunID, done: UInt64, total: UInt64, text: String)
         case ended(AttemptEnd)
         case returned(run: RunID)
+        /// Its worker was killed and does not end.
+        case stuck(run: RunID)
         /// The store's row of a job, after a lost compare-and-set.
         case refreshed(job: String, JobStateRow)
     }
@@ -137,6 +139,7 @@ struct Dispatcher: ~Copyable {
             }
         case .ended(let end): attemptEnded(end, now, &out)
         case .returned(let run): attemptReturned(run, now, &out)
+        case .stuck(let run): attemptStuck(run, now, &out)
         case .refreshed(let job, let row): refreshed(job, row, now, &out)
         }
         return finish(out, now)
@@ -199,6 +202,12 @@ struct Dispatcher: ~Copyable {
         if let look = jobs[i].rateLook(now.wall) { propose(look) }
         if let change = jobs[i].breaker?.nextChange, change > now.wall { propose(change) }
         return earliest
+    }
+
+    /// An overdue fire of the job has somebody who will come back to it: an answer of the store, or a wait with an end.
+    /// Runs under way are none: what is due is accounted for beside them.
+    func isSeenTo(_ i: Int, _ now: Now) -> Bool {
+        jobs[i].isAccounting || backoff(i, now.wall) != nil || busyElsewhere(i, now.wall) != nil
     }
 
     /// Its cursor belongs to the hosts that serve it: this one writes no end into a schedule that may go on there.
@@ -290,7 +299,7 @@ struct Dispatcher: ~Copyable {
         }
         for job in jobs {
             for run in job.active.values {
-                if run.isHeld { loads[run.pool]?.promised += 1 } else { loads[run.pool]?.busy += 1 }
+                if run.isHeld { loads[run.pool]?.promised += 1 } else if !run.isStuck { loads[run.pool]?.busy += 1 }
             }
             if let claiming = job.claiming { loads[claiming.pool]?.promised += claiming.fires }
             if let asked = job.asked { loads[asked.pool]?.asked += asked.runs }
@@ -308,6 +317,7 @@ struct Dispatcher: ~Copyable {
                 row.breaker.flatMap { Breaker(encoded: $0.data, policy: policy) } ?? Breaker(policy: policy)
             },
             control: row.control, state: state)
+        job.storedBreaker = row.breaker
         job.storedText = row.cursor == nil ? nil : row.scheduleText
         if !job.schedule.isSettled { job.editedAt = now.wall }
         // So far ahead only a clock that was wrong in an earlier life of the host leads.
@@ -330,7 +340,8 @@ struct Dispatcher: ~Copyable {
         if wasRemoved { jobs[i].noteWaiting(now.wall) }
         switch (jobs[i].breaker, plan.config.breaker) {
         case (_, nil): jobs[i].breaker = nil
-        case (nil, let policy?): jobs[i].breaker = Breaker(policy: policy)
+        case (nil, let policy?):
+            jobs[i].breaker = jobs[i].storedBreaker.flatMap { Breaker(encoded: $0.data, policy: policy) } ?? Breaker(policy: policy)
         case (_?, let policy?): jobs[i].breaker?.adopt(policy: policy)
         }
         let isSameRule = !wasRemoved && old === plan || !wasRemoved && old.schedule == plan.schedule && old.zone == plan.zone
@@ -421,17 +432,22 @@ struct Dispatcher: ~Copyable {
         return finish(out, now)
     }
 
-    /// Changes a job's breaker by an operator's hand; the new state is in the actions, to be saved.
-    mutating func controlBreaker(
-        job: String, now: Now, change: (inout Breaker) -> Void
-    ) -> DispatchActions? {
-        guard let i = index[job], jobs[i].breaker != nil else { return nil }
+    /// An operator's hand, as it is in the store by now.
+    mutating func setBreaker(job: String, _ row: BreakerRow, now: Now) -> DispatchActions {
         var out = DispatchActions()
+        guard let i = index[job], let own = jobs[i].breaker, let stored = Breaker(encoded: row.data, policy: own.policy) else {
+            return finish(out, now)
+        }
         flushRefused(i, now, &out)
-        change(&jobs[i].breaker!)
-        out.breakers.append((job, row(of: jobs[i].breaker!)))
+        takeOver(stored, row, i)
         consider(i, now, &out)
         return finish(out, now)
+    }
+
+    /// What was started before is of another generation.
+    mutating func takeOver(_ stored: Breaker, _ row: BreakerRow, _ i: Int) {
+        jobs[i].storedBreaker = row
+        jobs[i].breaker = stored.inGeneration(max(jobs[i].breaker?.generation ?? 0, stored.generation) + 1)
     }
 
     /// Nothing new starts; held claims are given back.
@@ -446,10 +462,6 @@ struct Dispatcher: ~Copyable {
     /// Nothing runs, and the store owes no answer that could bring a claim.
     var isDrained: Bool {
         isDraining && owners.isEmpty && !isAsking && !jobs.contains { $0.isAccounting }
-    }
-
-    func row(of breaker: Breaker) -> BreakerRow {
-        BreakerRow(generation: breaker.generation, data: breaker.encoded)
     }
 
     func followers(of job: String) -> [String] { followers[job] ?? [] }

@@ -14,6 +14,9 @@ struct MeanTime {
         mean = mean.map { .microseconds(($0.microseconds * 7 + run.microseconds) / 8) } ?? run
     }
 
+    /// Beyond doubt: so that nothing is claimed ahead and given back by turns.
+    var isLong: Bool { mean.map { $0 >= Self.moment * 5 } ?? false }
+
     /// How many attempts, one after the other, are the work of `moment`; nil: not even the shortest moment has several,
     /// or none is known.
     func fitting(in moment: Duration) -> Int64? {

@@ -35,9 +35,11 @@ public struct SelfCheck: Sendable {
     public struct Result: Hashable, Sendable {
         /// All present faults, by job name.
         public var faults: [Fault] = []
+        /// Those that nobody sees to: to be looked at again now.
+        public var repaired: [Fault] = []
         /// Those that are new since the last look.
         public var raised: [Fault] = []
-        /// Jobs whose fault is over.
+        /// Jobs whose fault is over: their next fire is another one.
         public var cleared: [String] = []
         public init() {}
     }
@@ -46,29 +48,36 @@ public struct SelfCheck: Sendable {
     /// set forward makes everything overdue at once, which is no fault yet.
     public let patience: Duration
     private var unownedSince: [String: (fire: Instant, since: MonotonicInstant)] = [:]
-    private var faulty: Set<String> = []
+    private var faulty: [String: Fault] = [:]
+    /// How often a fire was looked at again.
+    public private(set) var repairs = 0
+    /// As of the last look.
+    public var faults: [Fault] { faulty.values.sorted { $0.job < $1.job } }
 
     public init(patience: Duration = .seconds(10)) { self.patience = patience }
 
     public mutating func look(at jobs: [Job], now: Now) -> Result {
         var result = Result()
         var seen: [String: (fire: Instant, since: MonotonicInstant)] = [:]
-        var nowFaulty: Set<String> = []
+        var nowFaulty: [String: Fault] = [:]
         for job in jobs.sorted(by: { $0.name < $1.name }) {
-            guard let fire = job.nextFire, fire <= now.wall, !job.isOwned, job.excuse == nil else { continue }
+            guard let fire = job.nextFire, fire <= now.wall, job.excuse == nil else { continue }
+            let standing = faulty[job.name].flatMap { $0.fire == fire ? $0 : nil }
+            guard !job.isOwned || standing != nil else { continue }
             let before = unownedSince[job.name].flatMap { $0.fire == fire ? $0.since : nil }
             let since = before ?? now.monotonic
             seen[job.name] = (fire, since)
-            guard now.wall - fire > patience, now.monotonic - since > patience else { continue }
-            let fault = Fault(
-                job: job.name, fire: fire,
-                sentence: "job '\(job.name)' was due at \(fire.rfc3339), \((now.wall - fire).milliseconds / 1_000) s ago, "
-                    + "and nobody is seeing to it")
-            nowFaulty.insert(job.name)
+            guard standing != nil || now.wall - fire > patience && now.monotonic - since > patience else { continue }
+            let fault = standing
+                ?? Fault(job: job.name, fire: fire, sentence: "job '\(job.name)' was due at \(fire.rfc3339), and nobody was seeing to it")
+            nowFaulty[job.name] = fault
             result.faults.append(fault)
-            if !faulty.contains(job.name) { result.raised.append(fault) }
+            if standing == nil { result.raised.append(fault) }
+            guard !job.isOwned else { continue }
+            repairs += 1
+            result.repaired.append(fault)
         }
-        result.cleared = faulty.subtracting(nowFaulty).sorted()
+        result.cleared = Set(faulty.keys).subtracting(nowFaulty.keys).sorted()
         faulty = nowFaulty
         unownedSince = seen
         return result

@@ -88,8 +88,13 @@ public final class StateLock: Sendable {
     public func release() { descriptor.close() }
 
     /// Who holds the lock of this folder, as the file says; nil: nobody.
-    public static func holder(stateDir: String) -> Int32? {
-        let descriptor = open(stateDir + "/lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+    public static func holder(stateDir: String) -> Int32? { holder(lock: stateDir + "/lock") }
+
+    /// Who serves the store in this file; nil: nobody.
+    public static func holder(storeFile: String) -> Int32? { holder(lock: resolved(storeFile) + ".lock") }
+
+    private static func holder(lock path: String) -> Int32? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return nil }
         defer { _ = Glibc.close(descriptor) }
         guard flock(descriptor, LOCK_SH | LOCK_NB) != 0, errno == EWOULDBLOCK else { return nil }

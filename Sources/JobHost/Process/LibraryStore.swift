@@ -30,11 +30,9 @@ public struct LibraryStore: Sendable {
             close(target)
             unlink(partial)
         }
-        let hash = try copy(source, to: target, original)
+        let hash = try copy(source, to: target, size: Int(before.st_size), original)
         let after = try Self.look(source, original)
-        guard Self.isUnchanged(before, after) else {
-            throw LibraryRefusal("\(original) changed while it was copied; it is tried again when it is quiet")
-        }
+        guard Self.isUnchanged(before, after) else { throw Self.changed(original) }
         try check(target, size: UInt64(before.st_size), original)
         let copy = try settle(partial, target, hash: hash, name: Self.fileName(original))
         if durably { makeDurable(copy) }
@@ -93,14 +91,18 @@ public struct LibraryStore: Sendable {
 
     // MARK: Steps
 
-    private func copy(_ source: Int32, to target: Int32, _ original: String) throws(LibraryRefusal) -> String {
+    /// No more than there was at the beginning: somebody who writes faster would keep this at it for ever.
+    private func copy(_ source: Int32, to target: Int32, size: Int, _ original: String) throws(LibraryRefusal) -> String {
         var hash = SHA256()
+        var copied = 0
         var buffer = [UInt8](repeating: 0, count: Self.chunk)
         while true {
             let count = read(source, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
             if count < 0 { throw Self.cannot("read \(original)", errno, fault: true) }
             if count == 0 { return hash.hexDigest() }
+            copied += count
+            guard copied <= size else { throw Self.changed(original) }
             buffer.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
             var done = 0
             while done < count {
@@ -183,6 +185,10 @@ public struct LibraryStore: Sendable {
 
     private static func isUnchanged(_ a: stat, _ b: stat) -> Bool {
         a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec
+    }
+
+    private static func changed(_ path: String) -> LibraryRefusal {
+        LibraryRefusal("\(path) changed while it was copied; it is tried again when it is quiet")
     }
 
     private static func cannot(_ what: String, _ code: Int32, fault: Bool) -> LibraryRefusal {

@@ -1,4 +1,5 @@
 import Glibc
+import JobConfig
 import JobCore
 
 /// The room's shell: performs what the state machines (`Workforce`, `WorkerPool`, `Attempt`)
@@ -21,6 +22,10 @@ public final class ProcessRoom: WorkerRoom {
     /// Everything asked for and not yet ended, queued or sent.
     var runs: [RunID: LiveRun] = [:]
     var members: [WorkerID: Member] = [:]
+    /// Of this life of the host: a plugin may have one still that the config has no more.
+    private var hidden = Secrets()
+    /// Of what plugins say.
+    private(set) var mask = SecretMask()
     var throwaways: [ObjectIdentifier: any Abortable] = [:]
 
     private enum Step {
@@ -35,6 +40,7 @@ public final class ProcessRoom: WorkerRoom {
     private var memoryTimer: EventLoop.TimerToken?
     private var stopping: (limit: MonotonicInstant, timer: EventLoop.TimerToken)?
     private var stopped: [() -> Void] = []
+    private var hasStopped = false
     /// Of the host; nil: the store is its alone.
     var leaseEnd: MonotonicInstant?
 
@@ -99,6 +105,11 @@ public final class ProcessRoom: WorkerRoom {
         run(force.configure(pools, drain: drain, now: now.monotonic))
     }
 
+    public func hide(_ secrets: Secrets) {
+        hidden = hidden.union(secrets)
+        mask = SecretMask(hidden)
+    }
+
     /// The host's cap on workers, from the next start on.
     public func setMaxWorkers(_ count: Int) {
         force.maxWorkers = max(1, count)
@@ -161,7 +172,8 @@ public final class ProcessRoom: WorkerRoom {
 
     /// Runs a program of the operator's; nil: it ended well, else what is wrong.
     public func run(errand command: [String], input: [UInt8], completion: @escaping (String?) -> Void) {
-        if force.isStopping { return completion("the host is stopping") }
+        // Once all workers are gone there is still something to tell of them.
+        if force.isStopping, !hasStopped { return completion("the host is stopping") }
         let errand = Errand(command: command, loop: loop, reaper: reaper)
         throwaways[ObjectIdentifier(errand)] = errand
         errand.run(spawner: spawner, input: input) { [weak self] problem in
@@ -174,17 +186,23 @@ public final class ProcessRoom: WorkerRoom {
     public func snapshot() -> [WorkerSnapshot] {
         members.sorted { $0.key < $1.key }.map { id, member in
             let worker = force.worker(id)
-            return WorkerSnapshot(
+            var snapshot = WorkerSnapshot(
                 pid: member.process.pid, startTime: member.process.startTime, pool: member.spec.key,
                 plugin: member.spec.plugin, libraryHash: member.spec.library.sha256,
                 state: worker?.stateName ?? "stopping", run: member.executing, runs: worker?.runsDone ?? 0,
                 startedAt: member.process.startedAt, residentBytes: worker?.resident ?? 0
             )
+            snapshot.isStuck = worker?.isStuck ?? false
+            return snapshot
         }
     }
 
     public func shutdown(grace: Duration, completion: @escaping () -> Void) {
         stopped.append(completion)
+        if hasStopped {
+            killAll()
+            return finishIfStopped()
+        }
         let limit = now.monotonic + grace
         if stopping == nil { run(force.stop(now: now.monotonic)) }
         for id in runs.keys.sorted() { apply(.cancel(.drain, grace: grace), to: id) }
@@ -238,6 +256,7 @@ public final class ProcessRoom: WorkerRoom {
         if let forceTimer { loop.cancel(forceTimer.token) }
         if let memoryTimer { loop.cancel(memoryTimer) }
         (forceTimer, memoryTimer) = (nil, nil)
+        hasStopped = true
         let waiting = stopped
         stopped = []
         for completion in waiting { completion() }
@@ -279,6 +298,7 @@ public final class ProcessRoom: WorkerRoom {
         case .recall(let id, let run): write(.recall(run: run), to: id)
         case .leave(let id): write(.shutdown, to: id)
         case .kill(let id): members[id]?.process.killTree()
+        case .stuck(let id): stuck(id)
         case .cancelRun(let run):
             if let grace = runs[run]?.request.killGrace { apply(.cancel(.drain, grace: grace), to: run) }
         case .giveBack(let run):

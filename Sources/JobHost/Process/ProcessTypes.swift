@@ -1,3 +1,4 @@
+import JobConfig
 import JobCore
 
 // The process room's surface: what the rest of the supervisor may ask of child processes and
@@ -199,6 +200,8 @@ public enum ProcessEvent: Sendable {
     case hostFault(pool: String, message: String?)
     /// A worker of the pool could not load its library: the queued runs of the pool are returned.
     case poolRefused(pool: String, message: String)
+    /// A worker was killed and does not end. `run`: what it executes.
+    case workerStuck(pid: Int32, plugin: String, run: RunID?)
     /// The set of living workers changed (for the record that survives a crash).
     case workersChanged(WorkerChange)
 }
@@ -231,6 +234,8 @@ public struct WorkerSnapshot: Codable, Hashable, Sendable {
     public var startedAt: Instant
     /// Resident bytes at the last look; 0: not looked yet.
     public var residentBytes: UInt64
+    /// It was killed and has not ended, nor will it soon: it hangs in the kernel.
+    public var isStuck = false
     public init(
         pid: Int32, startTime: UInt64, pool: String, plugin: String, libraryHash: String, state: String,
         run: RunID?, runs: Int, startedAt: Instant, residentBytes: UInt64
@@ -317,6 +322,8 @@ public protocol WorkerRoom: AnyObject {
     /// new workers while the old ones finish their run within `drain` and go; pools that are not
     /// listed drain likewise.
     func configure(pools: [PoolSpec], drain: Duration)
+    /// From now on these too stand as `***` in what plugins print, log and say of their runs' ends.
+    func hide(_ secrets: Secrets)
     /// The host's cap on workers, from the next start on.
     func setMaxWorkers(_ count: Int)
     /// Executes; a request for which no worker is free waits in the pool's own queue, in order.

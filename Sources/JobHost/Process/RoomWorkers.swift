@@ -124,7 +124,7 @@ extension ProcessRoom {
             said: ending.result, sent: live.sentAt, heard: live.attempt.startedAt, ended: now.wall)
         var end = AttemptEnd(
             run: id, job: live.request.job, outcome: ending.outcome, startedAt: times.startedAt,
-            finishedAt: times.finishedAt, reason: ending.reason
+            finishedAt: times.finishedAt, reason: mask.hiding(ending.reason)
         )
         end.pid = member?.process.pid ?? 0
         end.libraryHash = member?.spec.library.sha256 ?? ""
@@ -154,7 +154,7 @@ extension ProcessRoom {
         }
         runLogs.append(
             run: live.request.run, job: live.request.job,
-            LogLine(at: now.wall, level: level, stream: .host, text: "\(ending.outcome.rawValue): \(ending.reason)")
+            LogLine(at: now.wall, level: level, stream: .host, text: mask.hiding("\(ending.outcome.rawValue): \(ending.reason)"))
         )
     }
 
@@ -191,12 +191,12 @@ extension ProcessRoom {
             guard let live = owned(run, id), level >= live.request.logLevel else { break }
             runLogs.append(
                 run: run, job: live.request.job,
-                LogLine(at: now.wall, level: level, stream: .log, text: text, fields: fields)
+                LogLine(at: now.wall, level: level, stream: .log, text: mask.hiding(text), fields: mask.hiding(fields))
             )
         case .progress(let run, let done, let total, let text):
             guard owned(run, id) != nil else { break }
             apply(.progress, to: run)
-            report(.progress(run: run, done: done, total: total, text: text))
+            report(.progress(run: run, done: done, total: total, text: mask.hiding(text)))
         case .metric(let run, let sample):
             guard let live = owned(run, id) else { break }
             report(.metric(run: run, job: live.request.job, sample))
@@ -269,7 +269,7 @@ extension ProcessRoom {
 
     func printed(_ stream: OutputStream, _ line: [UInt8], by id: WorkerID) {
         guard let member = members[id] else { return }
-        let entry = LogLine(stream, line, at: now.wall)
+        let entry = LogLine(stream, mask.hiding(line), at: now.wall)
         if let run = member.executing, let job = runs[run]?.request.job {
             runLogs.append(run: run, job: job, entry)
         } else {
@@ -281,7 +281,7 @@ extension ProcessRoom {
 
     /// The whole tree. Whoever else is with the worker is not charged with it.
     func kill(_ id: WorkerID, becauseOf meant: RunID? = nil) {
-        force.killed(id)
+        force.killed(id, now: now.monotonic)
         members[id]?.isKilled = true
         members[id]?.process.killTree()
         for request in force.worker(id)?.runs.all ?? [] where request.run != meant {
@@ -309,6 +309,17 @@ extension ProcessRoom {
         if force.worker(id)?.phase == .starting { run(force.failedToStart(id, problem, now: now.monotonic)) }
         kill(id)
         run([])
+    }
+
+    /// It was killed and is still there. What it had not begun it never will: that goes back. What it executes has
+    /// not ended while it has not.
+    func stuck(_ id: WorkerID) {
+        guard let member = members[id] else { return }
+        for request in force.worker(id)?.runs.all ?? [] where request.run != member.executing {
+            guard let live = owned(request.run, id), live.attempt.startedAt == nil, !member.process.isBroken else { continue }
+            returned(request.run, id)
+        }
+        report(.workerStuck(pid: member.process.pid, plugin: member.spec.plugin, run: member.executing))
     }
 
     private func exited(_ status: ChildExit, _ id: WorkerID) {

@@ -19,6 +19,8 @@ enum PoolAction: Equatable {
     case leave(WorkerID)
     /// Kill the whole tree.
     case kill(WorkerID)
+    /// It was killed and has not ended: its place is not counted any more.
+    case stuck(WorkerID)
     /// Cancel flag for a drain that has come to its limit, then the kill after its grace.
     case cancelRun(RunID)
     /// A queued run goes back to whoever asked, unattempted.
@@ -42,6 +44,8 @@ struct WorkerPool {
     static let stallLimit: Duration = .milliseconds(250)
     /// From the shutdown frame (or the end of the last run after it) to the kill.
     static let leaveLimit: Duration = .seconds(5)
+    /// From the kill to where a process is not expected to end any more: one that hangs in the kernel takes no signal.
+    static let goneLimit: Duration = .seconds(10)
     /// From this many deaths in runs, without one that ended, new workers wait …
     static let crashStreak = 5
     /// … at most this long: a crashing job must not hold up its siblings for longer.
@@ -65,11 +69,19 @@ struct WorkerPool {
         var resident: UInt64 = 0
         /// When a leaving one is cancelled or killed.
         var leaveBy = MonotonicInstant.distantFuture
+        var killedAt = MonotonicInstant.distantFuture
+        /// Killed, and still there after `goneLimit`: it has no place among those that work.
+        var isStuck = false
 
         var isFree: Bool { phase == .ready && !isOld && runs.isEmpty }
         var isGoing: Bool { phase == .leaving || phase == .killed }
 
         mutating func take(_ run: RunID) -> Request? { runs.remove { $0.run == run } }
+
+        mutating func kill(_ now: MonotonicInstant) {
+            if phase != .killed { killedAt = now }
+            phase = .killed
+        }
 
         mutating func noteFree(_ now: MonotonicInstant) {
             freeSince = now
@@ -101,9 +113,11 @@ struct WorkerPool {
     var mayNeedWorkers: Bool { hasDemand || spec.minWorkers > 0 }
     var oldestWaiting: MonotonicInstant? { queue.first?.since }
     var freeWorkers: [Worker] { workers.values.filter(\.isFree) }
-    var goingCount: Int { workers.values.count { $0.isGoing } }
+    var goingCount: Int { workers.values.count { $0.isGoing && !$0.isStuck } }
     /// Processes that count against `maxWorkers`.
-    var countedWorkers: Int { workers.values.count { !$0.isOld } }
+    var countedWorkers: Int { workers.values.count { !$0.isOld && !$0.isStuck } }
+    /// Processes that count against the host's cap.
+    var stuckWorkers: Int { workers.values.count(where: \.isStuck) }
     private var startingCount: Int { workers.values.count { $0.phase == .starting && !$0.isOld } }
     var hasUsableWorker: Bool { workers.values.contains { !$0.isOld && !$0.isGoing } }
 
@@ -198,7 +212,7 @@ struct WorkerPool {
     /// First come, first served. But a job may not hold the pool's last worker while a sibling
     /// is due: that one goes by turns.
     private mutating func takeNext() -> Request? {
-        let unassigned = spec.maxWorkers - workers.values.count { !$0.isOld && !$0.runs.isEmpty }
+        let unassigned = spec.maxWorkers - workers.values.count { !$0.isOld && !$0.isStuck && !$0.runs.isEmpty }
         return unassigned > 1 ? queue.takeOldest() : queue.takeTurn()
     }
 
@@ -227,7 +241,7 @@ struct WorkerPool {
     mutating func failedToStart(_ id: WorkerID, _ message: String, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         guard let worker = workers[id], worker.phase == .starting else { return }
         actions.append(.kill(id))
-        workers[id]?.phase = .killed
+        workers[id]?.kill(now)
         guard !worker.isOld else { return }
         backoff.fail(now)
         // Over when one is ready again, whatever kept them from it.
@@ -286,7 +300,7 @@ struct WorkerPool {
         if crashes >= Self.crashStreak { crashWait.fail(now, longest: Self.longestCrashWait) }
     }
 
-    mutating func killed(_ id: WorkerID) { workers[id]?.phase = .killed }
+    mutating func killed(_ id: WorkerID, _ now: MonotonicInstant) { workers[id]?.kill(now) }
 
     /// A look at a worker's resident size, bytes.
     mutating func measured(_ id: WorkerID, _ resident: UInt64, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
@@ -313,18 +327,18 @@ struct WorkerPool {
         let byRuns = spec.recycleRuns.map { worker.runsDone >= $0 } ?? false
         let byAge = spec.recycleAge.map { now - worker.spawnedAt >= $0 } ?? false
         let byMemory = !memoryRecyclingOff && (spec.recycleMemory.map { worker.resident >= $0 } ?? false)
-        if byRuns || byAge || byMemory { dismiss(id, by: now + Self.leaveLimit, &actions) }
+        if byRuns || byAge || byMemory { dismiss(id, by: now + Self.leaveLimit, now, &actions) }
     }
 
     /// Tells a worker to finish and go; one that has not said hello yet is killed.
-    mutating func dismiss(_ id: WorkerID, by limit: MonotonicInstant, _ actions: inout [PoolAction]) {
+    mutating func dismiss(_ id: WorkerID, by limit: MonotonicInstant, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         switch workers[id]?.phase {
         case .ready:
             workers[id]?.phase = .leaving
             workers[id]?.leaveBy = limit
             actions.append(.leave(id))
         case .starting:
-            workers[id]?.phase = .killed
+            workers[id]?.kill(now)
             actions.append(.kill(id))
         case .leaving, .killed, nil: break
         }
@@ -350,14 +364,14 @@ struct WorkerPool {
         for id in workers.keys.sorted() {
             workers[id]?.isOld = true
             let busy = workers[id]?.runs.isEmpty == false
-            dismiss(id, by: now + (busy ? drain : Self.leaveLimit), &actions)
+            dismiss(id, by: now + (busy ? drain : Self.leaveLimit), now, &actions)
         }
     }
 
     private mutating func shrink(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         for worker in freeWorkers.sorted(by: { $0.freeSince < $1.freeSince }) {
             guard workers.values.count(where: { !$0.isOld && !$0.isGoing }) > spec.maxWorkers else { return }
-            dismiss(worker.id, by: now + Self.leaveLimit, &actions)
+            dismiss(worker.id, by: now + Self.leaveLimit, now, &actions)
         }
     }
 
@@ -370,19 +384,21 @@ struct WorkerPool {
             case .starting:
                 failedToStart(id, "not ready within \(brief(spec.startTimeout))", now, &actions)
             case .leaving where worker.runs.isEmpty:
-                workers[id]?.phase = .killed
+                workers[id]?.kill(now)
                 actions.append(.kill(id))
             case .leaving:
                 // The attempt's own grace ends in the kill.
                 workers[id]?.leaveBy = .distantFuture
                 actions += worker.runs.all.map { .cancelRun($0.run) }
             case .ready where worker.runs.isEmpty:
-                dismiss(id, by: now + Self.leaveLimit, &actions)
+                dismiss(id, by: now + Self.leaveLimit, now, &actions)
             case .ready:
                 let behind = worker.runs.all.map(\.run).filter { $0 != worker.executing && !worker.recalled.contains($0) }
                 workers[id]?.recalled.formUnion(behind)
                 actions += behind.map { .recall(id, $0) }
-            case .killed: break
+            case .killed:
+                workers[id]?.isStuck = true
+                actions.append(.stuck(id))
             }
         }
     }
@@ -399,7 +415,7 @@ struct WorkerPool {
         switch worker.phase {
         case .starting: return worker.spawnedAt + spec.startTimeout
         case .leaving: return worker.leaveBy == .distantFuture ? nil : worker.leaveBy
-        case .killed: return nil
+        case .killed: return worker.isStuck || worker.killedAt == .distantFuture ? nil : worker.killedAt + Self.goneLimit
         case .ready where worker.runs.isEmpty:
             if worker.isOld { return nil }
             var due: [MonotonicInstant] = []

@@ -22,7 +22,8 @@ struct Workforce {
 
     init(maxWorkers: Int) { self.maxWorkers = max(1, maxWorkers) }
 
-    var workerCount: Int { poolOf.count }
+    /// Those that count against the cap.
+    var workerCount: Int { poolOf.count - pools.values.reduce(0) { $0 + $1.stuckWorkers } }
     private var goingCount: Int { pools.values.reduce(0) { $0 + $1.goingCount } }
 
     func worker(_ id: WorkerID) -> WorkerPool.Worker? { poolOf[id].flatMap { pools[$0]?.workers[id] } }
@@ -69,7 +70,7 @@ struct Workforce {
                     pool.giveBackQueue(&actions)
                     for worker in pool.workers.values.sorted(by: { $0.id < $1.id }) {
                         let limit = worker.runs.isEmpty ? now + WorkerPool.leaveLimit : .distantFuture
-                        pool.dismiss(worker.id, by: limit, &actions)
+                        pool.dismiss(worker.id, by: limit, now, &actions)
                     }
                 }
             }
@@ -115,8 +116,8 @@ struct Workforce {
         }
     }
     /// Its tree is being killed.
-    mutating func killed(_ id: WorkerID) {
-        if let key = poolOf[id] { pools[key]?.killed(id) }
+    mutating func killed(_ id: WorkerID, now: MonotonicInstant) {
+        if let key = poolOf[id] { pools[key]?.killed(id, now) }
     }
     mutating func measured(_ id: WorkerID, resident: UInt64, now: MonotonicInstant) -> [Action] {
         act(now) { actions, force in force.on(force.poolOf[id], &actions) { $0.measured(id, resident, now, &$1) } }
@@ -221,7 +222,7 @@ struct Workforce {
                 return (a.worker.freeSince, a.worker.id) < (b.worker.freeSince, b.worker.id)
             }
         for victim in free.prefix(count) {
-            on(victim.key, &actions) { $0.dismiss(victim.worker.id, by: now + WorkerPool.leaveLimit, &$1) }
+            on(victim.key, &actions) { $0.dismiss(victim.worker.id, by: now + WorkerPool.leaveLimit, now, &$1) }
         }
     }
 }

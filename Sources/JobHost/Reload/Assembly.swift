@@ -16,6 +16,8 @@ struct Assembly {
     private let config: HostConfig
     /// Refused plugins, whatever goes on in their place.
     private var refusals: [String: (reason: String, faults: [String: [String]])] = [:]
+    /// Plugins whose file's library does not serve all that it was asked for.
+    private(set) var unserved: Set<String> = []
     /// Refused jobs of plugins that serve.
     private var jobFaults: [String: [String]] = [:]
     private var warnings: [String] = []
@@ -37,8 +39,10 @@ struct Assembly {
                 plugins[name] = plugin
                 jobs.merge(served) { _, new in new }
                 jobFaults.merge(faults) { _, new in new }
+                if !faults.isEmpty || !plugin.problem.isEmpty { unserved.insert(name) }
             case .refused(let reason, let faults):
                 refusals[name] = (reason, faults)
+                unserved.insert(name)
             }
         }
         // The old ones go on, but for jobs that another plugin has taken over.

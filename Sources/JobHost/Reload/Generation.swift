@@ -13,6 +13,8 @@ public struct Generation: Sendable {
     public var refused: [String: RefusedJob]
     /// Why jobs that serve do so as they were, and not as the config has them now: by name.
     public var kept: [String: String]
+    /// nil: all that the config asks for serves.
+    public var unserved: Unserved?
     public init(
         number: Int64, config: HostConfig, plugins: [String: LoadedPlugin], jobs: [String: ResolvedJob], pools: [PoolSpec],
         refused: [String: RefusedJob] = [:], kept: [String: String] = [:]
@@ -24,6 +26,16 @@ public struct Generation: Sendable {
         self.pools = pools
         self.refused = refused
         self.kept = kept
+    }
+}
+
+extension Generation {
+    /// Plugins whose file's library was refused, for all or some of their jobs: it is tried again when the file changes.
+    public struct Unserved: Sendable {
+        /// The one that asked for them.
+        public var config: HostConfig
+        /// By plugin: its file as it was when it was refused; nil: it was not there.
+        public var files: [String: FileStamp?]
     }
 }
 

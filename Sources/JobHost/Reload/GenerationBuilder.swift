@@ -1,7 +1,6 @@
 import JobConfig
 import JobCore
 import JobStore
-import Synchronization
 
 /// Builds whole generations from the config file: the one way for start, reload, `plan` and
 /// `check`. It never touches what runs; switching is the caller's.
@@ -38,18 +37,21 @@ public actor GenerationBuilder {
     ///   - choices: what has been decided about single plugins since.
     ///   - choicesOnly: the config is that of `previous`, and only the plugins of `choices` are
     ///     looked at: what is on disk for the others waits for a reload.
+    ///   - triesAgain: with `choicesOnly`: plugins that were refused are looked at too, with the config
+    ///     that asked for them.
     ///   - allowsEmpty: a config without a job may take the place of one that has some.
     public func build(
         file: String, environment: [String: String], previous: Generation?, accepted: [AcceptedLibrary],
         number: Int64? = nil, history: LibraryHistory = LibraryHistory(), choices: [String: LibraryChoice] = [:],
-        choicesOnly: Bool = false, allowsEmpty: Bool = false
+        choicesOnly: Bool = false, triesAgain: Bool = false, allowsEmpty: Bool = false
     ) async -> BuildOutcome {
         let start = tools.clock.now()
         let next = number ?? (previous?.number ?? 0) + 1
         var report = ReloadReport(generation: previous?.number ?? 0, at: start.wall, accepted: false)
         let config: HostConfig
+        let again = choicesOnly && triesAgain ? previous?.unserved : nil
         if choicesOnly, let previous {
-            config = previous.config
+            config = again?.config ?? previous.config
         } else {
             do {
                 config = try await tools.loadConfig(file, environment)
@@ -60,7 +62,7 @@ public actor GenerationBuilder {
         }
         let ofHost = previous.map { ConfigDiff.ofHost(old: $0.config, new: config) }
         report.errors = Self.needsRestart(ofHost, config, previous?.config)
-        if !allowsEmpty, config.jobs.isEmpty, let serving = previous?.jobs.count, serving > 0 {
+        if !allowsEmpty, again == nil, config.jobs.isEmpty, let serving = previous?.jobs.count, serving > 0 {
             report.errors.append(Self.isEmpty(file, serving))
         }
         guard report.errors.isEmpty else { return .refused(timed(report, since: start)) }
@@ -73,16 +75,18 @@ public actor GenerationBuilder {
         } ?? [:]
         let matter = Matter(
             environment: environment, previous: previous, accepted: previous == nil ? accepted : [], history: history,
-            choices: choices.filter { dropped[$0.key] == nil }, choicesOnly: choicesOnly, at: start.wall)
-        let verdicts = await judge(config, matter)
+            choices: choices.filter { dropped[$0.key] == nil }, choicesOnly: choicesOnly, again: Set(again?.files.keys ?? [:].keys), at: start.wall)
+        let judged = await judge(config, matter)
         let assembly = Assembly(
-            number: next, config: config, environment: environment, previous: previous, verdicts: verdicts)
+            number: next, config: config, environment: environment, previous: previous, verdicts: judged.mapValues(\.verdict))
         var outcome = assembly.report(at: start.wall)
         outcome.host = Self.hostChanges(ofHost)
         outcome.dropped = dropped
         outcome.warnings += dropped.sorted { $0.key < $1.key }.map { "plugin '\($0.key)': \($0.value)" }
         var generation = assembly.generation
-        if choicesOnly, let previous { generation.keepRefusals(of: previous, &outcome) }
+        let unserved = assembly.unserved
+        if !unserved.isEmpty { generation.unserved = .init(config: config, files: judged.filter { unserved.contains($0.key) }.mapValues(\.file)) }
+        if choicesOnly, again == nil, let previous { generation.keepRefusals(of: previous, &outcome) }
         return .ready(generation, timed(outcome, since: start))
     }
 
@@ -90,31 +94,6 @@ public actor GenerationBuilder {
         var report = report
         report.milliseconds = (tools.clock.now().monotonic - start.monotonic).milliseconds
         return report
-    }
-
-    /// A file that was just emptied, or cut off before its first job, is valid: nobody means it.
-    private static func isEmpty(_ file: String, _ serving: Int) -> String {
-        ConfigError(
-            position: nil, message: "\(file) has no jobs, and \(counted(serving, "job")) would be removed",
-            hint: "if that is meant: jobhost reload --allow-empty"
-        ).description
-    }
-
-    /// Where the host lives and what it remembers cannot change under it.
-    private static func needsRestart(_ diff: ConfigDiff?, _ new: HostConfig, _ old: HostConfig?) -> [String] {
-        guard let diff, let old else { return [] }
-        return diff.restartOnly.map { key in
-            let change = key == "host.state_dir" ? " from \(old.host.stateDir) to \(new.host.stateDir)" : ""
-            return "\(key) changed\(change), which needs a restart"
-        }
-    }
-
-    /// Some keys are read once, at start: the reload goes through, and says so.
-    private static func hostChanges(_ diff: ConfigDiff?) -> [ReloadReport.HostLine] {
-        let readAtStart: Set = ["host.name", "host.log_level", "host.log_file", "host.log_format"]
-        return (diff?.host ?? []).map { key in
-            ReloadReport.HostLine(key: key, isApplied: !readAtStart.contains(key))
-        }
     }
 
     // MARK: Plugins
@@ -127,10 +106,17 @@ public actor GenerationBuilder {
         var history: LibraryHistory
         var choices: [String: LibraryChoice]
         var choicesOnly: Bool
+        var again: Set<String>
         var at: Instant
     }
 
-    private func judge(_ config: HostConfig, _ matter: Matter) async -> [String: PluginVerdict] {
+    private struct Judged: Sendable {
+        var verdict: PluginVerdict
+        /// Its file, before it was looked at.
+        var file: FileStamp?
+    }
+
+    private func judge(_ config: HostConfig, _ matter: Matter) async -> [String: Judged] {
         // By name, each of them moved once: jobs are large.
         var byPlugin: [String: [String]] = [:]
         for name in config.jobs.keys.sorted() { byPlugin[config.jobs[name]?.plugin ?? "", default: []].append(name) }
@@ -138,14 +124,17 @@ public actor GenerationBuilder {
             Work(plugin, (byPlugin[plugin.name] ?? []).compactMap { config.jobs[$0] }, matter)
         }
         let resolver = JobResolver(config: config, zones: OnceAskedZones(tools.zones), previous: matter.previous)
-        return await withTaskGroup(of: (String, PluginVerdict).self) { group in
-            var verdicts: [String: PluginVerdict] = [:]
+        return await withTaskGroup(of: (String, Judged).self) { group in
+            var judged: [String: Judged] = [:]
             for (index, item) in work.enumerated() {
-                if index >= Self.probesAtOnce, let done = await group.next() { verdicts[done.0] = done.1 }
-                group.addTask { (item.plugin.name, await self.verdict(item, resolver)) }
+                if index >= Self.probesAtOnce, let done = await group.next() { judged[done.0] = done.1 }
+                group.addTask {
+                    let file = self.tools.stamp(item.plugin.library)
+                    return (item.plugin.name, Judged(verdict: await self.verdict(item, resolver), file: file))
+                }
             }
-            for await done in group { verdicts[done.0] = done.1 }
-            return verdicts
+            for await done in group { judged[done.0] = done.1 }
+            return judged
         }
     }
 
@@ -168,7 +157,7 @@ public actor GenerationBuilder {
     }
 
     private func verdict(_ work: Work, _ resolver: JobResolver) async -> PluginVerdict {
-        if work.matter.choicesOnly, work.choice == nil, let previous = work.previous, let old = work.old {
+        if work.matter.choicesOnly, work.choice == nil, !work.matter.again.contains(work.plugin.name), let previous = work.previous, let old = work.old {
             return .serves(old, previous.jobs.filter { $0.value.config.plugin == work.plugin.name }, faults: [:])
         }
         let newest = await wantedLibrary(work, resolver)
@@ -353,6 +342,13 @@ public actor GenerationBuilder {
         return .loaded(plugin, result)
     }
 
+    /// The files of refused plugins, as they are now.
+    func stamps(of unserved: Generation.Unserved) -> [String: FileStamp?] {
+        Dictionary(uniqueKeysWithValues: unserved.files.keys.map { name in
+            (name, unserved.config.plugins[name].flatMap { tools.stamp($0.library) })
+        })
+    }
+
     private func copyOf(_ plugin: PluginConfig, _ stamp: FileStamp) async throws -> LibraryCopy {
         let path = plugin.library
         if let known = copies[path], known.stamp == stamp, tools.stamp(known.copy.path) != nil { return known.copy }
@@ -372,19 +368,5 @@ public actor GenerationBuilder {
         }
         let spec = PoolPlan.spec(work.plugin, copy: copy, environment: work.environment)
         return await tools.probe(spec, trial.questions)
-    }
-}
-
-/// Asks for each zone once: thousands of jobs of one build share a few.
-private final class OnceAskedZones: ZoneSource {
-    private let zones: any ZoneSource
-    private let known = Mutex<[String: Zone]>([:])
-    init(_ zones: any ZoneSource) { self.zones = zones }
-
-    func zone(named name: String) throws(ZoneError) -> Zone {
-        if let zone = known.withLock({ $0[name] }) { return zone }
-        let zone = try zones.zone(named: name)
-        known.withLock { $0[name] = zone }
-        return zone
     }
 }

@@ -46,6 +46,7 @@ enum Boot {
         await host.supervisor.waitUntilFinished()
         listener.cancel()
         await host.api.stop()
+        await host.supervisor.endErrands()
         await host.supervisor.leaveStore()
         await host.supervisor.store.close()
         host.log.notice("stopped")
@@ -148,7 +149,8 @@ enum Boot {
             environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment),
             heartbeat: ground.heartbeat, history: history)
         try await supervisor.begin(report, proof, succeedingItself: isSucceedingItself)
-        let api = APIServer(control: supervisor, logger: log) { [handle = parts.handle] in await handle.run(errand: $0, input: $1) }
+        let alertFile = AlertFile(stateDir: config.host.stateDir)
+        let api = APIServer(control: supervisor, logger: log, alertFile: alertFile) { [handle = parts.handle] in await handle.run(errand: $0, input: $1) }
         await api.alerts.use(config.alerts)
         await api.alerts.start()
         try await standing
@@ -293,6 +295,8 @@ extension Supervisor {
         let waiting = try await store.waitingFires(upTo: clock.now().wall + JobSchedule.preclaimReach)
         // Dead letters of earlier lives are a problem from the first answer on.
         depths = try await store.queueDepths(now: clock.now().wall)
+        // A counter that began at 0 with each life would seem to rise by all that it ever counted.
+        counters = try await store.counters()
         try await removeAbsent(rows)
         apply(generation, rows: rows, states: states, waitingFires: waiting)
         await recordLibraries(of: generation)
@@ -330,42 +334,6 @@ extension Supervisor {
         log.notice("edit \(configFile), then: \(program) plan\(config) · \(program) reload\(config) (or kill -HUP \(getpid()))")
     }
 
-    /// Runs of this host's earlier lives are nobody's now: the lock proves it. Those claimed for
-    /// an instant still to come are given back, as are those that had not begun; the others are
-    /// lost, and retried by rule.
-    private func rescue(_ proof: SlateProof, _ isSucceedingItself: Bool) async throws {
-        let now = clock.now().wall
-        let orphans = try await store.orphans(host: owner.host, currentEpoch: owner.epoch)
-        var completions: [Completion] = []
-        var releases: [RunRecord] = []
-        for run in orphans {
-            // A fire claimed ahead whose instant the host did not live to see was never started, nor
-            // was an attempt that no worker says it began. Without such a proof it counts as lost,
-            // which no entry is executed twice by. (Of a life elsewhere nothing is proved: heartbeat
-            // and slates are those of this state folder.)
-            let isOwn = isSucceedingItself && (run.owner == owner.host || !store.isShared)
-            let isUnseen = run.startedAt == nil && heartbeat.provesUnseen(fire: run.fireTime) && run.createdAt <= now
-            if isOwn, isUnseen || proof.provesUnbegun(fence: run.fence, epoch: run.epoch) {
-                releases.append(run)
-                continue
-            }
-            completions.append(lost(run, "the host died while it ran"))
-        }
-        if !completions.isEmpty { _ = try await store.complete(completions, now: now) }
-        if !releases.isEmpty {
-            let lives = Dictionary(grouping: releases) { Owner(host: $0.owner, epoch: $0.epoch) }
-            for (owner, runs) in lives {
-                try await store.releaseClaims(
-                    runs.map { HeldClaim(run: $0.id, job: $0.job, fence: $0.fence) }, owner: owner, now: now)
-            }
-        }
-        if !orphans.isEmpty {
-            let retried = completions.count { !$0.state.isTerminal }
-            log.warning(
-                "rescue: \(completions.count) runs of an earlier life were lost (\(retried) will be tried again), \(releases.count) claims given back")
-        }
-    }
-
     /// Jobs that earlier lives served and this one does not: for them this start is the reload that removed them. Once
     /// back, they do not catch up on the time when they were not there.
     /// (In a store that hosts share another one may serve them, or come back to them.)
@@ -379,21 +347,6 @@ extension Supervisor {
             Dispatcher.removal(of: job, row, zones: SystemZones(environment: environment), now: now)
         }
         if !moves.isEmpty { _ = try await store.moveCursors(moves, now: now) }
-    }
-
-    /// What status shows before anything has run in this life. Beside the serving: with
-    /// thousands of jobs it takes its time.
-    private func restoreHistory() async {
-        for name in generation.jobs.keys.sorted() {
-            var filter = RunFilter(job: name)
-            filter.limit = 20
-            guard let runs = try? await store.runs(filter), let i = dispatcher.index[name],
-                dispatcher.jobs[i].lastRun == nil
-            else { continue }
-            let ended = runs.filter { $0.outcome != nil }
-            for run in ended.reversed() { dispatcher.jobs[i].recent.add(run) }
-            dispatcher.jobs[i].lastRun = ended.first
-        }
     }
 
     private func dispatcherHostControl(_ control: ControlRow) {

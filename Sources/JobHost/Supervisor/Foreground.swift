@@ -112,6 +112,7 @@ enum Foreground {
                     default: break
                     }
                 }
+                handle.room.hide(generation.config.secrets)
                 handle.room.configure(pools: pools, drain: .zero)
                 handle.room.start([attempt])
                 follower.begin(on: handle.loop)

@@ -13,7 +13,7 @@ extension HostOperations {
             execute: { try await Foreground.execute($0, environment, onLine: $1) },
             doctor: { try await Checkup.findings($0, environment) },
             schema: { try await SchemaSurvey.answers($0, environment) },
-            moveStore: { try await moveStore($0, environment) },
+            store: .live(environment),
             inspect: { try await inspect($0, environment) },
             zones: SystemZones(environment: environment), version: Supervisor.version)
     }

@@ -1,9 +1,9 @@
 import JobConfig
 import JobStore
 
-extension HostOperations {
+extension StoreOperations {
     /// `jobhost store migrate`. Both ends are this host's: nobody serves them meanwhile.
-    static func moveStore(_ request: StoreMoveRequest, _ environment: [String: String]) async throws -> API.StoreMoved {
+    static func move(_ request: StoreMoveRequest, _ environment: [String: String]) async throws -> API.StoreMoved {
         let config = try ConfigLoader.load(
             file: request.config, environment: environment, zones: SystemZones(environment: environment))
         var target = config.store
@@ -24,9 +24,9 @@ extension HostOperations {
             let moved = try await StoreMove.move(
                 fromSQLite: path, to: target.url, schema: target.schema, host: config.host.name)
             return API.StoreMoved(
-                place: target.shown, tables: moved.map { API.StoreMoved.Table(table: $0.table, rows: $0.rows) })
+                place: target.shown, tables: moved.map { API.StoreTable(table: $0.table, rows: $0.rows) })
         } catch let error as StoreError {
-            throw CommandError(error.kind == .unavailable ? .unavailable : .conflict, error.message)
+            throw CommandError(error)
         }
     }
 }

@@ -25,6 +25,20 @@ extension Supervisor {
         throw needsApproval(ask, "waits for a second person")
     }
 
+    /// Opening a breaker is one person's, at any hour. Opening it for a shorter time than it is held open already would
+    /// be one person's way around the second one that closing takes.
+    func refuseShorterHold(_ command: HostCommand) throws {
+        guard case .breaker(let job, .open(let until?)) = command else { return }
+        let dispatched = dispatcher.jobs[try find(job)]
+        guard dispatched.plan.config.approval == 2, case .forcedOpen(let held) = dispatched.breaker?.mode,
+            held.map({ until < $0 }) ?? true
+        else { return }
+        let end = held.map { "until \(TimeText.absolute($0))" } ?? "without an end"
+        throw CommandError(
+            .conflict, "the breaker of \(job) is held open \(end): ending that sooner takes two persons",
+            hint: "jobhost breaker \(job) close, which another person approves")
+    }
+
     private func needsApproval(_ ask: Ask, _ words: String) -> CommandError {
         CommandError(
             .needsApproval, "\(ask.job) takes two persons: \(ask.action) \(words), until \(TimeText.absolute(ask.expiresAt))",

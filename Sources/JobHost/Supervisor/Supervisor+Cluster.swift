@@ -2,11 +2,11 @@ import JobConfig
 import JobCore
 import JobStore
 
-// Beside other hosts on one store: the lease, what operators said elsewhere, the runs of hosts that died.
+// Beside other hosts on one store: the lease, what operators said elsewhere. (The runs of hosts that died: Supervisor+Rescue.swift.)
 
 /// Why the host claims nothing although it lives.
 enum Hold: Hashable, Comparable {
-    case lease, clock, drained
+    case lease, format, clock, drained
 }
 
 extension Supervisor {
@@ -56,29 +56,19 @@ extension Supervisor {
         }
     }
 
-    private func compareDefinitions() {
-        guard !isComparing else { return }
-        isComparing = true
-        Task {
-            defer { isComparing = false }
-            do {
-                let rows = try await store.definitions()
-                let found = Definitions.differences(rows) + Definitions.unserved(generation.jobs.values.map(\.config), rows)
-                for sentence in found where !differences.contains(sentence) { log.warning("\(sentence)") }
-                differences = found
-            } catch { storeFailed(error) }
+    func compareDefinitions() {
+        inquire(.definitions) { supervisor in
+            let rows = try await supervisor.store.definitions()
+            let found = Definitions.differences(rows) + Definitions.unserved(supervisor.generation.jobs.values.map(\.config), rows)
+            for sentence in found where !supervisor.differences.contains(sentence) { supervisor.log.warning("\(sentence)") }
+            supervisor.differences = found
         }
     }
 
     // MARK: The lease
 
     func renewLeases() {
-        guard !isRenewing else { return }
-        isRenewing = true
-        Task {
-            await renewLeaseNow()
-            isRenewing = false
-        }
+        inquire(.lease) { await $0.renewLeaseNow() }
     }
 
     func renewLeaseNow() async {
@@ -106,6 +96,8 @@ extension Supervisor {
             watchLease(end)
             hold(.lease, false)
         }
+        formatProblem = standing.formatProblem
+        hold(.format, standing.formatProblem != nil)
         clockProblem = standing.skewProblem
         hold(.clock, standing.skewProblem != nil)
     }
@@ -133,6 +125,12 @@ extension Supervisor {
         if isOn { holds.insert(reason) } else { holds.remove(reason) }
         switch reason {
         case .lease: break
+        case .format:
+            if let formatProblem {
+                log.critical("\(formatProblem). What runs here goes on and is recorded, and nothing new starts")
+            } else {
+                log.notice("the store has a format again that this program knows")
+            }
         case .clock:
             if let clockProblem { log.critical("\(clockProblem)") } else { log.notice("this machine's clock agrees with the database's again") }
         case .drained:
@@ -145,6 +143,7 @@ extension Supervisor {
     var holdSentence: String? {
         switch holds.min() {
         case .lease: leaseProblem ?? "its lease on the store has lapsed"
+        case .format: formatProblem ?? "the store has a format that this program does not know"
         case .clock: clockProblem ?? "its clock is wrong"
         case .drained: "the host was taken out by an operator" + (drainReason.isEmpty ? "" : ": \(drainReason)")
         case nil: nil
@@ -153,17 +152,13 @@ extension Supervisor {
 
     // MARK: What others decided
 
-    private func readSharedState() {
-        guard !isLookingAround else { return }
-        isLookingAround = true
+    func readSharedState() {
         let before = ownDecisions
-        Task {
-            defer { isLookingAround = false }
-            do {
-                let state = try await store.sharedState(owner: owner)
-                // An operator has decided something here meanwhile: the next look has it.
-                if before == ownDecisions { adopt(state) }
-            } catch { storeFailed(error) }
+        inquire(.shared) { supervisor in
+            supervisor.breakersWritten = []
+            let state = try await supervisor.store.sharedState(owner: supervisor.owner)
+            // An operator has decided something here meanwhile: the next look has it.
+            if before == supervisor.ownDecisions { supervisor.adopt(state) }
         }
     }
 
@@ -174,10 +169,13 @@ extension Supervisor {
             log.notice("all hosts are \(state.hostControl.paused ? "paused" : "resumed") by an operator elsewhere")
             perform(dispatcher.setHostControl(state.hostControl, now: clock.now()))
         }
+        let unsettled = breakersWritten.union(unrecorded.compactMap(\.operation.breakersJob))
         for job in dispatcher.jobs where !job.isRemoved {
             let control = state.controls[job.name] ?? ControlRow()
             if control != job.control { perform(dispatcher.setControl(job: job.name, control, now: clock.now())) }
-            if let row = state.breakers[job.name] { perform(dispatcher.adoptBreaker(job: job.name, row, now: clock.now())) }
+            if let row = state.breakers[job.name] {
+                perform(dispatcher.adoptBreaker(job: job.name, row, isSettled: !unsettled.contains(job.name), now: clock.now()))
+            }
         }
         for (run, reason) in state.cancels where dispatcher.owners[run] != nil && cancellations[run] == nil {
             cancellations[run] = reason
@@ -185,75 +183,25 @@ extension Supervisor {
         }
     }
 
-    // MARK: Runs that nobody has
-
-    /// Runs of hosts whose lease has ended are lost, and tried again by rule. Every host looks; whoever
-    /// is first has done it, by the fence.
-    private func rescueAbandoned() {
-        guard !isRescuing, phase != .draining, lease.mayRescue(now: clock.now().monotonic) else { return }
-        isRescuing = true
-        Task {
-            defer { isRescuing = false }
-            do {
-                let runs = try await store.abandonedRuns(seenBy: owner)
-                guard !runs.isEmpty else { return }
-                // A job that is not known here is left to a host that knows it.
-                let served = Set(try await store.definitions().map(\.job))
-                let mine = runs.filter { generation.jobs[$0.job] != nil || !served.contains($0.job) }
-                let completions = mine.map { lost($0, "its host \($0.owner) died or lost its lease while it ran") }
-                guard !completions.isEmpty else { return }
-                let accepted = try await store.complete(completions, now: clock.now().wall)
-                let done = zip(mine, zip(completions, accepted)).filter(\.1.1)
-                guard !done.isEmpty else { return }
-                let retried = done.count { !$0.1.0.state.isTerminal }
-                let hosts = Set(done.map(\.0.owner)).sorted().joined(separator: ", ")
-                log.warning("rescue: \(counted(done.count, "run")) of \(hosts), whose lease has ended, \(done.count == 1 ? "was" : "were") lost (\(retried) will be tried again)")
-                for (run, (completion, _)) in done {
-                    if let due = completion.availableAt { dispatch(.waiting(job: run.job, due: due)) }
-                }
-            } catch { storeFailed(error) }
-        }
-    }
-
-    /// An attempt whose end nobody will tell.
-    func lost(_ run: RunRecord, _ reason: String) -> Completion {
-        let now = clock.now().wall
-        let (job, refused) = (generation.jobs[run.job], generation.refused[run.job])
-        // As it was when the attempt was claimed, and as it is now: whatever executes it again must be so too.
-        let known = [run.isIdempotent, job?.entry.idempotent ?? refused?.isIdempotent].compactMap(\.self)
-        let isIdempotent = known.isEmpty ? nil : known.allSatisfy(\.self)
-        let next = RunLifecycle.afterAttempt(
-            outcome: .lost, attempt: run.attempt, maxAttempts: run.maxAttempts,
-            idempotent: isIdempotent ?? false, policy: job?.config.retry ?? refused?.config.retry ?? RetryPolicy(),
-            seed: UInt64(bitPattern: run.id.value), now: now)
-        var completion = Completion(run: run.id, fence: run.fence, outcome: .lost, state: next.state, finishedAt: now)
-        completion.availableAt = next.availableAt
-        completion.startedAt = run.startedAt
-        let why = isIdempotent == nil ? "whether it may be tried again is not known, for its job does not serve now" : next.reason
-        completion.reason = reason + (why.isEmpty ? "" : "; \(why)")
-        return completion
-    }
+    // MARK: Claims that nobody knows of
 
     /// Claims of this life that it knows nothing of: they were committed, and the answer was lost with
     /// the connection. They have not begun, so they are given back. One that is seen twice, with no
     /// question under way from before the first time, is one.
-    private func releaseStrays() {
-        guard !isLookingForStrays else { return }
-        isLookingForStrays = true
-        Task {
-            defer { isLookingForStrays = false }
-            do {
-                let held = try await store.claims(of: owner)
-                let recording = Set((pendingRecords + recordsUnderWay).compactMap(\.run))
-                let unknown = held.filter { dispatcher.owners[$0.run] == nil && !recording.contains($0.run) }
-                let oldest = claimsUnderWay.min() ?? .max
-                let strays = unknown.filter { strayCandidates[$0].map { $0 < oldest } ?? false }
-                strayCandidates = Dictionary(uniqueKeysWithValues: unknown.map { ($0, strayCandidates[$0] ?? lastClaim) })
-                guard !strays.isEmpty else { return }
-                log.warning("\(counted(strays.count, "claim")) whose answer was lost on the way here \(strays.count == 1 ? "is" : "are") given back")
-                record(strays.map { .release($0) })
-            } catch { storeFailed(error) }
-        }
+    func releaseStrays() {
+        inquire(.strays) { try await $0.releaseStraysNow() }
+    }
+
+    private func releaseStraysNow() async throws {
+        let held = try await store.claims(of: owner)
+        let recording = Set(unrecorded.compactMap(\.operation.run))
+        let unknown = held.filter { dispatcher.owners[$0.run] == nil && !recording.contains($0.run) }
+        let oldest = claimsUnderWay.min() ?? .max
+        let strays = unknown.filter { strayCandidates[$0].map { $0 < oldest } ?? false }
+        strayCandidates = Dictionary(uniqueKeysWithValues: unknown.map { ($0, strayCandidates[$0] ?? lastClaim) })
+        guard !strays.isEmpty else { return }
+        log.warning("\(counted(strays.count, "claim")) whose answer was lost on the way here \(strays.count == 1 ? "is" : "are") given back")
+        record(strays.map { .release($0) })
     }
 
     /// Around a question that may claim something.

@@ -6,6 +6,7 @@ extension Supervisor {
     /// The one door for everything an operator does, whether by CLI, HTTP or signal.
     public func perform(_ command: HostCommand, by actor: Actor) async throws -> CommandResult {
         if let asked = AskedCommand(command) { try await demandSecondPerson(asked, by: actor) }
+        try refuseShorterHold(command)
         return try await carryOut(command, by: actor)
     }
 
@@ -236,12 +237,8 @@ extension Supervisor {
                 .conflict, "\(job) is off because its entry refused its settings: \(bad)",
                 hint: "mend [jobs.\(job).settings], then jobhost reload")
         }
-        var control = dispatcher.jobs[i].control
-        control.enabled = enabled
-        control.reason = actor.reason
-        control.since = clock.now().wall
         let action = enabled.map { $0 ? "enable" : "disable" } ?? "enable as configured"
-        try await save(control, job: job, action: action, by: actor)
+        try await save(.enabled(enabled), job: job, action: action, by: actor)
         return .done
     }
 
@@ -250,73 +247,67 @@ extension Supervisor {
         defer { switches.leave() }
         let action = paused ? "pause" : "resume"
         guard let job else {
-            let row = self.paused(dispatcher.hostControl, paused, by: actor)
             ownDecisions += 1
             defer { ownDecisions += 1 }
-            try await withStore { try await $0.saveHostControl(row, by: actor, action: action, now: self.clock.now().wall) }
+            let row = try await withStore { try await $0.saveHostControl(.paused(paused), by: actor, action: action, now: self.clock.now().wall) }
             perform(dispatcher.setHostControl(row, now: clock.now()))
             events.emit(.action(AuditRow(at: clock.now().wall, actor: actor, action: action, job: nil, detail: "")))
             log.notice("\(action)d by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
             return .done
         }
-        let i = try find(job)
-        try await save(self.paused(dispatcher.jobs[i].control, paused, by: actor), job: job, action: action, by: actor)
+        _ = try find(job)
+        try await save(.paused(paused), job: job, action: action, by: actor)
         return .done
     }
 
-    private func paused(_ control: ControlRow, _ paused: Bool, by actor: Actor) -> ControlRow {
-        var control = control
-        // Said again without a reason: the first one stands.
-        if control.paused != paused || !actor.reason.isEmpty {
-            control.pauseReason = paused ? actor.reason : ""
-            control.pausedSince = paused ? clock.now().wall : nil
-        }
-        control.paused = paused
-        return control
-    }
-
     /// Durable first, then in force.
-    private func save(_ control: ControlRow, job: String, action: String, by actor: Actor) async throws {
+    private func save(_ change: ControlChange, job: String, action: String, by actor: Actor) async throws {
         let now = clock.now()
         ownDecisions += 1
         defer { ownDecisions += 1 }
-        try await withStore {
-            try await $0.saveControl(job: job, control, by: actor, action: action, now: now.wall)
+        let control = try await withStore {
+            try await $0.saveControl(job: job, change, by: actor, action: action, now: now.wall)
         }
         perform(dispatcher.setControl(job: job, control, now: clock.now()))
         events.emit(.action(AuditRow(at: now.wall, actor: actor, action: action, job: job, detail: "")))
         log.notice("\(job): \(action) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
     }
 
+    /// Durable first too.
     private func breaker(_ job: String, _ action: BreakerAction, by actor: Actor) async throws -> CommandResult {
-        _ = try find(job)
+        await switches.enter()
+        defer { switches.leave() }
+        let i = try find(job)
         let now = clock.now()
         let reason = "by \(actor.name)" + (actor.reason.isEmpty ? "" : ": \(actor.reason)")
         if case .open(let until?) = action, until <= now.wall {
             throw CommandError(.invalid, "--until \(until.rfc3339) is in the past")
         }
-        let changed = dispatcher.controlBreaker(job: job, now: now) { breaker in
-            switch action {
-            case .open(let until): breaker.forceOpen(until: until, reason: reason, now: now.wall)
-            case .close: breaker.close(reason: reason, now: now.wall)
-            case .disable: breaker.disable(reason: reason, now: now.wall)
-            case .reset: breaker.reset(now: now.wall)
-            }
-        }
-        guard let changed else {
+        guard var breaker = dispatcher.jobs[i].breaker else {
             throw CommandError(.conflict, "\(job) has no breaker (`breaker = false` in the config)")
         }
-        perform(changed)
-        if let breaker = dispatcher.index[job].flatMap({ dispatcher.jobs[$0].breaker }) {
-            events.emit(.breaker(job: job, mode: Self.word(breaker.mode), text: reason, at: now.wall))
+        let name: String
+        switch action {
+        case .open(let until):
+            breaker.forceOpen(until: until, reason: reason, now: now.wall)
+            name = "breaker open\(until.map { " until \($0.rfc3339)" } ?? "")"
+        case .close:
+            breaker.close(reason: reason, now: now.wall)
+            name = "breaker close"
+        case .disable:
+            breaker.disable(reason: reason, now: now.wall)
+            name = "breaker disable"
+        case .reset:
+            breaker.reset(now: now.wall)
+            name = "breaker reset"
         }
-        let name = switch action {
-        case .open(let until): "breaker open\(until.map { " until \($0.rfc3339)" } ?? "")"
-        case .close: "breaker close"
-        case .disable: "breaker disable"
-        case .reset: "breaker reset"
-        }
-        audit(actor, name, job: job)
+        ownDecisions += 1
+        defer { ownDecisions += 1 }
+        let data = breaker.encoded
+        let row = try await withStore { try await $0.saveBreaker(job: job, data, by: actor, action: name, now: now.wall) }
+        perform(dispatcher.setBreaker(job: job, row, now: clock.now()))
+        events.emit(.breaker(job: job, mode: Self.word(breaker.mode), text: reason, at: now.wall))
+        events.emit(.action(AuditRow(at: now.wall, actor: actor, action: name, job: job, detail: "")))
         log.notice("\(job): \(name) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
         return .done
     }

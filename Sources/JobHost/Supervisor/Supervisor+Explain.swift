@@ -163,7 +163,7 @@ extension Supervisor {
         case .calendar, .reload, .window, .policy, .clock: return nil
         }
         // Newest first; of the host as a whole too.
-        let rows = try await withStore { try await $0.audit(limit: 1_000, job: nil) }
+        let rows = try await withStore { try await $0.audit(AuditFilter(limit: 1_000)) }
         let row = rows.first {
             $0.at <= range.last && ($0.job == range.job || $0.job == nil) && $0.action.hasPrefix(action)
         }

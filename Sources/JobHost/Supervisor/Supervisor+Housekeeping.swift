@@ -1,3 +1,4 @@
+import CLinux
 import JobCore
 import JobStore
 
@@ -10,12 +11,16 @@ extension Supervisor {
             guard let self else { return }
             Task { await self.inboxHinted() }
         }
-        repeats(every: .seconds(2)) { $0.refreshCounts() }
+        repeats(every: .seconds(2)) { supervisor in
+            supervisor.refreshCounts()
+            supervisor.lookAtRefused()
+        }
         repeats(every: .seconds(5)) { supervisor in
             supervisor.sweep()
             supervisor.checkSelf()
             supervisor.forgetRecorded()
             supervisor.tellProblems()
+            supervisor.releaseMemory()
             Task { await supervisor.lookAfterAPI() }
         }
         repeats(every: Heartbeat.period) { $0.beatIfDue() }
@@ -26,6 +31,13 @@ extension Supervisor {
         loop.onClockSet = { [weak self] in
             self?.assumeIsolated { $0.dispatch(.tick) }
         }
+    }
+
+    /// Reading a config of thousands of jobs takes a multiple of what is kept of it; the allocator would keep it too.
+    private func releaseMemory() {
+        guard releasedFor != generation.number, phase == .running else { return }
+        releasedFor = generation.number
+        Task.detached(priority: .background) { cl_release_memory() }
     }
 
     /// So that silence in the log means something.
@@ -66,8 +78,8 @@ extension Supervisor {
 
     /// Rows that other programs inserted become runs: with the claim of their jobs' runs where one can be made now, so
     /// that one commit stands between a row and its start, else by themselves.
-    private func drainInbox() {
-        guard !isDrainingInbox, phase != .draining else { return }
+    func drainInbox() {
+        guard !isDrainingInbox, phase != .draining, !holds.contains(.format) else { return }
         isDrainingInbox = true
         isInboxHinted = false
         Task {
@@ -126,14 +138,14 @@ extension Supervisor {
     }
 
     /// The store says that something came. More may come in a moment without a hint of its own.
-    private func inboxHinted() {
+    func inboxHinted() {
         isInboxHinted = true
         drainInbox()
         loop.timer(after: .milliseconds(10)) { [weak self] in self?.assumeIsolated { $0.drainInbox() } }
     }
 
     /// Asks the store, unless it still owes the answer to the last time: a slow one is not asked ever more.
-    private func inquire(_ question: Question, _ body: @escaping @Sendable (isolated Supervisor) async throws -> Void) {
+    func inquire(_ question: Question, _ body: @escaping @Sendable (isolated Supervisor) async throws -> Void) {
         guard questionsUnderWay.insert(question).inserted else { return }
         Task {
             do { try await body(self) } catch { storeFailed(error) }
@@ -143,7 +155,7 @@ extension Supervisor {
 
     /// The safety net under the events: something waits that nobody told of (another host, an
     /// event lost with a failed write).
-    private func sweep() {
+    func sweep() {
         inquire(.waiting) { supervisor in
             guard let next = try await supervisor.store.nextWaiting() else { return }
             let now = supervisor.clock.now().wall
@@ -161,7 +173,7 @@ extension Supervisor {
         if waiting.isEmpty { dispatch(.sweep) } else { dispatch(.wait(jobs: waiting)) }
     }
 
-    private func refreshCounts() {
+    func refreshCounts() {
         inquire(.counts) { supervisor in
             let store = supervisor.store
             supervisor.depths = try await store.queueDepths(now: supervisor.clock.now().wall)
@@ -175,7 +187,7 @@ extension Supervisor {
         }
     }
 
-    private func prune() {
+    func prune() {
         let configs = generation.jobs.mapValues(\.config).merging(generation.refused.mapValues(\.config)) { serving, _ in serving }
         let rules = configs.mapValues { RetentionRule(age: $0.retention.age, runs: $0.retention.runs) }
         inquire(.retention) { supervisor in
@@ -189,50 +201,6 @@ extension Supervisor {
 
     /// What proves how far each worker came is of no use once all ends are recorded.
     func forgetRecorded() {
-        if pendingRecords.isEmpty, !isRecording { room.everythingIsRecorded() }
-    }
-
-    private func checkSelf() {
-        let excuse: String? =
-            storeHealth.problem != nil ? "the store is away" : dispatcher.isSuspended ? "nothing is claimed here" : dispatcher.clock.isHolding ? "the clock jumped"
-            : phase == .draining ? "draining" : !dispatcher.settings.schedules ? "schedule = false" : nil
-        let looks = dispatcher.jobs.filter { !$0.isRemoved }.map { job in
-            SelfCheck.Job(
-                name: job.name, nextFire: job.schedule.nextFire(),
-                isOwned: job.isAccounting || job.active.values.contains { !$0.isHeld }, excuse: excuse)
-        }
-        let result = selfCheck.look(at: looks, now: clock.now())
-        selfCheckFaults = result.faults.map(\.sentence)
-        for fault in result.raised { log.critical("\(fault.sentence); looking at it again") }
-        if !result.raised.isEmpty { dispatch(.sweep) }
-        mend(standstill.look(at: whatMustMove(), now: clock.now().monotonic))
-    }
-
-    /// What waits for an answer, or for a worker.
-    private func whatMustMove() -> [StandstillCheck.Subject] {
-        guard storeHealth.problem == nil, !dispatcher.isAtRest else { return [] }
-        var subjects: [StandstillCheck.Subject] = dispatcher.jobs.filter(\.isAccounting).map {
-            .init(kind: .cursor, name: $0.name, mark: $0.schedule.cursor.microseconds)
-        }
-        if dispatcher.isAsking { subjects.append(.init(kind: .queue, mark: questions)) }
-        if !dispatcher.owners.isEmpty { subjects.append(.init(kind: .lease, mark: leasesRenewedAt.microseconds)) }
-        subjects += room.snapshot().filter { $0.state == "running" && $0.run == nil }.map {
-            .init(kind: .worker, name: String($0.pid), mark: Int64($0.runs))
-        }
-        return subjects
-    }
-
-    /// As if the answer had been that the store could not; a worker gives way to a new one.
-    private func mend(_ faults: [StandstillCheck.Fault]) {
-        for fault in faults {
-            let subject = fault.subject
-            log.critical("\(fault.sentence); trying again (the \(standstill.counts[subject.kind] ?? 1). time since the start)")
-            switch subject.kind {
-            case .cursor: dispatch(.accountingFailed(jobs: [subject.name]))
-            case .queue: dispatch(.waitingClaimFailed(jobs: dispatcher.jobs.filter { $0.asked != nil }.map(\.name)))
-            case .lease: renewLeases()
-            case .worker: if let pid = Int32(subject.name) { room.kill(worker: pid) }
-            }
-        }
+        if isEverythingRecorded { room.everythingIsRecorded() }
     }
 }

@@ -103,6 +103,28 @@ extension Supervisor {
         return match
     }
 
+    // MARK: Trying again
+
+    /// Refused libraries whose files have changed and are quiet are tried again, without a reload of the config.
+    func lookAtRefused() {
+        // While the store is away nothing can be switched to.
+        guard phase == .running, storeHealth.problem == nil, !isLookingAtRefused, let unserved = generation.unserved else { return }
+        isLookingAtRefused = true
+        let number = generation.number
+        Task {
+            let files = await builder.stamps(of: unserved)
+            isLookingAtRefused = false
+            let changed = refusedWatch.look(refused: unserved.files, now: files)
+            guard !changed.isEmpty, phase == .running, generation.number == number else { return }
+            for name in changed {
+                log.notice("plugin \(name): \(unserved.config.plugins[name]?.library ?? "its library") has changed since it was refused: it is tried again")
+                audit(Actor(name: "host", via: "host"), "library tried again", detail: "\(name): its file has changed since it was refused")
+            }
+            isRetryAsked = true
+            perform(reloads.request(ticket: nil, now: clock.now().monotonic))
+        }
+    }
+
     // MARK: Canaries
 
     /// Trials begin and end with the generations that have them; one that goes on is kept.

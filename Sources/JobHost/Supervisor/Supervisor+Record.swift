@@ -1,57 +1,48 @@
 import JobCore
 import JobStore
 
-/// What must reach the store whatever happens, in order; kept while the store is away.
-enum RecordOperation {
-    case complete(job: String, Completion)
-    case refuse(Refusal)
-    case release(HeldClaim)
-    case breaker(job: String, BreakerRow)
-    case audit(AuditRow)
-
-    /// The run that it settles.
-    var run: RunID? {
-        switch self {
-        case .complete(_, let completion): completion.run
-        case .refuse(let refusal): refusal.claim.run
-        case .release(let claim): claim.run
-        case .breaker, .audit: nil
-        }
-    }
-
-    var isResult: Bool {
-        if case .complete = self { true } else { false }
-    }
-}
-
 extension Supervisor {
     static var recordBackoff: Duration { .milliseconds(250) }
 
     func record(_ operations: [RecordOperation]) {
         guard !operations.isEmpty else { return }
-        pendingRecords += operations
+        pendingRecords += operations.map { PendingRecord($0) }
         storeHealth.keeps(operations.count(where: \.isResult))
         flushRecords()
     }
 
+    /// What has not reached the store.
+    var unrecorded: [PendingRecord] { pendingRecords + recordsUnderWay + refusedRecords }
+
+    var isEverythingRecorded: Bool { pendingRecords.isEmpty && refusedRecords.isEmpty && !isRecording }
+
     /// One batch is with the store at a time; what comes meanwhile forms the next, so that a
     /// burst of ends costs few commits.
     func flushRecords() {
-        guard !isRecording, !isRecordingLater, !pendingRecords.isEmpty else { return }
+        guard !isRecording, !isRecordingLater else { return }
+        let now = clock.now().monotonic
+        let again = refusedRecords.filter { $0.isDue(now) }
+        guard !pendingRecords.isEmpty || !again.isEmpty else { return lookAgainAtRefused() }
+        if !again.isEmpty { refusedRecords.removeAll { $0.isDue(now) } }
         isRecording = true
-        let (batch, lines) = (pendingRecords, untold)
+        let (batch, lines) = (again + pendingRecords, untold)
         (pendingRecords, untold) = ([], [])
         recordsUnderWay = batch
+        let writer = RecordWriter(store: store, owner: owner, clock: clock)
         Task {
-            let rest = await write(batch)
+            let asked = clock.now().monotonic
+            let written = await writer.write(batch)
             recordsUnderWay = []
+            wrote(written, asked: asked)
             for (note, run) in lines { write(note, run) }
             isRecording = false
-            if rest.isEmpty {
+            if written.failure == nil {
+                refusedRecords += written.rest
                 flushRecords()
                 endIfDrained()
             } else {
-                pendingRecords = rest + pendingRecords
+                refusedRecords += written.rest.filter { $0.faults > 0 }
+                pendingRecords = written.rest.filter { $0.faults == 0 } + pendingRecords
                 isRecordingLater = true
                 loop.timer(after: Self.recordBackoff) { [weak self] in
                     self?.assumeIsolated { supervisor in
@@ -63,32 +54,40 @@ extension Supervisor {
         }
     }
 
-    /// Returns what could not be written and is to be tried again.
-    private func write(_ batch: [RecordOperation]) async -> [RecordOperation] {
-        var rest = batch
-        let asked = clock.now().monotonic
-        do {
-            try await writeCompletions(&rest)
-            try await writeRefusals(&rest)
-            try await writeReleases(&rest)
-            try await writeBreakers(&rest)
-            try await writeAudits(&rest)
-            storeAnswered(asked)
-        } catch {
-            storeFailed(error)
+    private func lookAgainAtRefused() {
+        guard let due = refusedRecords.compactMap(\.due).min(), refusedTimer == nil else { return }
+        refusedTimer = loop.timer(at: due) { [weak self] in
+            self?.assumeIsolated { supervisor in
+                supervisor.refusedTimer = nil
+                supervisor.flushRecords()
+            }
         }
-        return rest
     }
 
-    private func writeCompletions(_ rest: inout [RecordOperation]) async throws {
-        let items: [(job: String, Completion)] = rest.compactMap {
-            if case .complete(let job, let completion) = $0 { (job, completion) } else { nil }
+    /// They are not in the store as this host believes. Read when nothing of theirs is on its way there.
+    private func readUnsureBreakers() {
+        let jobs = breakersUnsure.subtracting(unrecorded.compactMap(\.operation.breakersJob))
+        guard !jobs.isEmpty else { return }
+        let before = ownDecisions
+        Task {
+            do {
+                let rows = try await store.jobStates(of: jobs.sorted())
+                // An operator has decided something here meanwhile: asked again with the next record.
+                guard before == ownDecisions else { return }
+                for job in jobs.subtracting(unrecorded.compactMap(\.operation.breakersJob)) {
+                    breakersUnsure.remove(job)
+                    if let row = rows[job]?.breaker { perform(dispatcher.adoptBreaker(job: job, row, now: clock.now())) }
+                }
+            } catch { storeFailed(error) }
         }
-        guard !items.isEmpty else { return }
-        let accepted = try await completeAll(items)
-        rest.removeAll(where: \.isResult)
-        storeHealth.wrote(items.count)
-        for ((job, completion), isAccepted) in zip(items, accepted) {
+    }
+
+    private func wrote(_ written: RecordWriter.Written, asked: MonotonicInstant) {
+        for line in written.lines { log.critical("\(line)") }
+        if let took = written.took { events.emit(.store(operation: "complete", took: took)) }
+        storeHealth.wrote(written.ends.count)
+        for (job, completion, isAccepted) in written.ends {
+            if completion.breaker != nil { breakersWritten.insert(job) }
             guard isAccepted else {
                 log.warning("run \(completion.run) of \(job): its late result was refused (the attempt is no longer ours)")
                 continue
@@ -96,68 +95,13 @@ extension Supervisor {
             if let due = completion.availableAt { dispatch(.waiting(job: job, due: due)) }
             for run in completion.enqueues { dispatch(.waiting(job: run.job, due: run.fireTime)) }
         }
-    }
-
-    /// As one batch; where one of them is not writable for a reason of its own, one by one, so
-    /// that it takes no other with it.
-    private func completeAll(_ items: [(job: String, Completion)]) async throws -> [Bool] {
-        let asked = clock.now()
-        let now = asked.wall
-        do {
-            let accepted = try await store.complete(items.map(\.1), now: now)
-            events.emit(.store(operation: "complete", took: clock.now().monotonic - asked.monotonic))
-            return accepted
-        } catch let error as StoreError where error.kind != .unavailable {
-            var accepted: [Bool] = []
-            for (job, completion) in items {
-                do {
-                    accepted += try await store.complete([completion], now: now)
-                } catch let error as StoreError where error.kind != .unavailable {
-                    log.critical("run \(completion.run) of \(job): its result could not be recorded: \(error)")
-                    accepted.append(false)
-                }
-            }
-            return accepted
-        }
-    }
-
-    private func writeRefusals(_ rest: inout [RecordOperation]) async throws {
-        let items: [Refusal] = rest.compactMap {
-            if case .refuse(let refusal) = $0 { refusal } else { nil }
-        }
-        guard !items.isEmpty else { return }
-        try await store.refuseClaims(items, owner: owner, now: clock.now().wall)
-        rest.removeAll { if case .refuse = $0 { true } else { false } }
-    }
-
-    private func writeReleases(_ rest: inout [RecordOperation]) async throws {
-        let items: [HeldClaim] = rest.compactMap {
-            if case .release(let claim) = $0 { claim } else { nil }
-        }
-        guard !items.isEmpty else { return }
-        try await store.releaseClaims(items, owner: owner, now: clock.now().wall)
-        rest.removeAll { if case .release = $0 { true } else { false } }
-        dispatch(.released(jobs: Array(Set(items.map(\.job)))))
-    }
-
-    private func writeBreakers(_ rest: inout [RecordOperation]) async throws {
-        while let position = rest.firstIndex(where: { if case .breaker = $0 { true } else { false } }) {
-            guard case .breaker(let job, let row) = rest[position] else { return }
-            // A completion of the same batch may have carried a newer one.
-            if let i = dispatcher.index[job], let breaker = dispatcher.jobs[i].breaker, breaker.generation > row.generation {
-                rest.remove(at: position)
-                continue
-            }
-            try await store.saveBreaker(job: job, row, now: clock.now().wall)
-            rest.remove(at: position)
-        }
-    }
-
-    private func writeAudits(_ rest: inout [RecordOperation]) async throws {
-        while let position = rest.firstIndex(where: { if case .audit = $0 { true } else { false } }) {
-            guard case .audit(let row) = rest[position] else { return }
-            try await store.writeAudit(row)
-            rest.remove(at: position)
+        if !written.released.isEmpty { dispatch(.released(jobs: Array(written.released))) }
+        breakersUnsure.formUnion(written.withoutBreaker)
+        readUnsureBreakers()
+        if let failure = written.failure {
+            storeFailed(failure)
+        } else if written.answered {
+            storeAnswered(asked)
         }
     }
 

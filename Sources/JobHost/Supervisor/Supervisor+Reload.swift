@@ -72,13 +72,13 @@ extension Supervisor {
         notifier.send(.reloading, .status("reloading \(configFile)"))
         let allowsEmpty = isEmptyAllowed
         isEmptyAllowed = false
-        let (choices, choicesOnly) = (pendingChoices, !isFileAsked)
-        (pendingChoices, isFileAsked) = ([:], false)
+        let (choices, choicesOnly, triesAgain) = (pendingChoices, !isFileAsked, isRetryAsked)
+        (pendingChoices, isFileAsked, isRetryAsked) = ([:], false, false)
         choicesInBuild = choices
         Task {
             let outcome = await builder.build(
                 file: configFile, environment: environment, previous: generation, accepted: [], history: history,
-                choices: choices, choicesOnly: choicesOnly, allowsEmpty: allowsEmpty)
+                choices: choices, choicesOnly: choicesOnly, triesAgain: triesAgain, allowsEmpty: allowsEmpty)
             // Given up, or the host stops: nobody waits for it any more.
             guard case .building(reload, _) = reloads.phase else { return }
             switch outcome {
@@ -147,6 +147,7 @@ extension Supervisor {
     func apply(
         _ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob], waitingFires: [WaitingFire] = []
     ) {
+        room.hide(next.config.secrets)
         generation = next
         pluginMetrics.keep(jobs: next.jobs.keys)
         poolHealth = PoolHealth()
@@ -323,7 +324,7 @@ extension Supervisor {
         guard phase == .draining else { return }
         if !areChildrenEnding {
             if dispatcher.isDrained { endChildren() }
-        } else if areChildrenGone && pendingRecords.isEmpty && !isRecording && !isSavingWorkers {
+        } else if areChildrenGone && isEverythingRecorded && !isSavingWorkers {
             forgetRecorded()
             finish()
         }
@@ -342,13 +343,19 @@ extension Supervisor {
         }
     }
 
+    /// Programs that were to tell the last alerts, and still run.
+    func endErrands() { room.shutdown(grace: .zero) {} }
+
     /// A store that does not answer keeps results for so long; after the next start those runs are lost.
     private func giveUpOnStoreLater() {
+        // What was to be tried again in a minute would not be tried again at all.
+        for i in refusedRecords.indices { refusedRecords[i].hurry() }
+        flushRecords()
         loop.timer(after: .seconds(5)) { [weak self] in
             self?.assumeIsolated { supervisor in
                 guard !supervisor.isFinished else { return }
                 supervisor.log.critical(
-                    "\(supervisor.pendingRecords.count) results could not be recorded: the store does not answer")
+                    "\(counted(supervisor.unrecorded.count, "result")) could not be recorded: the store \(supervisor.storeHealth.problem == nil ? "refuses" : "does not answer")")
                 supervisor.finish()
             }
         }

@@ -30,6 +30,7 @@ extension Supervisor {
         snapshot.isStoreAway = storeHealth.problem != nil
         snapshot.unwrittenResults = storeHealth.unwritten
         snapshot.droppedPluginMetrics = pluginMetrics.dropped
+        snapshot.repairs = repairs
         return snapshot
     }
 
@@ -83,12 +84,18 @@ extension Supervisor {
     /// What is wrong with the host itself, in sentences.
     func problems() -> [String] { hostProblems().map(\.text) }
 
+    /// Records that the store refuses, told one by one.
+    private static var mostStuck: Int { 5 }
+
     func hostProblems() -> [HostProblem] {
         var problems: [HostProblem] = []
         func say(_ kind: HostProblem.Kind, _ text: String, subject: String = "") {
             problems.append(HostProblem(kind: kind, subject: subject, text: text))
         }
         if let storeProblem = storeHealth.problem { say(.store, "the store does not answer: \(storeProblem); nothing new starts") }
+        for record in refusedRecords.filter(\.isStuck).prefix(Self.mostStuck) {
+            if let sentence = record.sentence { say(.store, sentence, subject: record.operation.words) }
+        }
         if let sentence = holdSentence { say(holds.contains(.clock) ? .clock : .store, "\(sentence); nothing new starts here") }
         if dispatcher.clock.isHolding { say(.clock, "the wall clock jumped; firing is held for a minute") }
         for sentence in poolHealth.sentences { say(.other, sentence, subject: sentence) }
@@ -108,7 +115,7 @@ extension Supervisor {
         if let lastReload, !lastReload.accepted {
             say(.reload, "the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")")
         }
-        for fault in selfCheckFaults { say(.other, fault, subject: fault) }
+        for (subject, sentence) in standstills { say(.other, sentence, subject: subject) }
         return problems
     }
 

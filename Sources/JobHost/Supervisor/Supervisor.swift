@@ -30,13 +30,15 @@ public actor Supervisor: HostControl {
     let startedAt: Instant
 
     // Record
-    var pendingRecords: [RecordOperation] = []
+    var pendingRecords: [PendingRecord] = []
     /// With the store now.
-    var recordsUnderWay: [RecordOperation] = []
+    var recordsUnderWay: [PendingRecord] = []
+    /// The store answers, and does not take these: tried again, each at its time.
+    var refusedRecords: [PendingRecord] = []
+    var refusedTimer: EventLoop.TimerToken?
     var isRecording = false
     /// Where hosts of one store serve different things by one name.
     var differences: [String] = []
-    var isComparing = false
     /// Lines about ends that are being recorded, and the run of each that ended.
     var untold: [(note: DispatchNote, run: RunRecord?)] = []
     /// A failed write is repeated after its backoff.
@@ -56,6 +58,10 @@ public actor Supervisor: HostControl {
     var lastReload: ReloadReport?
     /// Since the last build began: somebody wants the files read, not just a choice obeyed.
     var isFileAsked = false
+    /// Since then: refused libraries have changed and are quiet.
+    var isRetryAsked = false
+    var refusedWatch = RefusedWatch()
+    var isLookingAtRefused = false
     var pendingChoices: [String: LibraryChoice] = [:]
     /// Those that the present build obeys.
     var choicesInBuild: [String: LibraryChoice] = [:]
@@ -81,8 +87,10 @@ public actor Supervisor: HostControl {
     var tickAt: Instant?
     /// Questions to the store that recur: none is asked again before its answer.
     var questionsUnderWay: Set<Question> = []
-    enum Question { case counts, waiting, retention }
+    enum Question { case counts, waiting, retention, lease, shared, abandoned, strays, definitions }
     var isDrainingInbox = false
+    /// The generation after whose building memory was given back.
+    var releasedFor: Int64 = 0
     /// Something came into the inbox while it was being emptied.
     var isInboxHinted = false
     /// The next claim of waiting runs takes along what is in the inbox.
@@ -97,36 +105,39 @@ public actor Supervisor: HostControl {
     var asks: [Ask] = []
     static let mostAsks = 100
     var selfCheck = SelfCheck()
-    var selfCheckFaults: [String] = []
     /// As views have heard it last.
     var toldProblems: [String] = []
     var standstill = StandstillCheck()
+    /// Workers that were killed and did not end.
+    var stuckWorkers = 0
     var leasesRenewedAt = MonotonicInstant(microseconds: 0)
 
     // Beside other hosts
 
     var lease: HostLease
     var leaseTimer: EventLoop.TimerToken?
-    var isRenewing = false
     /// Another host has this one's name.
     var leaseProblem: String?
     var clockProblem: String?
+    /// A newer host has changed the store's format.
+    var formatProblem: String?
     var drainReason = ""
     /// Why nothing is claimed.
     var holds: Set<Hold> = []
-    var isLookingAround = false
+    /// Jobs whose breaker did not reach the store as it is here.
+    var breakersUnsure: Set<String> = []
+    /// Jobs whose breaker this host has written since it began the present look.
+    var breakersWritten: Set<String> = []
     /// Counts what operators decide here.
     var ownDecisions = 0
-    var isRescuing = false
-    var isLookingForStrays = false
     /// The number of the last question that may claim something, and those without an answer.
     var lastClaim: Int64 = 0
     var claimsUnderWay: Set<Int64> = []
     /// Claims that nobody here knows of, with the last question when they were seen first.
     var strayCandidates: [HeldClaim: Int64] = [:]
 
-    /// To the store, for waiting runs.
-    var questions: Int64 = 0
+    /// Of the store, to questions for waiting runs.
+    var waitingAnswers: Int64 = 0
     /// Makes the control socket anew if it is gone, and serves over TCP as the config says;
     /// returns what is wrong with that.
     var tendAPI: (@Sendable (HTTPSettings, AlertSettings) async -> String?)?
@@ -201,7 +212,6 @@ public actor Supervisor: HostControl {
         operations += actions.completions.map { .complete(job: $0.job, $0.1) }
         operations += actions.refusals.map { .refuse($0) }
         operations += actions.releases.map { .release($0) }
-        operations += actions.breakers.map { .breaker(job: $0.job, $0.row) }
         let told = actions.notes.map { (note: $0, run: endedRun($0)) }
         // Whoever reads of an end finds it in the store; while that is away the log is all there is.
         let waits = !actions.completions.isEmpty && storeHealth.problem == nil
@@ -277,7 +287,6 @@ public actor Supervisor: HostControl {
     }
 
     private func claimWaiting(_ limits: [String: Int]) {
-        questions += 1
         let wanted = Dictionary(uniqueKeysWithValues: limits.map { ($0, dispatcher.waitingLimit(of: $0, most: $1)) })
         let inbox = inboxTake(with: limits.values.reduce(0, +))
         Task {
@@ -287,6 +296,7 @@ public actor Supervisor: HostControl {
                     try await store.claimWaiting(wanted, taking: inbox, owner: owner, now: clock.now().wall)
                 }
                 events.emit(.store(operation: "claim_waiting", took: clock.now().monotonic - asked))
+                waitingAnswers += 1
                 // Where nothing waits, nothing was written.
                 if !claims.runs.isEmpty { storeAnswered(asked) }
                 dispatch(.waitingClaimed(limits: limits, claims))
@@ -310,6 +320,8 @@ public actor Supervisor: HostControl {
 
     func storeFailed(_ error: any Error) {
         if let line = storeHealth.failed("\(error)", now: clock.now().monotonic) { log.error("\(line)") }
+        // What it still takes, and what that means for this host, is in the answer.
+        if let error = error as? StoreError, error.kind == .incompatible, store.isShared { renewLeases() }
     }
 
     // MARK: What the workers report
@@ -345,6 +357,7 @@ public actor Supervisor: HostControl {
         case .poolRefused(let pool, let message):
             if let line = poolHealth.failed(pool, message) { log.error("\(line)") }
             canaryRefused(pool, message)
+        case .workerStuck(let pid, let plugin, let run): heardStuck(pid, plugin, run)
         case .workersChanged(let change):
             events.emit(.worker(change))
             saveWorkers()

@@ -202,6 +202,8 @@ public struct HostSnapshot: Sendable {
     public var asks: [Ask] = []
     /// Samples of plugins that found no place.
     public var droppedPluginMetrics: UInt64 = 0
+    /// How often the host repaired what stood still, by kind, since the start.
+    public var repairs: [(kind: String, count: Int)] = []
     public init(name: String, version: String, pid: Int32, startedAt: Instant, now: Instant, generation: Int64,
                 configFile: String, stateDir: String, storeURL: String, control: ControlRow, phase: String,
                 problems: [String] = [], jobs: [JobSnapshot] = [], plugins: [PluginSnapshot] = [],

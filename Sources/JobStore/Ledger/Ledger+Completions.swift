@@ -70,7 +70,7 @@ extension Ledger {
         if let blob = completion.stateBlob {
             try saveState(job: job, blob, fence: completion.fence, now: now)
         }
-        if let breaker = completion.breaker { try saveBreaker(job: job, breaker, now: now) }
+        if let breaker = completion.breaker { try record(breaker, of: job, now: now) }
         if !completion.enqueues.isEmpty { _ = try enqueue(completion.enqueues, now: now) }
     }
 }

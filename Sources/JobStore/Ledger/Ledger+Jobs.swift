@@ -52,7 +52,34 @@ extension Ledger {
         return ("job IN (\(jobs.map { _ in "?" }.joined(separator: ", ")))", jobs.map { .text($0) })
     }
 
-    func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) throws {
+    /// By the end of an attempt. What somebody else has decided since stands.
+    func record(_ write: BreakerWrite, of job: String, now: Instant) throws {
+        guard let row = BreakerRow.after(write, on: try storedBreaker(of: job)) else { return }
+        try put(breaker: row, of: job, now: now)
+        // The host that wrote it does not know: other hosts' failures made up the number.
+        guard let count = write.count, let left = Breaker(encoded: row.data, policy: count.policy), case .open(let until) = left.mode,
+            Breaker(encoded: write.data, policy: count.policy)?.mode == .closed
+        else { return }
+        try writeAudit(AuditRow(
+            at: now, actor: Actor(name: "host", via: "host"), action: "breaker open", job: job,
+            detail: "breaker opened until \(until.rfc3339): \(left.reason), over all hosts"))
+    }
+
+    /// By an operator, whatever it was.
+    func saveBreaker(job: String, _ data: String, by actor: Actor, action: String, now: Instant) throws -> BreakerRow {
+        let row = BreakerRow(data, generation: (try storedBreaker(of: job)?.generation ?? BreakerRow.first) + 1)
+        try put(breaker: row, of: job, now: now)
+        try writeAudit(AuditRow(at: now, actor: actor, action: action, job: job))
+        return row
+    }
+
+    private func storedBreaker(of job: String) throws -> BreakerRow? {
+        try connection.first("SELECT generation, data FROM \(schema)breakers WHERE job = ?\(forUpdate)", [.text(job)]) {
+            BreakerRow(generation: try $0.int64(0), data: try $0.text(1))
+        }
+    }
+
+    func put(breaker: BreakerRow, of job: String, now: Instant) throws {
         try connection.run("""
             INSERT INTO \(schema)breakers (job, generation, data, updated_at) VALUES (?, ?, ?, ?)
             ON CONFLICT (job) DO UPDATE SET generation = excluded.generation, data = excluded.data,
@@ -75,19 +102,31 @@ extension Ledger {
         ) { try Self.control($0, from: 0) } ?? ControlRow()
     }
 
-    func saveControl(job: String, _ control: ControlRow, by actor: Actor, action: String, now: Instant) throws {
-        try connection.run("""
-            INSERT INTO \(schema)controls (job, \(Control.columns)) VALUES (?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (job) DO UPDATE SET enabled = excluded.enabled, reason = excluded.reason, since = excluded.since,
-                paused = excluded.paused, pause_reason = excluded.pause_reason, paused_since = excluded.paused_since
-            """, [
-                .text(job), control.enabled.map { .bool($0) } ?? .null, .text(control.reason), .int(control.since.stored),
-                .bool(control.paused), .text(control.pauseReason), .int(control.pausedSince.stored),
-            ])
+    /// Only what is switched is written: another host may be at the other half of the row.
+    func saveControl(job: String, _ change: ControlChange, by actor: Actor, action: String, now: Instant) throws -> ControlRow {
+        let insert = "INSERT INTO \(schema)controls AS c (job, \(Control.columns))"
+        switch change {
+        case .enabled(let enabled):
+            try connection.run("""
+                \(insert) VALUES (?, ?, ?, ?, ?, '', NULL)
+                ON CONFLICT (job) DO UPDATE SET enabled = excluded.enabled, reason = excluded.reason, since = excluded.since
+                """, [.text(job), enabled.map { .bool($0) } ?? .null, .text(actor.reason), .int(now.stored), .bool(false)])
+        case .paused(let paused):
+            let isNews = "c.paused <> excluded.paused OR excluded.pause_reason <> ''"
+            try connection.run("""
+                \(insert) VALUES (?, NULL, '', NULL, ?, ?, ?)
+                ON CONFLICT (job) DO UPDATE SET paused = excluded.paused,
+                    pause_reason = CASE WHEN \(isNews) THEN excluded.pause_reason ELSE c.pause_reason END,
+                    paused_since = CASE WHEN \(isNews) THEN excluded.paused_since ELSE c.paused_since END
+                """, [.text(job), .bool(paused), .text(paused ? actor.reason : ""), paused ? .int(now.stored) : .null])
+        }
+        let control = try connection.first(
+            "SELECT \(Control.columns) FROM \(schema)controls WHERE job = ?", [.text(job)]) { try Self.control($0, from: 0) } ?? ControlRow()
         let enabled = control.enabled.map { $0 ? "yes" : "no" } ?? "as configured"
         try writeAudit(AuditRow(
             at: now, actor: actor, action: action, job: job == Control.host ? nil : job,
             detail: "enabled: \(enabled), paused: \(control.paused ? "yes" : "no")"))
+        return control
     }
 
     func stateBlob(job: String) throws -> (version: UInt32, bytes: [UInt8])? {
@@ -165,16 +204,37 @@ extension Ledger {
             ])
     }
 
-    func audit(limit: Int, job: String?) throws -> [AuditRow] {
-        let condition = job == nil ? "" : "WHERE job = ? AND job IS NOT NULL"
-        return try connection.rows("""
-            SELECT at, actor, via, reason, action, job, detail FROM \(schema)audit \(condition) ORDER BY id DESC LIMIT ?
-            """, (job.map { [.text($0)] } ?? []) + [.int(Bounds.rows(limit))]
+    func audit(_ filter: AuditFilter) throws -> [AuditRow] {
+        var (conditions, values): ([String], [SQLValue]) = ([], [])
+        if let job = filter.job {
+            // As the index has it.
+            conditions.append("job = ? AND job IS NOT NULL")
+            values.append(.text(job))
+        }
+        if let run = filter.run {
+            conditions.append("(detail = ? OR detail LIKE ?)")
+            values += [.text("run \(run)"), .text("run \(run) %")]
+        }
+        if let from = filter.from {
+            conditions.append("at >= ?")
+            values.append(.int(from.stored))
+        }
+        if let before = filter.before {
+            conditions.append("id < ?")
+            values.append(.int(before))
+        }
+        let which = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        return try connection.rows(
+            """
+            SELECT id, at, actor, via, reason, action, job, detail FROM \(schema)audit \(which) ORDER BY id DESC LIMIT ?
+            """, values + [.int(Bounds.rows(filter.limit))]
         ) { row in
-            AuditRow(
-                at: try row.instant(0),
-                actor: Actor(name: try row.text(1), via: try row.text(2), reason: try row.text(3)),
-                action: try row.text(4), job: try row.textOrNil(5), detail: try row.text(6))
+            var entry = AuditRow(
+                at: try row.instant(1),
+                actor: Actor(name: try row.text(2), via: try row.text(3), reason: try row.text(4)),
+                action: try row.text(5), job: try row.textOrNil(6), detail: try row.text(7))
+            entry.id = try row.int64(0)
+            return entry
         }
     }
 }

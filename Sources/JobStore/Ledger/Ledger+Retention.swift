@@ -5,15 +5,22 @@ import SQL
 // that the search through a long history never holds up a claim.
 
 /// Rows of the audit and of reloads that are kept: years of an operator's work.
-enum Kept {
-    static let audit: Int64 = 100_000
+public enum Kept {
+    public static let audit: Int64 = 100_000
     static let reloads: Int64 = 1_000
 }
 
 /// What one call of `prune` deletes.
 struct Expired: Sendable {
     var runs: [(job: String, run: RunID)] = []
-    var ranges: [Int64] = []
+    var ranges: [(job: String, range: Int64)] = []
+    var isEmpty: Bool { runs.isEmpty && ranges.isEmpty }
+}
+
+/// A condition on rows, with the values of its parameters.
+struct ExpiredRows {
+    var condition: String
+    var values: [SQLValue]
 }
 
 extension Ledger {
@@ -23,49 +30,48 @@ extension Ledger {
         for (job, rule) in retention.sorted(by: { $0.key < $1.key }) {
             let room = limit - expired.runs.count
             guard room > 0 else { break }
-            expired.runs += try expiredRuns(job, rule, limit: room, now: now).map { (job, $0) }
-            expired.ranges += try expiredRanges(job, rule, limit: limit, now: now)
+            let runs = try expiredRuns(job, rule, now: now)
+            expired.runs += try connection.rows(
+                "SELECT id FROM \(schema)runs WHERE \(runs.condition) AND \(prunable) ORDER BY id LIMIT ?", runs.values + [.int(room)]
+            ) { (job, RunID(try $0.int64(0))) }
+            let ranges = try expiredRanges(job, rule, now: now)
+            expired.ranges += try connection.rows(
+                "SELECT id FROM \(schema)ledger_ranges WHERE \(ranges.condition) ORDER BY last LIMIT ?", ranges.values + [.int(limit)]
+            ) { (job, try $0.int64(0)) }
         }
         return expired
     }
 
-    /// Ended longer than `age` ago, or not among the newest `runs` that have ended. Oldest first.
-    private func expiredRuns(_ job: String, _ rule: RetentionRule, limit: Int, now: Instant) throws -> [RunID] {
-        let cutoff = (now - rule.age).stored
+    /// Ended longer than `age` ago, or not among the newest `runs` that have ended.
+    func expiredRuns(_ job: String, _ rule: RetentionRule, now: Instant) throws -> ExpiredRows {
         // The newest run that is too many; everything up to it goes. 0: none is too many.
-        let tooMany = try connection.first("""
+        let tooMany = rule.runs == .max ? 0 : try connection.first("""
             SELECT id FROM \(schema)runs WHERE job = ? AND \(StateSQL.terminal) ORDER BY id DESC LIMIT 1 OFFSET ?
             """, [.text(job), .int(max(rule.runs, 0))]
         ) { try $0.int64(0) } ?? 0
-        return try connection.rows("""
-            SELECT id FROM \(schema)runs WHERE job = ? AND \(StateSQL.terminal) AND (id <= ? OR finished_at < ?) AND \(prunable)
-            ORDER BY id LIMIT ?
-            """, [.text(job), .int(tooMany), .int(cutoff), .int(limit)]
-        ) { RunID(try $0.int64(0)) }
+        return ExpiredRows(
+            condition: "job = ? AND \(StateSQL.terminal) AND (id <= ? OR finished_at < ?)",
+            values: [.text(job), .int(tooMany), .int((now - rule.age).stored)])
     }
 
-    private func expiredRanges(_ job: String, _ rule: RetentionRule, limit: Int, now: Instant) throws -> [Int64] {
-        let cutoff = (now - rule.age).stored
-        let tooMany = try connection.first(
+    /// But not the one that the job's schedule goes on with.
+    func expiredRanges(_ job: String, _ rule: RetentionRule, now: Instant) throws -> ExpiredRows {
+        let tooMany = rule.runs == .max ? .min : try connection.first(
             "SELECT last FROM \(schema)ledger_ranges WHERE job = ? ORDER BY last DESC LIMIT 1 OFFSET ?",
             [.text(job), .int(max(rule.runs, 0))]
         ) { try $0.int64(0) } ?? .min
-        return try connection.rows("""
-            SELECT id FROM \(schema)ledger_ranges WHERE job = ? AND (last < ? OR last <= ?)
-                AND id NOT IN (SELECT open_range FROM \(schema)job_states WHERE job = ? AND open_range IS NOT NULL)
-            ORDER BY last LIMIT ?
-            """, [.text(job), .int(cutoff), .int(tooMany), .text(job), .int(limit)]
-        ) { try $0.int64(0) }
+        return ExpiredRows(
+            condition: """
+                job = ? AND (last < ? OR last <= ?)
+                    AND id NOT IN (SELECT open_range FROM \(schema)job_states WHERE job = ? AND open_range IS NOT NULL)
+                """,
+            values: [.text(job), .int((now - rule.age).stored), .int(tooMany), .text(job)])
     }
 
     /// Returns the runs that are gone now. A run that was brought back to life meanwhile stays.
     func delete(_ expired: Expired) throws -> [(job: String, run: RunID)] {
-        let remove = try connection.prepare("DELETE FROM \(schema)runs WHERE id = ? AND \(StateSQL.terminal)")
-        let gone = try expired.runs.filter { entry in
-            try remove.bind([.int(entry.run.value)])
-            return try remove.run() == 1
-        }
-        for range in expired.ranges {
+        let gone = try delete(expired.runs.map(\.run))
+        for (_, range) in expired.ranges {
             try connection.run("""
                 DELETE FROM \(schema)ledger_ranges AS r WHERE id = ?
                     AND NOT EXISTS (SELECT 1 FROM \(schema)job_states s WHERE s.job = r.job AND s.open_range = r.id)
@@ -73,6 +79,23 @@ extension Ledger {
         }
         try connection.run("DELETE FROM \(schema)audit WHERE id <= (SELECT max(id) FROM \(schema)audit) - ?", [.int(Kept.audit)])
         try connection.run("DELETE FROM \(schema)reloads WHERE id <= (SELECT max(id) FROM \(schema)reloads) - ?", [.int(Kept.reloads)])
-        return gone
+        return expired.runs.filter { gone.contains($0.run) }
+    }
+
+    func delete(_ runs: [RunID]) throws -> Set<RunID> {
+        let remove = try connection.prepare("DELETE FROM \(schema)runs WHERE id = ? AND \(StateSQL.terminal)")
+        return try runs.reduce(into: []) { gone, run in
+            try remove.bind(run.value, at: 1)
+            if try remove.runAgain() == 1 { gone.insert(run) }
+        }
+    }
+}
+
+extension PostgresLedger {
+    func delete(_ runs: [RunID]) throws -> Set<RunID> {
+        Set(try connection.rows(
+            "DELETE FROM \(schema)runs WHERE id = ANY (?::bigint[]) AND \(StateSQL.terminal) RETURNING id",
+            [.text(PostgresArray(runs.map(\.value)).value)]
+        ) { RunID(try $0.int64(0)) })
     }
 }

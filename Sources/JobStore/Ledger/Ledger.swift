@@ -29,11 +29,15 @@ protocol Ledger: AnyObject, SendableMetatype {
     func saveAcceptedLibrary(_ library: AcceptedLibrary) throws
     func reloads(limit: Int) throws -> [ReloadRow]
     func saveReload(_ reload: ReloadRow) throws
-    func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) throws
+    func put(breaker: BreakerRow, of job: String, now: Instant) throws
     /// The job's state as the attempt of `fence` leaves it.
     func saveState(job: String, _ state: Completion.StateWrite, fence: Int64, now: Instant) throws
     /// Adds `tally` to the counters, now or with the transaction's end.
     func count(_ tally: Tally) throws
+    /// Deletes those that have ended, and says which.
+    func delete(_ runs: [RunID]) throws -> Set<RunID>
+    /// What the database says of itself, for `StoreCheck`.
+    func engineFindings(_ format: StoreFormat, limit: Int) throws -> [StoreCheck.Finding]
     /// The newest ends of jobs' runs that are not in their `job_states`. `jobs` nil: of all.
     func otherEnds(of jobs: [String]?) throws -> [(job: String, finished: Instant, outcome: Outcome)]
 }

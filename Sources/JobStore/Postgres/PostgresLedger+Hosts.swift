@@ -62,15 +62,21 @@ extension PostgresLedger {
             UPDATE \(schema)hosts SET lease_until = \(Self.clock) + ?1, seen_at = \(Self.clock), skew_us = ?2 - \(Self.clock)
             WHERE name = ?3 AND epoch = ?4 RETURNING skew_us
             """, [.int(length.microseconds), .int(now.stored), .text(owner.host), .text(owner.epoch)]) { try $0.int64(0) }
-        if let skew { return Standing(skew: .microseconds(skew)) }
+        if let skew { return Standing(skew: .microseconds(skew), formatProblem: newerFormat?.message) }
         // Somebody else had the name meanwhile, or the row is gone.
         _ = try enter(owner: owner, as: host, for: length, now: now)
-        return Standing()
+        return Standing(formatProblem: newerFormat?.message)
+    }
+
+    /// Nothing new is begun in a format that this program does not know.
+    func demandFormat() throws {
+        if let newerFormat { throw newerFormat }
     }
 
     /// Claims are made under a lease alone, by a clock that is right. Whoever looks for abandoned runs
     /// looks again and again, so what this transaction claims at the lease's very end is found.
     func demandLease(_ owner: Owner) throws {
+        try demandFormat()
         guard session.introduction != nil, !hasShownLease else { return }
         let lease = try connection.first("""
             SELECT skew_us, \(Self.clock) FROM \(schema)hosts WHERE name = ? AND epoch = ? AND lease_until > \(Self.clock)
@@ -97,6 +103,7 @@ extension PostgresLedger {
 
     /// As of claims; and a cursor that is set back goes back to now, not to where a wrong clock says.
     func demandClock(of moves: [CursorMove], now: Instant) throws {
+        try demandFormat()
         try demandClock(now, upTo: moves.filter { !$0.rewind }.map(\.newCursor).max())
         guard session.introduction != nil, let earliest = moves.filter(\.rewind).map(\.newCursor).min() else { return }
         if let problem = try Standing(skew: earliest - databaseClock()).skewProblem { throw StoreError(.unavailable, problem) }
@@ -143,7 +150,7 @@ extension PostgresLedger {
         state.hostControl = try hostControl()
         state.controls = Dictionary(uniqueKeysWithValues: try controls())
         let breakers = try connection.rows(
-            "SELECT job, generation, data FROM \(schema)breakers WHERE host <> ?", [.text(owner.host)]
+            "SELECT job, generation, data FROM \(schema)breakers"
         ) { (try $0.text(0), BreakerRow(generation: try $0.int64(1), data: try $0.text(2))) }
         state.breakers = Dictionary(uniqueKeysWithValues: breakers)
         state.cancels = try connection.rows("""
@@ -223,8 +230,7 @@ extension PostgresLedger {
 
     // MARK: What the last one to write must not undo
 
-    /// A newer generation stands: what a host decided before it heard of that is not in force.
-    func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) throws {
+    func put(breaker: BreakerRow, of job: String, now: Instant) throws {
         try connection.run("""
             INSERT INTO \(schema)breakers AS b (job, generation, data, updated_at, host) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (job) DO UPDATE SET generation = excluded.generation, data = excluded.data,

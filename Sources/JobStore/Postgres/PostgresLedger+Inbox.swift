@@ -79,6 +79,7 @@ extension PostgresLedger {
     // MARK: Inbox
 
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
+        try demandFormat()
         let arrivals = try takeArrivals(InboxTake(jobs: jobs, limit: limit), now: now)
         var result = arrivals.result
         result.runs = try insertOrFind(arrivals.runs, now: now).filter(\.inserted).map(\.run)

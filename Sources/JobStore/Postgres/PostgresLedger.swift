@@ -11,6 +11,7 @@ final class PostgresLedger: Ledger {
     /// Whose counters these are.
     let host: String
     let schema: String
+    private let schemaName: String
     /// What outlives a connection.
     let session: PostgresMembership
     var forUpdate: String { " FOR UPDATE" }
@@ -23,6 +24,11 @@ final class PostgresLedger: Ledger {
     var hasShownLease = false
     /// The database's clock at the first question of this transaction; nil: it has not been asked.
     var clockNow: Instant?
+    /// A newer host has changed the format since this one opened the store: it ends what it has under way, and
+    /// claims nothing.
+    private(set) var newerFormat: StoreError?
+    /// The life of the connection in which that was found.
+    private var formatLife: Int?
     /// A commit's answer was lost: what looks refused may be what that commit wrote.
     var mayHaveCommitted = false
 
@@ -31,6 +37,7 @@ final class PostgresLedger: Ledger {
         self.host = host
         self.session = session
         self.schema = PostgresMigrations.quoted(schema) + "."
+        schemaName = schema
     }
 
     /// The database's clock, in microseconds: it rules over leases, so that no host's clock does.
@@ -50,6 +57,13 @@ final class PostgresLedger: Ledger {
         tally = Tally()
         hasShownLease = false
         clockNow = nil
+    }
+
+    /// A connection that was idle when it was cut is made anew without a word.
+    func lookAtFormat() throws {
+        guard connection.life != formatLife else { return }
+        newerFormat = try PostgresMigrations.newerFormat(on: connection, schema: schemaName)
+        formatLife = connection.life
     }
 
     /// The first that a transaction does: it locks all job rows that it will need, in the order of their

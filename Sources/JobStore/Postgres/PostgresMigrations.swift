@@ -16,6 +16,7 @@ enum PostgresMigrations {
         Migration(version: 5, name: "a run knows whether it may be tried again", script: idempotent),
         Migration(version: 6, name: "ends wait for nobody's claims", script: jobEnds),
     ]
+    static var newest: Int64 { all.map(\.version).max() ?? 0 }
 
     private static let jobEnds = """
         -- The newest end of each job's runs, as each host saw it: a row for each host, since claims hold the job's
@@ -343,6 +344,35 @@ extension PostgresMigrations {
     ///
     /// Throws `incompatible` for a schema of another program or of a newer version.
     static func apply(_ steps: [Migration] = all, to connection: PostgresConnection, schema: String) throws {
+        if let newer = try applyUnlessNewer(steps, to: connection, schema: schema) { throw newer }
+    }
+
+    /// The same, but returns what it says of a newer version: a host that has served the store before it lost its
+    /// connection can record what it has under way all the same.
+    static func applyUnlessNewer(_ steps: [Migration] = all, to connection: PostgresConnection, schema: String) throws -> StoreError? {
+        do {
+            try migrate(steps, connection, schema)
+            return nil
+        } catch let newer as NewerFormat {
+            return StoreError(.incompatible, newer.description)
+        }
+    }
+
+    /// nil: this program knows the schema's format.
+    static func newerFormat(on connection: PostgresConnection, schema: String) throws -> StoreError? {
+        do {
+            _ = try version(connection, schema, newest: all.map(\.version).max() ?? 0)
+            return nil
+        } catch let newer as NewerFormat {
+            return StoreError(.incompatible, newer.description)
+        }
+    }
+
+    private struct NewerFormat: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    private static func migrate(_ steps: [Migration], _ connection: PostgresConnection, _ schema: String) throws {
         let newest = steps.map(\.version).max() ?? 0
         if try version(connection, schema, newest: newest) == newest { return }
         for step in [nil] + steps.sorted(by: { $0.version < $1.version }).map(Optional.some) {
@@ -368,7 +398,7 @@ extension PostgresMigrations {
     }
 
     /// 0: nothing of ours is there yet.
-    private static func version(_ connection: PostgresConnection, _ schema: String, newest: Int64) throws -> Int64 {
+    static func version(_ connection: PostgresConnection, _ schema: String, newest: Int64) throws -> Int64 {
         let tables = try connection.first("""
             SELECT count(*), count(*) FILTER (WHERE c.relname = 'schema_migrations')
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -383,9 +413,8 @@ extension PostgresMigrations {
         let version = try connection.first(
             "SELECT coalesce(max(version), 0) FROM \(quoted(schema)).schema_migrations") { try $0.int64(0) } ?? 0
         guard version <= newest else {
-            throw StoreError(
-                .incompatible,
-                "the store \(connection.address) has format \(version) and this program knows formats up to \(newest): a newer version serves it; upgrade this host")
+            throw NewerFormat(
+                description: "the store \(connection.address) has format \(version) and this program knows formats up to \(newest): a newer version serves it; upgrade this host")
         }
         return version
     }

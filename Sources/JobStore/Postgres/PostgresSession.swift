@@ -18,6 +18,8 @@ final class PostgresSession {
     private let role: Role
     private let membership: PostgresMembership
     private var ledger: PostgresLedger?
+    /// What this host has under way in the store is its own, also when a newer format is found there later.
+    private var hasServed = false
     private var backoff = ReconnectPace()
     private var failure: (any Error)?
     /// As in `PostgresLedger`, over the connections.
@@ -43,6 +45,7 @@ final class PostgresSession {
             let fresh = try connect()
             fresh.mayHaveCommitted = mayHaveCommitted
             ledger = fresh
+            hasServed = true
             backoff = ReconnectPace()
             failure = nil
             return fresh
@@ -65,6 +68,7 @@ final class PostgresSession {
         settings.replacesNUL = true
         settings.lockTimeoutMilliseconds = options.lockTimeoutMilliseconds
         settings.statementTimeoutMilliseconds = options.statementTimeoutMilliseconds
+        settings.idleInTransactionMilliseconds = options.idleInTransactionMilliseconds
         settings.answerTimeoutMilliseconds = Int64(options.statementTimeoutMilliseconds) + 10_000
         let connection = try PostgresConnection(address, options: settings)
         if role == .writer, let faultPoint = options.faultPoint { connection.faultPoint = { faultPoint($0) } }
@@ -72,8 +76,12 @@ final class PostgresSession {
             guard connection.serverVersion >= 130_000 else {
                 throw StoreError(.incompatible, "\(address) is PostgreSQL \(connection.serverVersion / 10_000): version 13 or later is needed")
             }
-            if role == .writer { try PostgresMigrations.apply(to: connection, schema: options.schema) }
-            return PostgresLedger(connection: connection, schema: options.schema, host: host, session: membership)
+            let ledger = PostgresLedger(connection: connection, schema: options.schema, host: host, session: membership)
+            if role == .writer {
+                let newer = try PostgresMigrations.applyUnlessNewer(to: connection, schema: options.schema)
+                if let newer, !hasServed { throw newer }
+            }
+            return ledger
         } catch {
             connection.close()
             throw error
@@ -141,6 +149,7 @@ enum PostgresGroup {
         var ended = false
         do {
             try ledger.connection.transaction(.rowLocks) {
+                try ledger.lookAtFormat()
                 try ledger.lock(group.map(\.locks))
                 for operation in group { answers.append(try operation.perform(ledger)) }
                 try ledger.finish()

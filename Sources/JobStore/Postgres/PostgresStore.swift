@@ -143,6 +143,9 @@ public struct PostgresStoreOptions: Sendable {
     public var lockTimeoutMilliseconds: Int32 = 10_000
     /// How long the server works on one statement.
     public var statementTimeoutMilliseconds: Int32 = 30_000
+    /// How long the locks last of a host that stands still within a transaction: less than others wait for a lock, and
+    /// far less than a lease.
+    public var idleInTransactionMilliseconds: Int32 = 5_000
     /// Calls in one transaction: more would hold its locks for long.
     public var groupLimit = 64
     /// Called on the writer's thread around every statement (tests end the process there).

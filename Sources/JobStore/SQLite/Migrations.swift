@@ -19,6 +19,7 @@ enum Migrations {
         Migration(version: 4, name: "rates of jobs", script: v4),
         Migration(version: 5, name: "a run knows whether it may be tried again", script: v5),
     ]
+    static var newest: Int64 { all.map(\.version).max() ?? 0 }
 
     private static let v4 = """
         -- What was claimed lately of jobs with a rate: few rows, gone when they count no longer.
@@ -240,7 +241,7 @@ extension Migrations {
     /// Throws `incompatible` for a file of another program or of a newer version. Returns
     /// whether the file is empty.
     @discardableResult
-    static func refuseForeign(_ connection: SQLiteConnection, newest: Int64 = all.map(\.version).max() ?? 0) throws -> Bool {
+    static func refuseForeign(_ connection: SQLiteConnection, newest: Int64 = Migrations.newest) throws -> Bool {
         let application = try connection.first("PRAGMA application_id") { try $0.int64(0) } ?? 0
         let version = try connection.first("PRAGMA user_version") { try $0.int64(0) } ?? 0
         let objects = try connection.first("SELECT count(*) FROM sqlite_schema") { try $0.int64(0) } ?? 0

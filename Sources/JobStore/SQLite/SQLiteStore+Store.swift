@@ -85,17 +85,20 @@ extension SQLiteStore: Store {
     public func jobStates(of jobs: [String]) async throws -> [String: JobStateRow] {
         try await ask { try $0.jobStates(of: jobs) }
     }
-    public func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) async throws {
-        try await write { try $0.saveBreaker(job: job, breaker, now: now) }
+    @discardableResult
+    public func saveBreaker(job: String, _ data: String, by actor: Actor, action: String, now: Instant) async throws -> BreakerRow {
+        try await write { try $0.saveBreaker(job: job, data, by: actor, action: action, now: now) }
     }
-    public func saveControl(job: String, _ control: ControlRow, by actor: Actor, action: String, now: Instant) async throws {
-        try await write { try $0.saveControl(job: job, control, by: actor, action: action, now: now) }
+    @discardableResult
+    public func saveControl(job: String, _ change: ControlChange, by actor: Actor, action: String, now: Instant) async throws -> ControlRow {
+        try await write { try $0.saveControl(job: job, change, by: actor, action: action, now: now) }
     }
     public func hostControl() async throws -> ControlRow {
         try await ask { try $0.hostControl() }
     }
-    public func saveHostControl(_ control: ControlRow, by actor: Actor, action: String, now: Instant) async throws {
-        try await write { try $0.saveControl(job: Control.host, control, by: actor, action: action, now: now) }
+    @discardableResult
+    public func saveHostControl(_ change: ControlChange, by actor: Actor, action: String, now: Instant) async throws -> ControlRow {
+        try await write { try $0.saveControl(job: Control.host, change, by: actor, action: action, now: now) }
     }
     public func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? {
         try await ask { try $0.stateBlob(job: job) }
@@ -163,8 +166,8 @@ extension SQLiteStore: Store {
     public func nextWaiting() async throws -> Instant? {
         try await ask { try $0.nextWaiting() }
     }
-    public func audit(limit: Int, job: String?) async throws -> [AuditRow] {
-        try await list { try $0.audit(limit: limit, job: job) }
+    public func audit(_ filter: AuditFilter) async throws -> [AuditRow] {
+        try await list { try $0.audit(filter) }
     }
     public func writeAudit(_ row: AuditRow) async throws {
         try await write { try $0.writeAudit(row) }
@@ -176,7 +179,7 @@ extension SQLiteStore: Store {
         retention: [String: RetentionRule], limit: Int, now: Instant
     ) async throws -> [(job: String, run: RunID)] {
         let expired = try await list { try $0.expired(retention, limit: limit, now: now) }
-        if expired.runs.isEmpty && expired.ranges.isEmpty { return [] }
+        if expired.isEmpty { return [] }
         return try await write { try $0.delete(expired) }
     }
 }

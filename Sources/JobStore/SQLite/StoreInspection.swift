@@ -50,7 +50,7 @@ public struct StoreInspection: Sendable {
         let application = try connection.first("PRAGMA application_id") { try $0.int64(0) } ?? 0
         let version = try connection.first("PRAGMA user_version") { try $0.int64(0) } ?? 0
         let objects = try connection.first("SELECT count(*) FROM sqlite_schema") { try $0.int64(0) } ?? 0
-        let known = Migrations.all.map(\.version).max() ?? 0
+        let known = Migrations.newest
         if application == 0, version == 0, objects == 0 { return StoreInspection(format: .absent) }
         guard application == Migrations.applicationID else { return StoreInspection(format: .foreign) }
         if version > known { return StoreInspection(format: .newer(version, known: known)) }

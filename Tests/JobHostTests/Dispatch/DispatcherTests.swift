@@ -45,6 +45,48 @@ import Testing
         #expect(host.cursors["a"] != nil)
     }
 
+    @Test("A run whose killed worker does not end takes no place of its pool: the plugin's other jobs go on, its own waits for the end")
+    func stuck() {
+        var host = SimulatedHost(at: "2026-01-01T00:00:00.500Z")
+        host.apply([SimulatedHost.job("hangs", every(10)), SimulatedHost.job("sibling", every(10))], workers: 1)
+        host.advance(to: "2026-01-01T00:00:12Z")
+        #expect(host.started.count == 1)
+        let hung = host.started[0]
+        let other = hung.job == "hangs" ? "sibling" : "hangs"
+        host.send(.stuck(run: hung.run))
+        host.send(.stuck(run: hung.run))
+        #expect(host.started.last?.job == other && host.started.count == 2)
+        host.advance(to: "2026-01-01T00:00:25Z")
+        // One at a time, as ever; of its own job none.
+        #expect(host.started.count == 2 && host.runs(hung.job, .running).count == 1)
+        // It ends after all; the place that it had given up is not given up again.
+        host.end(.crashed)
+        host.advance(to: "2026-01-01T00:00:35Z")
+        #expect(host.started.count == 1)
+        host.end(.succeeded)
+        host.advance(to: "2026-01-01T00:00:45Z")
+        #expect(host.started.count == 1)
+    }
+
+    @Test("An overdue fire is seen to while the store owes an answer or a wait has an end, not because a run is under way")
+    func seenTo() {
+        var host = SimulatedHost(at: "2026-01-01T00:00:00.500Z")
+        host.apply([SimulatedHost.job("a", every(10)) { $0.overlap = .allow }])
+        host.advance(to: "2026-01-01T00:00:12Z")
+        #expect(host.started.count == 1)
+        let isSeenTo = host.dispatcher.isSeenTo(0, host.now)
+        #expect(!isSeenTo)
+        host.answersLate = true
+        host.advance(to: "2026-01-01T00:00:21Z")
+        let whileAsked = host.dispatcher.isSeenTo(0, host.now)
+        #expect(whileAsked)
+        host.answer()
+        host.storeAnswers = false
+        host.advance(to: "2026-01-01T00:00:30Z")
+        let whileWaiting = host.dispatcher.isSeenTo(0, host.now)
+        #expect(whileWaiting)
+    }
+
     // MARK: Overlap
 
     @Test("overlap = skip: fires that come while the run lasts are skipped, one range")

@@ -56,6 +56,22 @@ import Testing
         }
     }
 
+    @Test("Where runs become long, what was claimed ahead of them goes back, and leaves the pool's workers to other jobs")
+    func becomeLong() {
+        var host = host(run: .milliseconds(1))
+        host.apply([SimulatedHost.job("a", .none), SimulatedHost.job("b", .none)], workers: 2, generation: 2)
+        host.advance(by: .milliseconds(400))
+        host.end(.succeeded)
+        #expect(host.runs("a", .running).count > 3, "one that is long is no rule")
+        host.advance(by: .seconds(10))
+        host.end(.succeeded)
+        #expect(host.runs("a", .running).count == 1)
+        #expect(host.runs("a", .available).count == 97)
+        #expect(host.runs("a", .available).allSatisfy { $0.attempt == 0 })
+        host.enqueue("b")
+        #expect(host.started.map(\.job) == ["a", "b"])
+    }
+
     @Test("Paused, switched off, removed, drained: what has not begun goes back, its attempt uncounted", arguments: ["pause", "disable", "remove", "drain", "host"])
     func givenBack(how: String) {
         var host = host(run: .milliseconds(1))

@@ -247,7 +247,9 @@ struct SimulatedStore {
         if let due = completion.availableAt { rows[completion.run]!.availableAt = due }
         states[row.job, default: JobStateRow()].adaptiveInterval = completion.adaptiveInterval
         if completion.state.isTerminal { states[row.job]!.lastFinished = completion.finishedAt }
-        if let breaker = completion.breaker { states[row.job]!.breaker = breaker }
+        if let breaker = completion.breaker, let next = BreakerRow.after(breaker, on: states[row.job]!.breaker) {
+            states[row.job]!.breaker = next
+        }
         for run in completion.enqueues {
             _ = insert(
                 run.job, run.trigger, run.fireTime, state: run.fireTime > now ? .scheduled : .available,

@@ -59,7 +59,7 @@ extension SimulatedWorld {
         }
     }
 
-    /// As the supervisor writes its batches: completions, refusals, releases, breakers.
+    /// As the supervisor writes its batches: completions, refusals, releases.
     mutating func writeRecords() {
         guard !isAway, !records.isEmpty else { return }
         let batch = records
@@ -76,7 +76,6 @@ extension SimulatedWorld {
             store.release(claim, epoch: epoch)
             events.append(.released(jobs: [claim.job]))
         }
-        for case .breaker(let job, let row) in batch { store.states[job, default: JobStateRow()].breaker = row }
         for event in events { send(event) }
     }
 

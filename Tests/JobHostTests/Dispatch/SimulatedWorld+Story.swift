@@ -57,7 +57,7 @@ extension SimulatedWorld {
         let now = now
         let action = random.next() % 4
         note("\(job): breaker action \(action)")
-        let actions = dispatcher.controlBreaker(job: job, now: now) { breaker in
+        setBreaker(job) { breaker in
             switch action {
             case 0: breaker.forceOpen(until: now.wall + .seconds(5), reason: "", now: now.wall)
             case 1: breaker.close(reason: "", now: now.wall)
@@ -65,7 +65,16 @@ extension SimulatedWorld {
             default: breaker.reset(now: now.wall)
             }
         }
-        if let actions { perform(actions) }
+    }
+
+    /// Durable first.
+    private mutating func setBreaker(_ job: String, _ change: (inout Breaker) -> Void) {
+        guard !isAway, let i = dispatcher.index[job], var breaker = dispatcher.jobs[i].breaker else { return }
+        change(&breaker)
+        let stored = store.states[job]?.breaker?.generation ?? BreakerRow.first
+        let row = BreakerRow(breaker.encoded, generation: stored + 1)
+        store.states[job, default: JobStateRow()].breaker = row
+        perform(dispatcher.setBreaker(job: job, row, now: now))
     }
 
     mutating func enqueue() {
@@ -89,7 +98,7 @@ extension SimulatedWorld {
             store.states[job, default: JobStateRow()].control = ControlRow(enabled: true)
             perform(dispatcher.setControl(job: job, ControlRow(enabled: true), now: now))
             let now = now
-            if let actions = dispatcher.controlBreaker(job: job, now: now, change: { $0.reset(now: now.wall) }) { perform(actions) }
+            setBreaker(job) { $0.reset(now: now.wall) }
         }
         // Long enough for a held clock, a cursor that a small step left ahead, and every backlog.
         let ahead = store.states.values.compactMap(\.cursor).max().map { $0 - now.wall } ?? .zero

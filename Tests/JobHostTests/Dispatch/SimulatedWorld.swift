@@ -30,7 +30,6 @@ struct SimulatedWorld: ~Copyable {
         case complete(Completion)
         case refuse(Refusal)
         case release(HeldClaim)
-        case breaker(String, BreakerRow)
     }
 
     let scenario: Scenario
@@ -223,7 +222,6 @@ struct SimulatedWorld: ~Copyable {
         for refusal in actions.refusals { records.append(.refuse(refusal)) }
         for (_, completion) in actions.completions { records.append(.complete(completion)) }
         for claim in actions.releases { records.append(.release(claim)) }
-        for (job, row) in actions.breakers { records.append(.breaker(job, row)) }
         checkState()
         if !scenario.faults.contains(.slowStore) || isPrompt { settle() }
     }

@@ -29,6 +29,28 @@ import Testing
         #expect(check.counts.isEmpty)
     }
 
+    @Test("What was told stands until its mark moves, in the words in which it was told", arguments: StandstillCheck.Kind.allCases)
+    func stands(kind: StandstillCheck.Kind) {
+        var check = StandstillCheck()
+        let patience = kind.patience.milliseconds / 1_000
+        var subject = Subject(kind: kind, name: "x", mark: 7)
+        _ = check.look(at: [subject], now: at(0))
+        #expect(check.standing.isEmpty)
+        let told = check.look(at: [subject], now: at(patience + 1))
+        #expect(check.standing == told && told.count == 1)
+        // It was asked anew, which nobody waits for at the moment: no answer yet.
+        subject.isWaiting = false
+        #expect(check.look(at: [subject], now: at(patience + 6)) == [] && check.standing == told)
+        subject.isWaiting = true
+        #expect(check.look(at: [subject], now: at(2 * patience + 2)).count == 1)
+        #expect(check.standing.count == 1)
+        subject = Subject(kind: kind, name: "x", mark: 8, isWaiting: false)
+        #expect(check.look(at: [subject], now: at(2 * patience + 7)) == [] && check.standing.isEmpty)
+        // What never stood still and waits for nothing is nothing.
+        for second in 0..<200 as Range<Int64> { #expect(check.look(at: [subject], now: at(1_000 + second)).isEmpty) }
+        #expect(check.standing.isEmpty && check.counts == [kind: 2])
+    }
+
     @Test("Each is watched for itself, and told in a sentence")
     func sentences() {
         var check = StandstillCheck()

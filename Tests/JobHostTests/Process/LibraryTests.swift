@@ -1,5 +1,6 @@
 import Glibc
 import JobCore
+import Synchronization
 import Testing
 
 @testable import JobHost
@@ -152,6 +153,26 @@ import Testing
         #expect(entries(folder.path + "/plugins") == [])
     }
 
+    @Test("A file that somebody writes to while it is copied is refused, however long they go on; when they are done it is taken")
+    func writtenMeanwhile() throws {
+        let folder = TemporaryFolder()
+        let (path, bytes) = (folder.path + "/grows.so", try Self.library.get())
+        try write(bytes, to: path)
+        let writer = try Appender(to: path)
+        let store = LibraryStore(stateDir: folder.path)
+        var refusal: LibraryRefusal?
+        while refusal == nil {
+            // Where not a byte came meanwhile, it is rightly taken.
+            do { _ = try store.accept(original: path) } catch { refusal = error }
+            store.prune(keeping: [])
+        }
+        #expect(refusal?.description == "\(path) changed while it was copied; it is tried again when it is quiet")
+        #expect(refusal?.isHostFault == false)
+        #expect(entries(folder.path + "/plugins") == [])
+        writer.end()
+        #expect(try store.accept(original: path).sha256 == SHA256.hex(of: ProcFS.read(path, limit: 1 << 30) ?? []))
+    }
+
     @Test func aSiblingBesideTheOriginalIsRefusedButAnUnusedOriginIsNot() throws {
         let folder = TemporaryFolder()
         let path = folder.path
@@ -195,5 +216,44 @@ import Testing
             if name != ".", name != ".." { names.append(name) }
         }
         return names.sorted()
+    }
+}
+
+/// Appends to a file as fast as it can, from before `init` returns until `end` does.
+private final class Appender: Sendable {
+    private let isEnding = Atomic(false)
+    private let count = Atomic(0)
+    private let thread: Mutex<pthread_t>
+
+    init(to path: String) throws {
+        let file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+        try #require(file >= 0)
+        thread = Mutex(pthread_t())
+        let body = Unmanaged.passRetained(Body(file: file, appender: self))
+        try #require(thread.withLock { pthread_create(&$0, nil, { argument in
+            let body = Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue()
+            body.appender.write(to: body.file)
+            return nil
+        }, body.toOpaque()) } == 0)
+        while count.load(ordering: .relaxed) == 0 { sched_yield() }
+    }
+
+    private final class Body {
+        let file: Int32
+        let appender: Appender
+        init(file: Int32, appender: Appender) { (self.file, self.appender) = (file, appender) }
+    }
+
+    private func write(to file: Int32) {
+        while !isEnding.load(ordering: .relaxed) {
+            _ = Glibc.write(file, "x", 1)
+            count.wrappingAdd(1, ordering: .relaxed)
+        }
+        close(file)
+    }
+
+    func end() {
+        isEnding.store(true, ordering: .relaxed)
+        _ = thread.withLock { pthread_join($0, nil) }
     }
 }

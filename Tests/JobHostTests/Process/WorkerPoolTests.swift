@@ -38,7 +38,7 @@ import Testing
                 case .spawn(let id): spawned.append(id)
                 case .send(let id, let runs): sent[id, default: []] += runs
                 case .giveBack(let run): given.append(run)
-                case .recall, .leave, .kill, .cancelRun, .hostFault, .refused: break
+                case .recall, .leave, .kill, .stuck, .cancelRun, .hostFault, .refused: break
                 }
             }
         }
@@ -217,6 +217,31 @@ import Testing
         #expect(driver.log.last == .leave(WorkerID(1)))
         driver.tick(at: 5_010)
         #expect(driver.log.last == .kill(WorkerID(1)))
+    }
+
+    /// A process in an uninterruptible sleep takes no signal: its pool goes on without it, and so does the host's cap.
+    @Test func aWorkerThatWasKilledAndDoesNotEndGivesItsPlaceToAnother() {
+        var driver = Driver(cap: 1, [Self.spec(max: 1)])
+        driver.submit(1, "hangs")
+        driver.ready(1)
+        driver.force.started(WorkerID(1), RunID(1), now: Self.at(0))
+        driver.submit(2, "sibling", at: 10)
+        driver.force.killed(WorkerID(1), now: Self.at(1_000))
+        // The same kill once more puts nothing off.
+        driver.force.killed(WorkerID(1), now: Self.at(5_000))
+        #expect(driver.force.nextDeadline(now: Self.at(1_000)) == Self.at(11_000))
+        driver.tick(at: 10_999)
+        #expect(driver.spawned == [WorkerID(1)] && !driver.log.contains(.stuck(WorkerID(1))))
+        driver.tick(at: 11_000)
+        #expect(driver.log.contains(.stuck(WorkerID(1))))
+        #expect(driver.spawned == [WorkerID(1), WorkerID(2)])
+        driver.ready(2, at: 11_100)
+        #expect(driver.runs(2) == [2])
+        driver.tick(at: 60_000)
+        #expect(driver.log.count { $0 == .stuck(WorkerID(1)) } == 1)
+        // It ended after all: nothing of it is left, and nothing is counted twice.
+        driver.exit(1, at: 70_000)
+        #expect(driver.force.workerCount == 1 && driver.force.pools["p"]?.countedWorkers == 1)
     }
 
     @Test func workersAreRecycledByRunsAgeAndMemory() {

@@ -92,7 +92,7 @@ import Testing
                 case .cancelRun(let run):
                     for id in workers.keys where workers[id]?.runs.contains(run) == true { workers[id]?.dying = true }
                 case .giveBack(let run): handBack(run)
-                case .hostFault, .refused: break
+                case .hostFault, .refused, .stuck: break
                 }
             }
             check()

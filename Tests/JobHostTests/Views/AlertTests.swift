@@ -253,17 +253,20 @@ struct AlertsTests {
         private let status: HTTPResponseStatus
         private var headers: [String: String] = [:]
         private var body: [UInt8] = []
+        private var isRefused = false
         init(_ boxed: Boxed, _ status: HTTPResponseStatus) {
             self.boxed = boxed
             self.status = status
         }
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             switch unwrapInboundIn(data) {
-            case .head(let head): headers = Dictionary(head.headers.map { ($0.name.lowercased(), $0.value) }, uniquingKeysWith: { $1 })
+            case .head(let head):
+                isRefused = head.uri.hasSuffix("=refused")
+                headers = Dictionary(head.headers.map { ($0.name.lowercased(), $0.value) }, uniquingKeysWith: { $1 })
             case .body(let buffer): body += Array(buffer.readableBytesView)
             case .end:
                 boxed.take.withLock { $0 }?(headers, body)
-                let head = HTTPResponseHead(version: .http1_1, status: status, headers: ["Content-Length": "0", "Connection": "close"])
+                let head = HTTPResponseHead(version: .http1_1, status: isRefused ? .serviceUnavailable : status, headers: ["Content-Length": "0", "Connection": "close"])
                 context.write(wrapOutboundOut(.head(head)), promise: nil)
                 context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
             }
@@ -318,6 +321,73 @@ struct AlertsTests {
             let names = answer.json["receivers"]?.arrayValue?.map { $0["name"]?.stringValue ?? "" }
             #expect(names == ["http://127.0.0.1:\(hook.port)/x", "http://127.0.0.1:\(hook.port)/x (2)"])
             #expect(hook.received.withLock { $0.count } == 2)
+        }
+        try await hook.close()
+    }
+
+    private func dead(_ run: Int64, of job: String) -> HostEvent {
+        .ended(Samples.record(run, job: job, state: .discarded, outcome: .failed, reason: "no such asset"))
+    }
+
+    /// The end of a delivery to whom was named before is nothing to whom is named now.
+    @Test func whoIsTakenOutAndNamedAgainKeepsItsMessages() async throws {
+        let folder = try TestFolder()
+        let host = try FakeHost(folder: folder.path)
+        defer { host.close() }
+        let (clock, deliveries) = (ManualClock(wall: sampleNow), Deliveries())
+        let alerts = deliveries.alerts(of: host, clock)
+        var settings = AlertSettings()
+        settings.command = ["page"]
+        settings.gather = .zero
+        await alerts.use(settings)
+        alerts.hear([dead(9, of: "mint")])
+        await alerts.look()
+        try await eventually { deliveries.count == 1 }
+        await alerts.use(AlertSettings())
+        await alerts.use(settings)
+        alerts.hear([dead(10, of: "candles")])
+        await alerts.look()
+        try await eventually { deliveries.count == 2 }
+        deliveries.end(0, nil)
+        deliveries.end(1, "busy")
+        try await eventually { await alerts.shown().receivers.first?.problem == "busy" }
+        #expect(await alerts.shown().receivers.first?.waiting == 1)
+        clock.advance(by: .seconds(2))
+        await alerts.look()
+        try await eventually { deliveries.count == 3 }
+        #expect(deliveries.text(2) == deliveries.text(1) && deliveries.text(2).contains("run 10 of candles"))
+        deliveries.end(2, nil)
+        try await eventually { await alerts.shown().receivers.first?.waiting == 0 }
+    }
+
+    /// Where two look alike, what waits for one is not told to the other.
+    @Test func whatWaitsForOneThatIsTakenOutIsToldToNobodyElse() async throws {
+        let hook = try await Hook()
+        try await withServer({ host in host.edit { $0.jobs = [Samples.healthy] } }, clock: ManualClock(wall: sampleNow)) { _, _, server in
+            let alerts = server.alerts
+            func url(_ query: String) throws -> WebhookURL { try WebhookURL("http://127.0.0.1:\(hook.port)/x?\(query)") }
+            var settings = AlertSettings()
+            settings.gather = .zero
+            settings.webhooks = [try url("key=refused"), try url("key=b")]
+            await alerts.use(settings)
+            alerts.hear([dead(9, of: "mint")])
+            await alerts.look()
+            try await eventually { await alerts.shown().receivers.map { $0.problem == nil ? $0.waiting : -$0.waiting } == [-1, 0] }
+            settings.webhooks = [try url("key=b")]
+            await alerts.use(settings)
+            #expect(await alerts.shown().receivers.map(\.waiting) == [0])
+            // Another key for the same one: what waits for it goes there.
+            settings.webhooks = [try url("key=refused")]
+            await alerts.use(settings)
+            alerts.hear([dead(10, of: "candles")])
+            await alerts.look()
+            try await eventually { await alerts.shown().receivers.first?.problem != nil }
+            settings.webhooks = [try url("key=c")]
+            await alerts.use(settings)
+            #expect(await alerts.shown().receivers.map(\.waiting) == [1])
+            settings.webhooks = [try WebhookURL("http://127.0.0.1:\(hook.port)/y")]
+            await alerts.use(settings)
+            #expect(await alerts.shown().receivers.map(\.waiting) == [0])
         }
         try await hook.close()
     }

@@ -390,14 +390,3 @@ struct CLICommandTests {
         #expect(await speak(["run", "-c", "x.toml"], operations: .fake(run: 2)).code == 2)
     }
 }
-
-struct StoreCommandTests {
-    @Test func migrateSaysWhatMovedAndWhere() async {
-        let spoken = await speak(["store", "migrate", "--from", "sqlite:var/jobhost.db", "--config", "jobs.toml"], files: ["jobs.toml"])
-        #expect(spoken.code == 0, "\(spoken.errors)")
-        #expect(spoken.out == "runs: 5 rows\nthe store is now the config's; start the host\n")
-        let wrong = await speak(["store", "migrate", "--from", "var/jobhost.db", "--config", "jobs.toml"], files: ["jobs.toml"])
-        #expect(wrong.code == 2)
-        #expect(wrong.errors.contains("--from must be \"sqlite:\" and a path"))
-    }
-}

@@ -22,6 +22,7 @@ final class FakeHost: HostControl {
         var commands: [(command: HostCommand, actor: Actor)] = []
         var error: CommandError?
         var isClosed = false
+        var onSnapshot: @Sendable () -> Void = {}
     }
     private let state: Mutex<State>
 
@@ -40,7 +41,13 @@ final class FakeHost: HostControl {
         if isFirst { runLogs.shutdown() }
     }
 
-    func snapshot() async -> HostSnapshot { state.withLock { $0.snapshot } }
+    func snapshot() async -> HostSnapshot {
+        let (snapshot, then) = state.withLock { ($0.snapshot, $0.onSnapshot) }
+        then()
+        return snapshot
+    }
+    /// What happens while one is on its way.
+    func onSnapshot(_ then: @escaping @Sendable () -> Void) { state.withLock { $0.onSnapshot = then } }
     func edit(_ change: (inout HostSnapshot) -> Void) { state.withLock { change(&$0.snapshot) } }
     func fail(with error: CommandError?) { state.withLock { $0.error = error } }
     var commands: [(command: HostCommand, actor: Actor)] { state.withLock { $0.commands } }
@@ -124,11 +131,12 @@ func withServer<T>(
 }
 
 /// Until it holds; ten seconds at the most.
-func eventually(_ isTrue: () -> Bool) async throws {
-    for _ in 0..<2_000 where !isTrue() {
+func eventually(_ isTrue: () async -> Bool) async throws {
+    for _ in 0..<2_000 {
+        if await isTrue() { return }
         try await MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: .milliseconds(5)) {}.futureResult.get()
     }
-    try #require(isTrue())
+    try #require(await isTrue())
 }
 
 /// One request; the answer's status and JSON.
@@ -146,6 +154,7 @@ final class TextCapture: TextSink {
     init(columns: Int? = nil, rows: Int = 24) { shape = Mutex(columns.map { ($0, rows) }) }
     func resize(columns: Int, rows: Int) { shape.withLock { $0 = (columns, rows) } }
     func write(_ more: String) { text.withLock { $0 += more } }
+    func write(bytes: [UInt8]) { write(String(decoding: bytes, as: UTF8.self)) }
     var written: String { text.withLock { $0 } }
 }
 
@@ -198,7 +207,7 @@ extension HostOperations {
         findings: [Doctor.Finding] = [Doctor.Finding("disk", .ok, "9000 MB are free")],
         seen: @escaping @Sendable (ExecutionRequest) -> Void = { _ in },
         examined: @escaping @Sendable (DoctorRequest) -> Void = { _ in },
-        schema: @escaping @Sendable (SchemaInquiry) -> [API.SchemaAnswer] = { _ in [] }
+        schema: @escaping @Sendable (SchemaInquiry) -> [API.SchemaAnswer] = { _ in [] }, store: StoreOperations = .fake()
     ) -> HostOperations {
         HostOperations(
             run: { _ in run }, check: { _ in report },
@@ -212,9 +221,7 @@ extension HostOperations {
                 return findings
             },
             schema: { schema($0) },
-            moveStore: { request in
-                API.StoreMoved(place: request.to ?? "the config's", tables: [API.StoreMoved.Table(table: "runs", rows: 5)])
-            },
+            store: store,
             inspect: { file in
                 API.Inspection(
                     file: file, sha256: "ab12",
@@ -233,6 +240,32 @@ extension HostOperations {
                         ]))
             },
             zones: SystemZones(environment: [:]), version: "1.0.0")
+    }
+}
+
+extension StoreOperations {
+    /// `export` writes `chunks`, one after the other.
+    static func fake(
+        findings: [StoreCheck.Finding] = [], pruned: StorePrune.Report = StorePrune.Report(), chunks: [String] = [],
+        asked: @escaping @Sendable (StorePruneRequest) -> Void = { _ in },
+        exported: @escaping @Sendable (StoreSource, StoreExport.Request) -> Void = { _, _ in }
+    ) -> StoreOperations {
+        StoreOperations(
+            move: { API.StoreMoved(place: $0.to ?? "the config's", tables: [API.StoreTable(table: "runs", rows: 5)]) },
+            check: { _ in
+                API.StoreChecked(place: "var/jobhost.db", hostPid: 4_711, StoreCheck.Report(format: StoreFormat(version: 5, known: 5), findings: findings))
+            },
+            prune: { request, goOn in
+                asked(request)
+                var report = pruned
+                report.isUnfinished = !goOn()
+                return API.StorePruned(place: "var/jobhost.db", dryRun: request.isDryRun, report)
+            },
+            export: { source, request, write in
+                exported(source, request)
+                for chunk in chunks { try write(Array(chunk.utf8)) }
+                return request.tables.map { API.StoreTable(table: $0.rawValue, rows: 2) }
+            })
     }
 }
 

@@ -2,7 +2,7 @@ import JobCore
 import JobStore
 import Synchronization
 
-/// A store of fixed contents for reading; whatever views must not call throws.
+/// A store of fixed contents for reading; whatever views must not call throws. Told so, it takes records.
 final class FakeStore: Store {
     struct Contents {
         var runs: [RunRecord] = []
@@ -13,6 +13,12 @@ final class FakeStore: Store {
         var reloads: [ReloadRow] = []
         /// Thrown by every read.
         var fault: StoreError?
+        /// What has been recorded, in words, in order; nil: nothing is taken.
+        var records: [String]?
+        /// Thrown by a call that records one of these.
+        var refused: [String: StoreError] = [:]
+        /// How often each was refused.
+        var refusals: [String: Int] = [:]
     }
     private let contents: Mutex<Contents>
     init(_ contents: Contents = Contents()) { self.contents = Mutex(contents) }
@@ -25,6 +31,21 @@ final class FakeStore: Store {
             return try body(contents)
         }
     }
+    /// All of them, or none.
+    private func take(_ words: [String]) throws {
+        try contents.withLock { contents in
+            guard contents.records != nil else { throw unused }
+            if let fault = contents.fault { throw fault }
+            for word in words {
+                guard let error = contents.refused[word] else { continue }
+                contents.refusals[word, default: 0] += 1
+                throw error
+            }
+            contents.records? += words
+        }
+    }
+    var records: [String] { contents.withLock { $0.records ?? [] } }
+    func refusals(of word: String) -> Int { contents.withLock { $0.refusals[word] ?? 0 } }
     private var unused: StoreError { StoreError(.broken, "views do not write") }
 
     func run(_ id: RunID) async throws -> RunRecord? { try read { $0.runs.first { $0.id == id } } }
@@ -63,8 +84,15 @@ final class FakeStore: Store {
     func queueDepths(now: Instant) async throws -> [String: QueueDepth] {
         try read { _ in ["mint": QueueDepth(waiting: 3, running: 0, dead: 1, oldestWaiting: Instant(seconds: 1_777_888_700))] }
     }
-    func audit(limit: Int, job: String?) async throws -> [AuditRow] {
-        try read { Array($0.audit.filter { job == nil || $0.job == job }.prefix(limit)) }
+    func audit(_ filter: AuditFilter) async throws -> [AuditRow] {
+        try read {
+            let entries = $0.audit.filter { entry in
+                (filter.job == nil || entry.job == filter.job) && entry.at >= filter.from ?? entry.at
+                    && entry.id < filter.before ?? .max
+                    && filter.run.map { ["run", "\($0)"].elementsEqual(entry.detail.split(separator: " ").prefix(2).map(String.init)) } ?? true
+            }
+            return Array(entries.prefix(filter.limit))
+        }
     }
     func reloads(limit: Int) async throws -> [ReloadRow] { try read { Array($0.reloads.prefix(limit)) } }
 
@@ -74,9 +102,16 @@ final class FakeStore: Store {
         _ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant
     ) async throws -> WaitingClaims { throw unused }
     func jobsInInbox() async throws -> [String] { throw unused }
-    func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws { throw unused }
-    func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws { throw unused }
-    func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] { throw unused }
+    func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws {
+        try take(claims.map { "release \($0.run)" })
+    }
+    func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws {
+        try take(refusals.map { "refuse \($0.claim.run)" })
+    }
+    func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] {
+        try take(completions.flatMap { ["complete \($0.run)"] + ($0.stateBlob == nil ? [] : ["state of \($0.run)"]) })
+        return completions.map { _ in true }
+    }
     func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing { throw unused }
     func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { throw unused }
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { throw unused }
@@ -87,10 +122,10 @@ final class FakeStore: Store {
     func discardDead(_ run: RunID, by: Actor, now: Instant) async throws -> Bool { throw unused }
     func jobStates() async throws -> [String: JobStateRow] { throw unused }
     func jobStates(of jobs: [String]) async throws -> [String: JobStateRow] { throw unused }
-    func saveBreaker(job: String, _ breaker: BreakerRow, now: Instant) async throws { throw unused }
-    func saveControl(job: String, _ control: ControlRow, by: Actor, action: String, now: Instant) async throws { throw unused }
+    func saveBreaker(job: String, _ data: String, by: Actor, action: String, now: Instant) async throws -> BreakerRow { throw unused }
+    func saveControl(job: String, _ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { throw unused }
     func hostControl() async throws -> ControlRow { throw unused }
-    func saveHostControl(_ control: ControlRow, by: Actor, action: String, now: Instant) async throws { throw unused }
+    func saveHostControl(_ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { throw unused }
     func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? { throw unused }
     func add(_ ask: Ask) async throws -> Int64 { throw unused }
     func decide(_ ask: Ask) async throws -> Bool { throw unused }
@@ -102,7 +137,7 @@ final class FakeStore: Store {
     func saveWorkers(_ workers: [WorkerRow], host: String) async throws { throw unused }
     func workers(host: String) async throws -> [WorkerRow] { throw unused }
     func nextWaiting() async throws -> Instant? { throw unused }
-    func writeAudit(_ row: AuditRow) async throws { throw unused }
+    func writeAudit(_ row: AuditRow) async throws { try take(["audit \(row.action)"]) }
     func prune(retention: [String: RetentionRule], limit: Int, now: Instant) async throws -> [(job: String, run: RunID)] {
         throw unused
     }

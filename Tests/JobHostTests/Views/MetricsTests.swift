@@ -21,7 +21,13 @@ struct MetricsTests {
         ]
         host.jobs[1].pluginMetrics = [PluginMetric(name: "gap.seconds", kind: .gauge, labels: [], value: 1, count: 1)]
         host.lastReload = Samples.report
+        host.repairs = [("fire", 0), ("cursor", 2)]
         host.jobs[0].oldestWaiting = sampleNow - .seconds(90)
+        host.jobs[0].counters = ["succeeded": 41, "failed": 1, "window": 12, "overlap": 3]
+        host.jobs[1].breaker.state = "off"
+        host.workers.append(WorkerSnapshot(
+            pid: 901, startTime: 1, pool: "margin", plugin: "margin", libraryHash: "9f", state: "idle", run: nil, runs: 0,
+            startedAt: sampleNow, residentBytes: 2_000_000))
         return host
     }
 
@@ -31,8 +37,13 @@ struct MetricsTests {
         run.attempt = 1
         run.startedAt = run.fireTime + .milliseconds(3)
         run.finishedAt = run.fireTime + .milliseconds(203)
+        var enqueued = run
+        enqueued.id = RunID(8)
+        enqueued.trigger = .enqueued
+        enqueued.startedAt = run.fireTime + .milliseconds(700)
+        enqueued.finishedAt = run.fireTime + .milliseconds(703)
         return [
-            .ended(run), .breaker(job: "candles", mode: "open", text: "", at: sampleNow), .reload(Samples.report),
+            .ended(run), .ended(enqueued), .breaker(job: "candles", mode: "open", text: "", at: sampleNow), .reload(Samples.report),
             .store(operation: "complete", took: .microseconds(700)), .worker(.started(plugin: "market")), .worker(.started(plugin: "market")), .worker(.ended(plugin: "market", .killed)),
             .worker(.ended(plugin: "market", .crashed)), .worker(.started(plugin: "market")),
         ]
@@ -40,12 +51,27 @@ struct MetricsTests {
 
     @Test func everythingPromisedIsThere() {
         let text = page(busy(), events)
+        // Scheduled runs are late; all others have waited.
         for line in [
             #"jobhost_run_lateness_seconds_bucket{job_name="candles",le="0.0025"} 0"#,
             #"jobhost_run_lateness_seconds_bucket{job_name="candles",le="0.005"} 1"#,
             #"jobhost_run_lateness_seconds_count{job_name="candles"} 1"#,
-            #"jobhost_run_duration_seconds_bucket{job_name="candles",le="0.25"} 1"#,
-            #"jobhost_run_duration_seconds_sum{job_name="candles"} 0.2"#,
+            #"jobhost_run_duration_seconds_bucket{job_name="candles",le="0.25"} 2"#,
+            #"jobhost_run_duration_seconds_sum{job_name="candles"} 0.203"#,
+            #"jobhost_run_queue_time_seconds_bucket{job_name="candles",le="0.25"} 0"#,
+            #"jobhost_run_queue_time_seconds_bucket{job_name="candles",le="1"} 1"#,
+            #"jobhost_run_queue_time_seconds_sum{job_name="candles"} 0.7"#,
+            #"jobhost_run_queue_time_seconds_count{job_name="candles"} 1"#,
+            #"jobhost_breaker_state{job_name="candles",state="closed"} 1"#, #"jobhost_breaker_state{job_name="candles",state="open"} 0"#,
+            #"jobhost_breaker_state{job_name="deposits-credit",state="open"} 1"#, #"jobhost_breaker_state{job_name="deposits-credit",state="closed"} 0"#,
+            #"jobhost_worker_resident_memory_bytes{plugin="margin"} 10000000"#, #"jobhost_worker_resident_memory_bytes{plugin="market"} 0"#,
+            #"jobhost_workers{plugin="margin"} 2"#, #"jobhost_workers_busy{plugin="margin"} 1"#,
+            #"jobhost_repairs_total{kind="fire"} 0"#, #"jobhost_repairs_total{kind="cursor"} 2"#, "jobhost_config_generation 4", "jobhost_config_last_reload_successful 1",
+            "jobhost_config_last_reload_success_timestamp_seconds 1777888800",
+            #"jobhost_config_reloads_total{result="accepted"} 1"#, #"jobhost_config_reloads_total{result="refused"} 0"#,
+            #"jobhost_attempts_total{job_name="candles",outcome="succeeded"} 41"#, #"jobhost_attempts_total{job_name="candles",outcome="failed"} 1"#,
+            #"jobhost_fires_not_run_total{job_name="candles",state="missed",reason="window"} 12"#,
+            #"jobhost_fires_not_run_total{job_name="candles",state="skipped",reason="overlap"} 3"#,
             #"jobhost_breaker_transitions_total{job_name="candles",state="open"} 1"#,
             #"jobhost_store_call_duration_seconds_bucket{operation="complete",le="0.001"} 1"#,
             #"jobhost_worker_starts_total{plugin="market"} 3"#, #"jobhost_worker_exits_total{plugin="market",reason="killed"} 1"#,
@@ -54,6 +80,26 @@ struct MetricsTests {
             #"jobhost_queue_oldest_age_seconds{job_name="\#(Samples.snapshot().jobs[0].name)"} 90"#,
             "jobhost_store_up 1",
         ] { #expect(text.contains(line + "\n"), "\(line)") }
+    }
+
+    /// A job that never ran: rules see its first failure too.
+    @Test func whatRulesAskForBeginsAtZero() {
+        let lines = page().split(separator: "\n").filter { $0.contains(#"job_name="margin-check""#) }
+        let counted = lines.filter { $0.hasPrefix("jobhost_attempts_total") || $0.hasPrefix("jobhost_fires_not_run_total") }
+        #expect(counted.sorted() == [
+            #"jobhost_attempts_total{job_name="margin-check",outcome="crashed"} 0"#, #"jobhost_attempts_total{job_name="margin-check",outcome="failed"} 0"#,
+            #"jobhost_attempts_total{job_name="margin-check",outcome="lost"} 0"#, #"jobhost_attempts_total{job_name="margin-check",outcome="timed_out"} 0"#,
+            #"jobhost_fires_not_run_total{job_name="margin-check",state="missed",reason="clock"} 0"#,
+            #"jobhost_fires_not_run_total{job_name="margin-check",state="missed",reason="policy"} 0"#,
+            #"jobhost_fires_not_run_total{job_name="margin-check",state="missed",reason="window"} 0"#,
+        ])
+    }
+
+    /// How long it took, nobody knows: it is written when that was found, which may be days later.
+    @Test func aLostAttemptHasNoDuration() {
+        let run = Samples.record(9, job: "mint", state: .discarded, outcome: .lost, took: .seconds(90_000))
+        let text = page(busy(), [.ended(run)])
+        #expect(text.contains(#"jobhost_run_lateness_seconds_count{job_name="mint"} 1"#) && !text.contains(#"jobhost_run_duration_seconds_count{job_name="mint"}"#))
     }
 
     @Test func whatPluginsInventIsMadeLegal() {
@@ -103,6 +149,14 @@ struct MetricsTests {
         let code = Shell.run("cd '\(root)/deploy/prometheus' && (promtool check rules alerts.yml && promtool test rules alerts_test.yml) > '\(out)' 2>&1")
         let said = try Files.read(out)
         #expect(code == 0, "\(said)")
+    }
+
+    /// Each is seen to fire in a test of its own.
+    @Test func everyRuleHasATest() throws {
+        let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4).joined(separator: "/")
+        let rules = try Files.read("\(root)/deploy/prometheus/alerts.yml").matches(of: #/- alert: (\w+)/#).map(\.1)
+        let fires = Set(try Files.read("\(root)/deploy/prometheus/alerts_test.yml").matches(of: #/alertname: (\w+)\s+exp_alerts:\s+- exp_labels/#).map(\.1))
+        #expect(rules.count >= 12 && rules.filter { !fires.contains($0) } == [])
     }
 
     /// Every metric that the shipped dashboard and rules ask for exists.

@@ -65,6 +65,10 @@ struct OperatorViewTests {
             2026-05-04 09:55:00Z  ops (uid 7)   cli  retry    deposits-credit  run 35 as run 39  the chain is back
 
             """#)
+        let newest = try await shown(["audit", "-n", "1"], columns: 120).split(separator: "\n")
+        #expect(newest.count == 3 && newest.last == "older ones: --before 8")
+        let next = try await shown(["audit", "-n", "1", "--before", "8"], columns: 120).split(separator: "\n")
+        #expect(next.count == 2 && next.last?.contains("run 35 as run 39") == true)
         let since = try await shown(["audit", "--since", "2m ago"], columns: 60)
         #expect(since.split(separator: "\n").count == 2)
         #expect(since.split(separator: "\n").allSatisfy { $0.count <= 60 })

@@ -125,10 +125,10 @@ enum Samples {
                 audit: [
                     AuditRow(
                         at: sampleNow - .seconds(60), actor: Actor(name: "root (uid 0)", via: "cli", reason: "wrong numbers"),
-                        action: "disable", job: "mint"),
+                        action: "disable", job: "mint").numbered(8),
                     AuditRow(
                         at: sampleNow - .seconds(300), actor: Actor(name: "ops (uid 7)", via: "cli", reason: "the chain is back"),
-                        action: "retry", job: "deposits-credit", detail: "run 35 as run 39"),
+                        action: "retry", job: "deposits-credit", detail: "run 35 as run 39").numbered(7),
                 ],
                 reloads: [
                     ReloadRow(generation: 4, at: sampleNow - .seconds(3_600), accepted: true, report: report.jsonText)
@@ -144,5 +144,13 @@ enum Samples {
                 .init(job: "old", change: .removed), .init(job: "mint", change: .kept),
                 .init(job: "deposits-credit", change: .refused, detail: "the library refused its settings: 'rate' must be positive"),
             ], milliseconds: 120)
+    }
+}
+
+extension AuditRow {
+    fileprivate func numbered(_ id: Int64) -> Self {
+        var row = self
+        row.id = id
+        return row
     }
 }

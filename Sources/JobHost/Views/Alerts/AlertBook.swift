@@ -22,6 +22,18 @@ struct AlertBook {
         var count: Int
     }
 
+    /// Of what people were told, as it outlives the host.
+    struct Told: Codable, Hashable, Sendable {
+        var kind: Alert.Kind
+        var subject: String
+        var text: String
+        var hint: String
+        var since: Instant
+        var toldAt: Instant
+    }
+
+    /// How long what an earlier life told of is not taken for over: a host that has just started does not know all yet.
+    static let patience = Duration.seconds(30)
     /// Things remembered at a time; further ones are left out.
     static let mostKeys = 2_000
 
@@ -29,6 +41,8 @@ struct AlertBook {
         var alert: Alert
         var since: Instant
         var toldAt: MonotonicInstant?
+        /// Of an earlier life, and not seen in this one: until then.
+        var rememberedUntil: MonotonicInstant?
     }
     private struct Happening {
         var alert: Alert
@@ -49,20 +63,42 @@ struct AlertBook {
 
     /// What is wrong now, told or not, the longest first.
     var standing: [Line] {
-        firing.values.map { Line(alert: $0.alert, state: .firing, since: $0.since, count: 1) }
+        firing.values.filter { $0.rememberedUntil == nil }.map { Line(alert: $0.alert, state: .firing, since: $0.since, count: 1) }
             .sorted { ($0.since, $0.alert.key) < ($1.since, $1.alert.key) }
     }
 
     /// - Parameters:
     ///   - conditions: everything that is wrong now.
     ///   - happenings: what happened since the last call.
+    ///   - isLast: nothing is gathered any more, nor told less often.
     /// - Returns: the lines of a message; empty: none now.
-    mutating func look(_ conditions: [Alert], _ happenings: [Alert], now: Now) -> [Line] {
+    mutating func look(_ conditions: [Alert], _ happenings: [Alert], now: Now, isLast: Bool = false) -> [Line] {
         note(conditions, now)
         for alert in happenings { note(happening: alert, now) }
-        guard let due, now.monotonic >= due else { return [] }
+        guard let due, isLast || now.monotonic >= due else { return [] }
         self.due = nil
-        return tell(now)
+        return tell(now, isLast)
+    }
+
+    /// What people believe to be wrong.
+    func told(_ now: Now) -> [Told] {
+        (Array(firing.values) + ended.values).compactMap { entry in
+            entry.toldAt.map {
+                Told(
+                    kind: entry.alert.kind, subject: entry.alert.subject, text: entry.alert.text, hint: entry.alert.hint, since: entry.since,
+                    toldAt: now.wall - (now.monotonic - $0))
+            }
+        }.sorted { ($0.since, $0.kind.rawValue, $0.subject) < ($1.since, $1.kind.rawValue, $1.subject) }
+    }
+
+    /// As an earlier life left it: what is over by now is told, what goes on is not told anew.
+    mutating func remember(_ told: [Told], _ now: Now) {
+        for entry in told.prefix(Self.mostKeys) {
+            let alert = Alert(entry.kind, subject: entry.subject, entry.text, hint: entry.hint)
+            firing[alert.key] = Firing(
+                alert: alert, since: entry.since, toldAt: now.monotonic + min(.zero, entry.toldAt - now.wall),
+                rememberedUntil: now.monotonic + Self.patience)
+        }
     }
 
     private mutating func note(_ conditions: [Alert], _ now: Now) {
@@ -70,6 +106,7 @@ struct AlertBook {
         for (key, alert) in current {
             if firing[key] != nil {
                 firing[key]?.alert = alert
+                firing[key]?.rememberedUntil = nil
             } else if var back = ended.removeValue(forKey: key) {
                 // It went and came before anybody was told that it was over.
                 back.alert = alert
@@ -80,12 +117,13 @@ struct AlertBook {
             }
         }
         for (key, entry) in firing where current[key] == nil {
+            if let until = entry.rememberedUntil, now.monotonic < until { continue }
             firing[key] = nil
             guard entry.toldAt != nil else { continue }
             ended[key] = entry
             gather(now)
         }
-        if let again = settings.again, firing.values.contains(where: { $0.toldAt.map { now.monotonic - $0 >= again } ?? false }) { gather(now) }
+        if let again = settings.again, firing.values.contains(where: { $0.rememberedUntil == nil && $0.toldAt.map { now.monotonic - $0 >= again } ?? false }) { gather(now) }
     }
 
     private mutating func note(happening alert: Alert, _ now: Now) {
@@ -108,18 +146,19 @@ struct AlertBook {
 
     private mutating func gather(_ now: Now) { due = min(due ?? .distantFuture, now.monotonic + settings.gather) }
 
-    private mutating func tell(_ now: Now) -> [Line] {
+    private mutating func tell(_ now: Now, _ isLast: Bool) -> [Line] {
         var lines: [Line] = []
         for (key, entry) in firing {
             let isDue = entry.toldAt.map { told in settings.again.map { now.monotonic - told >= $0 } ?? false } ?? true
-            guard isDue else { continue }
+            // What an earlier life told of is told again when this one has seen it.
+            guard isDue, entry.rememberedUntil == nil else { continue }
             firing[key]?.toldAt = now.monotonic
             lines.append(Line(alert: entry.alert, state: .firing, since: entry.since, count: 1))
         }
         for entry in ended.values { lines.append(Line(alert: entry.alert, state: .resolved, since: entry.since, count: 1)) }
         ended = [:]
         for (key, entry) in happened where entry.count > 0 {
-            if isQuiet(entry, now) {
+            if isQuiet(entry, now), !isLast {
                 due = min(due ?? .distantFuture, (entry.toldAt ?? now.monotonic) + settings.quiet)
                 continue
             }

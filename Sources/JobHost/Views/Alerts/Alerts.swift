@@ -17,8 +17,19 @@ actor Alerts {
         enum Way {
             case webhook(Webhook)
             case command([String])
+
+            /// The same for who is reached in the same way; it tells nobody how.
+            var digest: String {
+                switch self {
+                case .webhook(let webhook): SHA256.hex(of: Array(webhook.url.whole.utf8))
+                case .command(let command): SHA256.hex(of: Array(command.joined(separator: "\0").utf8))
+                }
+            }
         }
+        /// Of this one, for as long as it stays: whoever is taken out and named again is another.
+        var id: Int
         var name: String
+        var digest: String
         var way: Way
         var outbox = Outbox()
     }
@@ -28,20 +39,39 @@ actor Alerts {
     private let clock: any TimeSource
     private let log: Logger
     private let epoch: String
-    private var settings = AlertSettings()
+    /// nil: until they are told for the first time.
+    private var settings: AlertSettings?
     private var book = AlertBook()
     private var receivers: [Receiver] = []
     private var number = 0
+    private var lastReceiver = 0
     private var isLooking = false
     private var timer: RepeatedTask?
+    private let file: AlertFile?
+    /// What the file does not have yet.
+    private var isChanged = false
+    private var written = AlertMemory()
+    private var fileProblem: String?
+    /// Whoever waits for the last messages to be delivered.
+    private var atRest: CheckedContinuation<Void, Never>?
     private nonisolated let happened = Mutex<[Alert]>([])
 
-    init(shelf: SnapshotShelf, clock: any TimeSource, log: Logger, run: @escaping Run) {
+    /// - Parameter file: of this host's lives; nil: nothing is remembered.
+    init(shelf: SnapshotShelf, clock: any TimeSource, log: Logger, file: AlertFile? = nil, run: @escaping Run) {
         self.shelf = shelf
         self.clock = clock
         self.log = log
+        self.file = file
         self.run = run
         epoch = String(clock.now().wall.microseconds, radix: 36)
+        guard let (memory, problem) = file?.read() else { return }
+        if let problem { log.warning("\(problem)") }
+        written = memory
+        book.remember(memory.told, clock.now())
+        // Nothing is sent before `use` has said how each is reached now.
+        receivers = memory.receivers.enumerated().map { index, receiver in
+            Receiver(id: -1 - index, name: receiver.name, digest: receiver.digest, way: .command([]), outbox: memory.outbox(of: receiver))
+        }
     }
 
     func start() {
@@ -50,7 +80,29 @@ actor Alerts {
         }
     }
 
-    func stop() { timer?.cancel() }
+    /// The last words of a life of the host. What nobody has taken within the limit the next one sends.
+    func finish(within limit: TimeAmount) async {
+        timer?.cancel()
+        await look(isLast: true)
+        for index in receivers.indices { receivers[index].outbox.hurry() }
+        sendDue()
+        if isSending {
+            await withCheckedContinuation { waiting in
+                atRest = waiting
+                MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: limit) { [weak self] in
+                    Task { await self?.rest() }
+                }
+            }
+        }
+        save()
+    }
+
+    private var isSending: Bool { receivers.contains(where: \.outbox.isSending) }
+
+    private func rest() {
+        atRest?.resume()
+        atRest = nil
+    }
 
     /// As of a reload. Messages that wait for a receiver that stays are kept.
     func use(_ settings: AlertSettings) {
@@ -58,14 +110,26 @@ actor Alerts {
         self.settings = settings
         var ways: [(String, Receiver.Way)] = settings.webhooks.map { ($0.shown, .webhook(Webhook(url: $0, caFile: settings.caFile))) }
         if let program = settings.command.first { ways.append((program, .command(settings.command))) }
-        let old = Dictionary(receivers.map { ($0.name, $0.outbox) }, uniquingKeysWith: { first, _ in first })
+        var old = receivers
         receivers = []
         for (shown, way) in ways {
             // Two URLs may differ in nothing that is shown.
             let alike = receivers.count { $0.name == shown || $0.name.hasPrefix(shown + " (") }
             let name = alike == 0 ? shown : "\(shown) (\(alike + 1))"
-            receivers.append(Receiver(name: name, way: way, outbox: old[name] ?? Outbox()))
+            // Who is reached in the same way, else who has the name: of a URL whose key was changed, or a command's arguments.
+            let digest = way.digest
+            let before = old.firstIndex { $0.digest == digest } ?? old.firstIndex { was in
+                was.name == name && !ways.contains { $0.1.digest == was.digest }
+            }
+            if let before {
+                let was = old.remove(at: before)
+                receivers.append(Receiver(id: was.id, name: name, digest: digest, way: way, outbox: was.outbox))
+            } else {
+                lastReceiver += 1
+                receivers.append(Receiver(id: lastReceiver, name: name, digest: digest, way: way))
+            }
         }
+        isChanged = true
         book.settings = AlertBook.Settings(gather: settings.gather, again: settings.again)
     }
 
@@ -83,14 +147,19 @@ actor Alerts {
         guard !isLooking else { return }
         isLooking = true
         defer { isLooking = false }
+        await look(isLast: false)
+        save()
+    }
+
+    private func look(isLast: Bool) async {
         let host = await shelf.snapshot()
-        guard host.phase != "starting", host.phase != "draining" else { return }
+        guard host.phase != "starting", let settings else { return }
         let happened = self.happened.withLock { waiting in
             defer { waiting = [] }
             return waiting
         }
         func isWanted(_ alert: Alert) -> Bool { settings.level == .warning || alert.severity == .critical }
-        let lines = book.look(Alert.conditions(host).filter(isWanted), happened.filter(isWanted), now: clock.now())
+        let lines = book.look(Alert.conditions(host).filter(isWanted), happened.filter(isWanted), now: clock.now(), isLast: isLast)
         if !lines.isEmpty { tell(lines, host: host.name) }
         sendDue()
     }
@@ -102,6 +171,7 @@ actor Alerts {
                 level: level, "alert \(line.state.rawValue): \(line.alert.text)",
                 metadata: ["alert": "\(line.alert.kind.rawValue)", "subject": "\(line.alert.subject)", "count": "\(line.count)"])
         }
+        isChanged = true
         guard !receivers.isEmpty else { return }
         let message = message(lines, host: host)
         for index in receivers.indices { receivers[index].outbox.add(message) }
@@ -117,23 +187,39 @@ actor Alerts {
     private func sendDue() {
         for index in receivers.indices {
             guard let message = receivers[index].outbox.next(now: clock.now().monotonic) else { continue }
-            let (name, way) = (receivers[index].name, receivers[index].way)
+            let (id, way) = (receivers[index].id, receivers[index].way)
             Task {
                 let problem = await deliver(message, way)
-                ended(name, problem)
+                ended(id, problem)
             }
         }
     }
 
-    private func ended(_ name: String, _ problem: String?) {
-        guard let index = receivers.firstIndex(where: { $0.name == name }) else { return }
+    private func ended(_ id: Int, _ problem: String?) {
+        guard let index = receivers.firstIndex(where: { $0.id == id }) else { return }
         let before = receivers[index].outbox.problem
         if receivers[index].outbox.ended(problem, now: clock.now().monotonic) {
             log.error("an alert was given up: \(problem ?? "")")
         } else if let problem, problem != before {
             log.warning("an alert was not taken, it is tried again: \(problem)")
         }
+        isChanged = true
         sendDue()
+        if atRest == nil { save() } else if !isSending { rest() }
+    }
+
+    /// At each change of what is to outlive this process.
+    private func save() {
+        guard isChanged, let file else { return }
+        let memory = AlertMemory(told: book.told(clock.now()), boxes: receivers.map { ($0.name, $0.digest, $0.outbox) })
+        do {
+            if memory != written { try file.write(memory) }
+            (written, isChanged, fileProblem) = (memory, false, nil)
+        } catch {
+            // It is tried again with the next look.
+            if fileProblem != "\(error)" { log.error("alerts are not remembered over a restart: \(error)") }
+            fileProblem = "\(error)"
+        }
     }
 
     private func deliver(_ message: Outbox.Message, _ way: Receiver.Way) async -> String? {
@@ -141,7 +227,7 @@ actor Alerts {
         case .command(let command): return await run(command, message.body)
         case .webhook(let webhook):
             var headers = [("X-Jobhost-Delivery", message.id)]
-            if let secret = settings.secret {
+            if let secret = settings?.secret {
                 let time = String(clock.now().wall.microseconds / 1_000_000)
                 headers.append(("X-Jobhost-Timestamp", time))
                 headers.append(("X-Jobhost-Signature", "sha256=" + SHA256.hmac(key: Array(secret.secret.utf8), Array("\(time).".utf8) + message.body)))

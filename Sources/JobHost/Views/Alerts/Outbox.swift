@@ -16,11 +16,19 @@ struct Outbox {
 
     private(set) var messages: [Message] = []
     private var notBefore = MonotonicInstant(microseconds: .min)
-    private var isSending = false
+    private(set) var isSending = false
     /// Given up, or pushed out by newer ones.
-    private(set) var lost = 0
+    private(set) var lost: Int
     /// Of the last attempt; nil: it arrived.
     private(set) var problem: String?
+
+    init(messages: [Message] = [], lost: Int = 0) {
+        self.messages = messages
+        self.lost = lost
+    }
+
+    /// The wait before the next attempt is over.
+    mutating func hurry() { notBefore = MonotonicInstant(microseconds: .min) }
 
     mutating func add(_ message: Message) {
         if messages.count >= Self.mostMessages {

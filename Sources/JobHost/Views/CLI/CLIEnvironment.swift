@@ -45,6 +45,8 @@ struct SystemCLIClock: CLIClock {
 /// Where text goes.
 protocol TextSink: Sendable {
     func write(_ text: String)
+    /// For what must arrive whole: throws `CLIFailure` where it does not.
+    func write(bytes: [UInt8]) throws
     var isTerminal: Bool { get }
     /// Columns and lines of the terminal; nil: it is none.
     var size: (columns: Int, rows: Int)? { get }
@@ -53,15 +55,17 @@ protocol TextSink: Sendable {
 struct DescriptorSink: TextSink {
     let descriptor: Int32
 
-    func write(_ text: String) {
-        var rest = Array(text.utf8)[...]
+    func write(_ text: String) { try? write(bytes: Array(text.utf8)) }
+
+    func write(bytes: [UInt8]) throws {
+        var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
             // Nobody reads any more (`| head`): the end, as for programs that leave SIGPIPE as it is.
             // Without it `status --watch` would write into the void for ever.
             if count < 0, errno == EPIPE { endByBrokenPipe() }
-            guard count > 0 else { return }
+            guard count > 0 else { throw CLIFailure(.failed, "cannot write: \(String(cString: strerror(errno)))") }
             rest = rest.dropFirst(count)
         }
     }

@@ -3,7 +3,7 @@ import JobCore
 /// What `jobhost` exits with. A promise to scripts: never renumbered.
 public enum ExitCode: Int32, CaseIterable, Sendable {
     case ok = 0
-    /// It was tried and failed; an outcome `failed`; findings of `doctor`.
+    /// It was tried and failed; an outcome `failed`; findings of `doctor`, broken rules of `store check`.
     case failed = 1
     /// Wrong arguments, an impossible value, a config with errors.
     case usage = 2
@@ -11,7 +11,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     case notRunning = 3
     /// A reload was refused, wholly or for some jobs.
     case refused = 4
-    /// No job, run or dead letter of that name.
+    /// No job, run, dead letter or store of that name.
     case notFound = 5
     /// Not possible in the present state.
     case conflict = 6
@@ -34,11 +34,11 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     public var meaning: String {
         switch self {
         case .ok: "done; the run succeeded or found nothing to do"
-        case .failed: "it was tried and failed; the run failed; `doctor` or `schema` found a fault"
+        case .failed: "it was tried and failed; the run failed; `doctor`, `schema` or `store check` found a fault"
         case .usage: "wrong arguments, an impossible value, or a config with errors"
         case .notRunning: "no host answers on the socket"
         case .refused: "the reload was refused, wholly or for some jobs"
-        case .notFound: "no job, run or dead letter of that name"
+        case .notFound: "no job, run, dead letter or store of that name"
         case .conflict: "not possible in the present state"
         case .waitedTooLong: "`--wait` was given up; the run goes on"
         case .unavailable: "the host answers but cannot do it now"

@@ -16,8 +16,7 @@ public struct HostOperations: Sendable {
     public var doctor: @Sendable (DoctorRequest) async throws -> [Doctor.Finding]
     /// Throws `CommandError` for a job that is not there, `ConfigErrors`.
     public var schema: @Sendable (SchemaInquiry) async throws -> [API.SchemaAnswer]
-    /// Throws `CommandError` or `ConfigErrors`.
-    public var moveStore: @Sendable (StoreMoveRequest) async throws -> API.StoreMoved
+    public var store: StoreOperations
     /// Loads a library in a throwaway worker. Throws `CommandError`.
     public var inspect: @Sendable (_ file: String) async throws -> API.Inspection
     /// The time zones of this machine.
@@ -32,7 +31,7 @@ public struct HostOperations: Sendable {
         ) async throws -> API.Execution,
         doctor: @escaping @Sendable (DoctorRequest) async throws -> [Doctor.Finding],
         schema: @escaping @Sendable (SchemaInquiry) async throws -> [API.SchemaAnswer],
-        moveStore: @escaping @Sendable (StoreMoveRequest) async throws -> API.StoreMoved,
+        store: StoreOperations,
         inspect: @escaping @Sendable (_ file: String) async throws -> API.Inspection,
         zones: any ZoneSource, version: String
     ) {
@@ -41,7 +40,7 @@ public struct HostOperations: Sendable {
         self.execute = execute
         self.doctor = doctor
         self.schema = schema
-        self.moveStore = moveStore
+        self.store = store
         self.inspect = inspect
         self.zones = zones
         self.version = version
@@ -59,20 +58,6 @@ public struct DoctorRequest: Equatable, Sendable {
         self.config = config
         self.job = job
         self.timeout = timeout
-    }
-}
-
-/// `jobhost store migrate`.
-public struct StoreMoveRequest: Equatable, Sendable {
-    public var config: String
-    /// The SQLite file.
-    public var file: String
-    /// nil: the config's store.
-    public var to: String?
-    public init(config: String, file: String, to: String? = nil) {
-        self.config = config
-        self.file = file
-        self.to = to
     }
 }
 
@@ -113,25 +98,6 @@ extension API {
             self.code = code
             self.items = items
             self.durationUs = durationUs
-        }
-    }
-
-    /// What `jobhost store migrate --json` prints.
-    public struct StoreMoved: Codable, Sendable {
-        /// Without a password.
-        public var place: String
-        public var tables: [Table]
-        public struct Table: Codable, Sendable {
-            public var table: String
-            public var rows: Int64
-            public init(table: String, rows: Int64) {
-                self.table = table
-                self.rows = rows
-            }
-        }
-        public init(place: String, tables: [Table]) {
-            self.place = place
-            self.tables = tables
         }
     }
 

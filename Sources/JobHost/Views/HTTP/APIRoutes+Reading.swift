@@ -59,12 +59,17 @@ extension APIRoutes {
             get("/workers", "living worker processes") { _, _ in
                 try answer(API.Workers(workers: await shelf.snapshot().workers.map(API.Worker.init)))
             },
-            get("/audit", "who did what, the newest first", query: ["job", "from", "limit"]) { _, query in
-                let limit = Int(try query.integer("limit", in: 1...1_000) ?? 50)
-                let from = try query.instant("from") ?? Instant(microseconds: .min)
-                let rows = try await control.store.audit(limit: limit, job: query.text("job"))
-                if rows.isEmpty, let job = query.text("job") { try await checkKnown(job) }
-                return try answer(API.Audit(audit: rows.filter { $0.at >= from }.map(API.AuditEntry.init)))
+            get("/audit", "who did what, the newest first", query: ["job", "from", "before", "limit"]) { _, query in
+                var filter = AuditFilter(job: query.text("job"), limit: Int(try query.integer("limit", in: 1...1_000) ?? 50))
+                filter.from = try query.instant("from")
+                filter.before = try query.integer("before", in: 1...Int64.max)
+                // One more than asked for says whether there are more.
+                filter.limit += 1
+                var rows = try await control.store.audit(filter)
+                if rows.isEmpty, let job = filter.job { try await checkKnown(job) }
+                let isLast = rows.count < filter.limit
+                if !isLast { rows.removeLast() }
+                return try answer(API.Audit(audit: rows.map(API.AuditEntry.init), nextBefore: isLast ? nil : rows.last?.id))
             },
             get("/reloads", "past reloads, the newest first", query: ["limit"]) { _, query in
                 let rows = try await control.store.reloads(limit: Int(try query.integer("limit", in: 1...1_000) ?? 20))

@@ -66,11 +66,9 @@ extension APIRoutes {
 
     /// Entries that name the run: "run 41", "run 41 as run 43".
     private func audit(of run: RunRecord) async throws -> [API.AuditEntry] {
-        let rows = try await control.store.audit(limit: 1_000, job: run.job)
-        let named = rows.filter { row in
-            row.detail.split(separator: " ").prefix(2).elementsEqual(["run", "\(run.id)"])
-        }
-        return named.reversed().map(API.AuditEntry.init)
+        var filter = AuditFilter(job: run.job, limit: 1_000)
+        filter.run = run.id
+        return try await control.store.audit(filter).reversed().map(API.AuditEntry.init)
     }
 
     /// What the host knows of the runs under way: the ledger learns of a start with the end.

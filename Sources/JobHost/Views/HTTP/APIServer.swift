@@ -35,15 +35,19 @@ public actor APIServer {
     private var retired: [HTTPListener] = []
     private var isStopped = false
 
-    /// `errand` runs an operator's program: a command of `[alerts]`.
+    /// How long the last alerts of a life may take.
+    private static let lastWords = TimeAmount.seconds(5)
+
+    /// `errand` runs an operator's program: a command of `[alerts]`, whose `alertFile` outlives the host.
     init(
         control: any HostControl, logger: Logger, clock: any TimeSource = SystemClock(), limits: HTTPLimits = HTTPLimits(),
-        errand: @escaping Alerts.Run
+        alertFile: AlertFile? = nil, errand: @escaping Alerts.Run
     ) {
         hub = EventHub(outlet: control.events, clock: clock)
         let shelf = SnapshotShelf(control: control, clock: clock, reuse: limits.snapshotReuse)
-        alerts = Alerts(shelf: shelf, clock: clock, log: logger, run: errand)
+        alerts = Alerts(shelf: shelf, clock: clock, log: logger, file: alertFile, run: errand)
         routes = APIRoutes(control: control, hub: hub, shelf: shelf, alerts: alerts)
+        hub.tell { shelf.hear($0) }
         hub.tell { [alerts] in alerts.hear($0) }
         hub.start()
         self.logger = logger
@@ -152,11 +156,12 @@ public actor APIServer {
         retired.append(listener)
     }
 
-    /// Closes everything at once: requests under way are cut off.
+    /// Tells what is still to be told, then closes everything at once: requests under way are cut off.
     public func stop() async {
         isStopped = true
+        hub.drain()
+        await alerts.finish(within: Self.lastWords)
         hub.stop()
-        await alerts.stop()
         socket?.remove()
         socket = nil
         let listeners = [local, tcp?.listener, inherited?.listener].compactMap { $0 } + retired

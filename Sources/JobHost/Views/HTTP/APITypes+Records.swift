@@ -30,8 +30,11 @@ extension API {
         public var run: Run?
     }
 
+    /// `GET /audit`: the newest first.
     public struct Audit: Codable, Sendable {
         public var audit: [AuditEntry]
+        /// Pass as `before` for the next page; `null`: this was the last.
+        public var nextBefore: Int64?
     }
 
     public struct AuditEntry: Codable, Sendable {

@@ -42,12 +42,16 @@ final class AccessBook: Sendable {
     func mayRead(_ origin: String) -> Bool { state.withLock { $0.access.mayRead(origin) } }
 
     func judge(_ request: Credentials) -> HTTPAccess.Answer {
+        let answer = state.withLock { $0.access }.judge(request)
+        // A right token passes at any time: behind a proxy all come from one address, where a forgotten tab with an
+        // old token would lock everybody out. A guesser learns no more from that: see `FailureLimit`.
+        guard case .refused(_, isFailure: true) = answer else { return answer }
         let now = clock.now().monotonic
-        let (access, isBarred) = state.withLock { ($0.access, $0.failures.isBarred(request.address, now: now)) }
-        if isBarred, request.authorization != nil { return .refused(.tooManyGuesses) }
-        let answer = access.judge(request)
-        if case .refused(_, isFailure: true) = answer { state.withLock { $0.failures.failed(request.address, now: now) } }
-        return answer
+        return state.withLock { state in
+            if state.failures.isBarred(request.address, now: now) { return .refused(.tooManyGuesses) }
+            state.failures.failed(request.address, now: now)
+            return answer
+        }
     }
 }
 

@@ -159,8 +159,9 @@ extension API.Problem {
     }
 }
 
-/// Guesses at tokens, by address: a bucket that holds so many and regains one each interval.
-/// While it is empty, no token from there is looked at, right or wrong.
+/// Wrong tokens, by address: a bucket that holds so many and regains one each interval. While it is empty, wrong
+/// ones are told to wait: whoever knocks at random is heard of as such and spends no audit. That none is guessed is
+/// not this limit's doing, but the tokens': they have 32 characters at least (`TokenFile`).
 struct FailureLimit {
     static let burst = 10.0
     static let interval = Duration.seconds(6)

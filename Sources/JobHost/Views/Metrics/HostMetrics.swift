@@ -45,7 +45,8 @@ final class HostMetrics: Sendable {
 
     private static func add(_ run: RunRecord, to job: inout Job) {
         guard let started = run.startedAt else { return }
-        if let finished = run.finishedAt { job.duration.observe(max(.zero, finished - started).seconds) }
+        // When a lost one ended, nobody knows: what is written is when that was found.
+        if let finished = run.finishedAt, run.outcome != .lost { job.duration.observe(max(.zero, finished - started).seconds) }
         // A retry's wait is its backoff.
         guard run.attempt == 1 else { return }
         let waited = max(.zero, started - run.fireTime).seconds

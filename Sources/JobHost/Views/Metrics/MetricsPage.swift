@@ -48,6 +48,8 @@ struct MetricsPage {
         text.sample([("version", host.version), ("host_name", host.name)], 1)
         gauge("jobhost_start_time_seconds", "When this host started, since the epoch.", host.startedAt.seconds)
         gauge("jobhost_problems", "What is wrong with the host itself; /healthz says it in sentences.", Double(host.problems.count))
+        text.family("jobhost_repairs_total", .counter, "What stood still and the host set going again, by kind; each is a defect of something.")
+        for (kind, count) in host.repairs { text.sample([("kind", kind)], count) }
         gauge("jobhost_paused", "1: an operator has paused the whole host.", host.control.paused ? 1 : 0)
         gauge("jobhost_event_streams", "Open streams of /api/v1/events.", Double(streams.listeners))
         text.family("jobhost_events_dropped_total", .counter, "Events that came faster than they could be served.")
@@ -137,20 +139,25 @@ struct MetricsPage {
 
     /// From the store's own counters, which outlive the host and the rows.
     private mutating func writeLedger() {
+        // What alert rules ask for stands at 0 from the first: `increase` is blind to what a series is born with.
         text.family("jobhost_attempts_total", .counter, "Ended attempts, ever, by outcome.")
         for job in host.jobs {
             for outcome in Outcome.allCases {
-                if let count = job.counters[outcome.rawValue] { text.sample([("job_name", job.name), ("outcome", outcome.rawValue)], count) }
+                guard let count = job.counters[outcome.rawValue] ?? (Self.isWatched(outcome) ? 0 : nil) else { continue }
+                text.sample([("job_name", job.name), ("outcome", outcome.rawValue)], count)
             }
         }
         text.family("jobhost_fires_not_run_total", .counter, "Due times that ended without an attempt, ever, with the reason.")
         for job in host.jobs {
             for reason in NoRunReason.allCases {
-                guard let count = job.counters[reason.rawValue] else { continue }
+                guard let count = job.counters[reason.rawValue] ?? (reason.state == .missed ? 0 : nil) else { continue }
                 text.sample([("job_name", job.name), ("state", reason.state.rawValue), ("reason", reason.rawValue)], count)
             }
         }
     }
+
+    /// An end from which no rule of retry goes on.
+    private static func isWatched(_ outcome: Outcome) -> Bool { outcome.isFailure && outcome != .retry }
 
     private mutating func writeHistograms() {
         let jobs = figures.jobs.sorted { $0.key < $1.key }

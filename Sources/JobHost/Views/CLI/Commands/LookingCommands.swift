@@ -219,11 +219,15 @@ struct AuditCommand: AsyncParsableCommand {
     @Argument(help: "Only what concerns this job.") var job: String?
     @Option(help: ArgumentHelp("Only at or after.", valueName: "time")) var since: String?
     @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
+    @Option(help: ArgumentHelp("Only those before this one: the next page.", valueName: "number")) var before: Int64?
     @OptionGroup var host: HostOptions
 
     func run() async throws {
         let session = try CLISession(host)
-        let query = [("job", job), ("from", try session.instant(since, "--since")?.rfc3339), ("limit", String(limit))]
+        let query = [
+            ("job", job), ("from", try session.instant(since, "--since")?.rfc3339), ("before", before.map { String($0) }),
+            ("limit", String(limit)),
+        ]
         let (audit, json) = try await session.client().get("/audit", query: query, as: API.Audit.self)
         let empty = "Nobody has done anything" + (job.map { " with \($0)" } ?? "") + (since == nil ? " yet." : " since then.")
         session.print(json) { AuditView(screen: $0).lines(audit, empty: empty) }

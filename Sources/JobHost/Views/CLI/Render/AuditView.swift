@@ -5,7 +5,9 @@ struct AuditView {
     let screen: Screen
 
     func lines(_ audit: API.Audit, empty: String) -> [Styled] {
-        audit.audit.isEmpty ? screen.wrapped(empty) : table(audit.audit, ofRun: false)
+        if audit.audit.isEmpty { return screen.wrapped(empty) }
+        let older = audit.nextBefore.map { [Styled("older ones: --before \($0)", .dim)] } ?? []
+        return table(audit.audit, ofRun: false) + older
     }
 
     /// `ofRun`: which one it is about need not be said.

@@ -33,6 +33,14 @@ export function setToken(text) {
 
 export function hasToken() { return token !== ""; }
 
+/**
+ * After a 401: a token that the host no longer knows is forgotten, or a tab left open would show it for ever, where
+ * reading may need none. Not if another has been given meanwhile.
+ */
+function forget(shown) {
+  if (shown && shown === token) setToken("");
+}
+
 /** `ask(problem, method)` → a promise of whether there is a token now. */
 export function onTokenNeeded(ask) { askForToken = ask; }
 
@@ -64,6 +72,7 @@ async function send(method, where, body, mayAsk) {
   let sent = Date.now();
   let received = null;
   let response;
+  const shown = token;
   try {
     const first = await firstAnswer(method, where);
     if (first) ({ response, sent, received } = first);
@@ -89,6 +98,11 @@ async function send(method, where, body, mayAsk) {
   const error = new APIError(problem.detail ?? `the host answered ${response.status} ${response.statusText}`, {
     status: response.status, code: problem.code ?? "refused", hint: problem.hint ?? null,
   });
+  if (response.status === 401 && method === "GET" && shown) {
+    forget(shown);
+    // Of several that were asked together the first one forgets; each asks again. One without a token does not.
+    if (shown !== token) return send(method, where, body, mayAsk);
+  }
   // A token that may only read is refused otherwise than one that is not known.
   const wantsToken = response.status === 401 || (response.status === 403 && method === "POST" && token !== "");
   if (wantsToken && mayAsk && askForToken && (await askForToken(error, method))) {
@@ -107,12 +121,14 @@ export function post(where, body = {}) { return send("POST", where, body, true);
  * `onEvent({ id, type, data })` for each. Ends, by return or error, with the stream.
  */
 export async function stream(where, lastId, { onOpen, onEvent, signal }) {
+  const shown = token;
   const response = await fetch(BASE + where, {
     headers: headers({ Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) }),
     cache: "no-store", credentials: "same-origin", signal,
   });
   const type = response.headers.get("Content-Type") ?? "";
   if (!response.ok || !type.startsWith("text/event-stream")) {
+    if (response.status === 401) forget(shown);
     throw new APIError(`no events: ${response.status}`, { status: response.status });
   }
   onOpen();

@@ -13,6 +13,8 @@ const MOST_RUNNING = 20;
 const RETRY = [1_000, 2_000, 4_000, 8_000];
 /** Events of a burst are answered together. */
 const GATHER = 400;
+/** What a page asks for is asked for again no sooner than so long after the last answer. */
+const AGAIN = 500;
 /** A stream that says nothing at all for so long is dead. */
 const SILENCE = 45_000;
 
@@ -209,6 +211,25 @@ function jobOf(event) {
     const body = JSON.parse(event.data);
     return typeof body.job === "string" ? body.job : null;
   } catch { return null; }
+}
+
+/**
+ * How `page` keeps what it shows: `read` asks for it, never twice at a time. A change that comes meanwhile may be missing
+ * in the answer that is on its way, so one more is asked for.
+ */
+export function reader(page, read) {
+  let isReading = false;
+  let again = false;
+  const load = async () => {
+    again = isReading;
+    if (isReading) return;
+    isReading = true;
+    try { await read(); } finally { isReading = false; }
+    if (page.isClosed) return;
+    page.context.draw();
+    if (again) setTimeout(() => { if (!page.isClosed) load(); }, AGAIN);
+  };
+  return load;
 }
 
 /** Milliseconds since the data was true. */

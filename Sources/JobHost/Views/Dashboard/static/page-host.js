@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { quietly, get, query } from "./api.js";
-import { state } from "./live.js";
+import { state, reader } from "./live.js";
 import { button } from "./actions.js";
 import { problems } from "./problems.js";
 import { instant, now, age, when, relative } from "./time.js";
@@ -16,6 +16,7 @@ export class HostPage {
     this.host = null;
     this.error = null;
     this.isClosed = false;
+    this.load = reader(this, () => this.read());
     this.load();
   }
 
@@ -24,17 +25,13 @@ export class HostPage {
   changed(change) { if (change.all) this.load(); }
   get needsTicks() { return true; }
 
-  async load() {
-    if (this.loading) return;
-    this.loading = true;
+  async read() {
     try {
       const [host, workers] = await Promise.all([quietly("/host"), quietly("/workers")]);
       Object.assign(this, { host, workers: workers.workers, error: null });
     } catch (error) {
       if (error.status > 0) this.error = error;
     }
-    this.loading = false;
-    if (!this.isClosed) this.context.draw();
   }
 
   view() {
@@ -91,10 +88,26 @@ export class AuditPage {
 
   async load() {
     try {
-      this.entries = (await get("/audit" + query({ job: this.job, limit: this.limit }))).audit;
+      const page = await get("/audit" + query({ job: this.job, limit: this.limit }));
+      this.entries = page.audit;
+      this.before = page.next_before;
       this.error = null;
     } catch (error) {
       if (error.status > 0) this.error = error;
+    }
+    if (!this.isClosed) this.context.draw();
+  }
+
+  async more() {
+    const { job, before } = this;
+    const page = await get("/audit" + query({ job, before, limit: 200 })).catch((error) => { this.error = error; });
+    // Another job may have been chosen meanwhile.
+    if (page && job === this.job && before === this.before) {
+      this.error = null;
+      this.entries = [...this.entries, ...page.audit];
+      this.before = page.next_before;
+      // What is shown stays when something new comes.
+      this.limit = Math.min(this.entries.length, 1000);
     }
     if (!this.isClosed) this.context.draw();
   }
@@ -107,6 +120,6 @@ export class AuditPage {
       }), h("datalist", { id: "job-names" }, [...state.jobs.keys()].map((name) => h("option", { key: name, value: name }))))),
       this.error && failure(this.error),
       section("The newest first", { key: "audit" }, this.entries ? table("Audit", auditColumns(true), auditRows(this.entries, true), "Nothing.") : h("p.empty", "…"),
-        this.entries?.length === this.limit && this.limit < 1000 && h("button.plain", { type: "button", onclick: () => { this.limit = 1000; this.load(); } }, "Older"))];
+        this.entries && this.before != null && h("button.plain", { type: "button", onclick: () => this.more() }, "Older"))];
   }
 }

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { quietly } from "./api.js";
+import { reader } from "./live.js";
 import { button } from "./actions.js";
 import { age, exact, instant, now, relative, span } from "./time.js";
 import { counted } from "./words.js";
@@ -19,6 +20,7 @@ export class HostsPage {
     this.error = null;
     this.isClosed = false;
     this.timer = setInterval(() => { if (!document.hidden) this.load(); }, PACE);
+    this.load = reader(this, () => this.read());
     this.load();
   }
 
@@ -29,17 +31,13 @@ export class HostsPage {
   }
   changed() { this.load(); }
 
-  async load() {
-    if (this.loading) return;
-    this.loading = true;
+  async read() {
     try {
       const { hosts } = await quietly("/hosts");
       Object.assign(this, { hosts, error: null });
     } catch (error) {
       if (error.status > 0) this.error = error;
     }
-    this.loading = false;
-    if (!this.isClosed) this.context.draw();
   }
 
   view() {

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { get, quietly, path, query } from "./api.js";
-import { state, wantRecent } from "./live.js";
+import { state, wantRecent, reader } from "./live.js";
 import { problems, condition, lately, nextWords } from "./problems.js";
 import { toneMark, strip, spark } from "./marks.js";
 import { button, askBackfill } from "./actions.js";
@@ -29,7 +29,7 @@ export class JobPage {
     this.explainText = timeText(now() - 60_000);
     this.log = null;
     this.isClosed = false;
-    this.loading = null;
+    this.load = reader(this, () => this.read());
     this.load();
     if (place === "explain") this.explain();
   }
@@ -43,10 +43,7 @@ export class JobPage {
 
   changed(change) { if (change.all || change.jobs.has(this.name)) this.load(); }
 
-  async load() {
-    // Changes while one is under way are answered by one more.
-    if (this.loading) { this.again = true; return; }
-    this.loading = true;
+  async read() {
     const where = path("jobs", this.name);
     try {
       const [job, history, fires, audit] = await Promise.all([
@@ -60,12 +57,6 @@ export class JobPage {
     } catch (error) {
       if (this.isClosed) return;
       if (error.status > 0 || !this.job) this.error = error;
-    }
-    this.loading = null;
-    this.context.draw();
-    if (this.again) {
-      this.again = false;
-      setTimeout(() => { if (!this.isClosed) this.load(); }, 500);
     }
   }
 

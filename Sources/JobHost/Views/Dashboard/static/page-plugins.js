@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { quietly, post, path, query } from "./api.js";
+import { reader } from "./live.js";
 import { ask, button } from "./actions.js";
 import { instant, relative, span } from "./time.js";
 import { size } from "./words.js";
@@ -18,6 +19,7 @@ export class PluginsPage {
     /** Of the plugin whose versions are shown. */
     this.versions = null;
     this.isClosed = false;
+    this.load = reader(this, () => this.read());
     this.load();
     if (place === "plan") this.plan();
   }
@@ -26,17 +28,13 @@ export class PluginsPage {
   close() { this.isClosed = true; }
   changed(change) { if (change.all) this.load(); }
 
-  async load() {
-    if (this.loading) return;
-    this.loading = true;
+  async read() {
     try {
       const [plugins, workers, reloads] = await Promise.all([quietly("/plugins"), quietly("/workers"), quietly("/reloads" + query({ limit: 20 }))]);
       Object.assign(this, { plugins: plugins.plugins, workers: workers.workers, reloads: reloads.reloads, error: null });
     } catch (error) {
       if (error.status > 0) this.error = error;
     }
-    this.loading = false;
-    if (!this.isClosed) this.context.draw();
   }
 
   async showVersions(plugin) {

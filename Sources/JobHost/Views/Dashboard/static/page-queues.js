@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { quietly, get, query } from "./api.js";
-import { state } from "./live.js";
+import { state, reader } from "./live.js";
 import { ask, askMany } from "./actions.js";
 import { instant, now, age } from "./time.js";
 import { short } from "./words.js";
@@ -20,6 +20,7 @@ export class QueuesPage {
     this.showsAll = false;
     this.error = null;
     this.isClosed = false;
+    this.load = reader(this, () => this.read());
     this.load();
   }
 
@@ -28,9 +29,7 @@ export class QueuesPage {
   changed() { this.load(); }
   get needsTicks() { return true; }
 
-  async load() {
-    if (this.loading) return;
-    this.loading = true;
+  async read() {
     try {
       const [counters, dead] = await Promise.all([quietly("/counters"), this.older ? null : quietly("/dead" + query({ job: this.job, limit: PAGE }))]);
       this.counters = counters.jobs;
@@ -41,8 +40,6 @@ export class QueuesPage {
     } catch (error) {
       if (error.status > 0) this.error = error;
     }
-    this.loading = false;
-    if (!this.isClosed) this.context.draw();
   }
 
   view() {

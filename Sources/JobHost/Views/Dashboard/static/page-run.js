@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { quietly, path, query } from "./api.js";
+import { reader } from "./live.js";
 import { button, askMany } from "./actions.js";
 import { Log } from "./log.js";
 import { instant, relative, span, when } from "./time.js";
@@ -20,6 +21,7 @@ export class RunPage {
     this.explained = null;
     this.isClosed = false;
     this.log = new Log(this.id, () => this.context.draw());
+    this.load = reader(this, () => this.read());
     this.load();
   }
 
@@ -32,9 +34,7 @@ export class RunPage {
 
   changed(change) { if (change.all || change.jobs.has(this.detail?.run.job)) this.load(); }
 
-  async load() {
-    if (this.loading) return;
-    this.loading = true;
+  async read() {
     try {
       this.detail = await quietly(path("runs", this.id));
       this.error = null;
@@ -44,8 +44,6 @@ export class RunPage {
     } catch (error) {
       if (error.status > 0 || !this.detail) this.error = error;
     }
-    this.loading = false;
-    if (!this.isClosed) this.context.draw();
   }
 
   view() {

@@ -1,0 +1,110 @@
+import Glibc
+import SQL
+import Testing
+
+/// Queues under many at once: unique keys, rates.
+@Suite("Queues under many at once, end to end", .serialized, .timeLimit(.minutes(3)))
+struct QueueTests {
+    enum Kind: String, CaseIterable { case sqlite, postgresql }
+    private static let kinds: [Kind] = getenv("JOBHOST_TEST_POSTGRES") == nil ? [.sqlite] : Kind.allCases
+
+    /// `hosts` of them on one server, or one on its file.
+    private func with(
+        _ kind: Kind, hosts: Int, _ jobs: String, _ body: (TestHost, LedgerFile, _ hosts: [(name: String, child: Child)], _ server: String?) async throws -> Void
+    ) async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            guard kind == .postgresql else {
+                try test.write("[host]\nname = \"h0\"\nstate_dir = \"var-h0\"\n[store]\nurl = \"sqlite:var/jobhost.db\"\n" + jobs, to: "h0.toml")
+                let host = try test.foreground("run", "--config", "h0.toml")
+                try await host.logs("serving ")
+                return try await body(test, test.ledger, [("h0", host)], nil)
+            }
+            try await PostgresServer.with(test) { server in
+                var all: [(name: String, child: Child)] = []
+                for number in 0..<hosts {
+                    let name = "h\(number)"
+                    try test.write("[host]\nname = \"\(name)\"\nstate_dir = \"var-\(name)\"\n[store]\nurl = \"\(server.url)\"\n" + jobs, to: "\(name).toml")
+                    let host = try test.foreground("run", "--config", "\(name).toml")
+                    try await host.logs("serving ")
+                    all.append((name, host))
+                }
+                try await body(test, server.ledger, all, server.url)
+            }
+        }
+    }
+
+    private func stop(_ hosts: [(name: String, child: Child)]) async {
+        for host in hosts { host.child.signal(SIGTERM) }
+        for host in hosts { #expect(await host.child.exitCode() == 0) }
+    }
+
+    @Test("A unique key under fifty at once on the API of each host, and twenty applications: one run, and everybody is told which", arguments: kinds)
+    func uniqueKeys(kind: Kind) async throws {
+        let jobs = Toml.plugin("good") + Toml.job("mint", of: "good", Toml.once)
+        try await with(kind, hosts: 2, jobs) { test, ledger, hosts, server in
+            // An hour ahead: it lives as long as the test.
+            let requests = try hosts.map { host in
+                try Child(
+                    "/usr/bin/env",
+                    ["curl", "-sS", "-Z", "--parallel-immediate", "--parallel-max", "50", "--unix-socket", test.folder + "/var-\(host.name)/jobhost.sock"]
+                        + ["-d", #"{"key": "sale-1", "delay_ms": 3600000}"#, "-H", "Content-Type: application/json", "-o", "answer-\(host.name)-#1"]
+                        + ["http://localhost/api/v1/jobs/mint/enqueue#[1-50]"],
+                    environment: TestHost.environment(), folder: test.folder)
+            }
+            try await withThrowingTaskGroup { group in
+                for _ in 0..<20 {
+                    group.addTask {
+                        if let server {
+                            let connection = try PostgresConnection(PostgresAddress(server))
+                            defer { connection.close() }
+                            try connection.run("SELECT jobhost.enqueue('mint', '{}', unique_key => 'sale-1', run_at => now() + interval '1 hour')")
+                        } else {
+                            try ledger.execute(
+                                "INSERT INTO enqueue_inbox (job, unique_key, run_at_ms) VALUES ('mint', 'sale-1', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) + 3600000)")
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            var answers: [String] = []
+            for (host, request) in zip(hosts, requests) {
+                #expect(await request.exitCode() == 0, "\(request.errors.all)")
+                for number in 1...50 { answers.append(try #require(Proc.text(of: test.folder + "/answer-\(host.name)-\(number)"))) }
+            }
+            while try ledger.number("SELECT count(*) FROM enqueue_inbox") > 0 { try Task.checkCancellation() }
+            #expect(try ledger.texts("SELECT state FROM runs") == ["scheduled"])
+            let run = try ledger.number("SELECT id FROM runs")
+            #expect(answers.allSatisfy { $0.number(after: "id") == run }, "\(answers)")
+            // Perhaps an application was first.
+            #expect(answers.count { $0.replacing(" ", with: "").contains("\"inserted\":true") } <= 1)
+            await stop(hosts)
+            #expect(try ledger.faults() == [])
+        }
+    }
+
+    @Test("A rate over all hosts: no span of its length has more starts, whichever host they were on, and it is used to the full", arguments: kinds)
+    func rate(kind: Kind) async throws {
+        let jobs = Toml.plugin("good")
+            + Toml.job("calls", of: "good", "schedule = \"none\"\nconcurrency = 8\nrate = { runs = 30, per = \"8s\" }\nretention = { runs = 1000 }")
+        try await with(kind, hosts: 3, jobs) { test, ledger, hosts, server in
+            if server == nil {
+                try ledger.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 90) INSERT INTO enqueue_inbox (job) SELECT 'calls' FROM n")
+            } else {
+                try ledger.execute("SELECT jobhost.enqueue_many('calls', array_fill('{}'::text, ARRAY[90]))")
+            }
+            while try ledger.number("SELECT count(*) FROM runs WHERE state = 'succeeded'") < 90 { try Task.checkCancellation() }
+            await stop(hosts)
+            // A start comes a moment after the claim that the rate counts: a span that is shorter by the longest such moment.
+            let crowded = """
+                SELECT count(*) FROM runs a WHERE (SELECT count(*) FROM runs b WHERE b.started_at BETWEEN a.started_at AND a.started_at + 5500000) > 30
+                """
+            #expect(try ledger.number(crowded) == 0)
+            // Thirty at once, and as many after each span: the last ones begin after two spans.
+            let took = try ledger.number("SELECT max(started_at) - min(started_at) FROM runs")
+            #expect(took >= 13_500_000 && took < 40_000_000, "\(took)")
+            if server != nil { #expect(try ledger.number("SELECT count(DISTINCT owner) FROM runs") > 1, "several hosts took part") }
+            #expect(try ledger.faults() == [])
+        }
+    }
+}

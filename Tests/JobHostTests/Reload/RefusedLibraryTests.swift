@@ -1,0 +1,139 @@
+import JobConfig
+import JobCore
+import JobStore
+import Testing
+
+@testable import JobHost
+
+/// Libraries that were refused are tried again when their files change, without a reload of the config.
+@Suite("Refused libraries")
+struct RefusedLibraryTests {
+    private let world = ScriptedTools()
+    private let builder: GenerationBuilder
+    private let two = ["bank": "/lib/libBank.so", "mint": "/lib/libMint.so"]
+
+    init() {
+        builder = GenerationBuilder(tools: world.tools)
+        world.write("/lib/libBank.so", "aaaaaaaa")
+        world.write("/lib/libMint.so", "mmmmmmmm")
+        world.change { world in
+            world.libraries["aaaaaaaa"] = library("1.0")
+            world.libraries["bbbbbbbb"] = library("1.1")
+            world.libraries["mmmmmmmm"] = library("3.0")
+            world.libraries["nnnnnnnn"] = library("3.1")
+            world.unacceptable["half"] = LibraryRefusal("it is cut short")
+        }
+    }
+
+    private func build(_ config: HostConfig, previous: Generation? = nil, accepted: [AcceptedLibrary] = []) async -> BuildOutcome {
+        world.set(config)
+        return await builder.build(file: "jobs.toml", environment: [:], previous: previous, accepted: accepted)
+    }
+
+    /// The config's file is in a state that nobody shall read.
+    private func tryAgain(_ previous: Generation) async -> BuildOutcome {
+        world.change { $0.config = .failure(ConfigErrors([ConfigError(position: nil, message: "half an edit")])) }
+        return await builder.build(
+            file: "jobs.toml", environment: [:], previous: previous, accepted: [], choicesOnly: true, triesAgain: true)
+    }
+
+    // MARK: When
+
+    private func stamp(_ version: Int64) -> FileStamp { FileStamp(device: 1, inode: 1, size: 1, modified: version, changed: version) }
+
+    @Test("a file is tried again once it has changed and stood still from one look to the next")
+    func whenQuiet() {
+        var watch = RefusedWatch()
+        let refused: [String: FileStamp?] = ["bank": stamp(1), "mint": nil]
+        #expect(watch.look(refused: refused, now: ["bank": stamp(1), "mint": nil]) == [])
+        #expect(watch.look(refused: refused, now: ["bank": stamp(1), "mint": nil]) == [], "unchanged, however long")
+        #expect(watch.look(refused: refused, now: ["bank": stamp(2), "mint": stamp(7)]) == [], "perhaps it is being written")
+        #expect(watch.look(refused: refused, now: ["bank": stamp(3), "mint": stamp(7)]) == ["mint"])
+        #expect(watch.look(refused: refused, now: ["bank": stamp(3), "mint": stamp(7)]) == ["bank", "mint"], "until it was tried")
+        #expect(watch.look(refused: ["bank": stamp(3)], now: ["bank": stamp(3)]) == [], "refused as it is now")
+        #expect(watch.look(refused: ["bank": stamp(3)], now: ["bank": nil]) == [])
+        #expect(watch.look(refused: ["bank": stamp(3)], now: ["bank": nil]) == [], "gone is nothing to try")
+    }
+
+    // MARK: What
+
+    @Test("a new plugin whose library was half copied: its jobs are added when it is whole; nothing else is looked at")
+    func added() async throws {
+        let first = try #require(await build(config(plugins: ["bank": "/lib/libBank.so"], job("credit"))).generation)
+        #expect(first.unserved == nil)
+        world.write("/lib/libMint.so", "half")
+        let wanted = config(plugins: two, job("credit"), job("coins", plugin: "mint", entry: "debit"))
+        let refused = try #require(await build(wanted, previous: first).generation)
+        #expect(refused.jobs.keys.sorted() == ["credit"] && refused.refused.keys.sorted() == ["coins"])
+        #expect(refused.unserved?.files.keys.sorted() == ["mint"])
+        #expect(await builder.stamps(of: try #require(refused.unserved)) == refused.unserved?.files)
+
+        world.write("/lib/libMint.so", "mmmmmmmm")
+        // Its turn is the next reload.
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        let outcome = await tryAgain(refused)
+        let whole = try #require(outcome.generation)
+        #expect(whole.jobs["coins"]?.libraryHash == "mmmmmmmm" && whole.jobs["credit"]?.libraryHash == "aaaaaaaa")
+        #expect(whole.unserved == nil && whole.refused.isEmpty)
+        #expect(outcome.report.job("coins") == "added: every 10s" && outcome.report.job("credit") == "kept: ")
+        #expect(outcome.report.isClean)
+    }
+
+    @Test("a changed library that was half copied takes the new config with it when it is whole; refused again, it is watched as it is now")
+    func changed() async throws {
+        let old = try #require(await build(config(job("credit"))).generation)
+        world.write("/lib/libBank.so", "half")
+        let wanted = config(job("credit") { $0.priority = 7 })
+        var generation = try #require(await build(wanted, previous: old).generation)
+        #expect(generation.jobs["credit"]?.config.priority == 0 && generation.kept.keys.sorted() == ["credit"])
+        let before = generation.unserved?.files
+        world.write("/lib/libBank.so", "half")
+        generation = try #require(await tryAgain(generation).generation)
+        #expect(generation.jobs["credit"]?.config.priority == 0 && generation.kept.keys.sorted() == ["credit"])
+        #expect(generation.unserved != nil && generation.unserved?.files != before)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        let outcome = await tryAgain(generation)
+        #expect(outcome.generation?.jobs["credit"]?.config.priority == 7 && outcome.generation?.jobs["credit"]?.libraryHash == "bbbbbbbb")
+        #expect(outcome.generation?.unserved == nil && outcome.generation?.kept == [:] && outcome.report.isClean)
+    }
+
+    @Test("at a start whose library is damaged the accepted copy serves, and the file again once it is whole")
+    func atStart() async throws {
+        world.write("/lib/libBank.so", "half")
+        let accepted = [AcceptedLibrary(plugin: "bank", sha256: "aaaaaaaa", path: "/copies/aaaaaaaa", acceptedAt: .epoch)]
+        let generation = try #require(await build(config(job("credit")), accepted: accepted).generation)
+        #expect(generation.plugins["bank"]?.problem.isEmpty == false && generation.unserved != nil)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        let whole = await tryAgain(generation).generation
+        #expect(whole?.plugins["bank"]?.copy.sha256 == "bbbbbbbb" && whole?.plugins["bank"]?.problem == "" && whole?.unserved == nil)
+    }
+
+    @Test("a job that moves to a refused plugin moves when that one is whole")
+    func moves() async throws {
+        let first = try #require(await build(config(plugins: two, job("credit"), job("coins", plugin: "mint", entry: "debit"))).generation)
+        world.write("/lib/libMint.so", "half")
+        let wanted = config(plugins: two, job("credit", plugin: "mint"), job("coins", plugin: "mint", entry: "debit"))
+        let refused = try #require(await build(wanted, previous: first).generation)
+        #expect(refused.jobs["credit"]?.config.plugin == "bank")
+        world.write("/lib/libMint.so", "nnnnnnnn")
+        let whole = await tryAgain(refused).generation
+        #expect(whole?.jobs["credit"]?.config.plugin == "mint" && whole?.unserved == nil)
+    }
+
+    @Test("obeying a choice meanwhile forgets nothing of what waits")
+    func choice() async throws {
+        let first = try #require(await build(config(plugins: ["bank": "/lib/libBank.so"], job("credit"))).generation)
+        world.write("/lib/libMint.so", "half")
+        let wanted = config(plugins: two, job("credit"), job("coins", plugin: "mint", entry: "debit"))
+        let refused = try #require(await build(wanted, previous: first).generation)
+        let other = LibraryCopy(sha256: "bbbbbbbb", path: "/copies/bbbbbbbb")
+        let serving = try #require(refused.plugins["bank"]?.copy)
+        let back = ["bank": LibraryChoice.rollBack(to: other, from: serving, by: "root", reason: "")]
+        let chosen = try #require(await builder.build(
+            file: "jobs.toml", environment: [:], previous: refused, accepted: [], choices: back, choicesOnly: true).generation)
+        #expect(chosen.plugins["bank"]?.copy == other && chosen.unserved?.files == refused.unserved?.files)
+        world.write("/lib/libMint.so", "mmmmmmmm")
+        let whole = await tryAgain(chosen).generation
+        #expect(whole?.jobs["coins"]?.libraryHash == "mmmmmmmm" && whole?.plugins["bank"]?.copy == other)
+    }
+}

@@ -1,0 +1,81 @@
+import JobCore
+import JobStore
+import Testing
+
+@testable import JobHost
+
+/// What a host asks its store again and again, and how.
+private struct Recurring: Sendable, CustomTestStringConvertible {
+    var question: String
+    var ask: @Sendable (isolated Supervisor) -> Void
+    var testDescription: String { question }
+
+    static let all = [
+        Recurring(question: "nextWaiting") { $0.sweep() },
+        Recurring(question: "queueDepths") { $0.refreshCounts() },
+        Recurring(question: "prune") { $0.prune() },
+        Recurring(question: "jobsInInbox") { $0.drainInbox() },
+        Recurring(question: "renewLeases") { $0.renewLeases() },
+        Recurring(question: "sharedState") { $0.readSharedState() },
+        Recurring(question: "abandonedRuns") { $0.rescueAbandoned() },
+        Recurring(question: "claims") { $0.releaseStrays() },
+        Recurring(question: "definitions") { $0.compareDefinitions() },
+    ]
+}
+
+@Suite("Questions to the store that recur", .timeLimit(.minutes(1))) struct RecurringQuestionTests {
+    private func stage(_ body: (ShellStage, SlowStore) async throws -> Void) async throws {
+        let store = SlowStore()
+        try await ShellStage.use(store: store) { stage in
+            await stage.supervisor.act { supervisor in
+                // Held for long: it may look after other hosts' runs.
+                let before = MonotonicInstant(microseconds: supervisor.clock.now().monotonic.microseconds - 20_000_000)
+                _ = supervisor.lease.renewed(asked: before, now: before)
+            }
+            try await body(stage, store)
+            store.answer()
+        }
+    }
+
+    @Test("None is asked again before its answer, be it a fault; then it is", arguments: Recurring.all, [true, false])
+    private func once(recurring: Recurring, isAnswered: Bool) async throws {
+        try await stage { stage, store in
+            await stage.supervisor.act(recurring.ask)
+            await stage.until { store.asked(recurring.question) > 0 }
+            for _ in 0..<5 { await stage.supervisor.act(recurring.ask) }
+            await stage.turns()
+            #expect(store.asked(recurring.question) == 1)
+            store.answer(isAnswered ? nil : StoreError(.unavailable, "away"))
+            while store.asked(recurring.question) < 2, !Task.isCancelled {
+                await stage.supervisor.act(recurring.ask)
+                await Task.yield()
+            }
+            #expect(store.asked(recurring.question) > 1)
+        }
+    }
+
+    @Test("One that the store does not answer holds up no other")
+    func others() async throws {
+        try await stage { stage, store in
+            for recurring in Recurring.all {
+                await stage.supervisor.act(recurring.ask)
+                await stage.until { store.asked(recurring.question) > 0 }
+            }
+            #expect(Recurring.all.map { store.asked($0.question) } == Recurring.all.map { _ in 1 })
+        }
+    }
+
+    @Test("What comes into the inbox while it is being emptied is looked for once more")
+    func inbox() async throws {
+        try await stage { stage, store in
+            await stage.supervisor.act { $0.drainInbox() }
+            await stage.until { store.asked("jobsInInbox") > 0 }
+            for _ in 0..<5 { await stage.supervisor.act { $0.inboxHinted() } }
+            await stage.turns()
+            #expect(store.asked("jobsInInbox") == 1)
+            store.answer()
+            await stage.until { store.asked("jobsInInbox") > 1 }
+            #expect(store.asked("jobsInInbox") > 1)
+        }
+    }
+}

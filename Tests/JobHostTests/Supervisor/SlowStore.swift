@@ -1,0 +1,122 @@
+import JobCore
+import JobStore
+import Synchronization
+
+/// A store that several hosts share, asked by one that recurs: it answers when the test says so. Whatever else it is
+/// asked it refuses.
+final class SlowStore: Store {
+    private struct State {
+        var isHeld = true
+        var fault: StoreError?
+        var asked: [String: Int] = [:]
+        var held: [CheckedContinuation<Void, Never>] = []
+    }
+    private let state = Mutex(State())
+
+    func asked(_ question: String) -> Int { state.withLock { $0.asked[question] ?? 0 } }
+
+    /// What it was asked, and will be. `fault`: it throws that.
+    func answer(_ fault: StoreError? = nil) {
+        let held = state.withLock { state in
+            (state.isHeld, state.fault) = (false, fault)
+            defer { state.held = [] }
+            return state.held
+        }
+        for continuation in held { continuation.resume() }
+    }
+
+    private func ask(_ question: String) async throws {
+        await withCheckedContinuation { continuation in
+            let isHeld = state.withLock { state in
+                state.asked[question, default: 0] += 1
+                if state.isHeld { state.held.append(continuation) }
+                return state.isHeld
+            }
+            if !isHeld { continuation.resume() }
+        }
+        if let fault = state.withLock({ $0.fault }) { throw fault }
+    }
+
+    // MARK: What recurs
+
+    let isShared = true
+    func nextWaiting() async throws -> Instant? {
+        try await ask("nextWaiting")
+        return nil
+    }
+    func queueDepths(now: Instant) async throws -> [String: QueueDepth] {
+        try await ask("queueDepths")
+        return [:]
+    }
+    func prune(retention: [String: RetentionRule], limit: Int, now: Instant) async throws -> [(job: String, run: RunID)] {
+        try await ask("prune")
+        return []
+    }
+    func jobsInInbox() async throws -> [String] {
+        try await ask("jobsInInbox")
+        return []
+    }
+    func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult { throw unused }
+    func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing {
+        try await ask("renewLeases")
+        return Standing()
+    }
+    func sharedState(owner: Owner) async throws -> SharedState {
+        try await ask("sharedState")
+        return SharedState()
+    }
+    func abandonedRuns(seenBy owner: Owner) async throws -> [RunRecord] {
+        try await ask("abandonedRuns")
+        return []
+    }
+    func claims(of owner: Owner) async throws -> [HeldClaim] {
+        try await ask("claims")
+        return []
+    }
+    func definitions() async throws -> [DefinitionRow] {
+        try await ask("definitions")
+        return []
+    }
+    func counters() async throws -> [String: [String: Int64]] { [:] }
+    func asks(limit: Int) async throws -> [Ask] { [] }
+    func close() async {}
+
+    // MARK: The rest
+
+    private var unused: StoreError { StoreError(.broken, "nobody asks that here") }
+    func run(_ id: RunID) async throws -> RunRecord? { throw unused }
+    func runs(_ filter: RunFilter) async throws -> [RunRecord] { throw unused }
+    func attempts(of run: RunID) async throws -> [AttemptRecord] { throw unused }
+    func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] { throw unused }
+    func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan] { throw unused }
+    func audit(_ filter: AuditFilter) async throws -> [AuditRow] { throw unused }
+    func reloads(limit: Int) async throws -> [ReloadRow] { throw unused }
+    func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { throw unused }
+    func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { throw unused }
+    func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims { throw unused }
+    func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws { throw unused }
+    func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws { throw unused }
+    func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] { throw unused }
+    func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { throw unused }
+    func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { throw unused }
+    func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { throw unused }
+    func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool { throw unused }
+    func retry(_ run: RunID, by: Actor, now: Instant) async throws -> RunRecord { throw unused }
+    func discardDead(_ run: RunID, by: Actor, now: Instant) async throws -> Bool { throw unused }
+    func jobStates() async throws -> [String: JobStateRow] { throw unused }
+    func jobStates(of jobs: [String]) async throws -> [String: JobStateRow] { throw unused }
+    func saveBreaker(job: String, _ data: String, by: Actor, action: String, now: Instant) async throws -> BreakerRow { throw unused }
+    func saveControl(job: String, _ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { throw unused }
+    func hostControl() async throws -> ControlRow { throw unused }
+    func saveHostControl(_ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { throw unused }
+    func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? { throw unused }
+    func add(_ ask: Ask) async throws -> Int64 { throw unused }
+    func decide(_ ask: Ask) async throws -> Bool { throw unused }
+    func ask(_ id: Int64) async throws -> Ask? { throw unused }
+    func acceptedLibraries() async throws -> [AcceptedLibrary] { throw unused }
+    func saveAcceptedLibrary(_ library: AcceptedLibrary) async throws { throw unused }
+    func saveReload(_ reload: ReloadRow) async throws { throw unused }
+    func saveWorkers(_ workers: [WorkerRow], host: String) async throws { throw unused }
+    func workers(host: String) async throws -> [WorkerRow] { throw unused }
+    func writeAudit(_ row: AuditRow) async throws { throw unused }
+}
