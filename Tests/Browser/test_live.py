@@ -25,44 +25,6 @@ class LiveTest(PageTest):
         self.host.post("/jobs/payouts/pause", {"reason": "from elsewhere"})
         page.wait_text("paused: from elsewhere")
 
-    def holding(self, page, place):
-        """The page's next answer from there is kept from it until `letGo()`; what it says is of then."""
-        page.run("window.real ??= window.fetch; window.held = false; window.gate = new Promise((go) => { window.letGo = go; });"
-                 "window.looks = 0; window.fetch = async (where, ...rest) => {"
-                 "  const answer = await window.real(where, ...rest);"
-                 "  if (String(where).includes('/overview')) window.looks += 1;"
-                 f"  if (!String(where).includes({json.dumps(place)}) || window.held) return answer;"
-                 "  window.held = true; await window.gate; return answer; }; true")
-
-    def test_what_happens_while_a_run_is_asked_for_is_asked_for_again(self):
-        run = self.host.run("payouts", {"how": "refuse"})["id"]
-        page = self.open(f"#/runs/{run}")
-        page.wait_text("How it went")
-        page.wait("document.querySelector('#top .live').textContent === 'live'")
-        self.holding(page, f"/runs/{run}")
-        self.host.run("payouts")
-        page.wait("window.held")
-        looks = page.run("window.looks")
-        self.host.post(f"/dead/{run}/discard", {"reason": "account closed"})
-        page.wait(f"window.looks > {looks}")
-        page.run("letGo()")
-        # Before everything is looked at again.
-        page.wait_text("account closed", 8)
-
-    def test_what_happens_while_queues_are_asked_for_is_asked_for_again(self):
-        run = self.host.run("payouts", {"how": "refuse"})["id"]
-        page = self.open("#/queues?job=payouts")
-        page.wait_text(str(run))
-        page.wait("document.querySelector('#top .live').textContent === 'live'")
-        self.holding(page, "/dead")
-        self.host.run("payouts")
-        page.wait("window.held")
-        looks = page.run("window.looks")
-        self.host.post(f"/dead/{run}/discard", {"reason": "account closed"})
-        page.wait(f"window.looks > {looks}")
-        page.run("letGo()")
-        page.wait_text("None: nothing was given up.", 8)
-
     def test_a_log_is_followed_while_it_runs(self):
         self.host.until(lambda: self.host.job("reconcile")["running"], "reconcile to run")
         page = self.open("#/jobs/reconcile")
