@@ -1,0 +1,276 @@
+import Glibc
+import SQL
+import Testing
+
+/// What is decided, limited or said on one host, and holds on all.
+extension ClusterTests {
+    @Test("What an operator decides on one host holds on every host: pause, breaker, the cancel of a run elsewhere")
+    func decisions() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            let beacon = try test.beacon()
+            try await test.plugin("long", PluginSource.entry(
+                "tell(\"began\");" + """
+                struct pollfd stop = {.fd = context->cancel_fd(context), .events = POLLIN};
+                while (!context->is_cancelled(context)) poll(&stop, 1, 1000);
+                return JOB_CANCELLED;
+                """, flags: "JOB_ENTRY_IDEMPOTENT | JOB_ENTRY_CANCELLABLE"))
+            let jobs = Toml.plugin("long") + Toml.job("long", of: "long", "schedule = \"none\"\ntimeout = \"none\"")
+            let a = try await cluster.start("a", jobs)
+            let b = try await cluster.start("b", jobs)
+            _ = try await test.jobhost("enqueue", "long", "--config", "a.toml")
+            _ = try await beacon.pid("began")
+            let owner = try #require(try cluster.ledger.texts("SELECT owner FROM runs WHERE state = 'running'").first)
+            let other = owner == "a" ? "b" : "a"
+            let run = try cluster.ledger.number("SELECT id FROM runs WHERE state = 'running'")
+            let cancelled = try await test.jobhost("cancel", "\(run)", "--reason", "wrong one", "--config", "\(other).toml")
+            #expect(cancelled.code == 0, "\(cancelled.errors)")
+            try await cluster.until("SELECT state FROM runs WHERE id = \(run)", "cancelled")
+            #expect(try cluster.ledger.texts("SELECT reason FROM runs WHERE id = \(run)").first?.contains("wrong one") == true)
+            let heard = try cluster.ledger.number("SELECT finished_at - (SELECT max(at) FROM audit WHERE action = 'cancel') FROM runs WHERE id = \(run)")
+            #expect(heard <= Cluster.limit, "cancelled after \(heard) µs")
+
+            #expect(try await test.jobhost("pause", "long", "--reason", "maintenance", "--config", "a.toml").code == 0)
+            #expect(try await test.jobhost("breaker", "long", "open", "--reason", "gateway", "--config", "a.toml").code == 0)
+            // Whatever the other host shows comes from there.
+            let decided = try cluster.decided("breaker open")
+            while true {
+                let asked = try cluster.clock()
+                let shown = try await test.jobhost("show", "long", "--config", "b.toml")
+                if shown.output.contains("maintenance"), shown.output.contains("forced") { break }
+                try #require(asked <= decided + Cluster.limit, "not heard of: \(shown.output)")
+            }
+            await cluster.stop(a, b)
+        }
+    }
+
+    @Test("Within three seconds of a command the other host starts nothing any more, and within three of its undoing it starts again", arguments: [
+        (["pause", "t"], ["resume", "t"]), (["disable", "t"], ["enable", "t"]), (["breaker", "t", "open"], ["breaker", "t", "close"]),
+        (["breaker", "t", "open"], ["breaker", "t", "reset"]), (["pause"], ["resume"]),
+    ])
+    func withinThreeSeconds(stop: [String], start: [String]) async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let jobs = Toml.plugin("good") + Toml.job("t", of: "good", "every = \"250ms\"\nconcurrency = 2")
+            // Whatever runs, runs on the other one.
+            let told = try await cluster.start("a", jobs, host: "schedule = false\nconsume = false")
+            let runs = try await cluster.start("b", jobs)
+            try await cluster.until("SELECT count(*) > 8 FROM runs WHERE state = 'succeeded'")
+            for _ in 0..<6 { #expect(try await test.jobhost("enqueue", "t", "--config", "a.toml").code == 0) }
+            func tell(_ words: [String]) async throws -> Int {
+                let answer = try await test.jobhost(arguments: words + ["--reason", "test", "--config", "a.toml"])
+                #expect(answer.code == 0, "\(answer.errors)")
+                return try cluster.decided(words.filter { $0 != "t" }.joined(separator: " "))
+            }
+            let stopped = try await tell(stop)
+            #expect(try await test.jobhost("enqueue", "t", "--config", "a.toml").code == (stop[0] == "disable" ? 6 : 0))
+            try await cluster.until("SELECT extract(epoch FROM clock_timestamp()) * 1000000 > \(stopped + Cluster.limit + 2_500_000)")
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE started_at > \(stopped + Cluster.limit)") == 0)
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE state = 'running'") == 0)
+            let started = try await tell(start)
+            try await cluster.until("SELECT count(*) > 4 FROM runs WHERE started_at > \(started)")
+            let first = try cluster.ledger.number("SELECT min(started_at) - \(started) FROM runs WHERE started_at > \(started)")
+            #expect(first <= Cluster.limit + 250_000, "it began again after \(first) µs")
+            #expect(try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE started_at IS NOT NULL") == ["b"])
+            await cluster.stop(told, runs)
+            #expect(try cluster.ledger.faults(every: ["t": 250_000]) == [])
+        }
+    }
+
+    @Test("A breaker that is open on two hosts lets one probe through on both together, and its success closes it for both")
+    func oneProbe() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("shaky", PluginSource.entry(
+                "if (there(FOLDER \"/down\")) { context->fail(context, 1, JOB_STR(\"down\")); return JOB_FAILED; } if (there(FOLDER \"/probing\")) { tell(\"probe\"); wait_gate(); } return JOB_SUCCEEDED;"))
+            try test.write("", to: "down")
+            let jobs = Toml.plugin("shaky")
+                + Toml.job("shaky", of: "shaky", "schedule = \"none\"\nconcurrency = 4\nretry = { max_attempts = 1 }\nbreaker = { failures = 2, open_for = \"6s\", successes = 1 }")
+            let hosts = try await (cluster.start("a", jobs), cluster.start("b", jobs))
+            try cluster.ledger.execute("SELECT jobhost.enqueue_many('shaky', array_fill('{}'::text, ARRAY[2]))")
+            try await cluster.until("SELECT data LIKE '1|open|%' FROM breakers WHERE job = 'shaky'")
+            func bothHear(_ word: String) async throws {
+                let from = try cluster.clock()
+                for name in ["a", "b"] {
+                    while true {
+                        let asked = try cluster.clock()
+                        let shown = try await test.jobhost("show", "shaky", "--json", "--config", "\(name).toml").output
+                        if shown.contains("\"\(word)\"") { break }
+                        try #require(asked <= from + Cluster.limit, "\(name): \(shown)")
+                    }
+                }
+            }
+            // What a host starts before it has heard of the opening is no probe.
+            try await bothHear("open")
+            try test.write("", to: "probing")
+            unlink(test.folder + "/down")
+            try cluster.ledger.execute("SELECT jobhost.enqueue_many('shaky', array_fill('{}'::text, ARRAY[8]))")
+            _ = try await beacon.hears("probe")
+            // On both the opening has come to its end.
+            for _ in 0..<10 {
+                let running = try cluster.ledger.number("SELECT count(*) FROM runs WHERE state = 'running' AND (SELECT true FROM pg_sleep(0.3))")
+                #expect(running == 1)
+            }
+            unlink(test.folder + "/probing")
+            try gate.open()
+            try await cluster.until("SELECT count(*) FROM runs WHERE state = 'succeeded'", "8")
+            try await cluster.until("SELECT data LIKE '1|closed|%' FROM breakers WHERE job = 'shaky'")
+            try await bothHear("closed")
+            await cluster.stop(hosts.0, hosts.1)
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE state = 'discarded'") == 2)
+        }
+    }
+
+    @Test("hosts shows who serves; one that is taken out starts nothing new, even after a restart, until it is let in again")
+    func drained() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let jobs = Toml.plugin("good") + Self.everySecond
+            let a = try await cluster.start("a", jobs)
+            let b = try await cluster.start("b", jobs)
+            let both = try await test.jobhost("hosts", "--config", "a.toml").output
+            #expect(both.contains("a (this)  serves") && both.contains("b         serves"), "\(both)")
+            let unknown = try await test.jobhost("hosts", "drain", "bb", "--config", "a.toml")
+            #expect(unknown.code == 5 && unknown.errors.contains("no host 'bb' serves this store\n  did you mean 'b'?"), "\(unknown.errors)")
+            let out = try await test.jobhost("hosts", "drain", "b", "--reason", "new kernel", "--config", "a.toml")
+            #expect(out.code == 0 && out.output.contains("b is taken out"), "\(out.output) \(out.errors)")
+            try await b.logs("taken out: nothing new starts here (new kernel)")
+            let decided = try cluster.decided("drain host")
+            // What it had claimed until then has begun or gone back; the others go on.
+            try await cluster.until("SELECT count(*) = 0 FROM runs WHERE state = 'running' AND owner = 'b'")
+            let last = try cluster.ledger.number("SELECT max(fence) FROM runs")
+            try await cluster.until("SELECT count(*) > 12 FROM runs WHERE fence > \(last) AND state = 'succeeded'")
+            let late = try cluster.ledger.number("SELECT count(*) FROM runs WHERE owner = 'b' AND started_at > \(decided + Cluster.limit)")
+            #expect(late == 0, "it started \(late) runs later than three seconds after it was taken out")
+            await cluster.stop(b)
+            let again = try await cluster.start("b", jobs)
+            try await cluster.until("SELECT count(*) > 24 FROM runs WHERE fence > \(last) AND state = 'succeeded'")
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE fence > \(last) AND owner = 'b' AND state = 'succeeded'") == 0)
+            let shown = try await test.jobhost("hosts", "--config", "b.toml").output
+            #expect(shown.contains("b (this)  taken out: new kernel"), "\(shown)")
+            #expect(try await test.jobhost("hosts", "drain", "b", "--undo", "--config", "b.toml").code == 0)
+            try await again.logs("serves again")
+            await cluster.stop(a)
+            try await cluster.until("SELECT count(*) > 0 FROM runs WHERE fence > \(last) AND owner = 'b' AND state = 'succeeded'")
+            await cluster.stop(again)
+            #expect(try cluster.ledger.faults(every: Self.periods) == [])
+        }
+    }
+
+    @Test("A job with run_on is served by hosts of that label alone; without one its runs wait, everybody says so, and its due times are all accounted for when one comes")
+    func runOn() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let jobs = Toml.plugin("good") + Toml.job("eu", of: "good", "every = \"1s\"\nrun_on = [\"eu\", \"uk\"]")
+                + Toml.job("queue", of: "good", "schedule = \"none\"\nrun_on = [\"eu\"]") + Toml.job("any", of: "good", "every = \"1s\"")
+            let a = try await cluster.start("a", jobs, host: "labels = [\"eu\"]")
+            let b = try await cluster.start("b", jobs, host: "labels = [\"us\"]")
+            try await cluster.until("SELECT count(*) >= 3 FROM runs WHERE job = 'eu' AND state = 'succeeded'")
+            #expect(try await test.jobhost("hosts", "--config", "b.toml").output.contains("eu"))
+            await cluster.stop(a)
+            // The other one lives, fires what it may, and tells what nobody does.
+            try await b.logs("job eu: no host that lives has a label of its run_on (eu, uk): its runs wait")
+            let last = try cluster.ledger.number("SELECT cursor FROM job_states WHERE job = 'eu'")
+            try await cluster.until("SELECT cursor > \(last) + 3000000 FROM job_states WHERE job = 'any'")
+            #expect(try cluster.ledger.number("SELECT cursor FROM job_states WHERE job = 'eu'") == last)
+            try cluster.ledger.execute("SELECT jobhost.enqueue('queue', '{}')")
+            try await cluster.until("SELECT state FROM runs WHERE job = 'queue'", "available")
+            let waits = try await test.jobhost("runs", "queue", "--json", "--config", "b.toml").output
+            #expect(waits.contains("queue runs on hosts with the label eu, and this is none of them"), "\(waits)")
+
+            let again = try await cluster.start("a", jobs, host: "labels = [\"eu\"]")
+            try await cluster.until("SELECT owner FROM runs WHERE job = 'queue' AND state = 'succeeded'", "a")
+            try await cluster.until("SELECT count(*) >= 3 FROM runs WHERE job = 'eu' AND state = 'succeeded' AND fire_time > \(last) + 3000000")
+            #expect(try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE job <> 'any'") == ["a"])
+            await cluster.stop(again, b)
+            #expect(try cluster.ledger.faults(every: ["eu": 1_000_000, "any": 1_000_000]) == [])
+        }
+    }
+
+    @Test("A rate holds over all hosts together; what is over it waits, and says for what, until there is room or the rate is gone")
+    func rate() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            func jobs(_ rate: String) -> String {
+                Toml.plugin("good") + Toml.job("calls", of: "good", "schedule = \"none\"\nconcurrency = 4\n\(rate)") + Toml.job("other", of: "good", Toml.once)
+            }
+            let limited = jobs("rate = { runs = 5, per = \"1d\" }")
+            let hosts = try await (cluster.start("a", limited), cluster.start("b", limited), cluster.start("c", limited))
+            try cluster.ledger.execute("SELECT jobhost.enqueue_many('calls', array_fill('{}'::text, ARRAY[12]))")
+            try await cluster.until("SELECT count(*) FROM runs WHERE job = 'calls' AND state = 'succeeded'", "5")
+            // Nobody takes more of them, while other jobs go on.
+            for _ in 0..<6 { try cluster.ledger.execute("SELECT jobhost.enqueue('other', '{}')") }
+            try await cluster.until("SELECT count(*) FROM runs WHERE job = 'other' AND state = 'succeeded'", "6")
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE job = 'calls' AND state = 'available'") == 7)
+            while true {
+                let explained = try await test.jobhost("explain", "calls", "--at", "now", "--config", "b.toml").output
+                if explained.contains("as many have started as its rate allows (5 runs in 1d); the next may at 20") { break }
+                try Task.checkCancellation()
+            }
+            // Another rate, on one host: `plan` says that it would be alone with it.
+            try test.write(
+                try #require(Proc.text(of: test.folder + "/a.toml")).replacing("rate = { runs = 5, per = \"1d\" }", with: "rate = { runs = 100 }"), to: "a.toml")
+            let plan = try await test.jobhost("plan", "--config", "a.toml")
+            #expect((plan.output + plan.errors).contains("job calls: a, b and c run different configs of it"), "\(plan.output) \(plan.errors)")
+            #expect(try await test.jobhost("reload", "--config", "a.toml").code == 0)
+            try await cluster.until("SELECT count(*) FROM runs WHERE job = 'calls' AND state = 'succeeded'", "12")
+            await cluster.stop(hosts.0, hosts.1, hosts.2)
+            #expect(try cluster.ledger.faults() == [])
+        }
+    }
+
+    @Test("Hosts that differ are told of; a run for a job that only one of them knows waits for that one")
+    func different() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let common = Toml.plugin("good") + Toml.job("shared", of: "good", Toml.once)
+            let a = try await cluster.start("a", common + Toml.job("ours", of: "good", Toml.once))
+            let b = try await cluster.start("b", common.replacing("schedule = \"none\"", with: "schedule = \"none\"\npriority = 5"))
+            try await b.logs("job shared: a and b run different configs of it")
+            #expect(try await test.jobhost("status", "--config", "b.toml").output.contains("job shared: a and b run different configs of it"))
+            try cluster.ledger.execute("SELECT jobhost.enqueue('ours', '{}'), jobhost.enqueue('nobodys', '{}')")
+            try await cluster.until("SELECT owner FROM runs WHERE job = 'ours' AND state = 'succeeded'", "a")
+            try await cluster.until("SELECT refused FROM enqueue_inbox WHERE job = 'nobodys'", "there is no job \"nobodys\"")
+            await cluster.stop(a, b)
+        }
+    }
+
+    @Test("What a job's runs did on another host is shown here, graded here, and told to who listens here")
+    func shownEverywhere() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("bad", PluginSource.fails)
+            // Without a success it would be critical here after three seconds.
+            let jobs = Toml.plugin("good") + Toml.plugin("bad")
+                + Toml.job("tick", of: "good", "every = \"1s\"\nhealth = { critical = { success_age = \"10s\" } }")
+                + Toml.job("fall", of: "bad", "schedule = \"none\"\nretry = { max_attempts = 1 }")
+            let runs = try await cluster.start("a", jobs)
+            let looks = try await cluster.start("b", jobs, host: "schedule = false\nconsume = false")
+            let stream = try Child(
+                "/usr/bin/env", ["curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var-b/jobhost.sock", "http://localhost/api/v1/events?kind=elsewhere&job=fall"],
+                environment: TestHost.environment(), folder: test.folder)
+            defer { stream.signal(SIGKILL) }
+            #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
+            #expect(try await test.jobhost("trigger", "fall", "--wait", "--config", "a.toml").code == 1)
+            #expect(await stream.output.next(where: { $0 == "event: elsewhere" }) != nil)
+            let fall = try await test.jobhost("show", "fall", "--config", "b.toml", "--json").output
+            #expect(fall.contains("\"outcome\": \"failed\"") && fall.contains("no such account"), "\(fall)")
+            let run = try #require(try cluster.ledger.texts("SELECT id FROM runs WHERE job = 'fall'").first)
+            let log = try await test.jobhost("logs", run, "--config", "b.toml")
+            #expect(log.errors.contains("its log is on a, which ran it"), "\(log.errors)")
+            // By the database's clock, well past the ten seconds.
+            try await cluster.until("SELECT count(*) >= 14 FROM runs WHERE job = 'tick' AND state = 'succeeded'")
+            let tick = try await test.jobhost("show", "tick", "--config", "b.toml", "--json").output
+            #expect(tick.contains("\"grade\": \"healthy\""), "\(tick)")
+            await cluster.stop(runs, looks)
+            #expect(try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE owner <> ''") == ["a"], "it ran what it was not to run")
+        }
+    }
+}
