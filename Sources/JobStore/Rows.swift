@@ -149,6 +149,10 @@ public struct RunFilter: Hashable, Sendable {
     public var outcomes: [Outcome] = []
     public var from: Instant?
     public var to: Instant?
+    /// Only runs that ended later than this.
+    public var endedAfter: Instant?
+    /// They may be long: "" instead.
+    public var withoutPayloads = false
     /// Only the runs that retry this one.
     public var retryOf: RunID?
     /// Newest first, ids below this one (paging).

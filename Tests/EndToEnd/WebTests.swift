@@ -85,6 +85,60 @@ import Testing
         }
     }
 
+    @Test("A stream goes on after its last id over a restart and over SIGKILL: every run's end is heard")
+    func streamsOverRestarts() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try await test.plugin("long", PluginSource.hangs)
+            try test.config(
+                config() + Toml.plugin("long") + Toml.job("long", of: "long", "schedule = \"none\"\nretry = { max_attempts = 1 }\ntimeout = \"90s\""))
+            func listen(_ id: Substring?) throws -> Child {
+                try test.command(
+                    "/usr/bin/env", "curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var/jobhost.sock",
+                    "-H", id.map { "Last-Event-ID: \($0)" } ?? "X-None: 1", "http://localhost/api/v1/events?kind=run_ended,run_started")
+            }
+            /// What it said about the end of this run, and the last id by then: none before it has all that it had missed.
+            func hears(_ stream: Child, endOf run: Int) async throws -> (how: String, id: Substring?) {
+                let mark = "\"id\":\(run),"
+                let how = try #require(await stream.output.next(where: { $0.hasPrefix("data: ") && $0.contains(mark) && $0.contains("\"outcome\"") }))
+                let lines = stream.output.all
+                #expect(lines[how.index - 1].hasPrefix("event: run_ended") && !lines.contains("event: reset"), "\(lines)")
+                return (how.line, lines[..<how.index].last { $0.hasPrefix("id: ") }?.dropFirst(4))
+            }
+            var host = try await test.start()
+            var stream = try listen(nil)
+            #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
+            try await test.jobhost("trigger", "j", "--wait")
+            var id = try #require(try await hears(stream, endOf: 1).id)
+
+            // One more ends, one is under way as the host dies; of neither the listener has heard.
+            try await test.jobhost("trigger", "j", "--wait")
+            try await test.jobhost("trigger", "long")
+            #expect(await stream.output.next(where: { $0.hasPrefix("data: ") && $0.contains("\"run\":3") }) != nil)
+            stream.signal(SIGKILL)
+            host.signal(SIGKILL)
+            _ = await host.exitCode()
+            host = try await test.start()
+            stream = try listen(id)
+            #expect(try await hears(stream, endOf: 2).how.contains("\"outcome\":\"succeeded\""))
+            #expect(try await hears(stream, endOf: 3).how.contains("\"outcome\":\"lost\""))
+            try await test.jobhost("trigger", "j", "--wait")
+            id = try #require(try await hears(stream, endOf: 4).id)
+            stream.signal(SIGKILL)
+
+            // An orderly end; another run before anybody is back.
+            try await test.jobhost("trigger", "j", "--wait")
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            host = try await test.start()
+            try await test.jobhost("trigger", "j", "--wait")
+            stream = try listen(id)
+            for run in [5, 6] { #expect(try await hears(stream, endOf: run).how.contains("\"outcome\":\"succeeded\"")) }
+            // What had been heard is not told again.
+            #expect(!stream.output.all.contains { $0.contains("\"id\":2,") || $0.contains("\"id\":3,") })
+        }
+    }
+
     @Test("A reload rotates tokens and moves the listener")
     func reloadsHTTP() async throws {
         try await TestHost.with { test in

@@ -58,6 +58,18 @@ extension StoreSuite {
         crashed.from = Self.at(4)
         crashed.to = Self.at(9)
         try equal(try await store.runs(crashed).map(\.fireTime), [Self.at(6)])
+        var late = RunFilter()
+        late.endedAfter = Self.at(8)
+        late.withoutPayloads = true
+        try equal(try await store.runs(late).map(\.fireTime), [Self.at(10), Self.at(9)])
+        late.endedAfter = Self.at(10)
+        try equal(try await store.runs(late), [])
+        var waiting = RunFilter(job: Self.request().job)
+        waiting.states = [.available]
+        let whole = try required(try await store.runs(waiting).first, "what waits")
+        waiting.withoutPayloads = true
+        try equal(whole.payload.isEmpty, false)
+        try equal(try await store.runs(waiting).map(\.payload), [""])
     }
 
     func timeline() async throws {

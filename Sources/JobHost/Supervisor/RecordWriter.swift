@@ -23,6 +23,11 @@ enum RecordOperation: Sendable {
         if case .complete(let job, let completion) = self, completion.breaker != nil { job } else { nil }
     }
 
+    /// When the attempt ended whose end it is.
+    var endedAt: Instant? {
+        if case .complete(_, let completion) = self { completion.finishedAt } else { nil }
+    }
+
     var isResult: Bool {
         if case .complete = self { true } else { false }
     }

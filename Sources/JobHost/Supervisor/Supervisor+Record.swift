@@ -35,6 +35,7 @@ extension Supervisor {
             recordsUnderWay = []
             wrote(written, asked: asked)
             for (note, run) in lines { write(note, run) }
+            if !lines.isEmpty { tellSettled(waiting: written.rest) }
             isRecording = false
             if written.failure == nil {
                 refusedRecords += written.rest
@@ -52,6 +53,13 @@ extension Supervisor {
                 }
             }
         }
+    }
+
+    /// From when on somebody who was told everything until now has to read the ledger, should this life of the host
+    /// end here: before the first end of which it has not been told yet.
+    private func tellSettled(waiting rest: [PendingRecord]) {
+        let ends = (rest + unrecorded).compactMap(\.operation.endedAt) + untold.compactMap { $0.run?.finishedAt }
+        events.emit(.settled(min(clock.now().wall, ends.min() ?? .distantFuture) - .microseconds(1)))
     }
 
     private func lookAgainAtRefused() {

@@ -165,6 +165,7 @@ extension Supervisor {
         snapshot.libraryHash = plan.libraryHash
         snapshot.settings = plan.maskedSettings
         snapshot.limits = limits(config)
+        snapshot.retention = RetentionRule(age: config.retention.age, runs: config.retention.runs)
         return snapshot
     }
 

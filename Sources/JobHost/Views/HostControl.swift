@@ -291,6 +291,8 @@ public struct JobSnapshot: Sendable {
     public var settings: String
     /// Limits as text: timeout, kill_grace, overlap, concurrency, catch_up, retry …
     public var limits: [(name: String, value: String)]
+    /// What the ledger keeps of it; nil: not known.
+    public var retention: RetentionRule?
     /// When the run that is due and has waited longest became due.
     public var oldestWaiting: Instant?
     public var health = JobHealth()

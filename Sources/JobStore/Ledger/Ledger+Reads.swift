@@ -23,11 +23,12 @@ extension Ledger {
         }
         if let from = filter.from { require("fire_time >= ?", .int(from.stored)) }
         if let to = filter.to { require("fire_time < ?", .int(to.stored)) }
+        if let ended = filter.endedAfter { require("finished_at > ?", .int(ended.stored)) }
         if let retried = filter.retryOf { require("retry_of = ?", .int(retried.value)) }
         if let before = filter.before { require("id < ?", .int(before.value)) }
         let condition = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
         return try connection.rows(
-            "SELECT \(RunRow.columns) FROM \(schema)runs \(condition) ORDER BY id DESC LIMIT ?",
+            "SELECT \(filter.withoutPayloads ? RunRow.withoutPayload : RunRow.columns) FROM \(schema)runs \(condition) ORDER BY id DESC LIMIT ?",
             values + [.int(Bounds.rows(filter.limit))], RunRow.decode)
     }
 

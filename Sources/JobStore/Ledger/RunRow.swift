@@ -9,6 +9,9 @@ enum RunRow {
         unique_key, idempotency_key, retry_of, payload, idempotent
         """
 
+    /// Of many runs at once: payloads may be large.
+    static let withoutPayload = columns.replacing("payload", with: "'' AS payload")
+
     static func decode(_ row: some SQLStatement) throws -> RunRecord {
         var run = RunRecord(
             id: RunID(try row.int64(0)), job: try row.text(1), trigger: try row.word(2), state: try row.word(3),

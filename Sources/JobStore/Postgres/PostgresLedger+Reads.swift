@@ -4,12 +4,9 @@ import SQL
 // For many jobs in one statement: the server may be far away.
 
 extension PostgresLedger {
-    /// Of many runs at once: payloads may be large.
-    private static let withoutPayload = RunRow.columns.replacing("payload", with: "'' AS payload")
-
     func newestRuns(of jobs: [String], each limit: Int) throws -> [String: [RunRecord]] {
         let runs = try connection.rows("""
-            SELECT \(Self.withoutPayload) FROM unnest(?::text[]) AS j (name)
+            SELECT \(RunRow.withoutPayload) FROM unnest(?::text[]) AS j (name)
             CROSS JOIN LATERAL (SELECT * FROM \(schema)runs WHERE job = j.name ORDER BY id DESC LIMIT ?) r
             ORDER BY id DESC
             """, [.text(PostgresArray(jobs).value), .int(Bounds.rows(limit))], RunRow.decode)

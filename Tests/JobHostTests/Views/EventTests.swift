@@ -14,11 +14,11 @@ struct EventRingTests {
     private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
     @Test func aListenerResumesAfterItsLastEvent() throws {
-        var ring = EventRing(epoch: "e")
+        var ring = EventRing(epoch: "e", settled: Instant(microseconds: 36))
         for n in 1...5 { ring.append(.action, job: n % 2 == 0 ? "a" : "b", data: Array("\(n)".utf8)) }
-        #expect(ring.position(of: "e-3") == .after(3))
+        #expect(ring.position(of: "e-3~10") == .after(3))
         let found = try #require(ring.read(after: 3, kinds: all, job: nil))
-        #expect(text(found.bytes) == "id: e-4\nevent: action\ndata: 4\n\nid: e-5\nevent: action\ndata: 5\n\n")
+        #expect(text(found.bytes) == "id: e-4~10\nevent: action\ndata: 4\n\nid: e-5~10\nevent: action\ndata: 5\n\n")
         #expect(found.upTo == 5)
         // What is filtered out counts as read.
         let filtered = try #require(ring.read(after: 3, kinds: all, job: "a"))
@@ -26,21 +26,38 @@ struct EventRingTests {
         #expect(ring.read(after: 5, kinds: all, job: nil)?.upTo == 5)
     }
 
+    @Test("An id says that all before it is told: it names what is settled by the next event, not by the one after that")
+    func idsSayWhatIsSettled() throws {
+        var ring = EventRing(epoch: "e", settled: Instant(microseconds: 1))
+        func event(_ n: Int) -> Streamed { .event(.action, job: nil, data: Array("\(n)".utf8)) }
+        func at(_ n: Int64) -> Streamed { .settled(Instant(microseconds: n)) }
+        ring.append([event(1), at(2), event(2), event(3), at(3), at(4)])
+        ring.append([at(5), event(4)])
+        let found = try #require(ring.read(after: 0, kinds: all, job: nil))
+        let ids = text(found.bytes).split(separator: "\n").filter { $0.hasPrefix("id: ") }.map { String($0.dropFirst(4)) }
+        #expect(ids == ["e-1~2", "e-2~2", "e-3~4", "e-4~5"])
+        // A clock that was set back counts too.
+        ring.append([at(3)])
+        #expect(ring.newestID == "e-4~3")
+    }
+
     @Test func whatIsNotKnownIsLost() {
-        var ring = EventRing(epoch: "e")
+        var ring = EventRing(epoch: "e", settled: Instant(microseconds: 36))
         for n in 0..<(EventRing.mostEntries + 10) { ring.append(.action, job: nil, data: Array("\(n)".utf8)) }
-        #expect(ring.position(of: "e-9") == .lost)
-        #expect(ring.position(of: "e-10") == .after(10))
-        #expect(ring.position(of: "other-10") == .lost)
-        #expect(ring.position(of: "e-99999") == .lost)
-        #expect(ring.position(of: "nonsense") == .lost)
+        #expect(ring.position(of: "e-9~11") == .kept(since: Instant(microseconds: 37)))
+        #expect(ring.position(of: "e-10~11") == .after(10))
+        #expect(ring.position(of: "other-10~11") == .kept(since: Instant(microseconds: 37)))
+        #expect(ring.position(of: "e-99999~11") == .kept(since: Instant(microseconds: 37)))
+        for nonsense in ["nonsense", "e-10", "~", "e-10~", "e-10~-1", "e-10~10~10", "e--1~10", "e-10~zzzzzzzzzzzzzzzzzz"] {
+            #expect(ring.position(of: nonsense) == .lost, "\(nonsense)")
+        }
         #expect(ring.position(of: nil) == .after(ring.last))
         #expect(ring.read(after: 9, kinds: all, job: nil) == nil)
         #expect(ring.read(after: 10, kinds: all, job: nil) != nil)
     }
 
     @Test func bytesAreBounded() {
-        var ring = EventRing(epoch: "e")
+        var ring = EventRing(epoch: "e", settled: Instant(microseconds: 36))
         let large = [UInt8](repeating: 65, count: 1 << 20)
         for _ in 0..<40 { ring.append(.action, job: nil, data: large) }
         #expect(!ring.holds(after: 30))
@@ -72,40 +89,41 @@ struct EventHubTests {
             hub.drain()
         }
         func text(_ listener: EventHub.Listener) -> String {
-            let found = hub.read(after: listener.begins, kinds: Set(API.EventKind.allCases), job: nil)
-            return String(decoding: listener.greeting + (found?.bytes ?? []), as: UTF8.self)
+            let found = hub.read(after: listener.start.after, kinds: Set(API.EventKind.allCases), job: nil)
+            return String(decoding: found?.bytes ?? [], as: UTF8.self)
         }
         happen(1)
         var listener = try #require(hub.listen(lastID: nil)) as EventHub.Listener?
-        let before = try #require(listener.map(text)?.split(whereSeparator: \.isNewline).first { $0.hasPrefix("id: ") }?.dropFirst(4))
+        let before = try #require(listener?.start.id)
         happen(2)
         #expect(listener.map(text)?.contains("\"run\":2") == true)
         listener = nil
         happen(3)
         clock.advance(by: EventHub.patience)
         happen(4)
-        let back = try #require(hub.listen(lastID: String(before)))
-        #expect(text(back).contains("\"resumed\":true") && text(back).contains("\"run\":3") && text(back).contains("\"run\":4"))
+        let back = try #require(hub.listen(lastID: before))
+        #expect(back.start.way == .here(resumes: true) && text(back).contains("\"run\":3") && text(back).contains("\"run\":4"))
         withExtendedLifetime(back) {}
     }
 
     @Test func afterThatItIsPassedOver() throws {
         let (clock, outlet) = (ManualClock(), EventOutlet())
         let hub = EventHub(outlet: outlet, clock: clock)
-        let first = String(decoding: try #require(hub.listen(lastID: nil)).greeting, as: UTF8.self)
-        let id = try #require(first.split(whereSeparator: \.isNewline).first { $0.hasPrefix("id: ") }?.dropFirst(4))
+        outlet.emit(.settled(sampleNow))
+        hub.drain()
+        let id = try #require(hub.listen(lastID: nil)).start.id
         clock.advance(by: EventHub.patience + .microseconds(1))
         // Nothing was missed yet.
-        #expect(String(decoding: try #require(hub.listen(lastID: String(id))).greeting, as: UTF8.self).contains("event: hello"))
+        #expect(hub.listen(lastID: id)?.start.way == .here(resumes: true))
         clock.advance(by: EventHub.patience + .microseconds(1))
         outlet.emit(.problems([], at: sampleNow))
         hub.drain()
-        #expect(String(decoding: try #require(hub.listen(lastID: String(id))).greeting, as: UTF8.self).contains("event: reset"))
+        #expect(hub.listen(lastID: id)?.start.way == .kept(since: sampleNow))
     }
 }
 
 /// Over the wire.
-struct EventStreamTests {
+@Suite(.timeLimit(.minutes(1))) struct EventStreamTests {
     @Test func whatHappensIsStreamedAndResumed() async throws {
         try await withServer { host, socket, _ in
             let stream = try await EventClient(socket)
@@ -131,6 +149,75 @@ struct EventStreamTests {
             let stream = try await EventClient(socket, headers: "Last-Event-ID: before-12\r\n")
             #expect(try await stream.next("reset")?.contains("read the state anew") == true)
             try await stream.close()
+        }
+    }
+
+    private func id(_ since: Instant) -> String { "before-12~\(String(since.microseconds, radix: 36))" }
+
+    @Test("Whoever comes back over a restart hears from the store what ended meanwhile, and then what happens")
+    func goesOnFromTheStore() async throws {
+        try await withServer { host, socket, _ in
+            let since = sampleNow - .seconds(100)
+            let before = Samples.record(50, ago: 101)
+            let edge = Samples.record(51, ago: 60)
+            host.fakeStore.edit { $0.runs += [before, edge] }
+            let stream = try await EventClient(socket, headers: "Last-Event-ID: \(id(since))\r\n")
+            let hello = try #require(try await stream.next("event: "))
+            // Cut off here it would ask for all of it again.
+            #expect(hello.contains("\"resumed\":true") && !hello.contains("id: "))
+            var told: [String] = []
+            while let next = try await stream.next(": "), !next.hasPrefix("id: ") { told.append(next) }
+            func ended(_ run: Int) -> [Int] {
+                told.indices.filter { told[$0].contains("event: run_ended") && told[$0].contains("\"id\":\(run),") }
+            }
+            #expect(ended(50).isEmpty)
+            for run in [51, 41, 39] { #expect(ended(run).count == 1, "\(run): \(told)") }
+            let (first, second) = (try #require(ended(51).first), try #require(ended(41).first))
+            #expect(first < second)
+            #expect(told.contains { $0.contains("event: not_run") && $0.contains("55 fires were skipped (breaker)") })
+            #expect(told.contains { $0.contains("event: action") && $0.contains("wrong numbers") })
+            #expect(!told.contains { $0.contains("the chain is back") })
+            #expect(told.contains { $0.contains("event: problems") })
+            #expect(!told.contains { $0.contains("event: reset") || $0.contains("id: ") })
+            host.events.emit(.started(job: "candles", run: RunID(77), at: sampleNow, pid: 42))
+            #expect(try await stream.next("run_started")?.contains("\"run\":77") == true)
+            try await stream.close()
+            // Others who come back now, with less or more of it, each hear what they lack, of that very reading.
+            host.fakeStore.edit { $0.fault = StoreError(.unavailable, "gone") }
+            let end = try #require(edge.finishedAt)
+            let later = try await EventClient(socket, query: "?kind=run_ended", headers: "Last-Event-ID: \(id(end))\r\n")
+            #expect(try await later.next("event: run_ended") != nil)
+            try await later.close()
+            // Who lacks more hears that it is not to be had now, and keeps its id.
+            let replay = EventReplay(control: host, shelf: SnapshotShelf(control: host, clock: SystemClock(), reuse: 0), clock: SystemClock())
+            await #expect(throws: StoreError.self) {
+                try await replay.missed(since: since, start: .init(way: .kept(since: since), after: 0, id: "x"), holds: { _ in true })
+            }
+        }
+    }
+
+    @Test("What the ledger may have dropped meanwhile is a gap, and so is more than the state")
+    func gapsAreTold() async throws {
+        try await withServer { host, socket, _ in
+            host.edit { host in
+                for i in host.jobs.indices { host.jobs[i].retention = RetentionRule(age: .seconds(1_000), runs: 3) }
+            }
+            let back = id(sampleNow - .seconds(200))
+            func begins(_ id: String, with word: String) async throws {
+                let stream = try await EventClient(socket, headers: "Last-Event-ID: \(id)\r\n")
+                let first = try #require(try await stream.next("event: "))
+                #expect(first.contains("event: \(word)\n"), "\(first)")
+                try await stream.close()
+            }
+            try await begins(back, with: "hello")
+            try await begins(id(sampleNow - .seconds(1_001)), with: "reset")
+            host.fakeStore.edit { $0.runs += [Samples.record(60, ago: 250)] }
+            try await begins(id(sampleNow - .seconds(300)), with: "reset")
+            host.edit { host in
+                for i in host.jobs.indices { host.jobs[i].retention = nil }
+            }
+            host.fakeStore.edit { $0.runs = (1...Int64(EventReplay.mostEntries) + 1).map { Samples.record($0) } }
+            try await begins(id(sampleNow - .seconds(500)), with: "reset")
         }
     }
 

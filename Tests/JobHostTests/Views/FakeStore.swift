@@ -58,6 +58,7 @@ final class FakeStore: Store {
                     && (filter.from.map { run.fireTime >= $0 } ?? true) && (filter.to.map { run.fireTime < $0 } ?? true)
                     && (filter.retryOf == nil || run.retryOf == filter.retryOf)
                     && (filter.before.map { run.id < $0 } ?? true)
+                    && (filter.endedAfter.map { after in run.finishedAt.map { $0 > after } ?? false } ?? true)
             }
             return Array(hits.sorted { $0.id > $1.id }.prefix(filter.limit))
         }

@@ -37,14 +37,20 @@ final class EventHub: Sendable {
     /// Hears of everything too. Set before `start`.
     private let also: Mutex<[@Sendable ([HostEvent]) -> Void]> = Mutex([])
 
+    private let pulsing: Mutex<@Sendable () async -> Void> = Mutex({})
+
     init(outlet: EventOutlet, clock: any TimeSource) {
         self.outlet = outlet
         self.clock = clock
         metrics = HostMetrics()
-        state = Mutex(State(ring: EventRing(epoch: String(clock.now().wall.microseconds, radix: 36))))
+        let now = clock.now().wall
+        state = Mutex(State(ring: EventRing(epoch: String(now.microseconds, radix: 36), settled: now - .microseconds(1))))
     }
 
     func tell(_ body: @escaping @Sendable ([HostEvent]) -> Void) { also.withLock { $0.append(body) } }
+
+    /// Now and then. Set before `start`.
+    func onPulse(_ body: @escaping @Sendable () async -> Void) { pulsing.withLock { $0 = body } }
 
     /// Once.
     func start() {
@@ -55,7 +61,10 @@ final class EventHub: Sendable {
             }
         }
         let pulse = Self.loop.scheduleRepeatedTask(initialDelay: Self.pulse, delay: Self.pulse) { [weak self] _ in
-            self?.wake(.pulse)
+            guard let self else { return }
+            wake(.pulse)
+            let body = pulsing.withLock { $0 }
+            Task { await body() }
         }
         state.withLock { state in
             state.pump = pump
@@ -85,14 +94,23 @@ final class EventHub: Sendable {
         for event in events { metrics.observe(event) }
         for body in also.withLock({ $0 }) { body(events) }
         guard !passOver(events, dropped) else { return }
-        let encoded = events.compactMap(API.encode)
-        state.withLock { state in
-            for event in encoded { state.ring.append(event.kind, job: event.job, data: event.data) }
-            state.dropped &+= dropped
-            // A gap: everybody reads the state anew.
-            if dropped > 0 { state.ring.append(.reset, job: nil, data: Array(#"{"reason":"\#(dropped) events came too fast"}"#.utf8)) }
+        var encoded: [Streamed] = []
+        for event in events {
+            if case .settled(let instant) = event {
+                encoded.append(.settled(instant))
+            } else if let event = API.encode(event) {
+                encoded.append(.event(event.kind, job: event.job, data: event.data))
+            }
         }
-        if !encoded.isEmpty || dropped > 0 { wake(.events) }
+        // A gap: everybody reads the state anew.
+        if dropped > 0 {
+            encoded.append(.event(.reset, job: nil, data: Array(#"{"reason":"\#(dropped) events came too fast"}"#.utf8)))
+        }
+        state.withLock { state in
+            state.ring.append(encoded)
+            state.dropped &+= dropped
+        }
+        if encoded.contains(where: \.isEvent) { wake(.events) }
     }
 
     /// Encoding each run costs more than all else that is done for it here. So that is only done while somebody
@@ -102,6 +120,7 @@ final class EventHub: Sendable {
         return state.withLock { state in
             guard state.listeners.isEmpty, state.leftAt.map({ now - $0 > Self.patience }) ?? true else { return false }
             if dropped > 0 || events.contains(where: \.isStreamed) { state.ring.passOver() }
+            for case .settled(let instant) in events { state.ring.settle(instant) }
             state.dropped &+= dropped
             return true
         }
@@ -121,17 +140,31 @@ final class EventHub: Sendable {
     /// One stream. It leaves when nobody holds it any more.
     final class Listener: Sendable {
         let wakes: AsyncStream<Wake>
-        /// What the stream begins with.
-        let greeting: [UInt8]
-        let begins: Int64
+        let start: Start
         private let leave: @Sendable () -> Void
-        fileprivate init(wakes: AsyncStream<Wake>, greeting: [UInt8], begins: Int64, leave: @escaping @Sendable () -> Void) {
+        fileprivate init(wakes: AsyncStream<Wake>, start: Start, leave: @escaping @Sendable () -> Void) {
             self.wakes = wakes
-            self.greeting = greeting
-            self.begins = begins
+            self.start = start
             self.leave = leave
         }
         deinit { leave() }
+    }
+
+    /// Where a stream begins.
+    struct Start: Sendable {
+        enum Way: Sendable, Equatable {
+            /// From now on, or after the listener's last id.
+            case here(resumes: Bool)
+            /// First with what the store has since that instant.
+            case kept(since: Instant)
+            /// With a gap.
+            case lost
+        }
+        var way: Way
+        /// What follows this number is read from the ring.
+        var after: Int64
+        /// Whoever has been told everything up to there goes on from here.
+        var id: String
     }
 
     /// nil: there are as many as there may be.
@@ -142,18 +175,20 @@ final class EventHub: Sendable {
             let key = state.nextListener
             state.nextListener += 1
             state.listeners[key] = bell
-            var text = "retry: 2000\n"
-            var begins = state.ring.last
-            switch state.ring.position(of: lastID) {
-            case .after(let number):
-                begins = number
-                text += "id: \(state.ring.id(number))\nevent: hello\ndata: {\"resumed\":\(lastID?.isEmpty == false)}\n\n"
-            case .lost:
-                text += "id: \(state.ring.id(begins))\nevent: reset\ndata: "
-                text += "{\"reason\":\"what came after that id is not kept any more; read the state anew\"}\n\n"
-            }
+            let (newest, newestID) = (state.ring.last, state.ring.newestID)
+            let start: Start =
+                switch state.ring.position(of: lastID) {
+                case .after(let number):
+                    if let lastID, !lastID.isEmpty {
+                        Start(way: .here(resumes: true), after: number, id: lastID)
+                    } else {
+                        Start(way: .here(resumes: false), after: newest, id: newestID)
+                    }
+                case .kept(let since): Start(way: .kept(since: since), after: newest, id: newestID)
+                case .lost: Start(way: .lost, after: newest, id: newestID)
+                }
             bell.yield(.events)
-            return Listener(wakes: wakes, greeting: Array(text.utf8), begins: begins) { [weak self] in
+            return Listener(wakes: wakes, start: start) { [weak self] in
                 bell.finish()
                 self?.leave(key)
             }
@@ -167,6 +202,14 @@ final class EventHub: Sendable {
             if state.listeners.isEmpty { state.leftAt = now }
         }
     }
+
+    /// The id of a listener who has been told everything up to `number`, if that is everything there is.
+    func id(after number: Int64) -> String? {
+        state.withLock { $0.ring.last == number ? $0.ring.newestID : nil }
+    }
+
+    /// Whether everything after `number` can still be read.
+    func holds(after number: Int64) -> Bool { state.withLock { $0.ring.holds(after: number) } }
 
     /// nil: the listener was too slow and part of it is gone.
     func read(after number: Int64, kinds: Set<API.EventKind>, job: String?) -> (bytes: [UInt8], upTo: Int64)? {

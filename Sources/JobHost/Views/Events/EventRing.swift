@@ -1,5 +1,13 @@
 import JobCore
 
+/// What goes into the ring.
+enum Streamed: Sendable {
+    case event(API.EventKind, job: String?, data: [UInt8])
+    case settled(Instant)
+
+    var isEvent: Bool { if case .event = self { true } else { false } }
+}
+
 /// The newest events, encoded once for all who listen. Bounded in number and bytes. Pure.
 struct EventRing {
     struct Entry {
@@ -14,7 +22,10 @@ struct EventRing {
     /// Where a listener stands.
     enum Position: Equatable {
         case after(Int64)
-        /// What came after it is not here any more, or it is of another life of the host.
+        /// What came after it is not here any more, or it is of another life of the host: the store has what came
+        /// after this instant.
+        case kept(since: Instant)
+        /// It is none of a host's ids.
         case lost
     }
 
@@ -28,17 +39,26 @@ struct EventRing {
     private var bytes = 0
     /// Of the newest event; 0: there was none.
     private(set) var last: Int64 = 0
+    /// Every end up to here is in what was told until now.
+    private(set) var settled: Instant
 
-    init(epoch: String) { self.epoch = epoch }
+    init(epoch: String, settled: Instant) {
+        self.epoch = epoch
+        self.settled = settled
+    }
 
     /// Of the oldest event that is here.
     private var first: Int64 { last - Int64(entries.count - start) + 1 }
 
-    func id(_ number: Int64) -> String { "\(epoch)-\(number)" }
+    /// Of the newest event.
+    var newestID: String { "\(epoch)-\(last)~\(String(settled.microseconds, radix: 36))" }
+
+    /// Of all that is appended from now on.
+    mutating func settle(_ instant: Instant) { settled = instant }
 
     mutating func append(_ kind: API.EventKind, job: String?, data: [UInt8]) {
         last += 1
-        let text = Array("id: \(id(last))\nevent: \(kind.rawValue)\ndata: ".utf8) + data + [10, 10]
+        let text = Array("id: \(newestID)\nevent: \(kind.rawValue)\ndata: ".utf8) + data + [10, 10]
         entries.append(Entry(number: last, kind: kind, job: job, bytes: text))
         bytes += text.count
         while entries.count - start > Self.mostEntries || (bytes > Self.mostBytes && entries.count - start > 1) {
@@ -52,6 +72,21 @@ struct EventRing {
         }
     }
 
+    /// What came together, in its order. An id says that all before it is told, so each may name the newest instant
+    /// that is settled when the next event comes.
+    mutating func append(_ streamed: [Streamed]) {
+        var held: (kind: API.EventKind, job: String?, data: [UInt8])?
+        for next in streamed {
+            switch next {
+            case .settled(let instant): settle(instant)
+            case .event(let kind, let job, let data):
+                if let held { append(held.kind, job: held.job, data: held.data) }
+                held = (kind, job, data)
+            }
+        }
+        if let held { append(held.kind, job: held.job, data: held.data) }
+    }
+
     /// Something happened that nobody hears: who comes back with an earlier id has missed it.
     mutating func passOver() {
         last += 1
@@ -61,9 +96,13 @@ struct EventRing {
     /// From a `Last-Event-ID`; nil: from now on.
     func position(of id: String?) -> Position {
         guard let id, !id.isEmpty else { return .after(last) }
-        let parts = id.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0] == epoch, let number = Int64(parts[1]), number <= last, holds(after: number) else { return .lost }
-        return .after(number)
+        let parts = id.split(separator: "~", omittingEmptySubsequences: false)
+        let place = parts[0].split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, place.count == 2, let number = Int64(place[1]), number >= 0,
+            let microseconds = Int64(parts[1], radix: 36), microseconds >= 0
+        else { return .lost }
+        if place[0] == epoch, number <= last, holds(after: number) { return .after(number) }
+        return .kept(since: Instant(microseconds: microseconds))
     }
 
     /// Whether everything after `number` is here.

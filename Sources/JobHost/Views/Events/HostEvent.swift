@@ -21,12 +21,14 @@ public enum HostEvent: Sendable {
     case worker(WorkerChange)
     /// How long the store took over a call.
     case store(operation: String, took: Duration)
+    /// Every end that the ledger has of this host's runs up to this instant has been told by now.
+    case settled(Instant)
 
     /// Listeners of `/events` hear of it.
     var isStreamed: Bool {
         switch self {
         case .started, .ended, .elsewhere, .notRun, .breaker, .reload, .action, .problems: true
-        case .worker, .store: false
+        case .worker, .store, .settled: false
         }
     }
 }

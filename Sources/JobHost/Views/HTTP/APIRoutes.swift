@@ -40,6 +40,7 @@ struct APIRoutes: Sendable {
     let hub: EventHub
     let shelf: SnapshotShelf
     let alerts: Alerts
+    let replay: EventReplay
 
     /// `gate` decides who may do what.
     func router(gate: some RouterMiddleware<APIContext>) -> Router<APIContext> {

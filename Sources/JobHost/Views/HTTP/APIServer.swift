@@ -46,7 +46,9 @@ public actor APIServer {
         hub = EventHub(outlet: control.events, clock: clock)
         let shelf = SnapshotShelf(control: control, clock: clock, reuse: limits.snapshotReuse)
         alerts = Alerts(shelf: shelf, clock: clock, log: logger, file: alertFile, run: errand)
-        routes = APIRoutes(control: control, hub: hub, shelf: shelf, alerts: alerts)
+        let replay = EventReplay(control: control, shelf: shelf, clock: clock)
+        routes = APIRoutes(control: control, hub: hub, shelf: shelf, alerts: alerts, replay: replay)
+        hub.onPulse { await replay.tidy() }
         hub.tell { shelf.hear($0) }
         hub.tell { [alerts] in alerts.hear($0) }
         hub.start()

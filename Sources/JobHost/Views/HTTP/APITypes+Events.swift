@@ -68,7 +68,7 @@ extension API {
         case .reload(let report): return encoded(.reload, nil, Report(report))
         case .action(let row): return encoded(.action, row.job, AuditEntry(row))
         case .problems(let problems, let at): return encoded(.problems, nil, Problems(problems: problems, at: at))
-        case .worker, .store: return nil
+        case .worker, .store, .settled: return nil
         }
     }
 }
