@@ -337,7 +337,7 @@ enum PostgresMigrations {
 extension PostgresMigrations {
     /// The transaction lock under which the schema is made and changed: "jobh". It ends with its
     /// transaction, so a pooler in between and a host that dies do no harm.
-    private static let lock: Int64 = 0x6A6F_6268
+    static let lock: Int64 = 0x6A6F_6268
 
     /// Brings `schema` to the newest version; several hosts may do so at once. Each step commits with
     /// its own record, so an interruption leaves the version before or after it, never between.
