@@ -156,7 +156,7 @@ extension StoreSuite {
         try equal(row.attempt, 0)
         try equal(row.outcome, nil)
         try equal(row.finishedAt, Self.at(60))
-        try equal(try await store.counters()["candles"], ["skipped": 1])
+        try equal(try await store.counters()["candles"], ["paused": 1])
     }
 
     func idempotencyIsKept() async throws {

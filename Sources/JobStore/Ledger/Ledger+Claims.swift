@@ -93,7 +93,7 @@ extension Ledger {
         for range in ranges where range.count > 0 && range.first <= range.last {
             let first = range.first.stored
             let last = range.last.stored
-            tally.add(range.reason.state.rawValue, job: job, range.count)
+            tally.add(range.reason.rawValue, job: job, range.count)
             if let newest = open, newest.reason == range.reason.rawValue, newest.last < first {
                 try connection.run(
                     "UPDATE \(schema)ledger_ranges SET last = ?, count = count + ? WHERE id = ?",
@@ -223,7 +223,7 @@ extension Ledger {
                     .int(claim.run.value), .int(claim.fence), .text(owner.host), .text(owner.epoch),
                 ]
             ) { try $0.text(0) }
-            if let job { tally.add(reason.state.rawValue, job: job) }
+            if let job { tally.add(reason.rawValue, job: job) }
         }
         try count(tally)
     }
