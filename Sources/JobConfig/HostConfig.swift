@@ -247,6 +247,8 @@ public struct JobConfig: Equatable, Sendable {
     /// A pool of its own.
     public var isolate = false
     public var catchUp = CatchUp()
+    /// How long after it was due an enqueued run may be started that says nothing of it; nil: whenever.
+    public var expiresAfter: Duration?
     public var priority = 0
     public var jitter: Duration = .zero
     public var calendar: String?
@@ -335,6 +337,9 @@ public struct ConfigErrors: Error, Sendable, CustomStringConvertible {
 }
 
 extension JobConfig {
+    /// Until when an enqueued run of it may be started of which nobody has said otherwise; nil: whenever.
+    public func expiry(due: Instant) -> Instant? { expiresAfter.map { due + $0 } }
+
     /// The host serves it: by its `only`, and by the job's `run_on`.
     public func isServed(by host: HostSettings) -> Bool {
         (host.only.isEmpty || host.only.contains(name) || labels.contains(where: host.only.contains))

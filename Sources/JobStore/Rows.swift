@@ -36,6 +36,8 @@ public struct RunRecord: Hashable, Codable, Sendable {
     public var payload: String
     /// Of the entry that the newest attempt was claimed for; nil: of an earlier version, or none was.
     public var isIdempotent: Bool?
+    /// From when on it is not started any more; nil: whenever there is room.
+    public var expiresAt: Instant?
     public init(
         id: RunID, job: String, trigger: Trigger, state: RunState, outcome: Outcome?, fireTime: Instant,
         availableAt: Instant, createdAt: Instant, startedAt: Instant?, finishedAt: Instant?, attempt: Int,
@@ -72,6 +74,19 @@ public struct RunRecord: Hashable, Codable, Sendable {
         self.payload = payload
     }
 }
+
+/// What may be of no use from an instant on.
+protocol Expiring {
+    var expiresAt: Instant? { get }
+}
+
+extension Expiring {
+    /// It is not to be started any more.
+    func hasExpired(_ now: Instant) -> Bool { expiresAt.map { $0 <= now } ?? false }
+}
+
+extension RunRecord: Expiring {}
+extension NewRun: Expiring {}
 
 /// An earlier attempt of a run that was tried again.
 public struct AttemptRecord: Hashable, Codable, Sendable {

@@ -44,7 +44,7 @@ public protocol Store: Sendable {
     // MARK: Enqueueing and operators
 
     /// Inserts a run that waits. With a unique key that a live (not terminal) run of the job
-    /// has: returns that run, `inserted == false`.
+    /// has: returns that run, `inserted == false`. (One that waits and has expired ends instead.)
     func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)]
     /// The jobs of the oldest rows in `enqueue_inbox`; empty: there are none. Costs no commit.
     func jobsInInbox() async throws -> [String]
@@ -52,6 +52,9 @@ public protocol Store: Sendable {
     /// how many, and the rows that were refused (unknown job, invalid JSON) with the reason;
     /// those stay in the inbox marked with it.
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult
+    /// Ends waiting runs whose time is over (`RunLifecycle.afterExpiry`), at most `limit` of them, the first to expire
+    /// first; without their payloads. No claim takes one of them, whether this was called or not.
+    func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord]
     /// scheduled/available/retryable → cancelled. false: not waiting.
     func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool
     /// A new run with the payload and idempotency key of a terminal one, trigger `retry_of`.

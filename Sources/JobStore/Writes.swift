@@ -72,6 +72,8 @@ public struct ClaimedRun: Hashable, Sendable {
     public var state: KeptState?
     /// When it was counted towards its job's rate; nil: it was not.
     public var taken: Instant?
+    /// From when on it is not started any more; nil: it may whenever.
+    public var expiresAt: Instant?
     /// What it is given back by.
     public var held: HeldClaim { HeldClaim(run: id, job: job, fence: fence, taken: taken.map { .at($0) } ?? .never) }
     public init(
@@ -197,6 +199,8 @@ public struct NewRun: Hashable, Sendable {
     public var priority: Int = 0
     public var maxAttempts: Int = 1
     public var retryOf: RunID?
+    /// From when on it is not started any more; nil: whenever there is room.
+    public var expiresAt: Instant?
     public init(job: String, trigger: Trigger, fireTime: Instant) {
         self.job = job
         self.trigger = trigger
@@ -230,11 +234,16 @@ public struct InboxTake: Sendable {
 public struct InboxRule: Sendable {
     /// From 1.
     public var maxAttempts: Int
+    /// How long after it was due, or came, a run may be started whose row says nothing of it; nil: whenever.
+    public var expiresAfter: Duration?
     /// Why the entry does not accept a payload; nil: it does. Called on the store's thread with
     /// valid JSON, or nothing.
     public var problem: @Sendable (_ payload: [UInt8]) -> String?
-    public init(maxAttempts: Int = 1, problem: @escaping @Sendable (_ payload: [UInt8]) -> String? = { _ in nil }) {
+    public init(
+        maxAttempts: Int = 1, expiresAfter: Duration? = nil, problem: @escaping @Sendable (_ payload: [UInt8]) -> String? = { _ in nil }
+    ) {
         self.maxAttempts = maxAttempts
+        self.expiresAfter = expiresAfter
         self.problem = problem
     }
 }

@@ -39,6 +39,46 @@ struct QueueTests {
         for host in hosts { #expect(await host.child.exitCode() == 0) }
     }
 
+    @Test("What expires before it has begun is never started: it ends as skipped, its key is free, views and metrics tell", arguments: kinds)
+    func expiry(kind: Kind) async throws {
+        let jobs = Toml.plugin("good") + Toml.job("mint", of: "good", Toml.once) + Toml.job("usual", of: "good", Toml.once + "\nexpires_after = \"1s\"")
+        try await with(kind, hosts: 1, jobs) { test, ledger, hosts, server in
+            let host = hosts[0].child
+            func jobhost(_ words: String...) async throws -> TestHost.Answer {
+                try await test.jobhost(arguments: words + ["--config", "h0.toml"])
+            }
+            for job in ["mint", "usual"] { #expect(try await jobhost("pause", job).code == 0) }
+            for (expires, sentence) in [("2020-01-01T00:00:00Z", "it expires at 2020-01-01T00:00:00Z, which is not after"), ("soon", "--expires is not a time")] {
+                let refused = try await jobhost("enqueue", "mint", "--expires", expires)
+                #expect(refused.code == 2 && refused.errors.contains(sentence), "\(refused)")
+            }
+            #expect(try await jobhost("enqueue", "mint", "--key", "sale-1", "--expires", "1s").code == 0)
+            try ledger.execute(server == nil ? "INSERT INTO enqueue_inbox (job) VALUES ('usual')" : "SELECT enqueue('usual')")
+            for job in ["mint", "usual"] { try await host.logs("\(job): 1 waiting run expired") }
+            let expired = try ledger.number("SELECT id FROM runs WHERE job = 'mint'")
+            let shown = try await jobhost("show", "\(expired)")
+            #expect(shown.output.contains("skipped") && shown.output.contains("expired"), "\(shown)")
+            // Its key is free; this one is in time.
+            #expect(try await jobhost("enqueue", "mint", "--key", "sale-1", "--expires", "1h").output.contains("already") == false)
+            for job in ["mint", "usual"] { #expect(try await jobhost("resume", job).code == 0) }
+            try await host.logs("✓ mint")
+            let metric = #"jobhost_fires_not_run_total{job_name="usual",state="skipped",reason="expired"} 1"#
+            var page = ""
+            while !page.contains(metric) {
+                try Task.checkCancellation()
+                let curl = try Child(
+                    "/usr/bin/env", ["curl", "-sS", "--unix-socket", test.folder + "/var-h0/jobhost.sock", "http://localhost/metrics"],
+                    environment: TestHost.environment(), folder: test.folder)
+                _ = await curl.exitCode()
+                page = curl.output.all.joined(separator: "\n")
+            }
+            await stop(hosts)
+            #expect(try ledger.texts("SELECT job || ' ' || state || ' ' || reason FROM runs WHERE state = 'skipped' ORDER BY job") == ["mint skipped expired", "usual skipped expired"])
+            #expect(try ledger.texts("SELECT job || ' ' || state FROM runs WHERE state <> 'skipped'") == ["mint succeeded"])
+            #expect(try ledger.faults() == [])
+        }
+    }
+
     @Test("A unique key under fifty at once on the API of each host, and twenty applications: one run, and everybody is told which", arguments: kinds)
     func uniqueKeys(kind: Kind) async throws {
         let jobs = Toml.plugin("good") + Toml.job("mint", of: "good", Toml.once)

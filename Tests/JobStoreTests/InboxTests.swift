@@ -91,6 +91,29 @@ import Testing
         }
     }
 
+    /// Rows that say nothing go by the job; they count from when they came, however late a host takes them.
+    @Test func rowsExpireAsTheySayElseAsTheirJobDoes() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            let midnight = TemporaryStore.midnight.microseconds / 1_000
+            try application.execute("""
+                INSERT INTO enqueue_inbox (job, unique_key, run_at_ms, expires_at_ms, created_at_ms) VALUES
+                    ('mint', 'says', NULL, \(midnight + 90_000), \(midnight)), ('mint', 'job', NULL, NULL, \(midnight)),
+                    ('mint', 'due', \(midnight + 60_000), NULL, \(midnight)), ('mint', 'past', NULL, \(midnight + 5_000), \(midnight)),
+                    ('mint', 'past', NULL, NULL, \(midnight + 9_000)), ('mint', 'none', \(midnight + 60_000), \(midnight + 60_000), \(midnight))
+                """)
+            let rules = ["mint": InboxRule(expiresAfter: .seconds(30))]
+            let result = try await store.drainInbox(jobs: rules, limit: 100, now: .at(10))
+            #expect(result.runs.map(\.uniqueKey) == ["says", "job", "due", "past", "past"])
+            #expect(result.runs.map(\.expiresAt) == [.at(90), .at(30), .at(90), .at(5), .at(39)])
+            #expect(result.refused.map(\.reason) == ["it expires at 2025-12-01T00:01:00Z, which is not after 2025-12-01T00:01:00Z, when it is due"])
+            #expect(try await store.run(result.runs[3].id)?.state == .skipped, "it kept the next one out")
+            #expect(try await store.claimWaiting(limits: ["mint": 9], owner: TemporaryStore.owner, now: .at(29)).count == 3)
+            await store.close()
+        }
+    }
+
     @Test func aPayloadThatTheEntryRefusesStaysWithTheReason() async throws {
         try await TemporaryStore.use { file in
             let store = try await file.open()

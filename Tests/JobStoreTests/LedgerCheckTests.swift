@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("DROP INDEX runs_fire; INSERT INTO runs SELECT 9, job, trigger, state, outcome, fire_time, available_at, rank, created_at, started_at, finished_at, lease_until, attempt, max_attempts, priority, 9, owner, epoch, pid, library_hash, generation, reason, code, items, cpu_us, unique_key, idempotency_key, retry_of, payload, idempotent FROM runs WHERE id = 2; UPDATE sequences SET value = 9",
+        ("DROP INDEX runs_fire; INSERT INTO runs SELECT 9, job, trigger, state, outcome, fire_time, available_at, rank, created_at, started_at, finished_at, lease_until, attempt, max_attempts, priority, 9, owner, epoch, pid, library_hash, generation, reason, code, items, cpu_us, unique_key, idempotency_key, retry_of, payload, idempotent, expires_at FROM runs WHERE id = 2; UPDATE sequences SET value = 9",
          "two live runs of one due time: candles at 1764547205000000"),
         ("UPDATE runs SET owner = '' WHERE id = 2", "running without owner, fence, lease or attempt: run 2"),
         ("UPDATE runs SET state = 'succeeded', outcome = 'failed' WHERE id = 2", "ended without an end, or an end without having ended: run 2 succeeded"),

@@ -20,7 +20,7 @@ public struct StoreSuite: Sendable {
         }
     }
 
-    public static let rules = cursorRules + completionRules + queueRules + operatorRules + recordRules
+    public static let rules = cursorRules + completionRules + queueRules + expiryRules + operatorRules + recordRules
 }
 
 // MARK: Literal instants and the usual requests

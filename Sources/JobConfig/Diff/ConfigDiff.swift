@@ -98,6 +98,7 @@ extension JobConfig: Compared {
         .init("log_level", "logLevel", \.logLevel),
         .init("overlap", "overlap", \.overlap), .init("concurrency", "concurrency", \.concurrency),
         .init("rate", "rate", \.rate), .init("run_on", "runOn", \.runOn), .init("isolate", "isolate", \.isolate), .init("catch_up", "catchUp", \.catchUp),
+        .init("expires_after", "expiresAfter", \.expiresAfter),
         .init("priority", "priority", \.priority), .init("jitter", "jitter", \.jitter),
         .init("calendar", "calendar", \.calendar), .init("retry", "retry", \.retry),
         .init("breaker", "breaker", \.breaker), .init("retention", "retention", \.retention),

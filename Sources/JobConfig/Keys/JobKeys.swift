@@ -43,6 +43,9 @@ enum JobKeys {
     static let runOn = key("run_on", .strings(64), "[]", "Only hosts with one of these `[host] labels` serve the job. Empty: every host.")
     static let isolate = key("isolate", .boolean, "false", "true: a worker pool of its own.")
     static let catchUp = key("catch_up", .table, "unset", "What happens to fires found overdue. See below.")
+    static let expiresAfter = key(
+        "expires_after", .duration(limit, orNone: true), "\"none\"",
+        "An enqueued run that nobody has begun this long after it was due ends as skipped (`expired`); who enqueues may say another instant. What was tried is not tried again then.")
     static let priority = key("priority", .integer(-1_000...1_000), "0", "Higher first; a minute of waiting counts one.")
     static let jitter = key(
         "jitter", .duration(.zero...(.days(1))), "\"0s\"", "Each start is delayed by a random time up to this.")
@@ -55,7 +58,7 @@ enum JobKeys {
     static let settings = key("settings", .table, "{}", "What the entry gets, laid over the plugin's settings. See Settings.")
     static let all = [
         plugin, entry, description, labels, every, cron, timezone, at, after, adaptive, schedule, enabled, onStart, timeout,
-        killGrace, heartbeat, logLevel, overlap, concurrency, rate, runOn, isolate, catchUp, priority, jitter, calendar, retry, breaker, retention,
+        killGrace, heartbeat, logLevel, overlap, concurrency, rate, runOn, isolate, catchUp, expiresAfter, priority, jitter, calendar, retry, breaker, retention,
         health, approval, settings,
     ]
     /// Exactly one of these says when; none: the entry's default schedule.

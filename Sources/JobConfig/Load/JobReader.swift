@@ -100,6 +100,7 @@ struct JobReader {
                 run.faults.add(label.position, "'\(shownName(label.text))' is no label", hint: labelHint)
             }
         }
+        if case .duration(let value)? = section.limit(JobKeys.expiresAfter) { job.expiresAfter = value }
         if let value = section.integer(JobKeys.approval) { job.approval = value }
         if let value = section.boolean(JobKeys.isolate) { job.isolate = value }
         if let value = section.integer(JobKeys.priority) { job.priority = value }

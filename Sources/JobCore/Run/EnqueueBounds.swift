@@ -3,11 +3,14 @@ public enum EnqueueBounds {
     public static let priority = -1_000...1_000
     /// Bytes: JOB_MAX_KEY of job_abi.h.
     public static let longestKey = 512
-    /// How far ahead a run may be put off. Beyond it lie seconds taken for milliseconds.
+    /// How far ahead a run may be put off, and how long it may wait from then on. Beyond it lie seconds taken for
+    /// milliseconds.
     public static let farthest = Duration.seconds(366 * 86_400)
 
     /// A clause for whoever asked; nil: nothing is wrong. An empty key is none.
-    public static func problem(priority: Int, key: String?, due: Instant, now: Instant) -> String? {
+    ///
+    /// - Parameter expires: from when on it is not to be started; it may have passed, if only after `due`.
+    public static func problem(priority: Int, key: String?, due: Instant, expires: Instant? = nil, now: Instant) -> String? {
         if !Self.priority.contains(priority) {
             return "priority is \(priority); allowed is \(Self.priority.lowerBound) … \(Self.priority.upperBound)"
         }
@@ -16,6 +19,10 @@ public enum EnqueueBounds {
         }
         if due > now + farthest {
             return "it is due at \(due.rfc3339), more than \(farthest.components.seconds / 86_400) days from now"
+        }
+        if let expires, expires <= due { return "it expires at \(expires.rfc3339), which is not after \(due.rfc3339), when it is due" }
+        if let expires, expires > due + farthest {
+            return "it expires at \(expires.rfc3339), more than \(farthest.components.seconds / 86_400) days after it is due"
         }
         return nil
     }

@@ -84,6 +84,8 @@ public enum NoRunReason: String, Codable, CaseIterable, Sendable {
     case overlap, breaker, paused, calendar
     /// A pre-claimed fire whose job was disabled, removed or changed before its instant.
     case disabled, reload
+    /// An enqueued run that nobody had begun when its time was over.
+    case expired
     // missed
     /// Older than the catch-up window.
     case window
@@ -95,7 +97,7 @@ public enum NoRunReason: String, Codable, CaseIterable, Sendable {
     /// The state of the ledger entry that carries this reason.
     public var state: RunState {
         switch self {
-        case .overlap, .breaker, .paused, .calendar, .disabled, .reload: .skipped
+        case .overlap, .breaker, .paused, .calendar, .disabled, .reload, .expired: .skipped
         case .window, .policy, .clock: .missed
         }
     }

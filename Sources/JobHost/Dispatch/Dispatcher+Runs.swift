@@ -86,6 +86,11 @@ extension Dispatcher {
             guard jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) == nil else {
                 return releaseReady(i, now, &out)
             }
+            // The store ends it there.
+            if let expires = active.claim.expiresAt, expires <= now.wall {
+                giveBack(run, i, &out)
+                continue
+            }
             guard jobs[i].submitted < jobs[i].concurrency else { break }
             // The breaker's probe has the place.
             if !submit(i, active, now, &out) { return releaseReady(i, now, &out) }
@@ -233,7 +238,7 @@ extension Dispatcher {
         let next = RunLifecycle.afterAttempt(
             outcome: end.outcome, attempt: active.claim.attempt, maxAttempts: active.claim.maxAttempts,
             idempotent: active.isIdempotent, policy: plan.config.retry, snoozeUntil: end.snoozeUntil,
-            retryNotBefore: end.retryNotBefore, seed: settings.seed ^ UInt64(bitPattern: end.run.value), now: now.wall)
+            retryNotBefore: end.retryNotBefore, expiresAt: active.claim.expiresAt, seed: settings.seed ^ UInt64(bitPattern: end.run.value), now: now.wall)
         var completion = Completion(
             run: end.run, fence: active.claim.fence, outcome: end.outcome, state: next.state,
             finishedAt: end.finishedAt)
@@ -305,7 +310,10 @@ extension Dispatcher {
             var run = NewRun(job: request.job, trigger: .enqueued, fireTime: request.at ?? now.wall)
             run.payload = request.payload
             run.uniqueKey = request.key.isEmpty ? nil : request.key
-            if let target = index[request.job] { setDefaults(&run, jobs[target].plan) }
+            if let target = index[request.job] {
+                setDefaults(&run, jobs[target].plan)
+                run.expiresAt = jobs[target].plan.config.expiry(due: run.fireTime)
+            }
             return run
         }
         guard end.outcome == .succeeded || end.outcome == .nothingToDo else { return runs }

@@ -26,6 +26,9 @@ struct AskedCommand: Codable, Hashable, Sendable {
     var from: Instant?
     var to: Instant?
     var delayMicroseconds: Int64?
+    /// Of enqueueing: not from then on, or so long after it is due.
+    var expires: Instant?
+    var expiresMicroseconds: Int64?
     var priority: Int?
 
     private init(_ action: Action, job: String? = nil, run: RunID? = nil) {
@@ -46,6 +49,8 @@ struct AskedCommand: Codable, Hashable, Sendable {
             key = request.key
             at = request.at
             delayMicroseconds = request.delay?.microseconds
+            expires = request.expires
+            expiresMicroseconds = request.expiresAfter?.microseconds
             priority = request.priority
         case .retry(let run): self.init(.retry, run: run)
         case .discardDead(let run): self.init(.discard, run: run)
@@ -77,7 +82,8 @@ struct AskedCommand: Codable, Hashable, Sendable {
             .enqueue(
                 EnqueueCommand(
                     job: job, payload: Array((payload ?? "{}").utf8), key: key, at: at,
-                    delay: delayMicroseconds.map { .microseconds($0) }, priority: priority))
+                    delay: delayMicroseconds.map { .microseconds($0) }, expires: expires,
+                    expiresAfter: expiresMicroseconds.map { .microseconds($0) }, priority: priority))
         case (.retry, _, let run?): .retry(run: RunID(run))
         case (.discard, _, let run?): .discardDead(run: RunID(run))
         case (.enable, let job?, _): .setEnabled(job: job, true)

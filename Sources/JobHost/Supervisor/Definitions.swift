@@ -32,11 +32,12 @@ enum Definitions {
 extension ResolvedJob {
     /// Of what the config says of it, as far as it decides what runs and when: equal on hosts that agree.
     var digest: String {
-        let parts: [String] = [
+        var parts: [String] = [
             config.plugin, config.entry, schedule.text, "\(config.enabled)", "\(config.concurrency)", config.overlap.rawValue,
             config.rate.map { "\($0.runs) in \($0.per.microseconds)" } ?? "", config.runOn.joined(separator: " "),
             "\(config.timeout.map(\.microseconds) ?? 0)", "\(config.retry.maxAttempts)", "\(config.priority)", maskedSettings,
         ]
+        if let limit = config.expiresAfter { parts.append("expires after \(limit.microseconds)") }
         return SHA256.hex(of: Array(parts.joined(separator: "\n").utf8))
     }
 }

@@ -131,13 +131,16 @@ extension Supervisor {
     private func enqueue(_ request: EnqueueCommand, by actor: Actor) async throws -> CommandResult {
         let now = clock.now().wall
         let due = request.at ?? (request.delay.map { now + max($0, .zero) } ?? now)
-        if let problem = EnqueueBounds.problem(priority: request.priority ?? 0, key: request.key, due: due, now: now) {
+        let expires = request.expires ?? request.expiresAfter.map { due + max($0, .zero) }
+        if let problem = EnqueueBounds.problem(priority: request.priority ?? 0, key: request.key, due: due, expires: expires, now: now) {
             throw CommandError(.invalid, problem)
         }
+        let usual = dispatcher.jobs[try find(request.job)].plan.config.expiry(due: due)
         return try await insert(request.job, trigger: .enqueued, by: actor, action: "enqueue") { run in
             run.payload = request.payload
             run.uniqueKey = request.key
             run.fireTime = due
+            run.expiresAt = expires ?? usual
             if let priority = request.priority { run.priority = priority }
         }
     }

@@ -160,7 +160,7 @@ extension Supervisor {
         case .disabled: action = "disable"
         case .breaker: action = "breaker open"
         case .overlap: return try await runInTheWay(of: range)
-        case .calendar, .reload, .window, .policy, .clock: return nil
+        case .calendar, .reload, .expired, .window, .policy, .clock: return nil
         }
         // Newest first; of the host as a whole too.
         let rows = try await withStore { try await $0.audit(AuditFilter(limit: 1_000)) }
@@ -194,6 +194,7 @@ extension Supervisor {
         case .calendar: "the calendar was closed"
         case .disabled: "the job was disabled" + (job.map { " (\(disabledReason($0)))" } ?? "")
         case .reload: "a reload changed or removed the job between claim and fire time"
+        case .expired: "it expired before anybody had begun it"
         case .window: "it was found too late, older than the catch-up window (the host was down, or held)"
         case .policy: "it was found late (the host was down, or held) and the catch-up policy did not choose it"
         case .clock: "the wall clock jumped over it"

@@ -14,6 +14,7 @@ extension Supervisor {
         repeats(every: .seconds(2)) { supervisor in
             supervisor.refreshCounts()
             supervisor.lookAtRefused()
+            supervisor.expireWaiting()
         }
         repeats(every: .seconds(5)) { supervisor in
             supervisor.sweep()
@@ -114,11 +115,11 @@ extension Supervisor {
     private func inboxTake() -> InboxTake {
         var rules = generation.jobs.mapValues { job in
             let schema = job.entry.payloadSchema
-            return InboxRule(maxAttempts: job.config.retry.maxAttempts) { PayloadCheck.problem($0, schema: schema) }
+            return InboxRule(maxAttempts: job.config.retry.maxAttempts, expiresAfter: job.config.expiresAfter) { PayloadCheck.problem($0, schema: schema) }
         }
         // Of a refused job too: they wait until it serves, and say so.
         for (name, job) in generation.refused {
-            rules[name] = InboxRule(maxAttempts: job.config.retry.maxAttempts) { PayloadCheck.problem($0, schema: job.payloadSchema) }
+            rules[name] = InboxRule(maxAttempts: job.config.retry.maxAttempts, expiresAfter: job.config.expiresAfter) { PayloadCheck.problem($0, schema: job.payloadSchema) }
         }
         return InboxTake(jobs: rules, limit: 1_000)
     }
@@ -142,6 +143,30 @@ extension Supervisor {
         isInboxHinted = true
         drainInbox()
         loop.timer(after: .milliseconds(10)) { [weak self] in self?.assumeIsolated { $0.drainInbox() } }
+    }
+
+    /// What waits and has expired ends, whatever its job waits for. (No claim takes it before that either.)
+    func expireWaiting() {
+        // By a clock that just jumped nothing ends. A host that was taken out looks all the same: it may be the only one.
+        guard !dispatcher.clock.isHolding, holds.subtracting([.drained]).isEmpty else { return }
+        inquire(.expiry) { supervisor in
+            let most = 1_000
+            var expired: [RunRecord]
+            repeat {
+                expired = try await supervisor.store.expireWaiting(limit: most, now: supervisor.clock.now().wall)
+                supervisor.tellExpired(expired)
+            } while expired.count == most
+        }
+    }
+
+    private func tellExpired(_ runs: [RunRecord]) {
+        for (job, runs) in Dictionary(grouping: runs, by: \.job).sorted(by: { $0.key < $1.key }) {
+            for run in runs where run.state == .discarded { events.emit(.ended(run)) }
+            let tried = runs.count { $0.state == .discarded }
+            let text = "\(counted(runs.count, "waiting run")) expired" + (tried > 0 ? ", of which \(tried) had been tried: dead letters" : "")
+            log.notice("\(job): \(text)", metadata: ["said.job": "\(job)"])
+            if tried < runs.count { events.emit(.notRun(job: job, reason: .expired, text: text, at: clock.now().wall)) }
+        }
     }
 
     /// Asks the store, unless it still owes the answer to the last time: a slow one is not asked ever more.

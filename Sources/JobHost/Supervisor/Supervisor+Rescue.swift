@@ -93,7 +93,7 @@ extension Supervisor {
         let next = RunLifecycle.afterAttempt(
             outcome: .lost, attempt: run.attempt, maxAttempts: run.maxAttempts,
             idempotent: isIdempotent ?? false, policy: job?.config.retry ?? refused?.config.retry ?? RetryPolicy(),
-            seed: UInt64(bitPattern: run.id.value), now: now)
+            expiresAt: run.expiresAt, seed: UInt64(bitPattern: run.id.value), now: now)
         var completion = Completion(run: run.id, fence: run.fence, outcome: .lost, state: next.state, finishedAt: now)
         completion.availableAt = next.availableAt
         completion.startedAt = run.startedAt

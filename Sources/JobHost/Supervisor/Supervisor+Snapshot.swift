@@ -263,6 +263,7 @@ extension Supervisor {
         ]
         if config.logLevel != .debug { limits.append(("log_level", "\(config.logLevel)")) }
         if let rate = config.rate { limits.append(("rate", rateText(rate))) }
+        if let limit = config.expiresAfter { limits.append(("expires_after", short(limit))) }
         if !config.runOn.isEmpty { limits.append(("run_on", config.runOn.joined(separator: ", "))) }
         if config.approval == 2 { limits.append(("approval", "2 persons")) }
         return limits

@@ -87,7 +87,7 @@ public actor Supervisor: HostControl {
     var tickAt: Instant?
     /// Questions to the store that recur: none is asked again before its answer.
     var questionsUnderWay: Set<Question> = []
-    enum Question { case counts, waiting, retention, lease, shared, abandoned, strays, definitions }
+    enum Question { case counts, waiting, expiry, retention, lease, shared, abandoned, strays, definitions }
     var isDrainingInbox = false
     /// The generation after whose building memory was given back.
     var releasedFor: Int64 = 0

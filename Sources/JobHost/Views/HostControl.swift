@@ -70,16 +70,22 @@ public struct EnqueueCommand: Sendable {
     public var key: String?
     public var at: Instant?
     public var delay: Duration?
+    /// Not from then on; nil: as `expiresAfter` says, or else the job.
+    public var expires: Instant?
+    /// From when it is due.
+    public var expiresAfter: Duration?
     public var priority: Int?
     public init(
         job: String, payload: [UInt8], key: String? = nil, at: Instant? = nil, delay: Duration? = nil,
-        priority: Int? = nil
+        expires: Instant? = nil, expiresAfter: Duration? = nil, priority: Int? = nil
     ) {
         self.job = job
         self.payload = payload
         self.key = key
         self.at = at
         self.delay = delay
+        self.expires = expires
+        self.expiresAfter = expiresAfter
         self.priority = priority
     }
 }

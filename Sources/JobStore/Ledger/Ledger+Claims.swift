@@ -182,15 +182,17 @@ extension Ledger {
     private func readyRuns(of job: String, limit: Int, now: Instant) throws -> [(rank: Int64, run: ClaimedRun)] {
         // available_at again: a returned run may have been given a later time.
         try connection.rows("""
-            SELECT rank, id, trigger, fire_time, attempt, max_attempts, priority, idempotency_key, payload
-            FROM \(schema)runs WHERE \(StateSQL.ready) AND job = ? AND available_at <= ? ORDER BY rank, id LIMIT ?
-            """, [.text(job), .int(now.stored), .int(limit)]
+            SELECT rank, id, trigger, fire_time, attempt, max_attempts, priority, idempotency_key, payload, expires_at
+            FROM \(schema)runs WHERE \(StateSQL.ready) AND job = ? AND available_at <= ? AND \(StateSQL.unexpired("?"))
+            ORDER BY rank, id LIMIT ?
+            """, [.text(job), .int(now.stored), .int(now.stored), .int(limit)]
         ) { row in
-            let run = ClaimedRun(
+            var run = ClaimedRun(
                 id: RunID(try row.int64(1)), job: job, trigger: try row.word(2),
                 fireTime: Instant(microseconds: try row.int64(3)), attempt: try row.count(4),
                 maxAttempts: try row.count(5), fence: 0, priority: try row.count(6),
                 idempotencyKey: try row.text(7), payload: try row.bytes(8))
+            run.expiresAt = try row.instantOrNil(9)
             return (try row.int64(0), run)
         }
     }

@@ -13,7 +13,7 @@ extension Ledger {
             if try inserter.insert(run) { return (run, true) }
             // What keeps it out may end between the two statements.
             for _ in 0..<3 {
-                if let other = try liveRun(likewise: run) { return (other, false) }
+                if let other = try liveRun(likewise: run), try !expire(other, now: now) { return (other, false) }
                 if try inserter.insert(run) { return (run, true) }
             }
             throw StoreError(.broken, "a run of \(run.job) could not be inserted")
@@ -21,13 +21,15 @@ extension Ledger {
     }
 
     static func record(of request: NewRun, id: RunID, availableAt: Instant, now: Instant) -> RunRecord {
-        RunRecord(
+        var run = RunRecord(
             id: id, job: request.job, trigger: request.trigger, state: availableAt > now ? .scheduled : .available,
             outcome: nil, fireTime: request.fireTime, availableAt: availableAt, createdAt: now, startedAt: nil,
             finishedAt: nil, attempt: 0, maxAttempts: request.maxAttempts, priority: request.priority, fence: 0,
             owner: "", epoch: "", pid: 0, libraryHash: "", generation: 0, reason: "", code: 0, items: 0,
             cpuMicroseconds: 0, uniqueKey: request.uniqueKey, idempotencyKey: IdempotencyKey.of(request, id: id),
             retryOf: request.retryOf, payload: String(decoding: request.payload, as: UTF8.self))
+        run.expiresAt = request.expiresAt
+        return run
     }
 
     /// The live run that keeps `run` out: by unique key, else by due time.
@@ -55,11 +57,11 @@ extension Ledger {
 
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
         let rows = try connection.rows("""
-            SELECT id, job, payload, unique_key, priority, run_at_ms, payload IS NULL OR json_valid(payload)
+            SELECT \(InboxRow.columns), payload IS NULL OR json_valid(payload)
             FROM \(schema)enqueue_inbox WHERE refused IS NULL ORDER BY id LIMIT ?
             """, [.int(max(limit, 0))]
         ) { row in
-            try InboxRow(row, jobs, now, valid: try row.int64(6) != 0)
+            try InboxRow(row, jobs, now, valid: try row.int64(8) != 0)
         }
         var result = InboxResult()
         result.mayHaveMore = rows.count >= limit
@@ -79,10 +81,48 @@ extension Ledger {
         let request = row.request
         guard let rule = jobs[request.job] else { return "there is no job \"\(request.job)\"" }
         if !row.valid { return "the payload is not valid JSON" }
-        if let problem = EnqueueBounds.problem(priority: request.priority, key: request.uniqueKey, due: request.fireTime, now: now) {
+        // What had expired when it came is on record as such.
+        let expires = row.isTimed || !request.hasExpired(row.due) ? request.expiresAt : nil
+        if let problem = EnqueueBounds.problem(
+            priority: request.priority, key: request.uniqueKey, due: row.due, expires: expires, now: now)
+        {
             return problem
         }
         return rule.problem(row.request.payload)
+    }
+
+    // MARK: Expiry
+
+    /// It waited and its time is over: it has ended now, by this call or another host's, and keeps nobody out.
+    func expire(_ run: RunRecord, now: Instant) throws -> Bool {
+        guard run.hasExpired(now), run.state != .running else { return false }
+        _ = try end(expired: [run], now: now)
+        return true
+    }
+
+    func expireWaiting(limit: Int, now: Instant) throws -> [RunRecord] {
+        let over = try connection.rows("""
+            SELECT \(RunRow.withoutPayload) FROM \(schema)runs
+            WHERE \(StateSQL.expiring) AND expires_at <= ? AND \(StateSQL.waiting) ORDER BY expires_at LIMIT ?\(forUpdateOfFree)
+            """, [.int(now.stored), .int(Bounds.rows(limit))], RunRow.decode)
+        return try end(expired: over, now: now)
+    }
+
+    /// Those that still waited, as they have ended.
+    private func end(expired runs: [RunRecord], now: Instant) throws -> [RunRecord] {
+        let end = try connection.prepare("UPDATE \(schema)runs SET state = ?, reason = ?, finished_at = ? WHERE id = ? AND \(StateSQL.waiting)")
+        var tally = Tally()
+        let ended = try runs.compactMap { run -> RunRecord? in
+            let next = RunLifecycle.afterExpiry(attempts: run.attempt, reason: run.reason)
+            try end.bind([.text(next.state.rawValue), .text(next.reason), .int(now.stored), .int(run.id.value)])
+            guard try end.runAgain() == 1 else { return nil }
+            tally.add(next.state == .discarded ? next.state.rawValue : next.reason, job: run.job)
+            var ended = run
+            (ended.state, ended.reason, ended.finishedAt, ended.payload) = (next.state, next.reason, now, "")
+            return ended
+        }
+        try count(tally)
+        return ended
     }
 
     // MARK: Operators
@@ -147,14 +187,24 @@ extension Ledger {
 struct InboxRow {
     var id: Int64
     var request: NewRun
+    /// When it is to run, or came: before the `fireTime` of a row that nobody could take for a while.
+    var due: Instant
+    /// It says itself when it is to run.
+    var isTimed: Bool
     /// Its payload is JSON.
     var valid: Bool
 
-    /// Columns: id, job, payload, unique_key, priority, run_at_ms.
+    static let columns = "id, job, payload, unique_key, priority, run_at_ms, expires_at_ms, created_at_ms"
+
     init(_ row: some SQLStatement, _ jobs: [String: InboxRule], _ now: Instant, valid: Bool) throws {
         let job = try row.text(1)
         id = try row.int64(0)
-        request = NewRun(job: job, trigger: .enqueued, fireTime: try row.int64OrNil(5).map { Instant(milliseconds: $0) } ?? now)
+        let wanted = try row.int64OrNil(5).map { Instant(milliseconds: $0) }
+        let due = try wanted ?? min(Instant(milliseconds: row.int64(7)), now)
+        self.due = due
+        isTimed = wanted != nil
+        request = NewRun(job: job, trigger: .enqueued, fireTime: wanted ?? now)
+        request.expiresAt = try row.int64OrNil(6).map { Instant(milliseconds: $0) } ?? jobs[job]?.expiresAfter.map { due + $0 }
         request.payload = try row.bytesOrNil(2) ?? []
         request.uniqueKey = try row.textOrNil(3)
         request.priority = try row.count(4)

@@ -119,6 +119,13 @@ extension Ledger {
         }
     }
 
+    /// The earliest of those that wait.
+    func nextExpiry() throws -> Instant? {
+        try connection.first("SELECT min(expires_at) FROM \(schema)runs WHERE \(StateSQL.expiring) AND \(StateSQL.waiting)") {
+            try $0.instantOrNil(0)
+        } ?? nil
+    }
+
     func nextWaiting() throws -> Instant? {
         let instants = try [StateSQL.ready, StateSQL.later].compactMap { condition in
             try connection.first("SELECT min(available_at) FROM \(schema)runs WHERE \(condition)") { try $0.instantOrNil(0) } ?? nil

@@ -12,6 +12,8 @@ protocol Ledger: AnyObject, SendableMetatype {
     var schema: String { get }
     /// Behind a SELECT whose rows are about to be changed: "" where the transaction is alone anyway.
     var forUpdate: String { get }
+    /// The same, but rows that another transaction is at are left to it.
+    var forUpdateOfFree: String { get }
     /// A condition on runs that this host may delete: whose log files are its own, or nobody's.
     var prunable: String { get }
     /// `count` numbers of one of the store-wide sequences, ascending. Holes are harmless; going back
@@ -25,6 +27,7 @@ protocol Ledger: AnyObject, SendableMetatype {
     func complete(_ completions: [Completion], now: Instant) throws -> [Bool]
     func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)]
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult
+    func expireWaiting(limit: Int, now: Instant) throws -> [RunRecord]
     func acceptedLibraries() throws -> [AcceptedLibrary]
     func saveAcceptedLibrary(_ library: AcceptedLibrary) throws
     func reloads(limit: Int) throws -> [ReloadRow]
@@ -51,6 +54,10 @@ enum StateSQL {
     static let running = "state = 'running'"
     static let waiting = "state IN ('scheduled', 'available', 'retryable')"
     static let terminal = "finished_at IS NOT NULL"
+    /// Those with an end to their waiting, which few have.
+    static let expiring = "expires_at IS NOT NULL AND finished_at IS NULL"
+    /// A run that may still be started; with the instant of asking.
+    static func unexpired(_ now: String) -> String { "(expires_at IS NULL OR expires_at > \(now))" }
 
     /// `state IN ('a', 'b')` of a closed vocabulary: its raw values need no quoting.
     static func any(of states: [RunState]) -> String {

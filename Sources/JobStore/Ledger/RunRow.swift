@@ -6,7 +6,7 @@ enum RunRow {
     static let columns = """
         id, job, trigger, state, outcome, fire_time, available_at, created_at, started_at, finished_at, attempt,
         max_attempts, priority, fence, owner, epoch, pid, library_hash, generation, reason, code, items, cpu_us,
-        unique_key, idempotency_key, retry_of, payload, idempotent
+        unique_key, idempotency_key, retry_of, payload, idempotent, expires_at
         """
 
     /// Of many runs at once: payloads may be large.
@@ -25,6 +25,7 @@ enum RunRow {
             uniqueKey: try row.textOrNil(23), idempotencyKey: try row.text(24),
             retryOf: try row.int64OrNil(25).map { RunID($0) }, payload: try row.text(26))
         run.isIdempotent = try row.int64OrNil(27).map { $0 != 0 }
+        run.expiresAt = try row.instantOrNil(28)
         return run
     }
 }
@@ -64,8 +65,8 @@ struct RunInserter<Statement: SQLStatement> {
         insert = try ledger.connection.prepare("""
             INSERT INTO \(schema)runs (id, job, trigger, state, fire_time, available_at, rank, created_at, lease_until, attempt,
                 max_attempts, priority, fence, owner, epoch, generation, unique_key, idempotency_key, retry_of, payload,
-                idempotent)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                idempotent, expires_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT DO NOTHING
             """)
     }
@@ -93,6 +94,7 @@ struct RunInserter<Statement: SQLStatement> {
         try insert.bindNull(at: 19)
         try insert.bind("", at: 20)
         try insert.bind(claim.isIdempotent.stored, at: 21)
+        try insert.bindNull(at: 22)
         return try insert.runAgain() == 1
     }
 
@@ -104,7 +106,7 @@ struct RunInserter<Statement: SQLStatement> {
             .int(Rank.of(availableAt: run.availableAt, priority: run.priority)), .int(run.createdAt.stored), .null,
             .int(0), .int(run.maxAttempts), .int(run.priority), .int(0), "", "", .int(run.generation),
             .text(run.uniqueKey), .text(run.idempotencyKey), .int(run.retryOf?.value), .text(run.payload),
-            .null,
+            .null, .int(run.expiresAt.stored),
         ])
         return try insert.run() == 1
     }

@@ -252,7 +252,7 @@ extension PostgresLedger {
                 SELECT r.id, r.rank, w.idempotent FROM wanted w
                 CROSS JOIN LATERAL (
                     SELECT id, rank FROM \(schema)runs
-                    WHERE \(StateSQL.ready) AND job = w.job AND available_at <= ?7
+                    WHERE \(StateSQL.ready) AND job = w.job AND available_at <= ?7 AND \(StateSQL.unexpired("?7"))
                     ORDER BY rank, id LIMIT w.most FOR UPDATE SKIP LOCKED) r
             ), numbered AS (
                 SELECT id, idempotent, nextval('\(schema)fences') AS fence
@@ -263,7 +263,7 @@ extension PostgresLedger {
                 cancel_wanted = NULL
             FROM numbered n WHERE r.id = n.id
             RETURNING r.rank, r.id, r.trigger, r.fire_time, r.attempt, r.max_attempts, r.priority, r.idempotency_key, r.payload,
-                r.job, r.fence
+                r.job, r.fence, r.expires_at
             """)
         try bindOffers(offers, limits, owner, to: statement)
         try statement.bind(now.stored, at: 7)
@@ -272,11 +272,12 @@ extension PostgresLedger {
         defer { statement.reset() }
         var found: [(rank: Int64, run: ClaimedRun)] = []
         while try statement.step() {
-            let run = ClaimedRun(
+            var run = ClaimedRun(
                 id: RunID(try statement.int64(1)), job: try statement.text(9), trigger: try statement.word(2),
                 fireTime: try statement.instant(3), attempt: try statement.count(4), maxAttempts: try statement.count(5),
                 fence: try statement.int64(10), priority: try statement.count(6), idempotencyKey: try statement.text(7),
                 payload: try statement.bytes(8))
+            run.expiresAt = try statement.instantOrNil(11)
             found.append((try statement.int64(0), run))
         }
         return found

@@ -26,7 +26,7 @@ extension PostgresLedger {
         return try runs.map { run in
             if inserted.contains(run.id) { return (run, true) }
             for _ in 0..<3 {
-                if let other = try liveRun(likewise: run) { return (other, false) }
+                if let other = try liveRun(likewise: run), try !expire(other, now: now) { return (other, false) }
                 // What kept it out ended between the two statements.
                 if try !insert([run], now: now).isEmpty { return (run, true) }
             }
@@ -38,15 +38,15 @@ extension PostgresLedger {
     private func insert(_ runs: [RunRecord], now: Instant) throws -> Set<RunID> {
         let statement = try connection.prepare("""
             INSERT INTO \(schema)runs (id, job, trigger, state, fire_time, available_at, rank, max_attempts, priority,
-                unique_key, idempotency_key, retry_of, payload, created_at, attempt)
-            SELECT *, ?14, 0 FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::bigint[],
-                ?7::bigint[], ?8::bigint[], ?9::bigint[], ?10::text[], ?11::text[], ?12::bigint[], ?13::text[])
-                AS u (id, job, trigger, state, fire, available, rank, max_attempts, priority, key, cause, retry_of, payload)
+                unique_key, idempotency_key, retry_of, payload, expires_at, created_at, attempt)
+            SELECT *, ?15, 0 FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::bigint[],
+                ?7::bigint[], ?8::bigint[], ?9::bigint[], ?10::text[], ?11::text[], ?12::bigint[], ?13::text[], ?14::bigint[])
+                AS u (id, job, trigger, state, fire, available, rank, max_attempts, priority, key, cause, retry_of, payload, expires)
             ORDER BY \(Self.orderOfKeys)
             ON CONFLICT DO NOTHING RETURNING id
             """)
         try statement.bind(Self.columns(of: runs), from: 1)
-        try statement.bind(now.stored, at: 14)
+        try statement.bind(now.stored, at: 15)
         defer { statement.reset() }
         var inserted: Set<RunID> = []
         while try statement.step() { inserted.insert(RunID(try statement.int64(0))) }
@@ -57,7 +57,7 @@ extension PostgresLedger {
     private static let orderOfKeys = "u.job, u.key, u.id"
 
     private static func columns(of runs: [RunRecord]) -> PostgresColumns {
-        var columns = PostgresColumns(13)
+        var columns = PostgresColumns(14)
         for run in runs {
             columns[0].append(run.id.value)
             columns[1].append(run.job)
@@ -72,6 +72,7 @@ extension PostgresLedger {
             columns[10].append(run.idempotencyKey)
             columns[11].append(run.retryOf?.value)
             columns[12].append(run.payload)
+            columns[13].append(run.expiresAt.stored)
         }
         return columns
     }
@@ -98,14 +99,14 @@ extension PostgresLedger {
     func takeArrivals(_ take: InboxTake, now: Instant) throws -> Arrivals {
         let rows = try connection.rows("""
             SELECT i.*, nextval('\(schema)run_ids') FROM (
-                SELECT id, job, payload, unique_key, priority, run_at_ms FROM \(schema)enqueue_inbox
+                SELECT \(InboxRow.columns) FROM \(schema)enqueue_inbox
                 WHERE refused IS NULL AND (job = ANY (?::text[]) OR NOT EXISTS (
                     SELECT FROM \(schema)definitions d JOIN \(schema)hosts h ON h.name = d.host AND h.lease_until > \(Self.clock)
                     WHERE d.job = enqueue_inbox.job))
                 ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED) i
             """, [.text(PostgresArray(take.jobs.keys.sorted()).value), .int(max(take.limit, 0))]
         ) { row in
-            (row: try InboxRow(row, take.jobs, now, valid: true), id: RunID(try row.int64(6)))
+            (row: try InboxRow(row, take.jobs, now, valid: true), id: RunID(try row.int64(8)))
         }
         var arrivals = Arrivals()
         arrivals.result.mayHaveMore = rows.count >= take.limit
@@ -132,7 +133,9 @@ extension PostgresLedger {
         var left = rooms
         var chosen: [(rank: Int64, run: RunRecord)] = []
         var waiting: [RunRecord] = []
-        let ranked = arrivals.runs.map { (rank: Rank.of(availableAt: $0.availableAt, priority: $0.priority), run: $0) }
+        // What came too late is on record too, before another of its key takes its place.
+        let late = try insertOrFind(arrivals.runs.filter { $0.hasExpired(now) }, now: now).filter(\.inserted).map(\.run)
+        let ranked = arrivals.runs.filter { !$0.hasExpired(now) }.map { (rank: Rank.of(availableAt: $0.availableAt, priority: $0.priority), run: $0) }
         for entry in ranked.sorted(by: { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }) {
             let room = left[entry.run.job] ?? 0
             guard room > 0, entry.run.state == .available else {
@@ -146,7 +149,7 @@ extension PostgresLedger {
         // Those that a live run of their key kept out, most likely.
         waiting += chosen.map(\.run).filter { fences[$0.id] == nil }
         var inbox = arrivals.result
-        inbox.runs = try insertOrFind(waiting, now: now).filter(\.inserted).map(\.run)
+        inbox.runs = try late + insertOrFind(waiting, now: now).filter(\.inserted).map(\.run)
         if !inbox.runs.isEmpty { try hint() }
         return (chosen.compactMap { rank, run in fences[run.id].map { (rank, ClaimedRun(run, fence: $0)) } }, inbox)
     }
@@ -163,25 +166,25 @@ extension PostgresLedger {
             WITH u AS MATERIALIZED (
                 SELECT a.*, nextval('\(schema)fences') AS fence FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::text[],
                     ?5::bigint[], ?6::bigint[], ?7::bigint[], ?8::bigint[], ?9::bigint[], ?10::text[], ?11::text[], ?12::bigint[],
-                    ?13::text[])
-                    AS a (id, job, trigger, state, fire, available, rank, max_attempts, priority, key, cause, retry_of, payload)
+                    ?13::text[], ?14::bigint[])
+                    AS a (id, job, trigger, state, fire, available, rank, max_attempts, priority, key, cause, retry_of, payload, expires)
             )
             INSERT INTO \(schema)runs (id, job, trigger, state, fire_time, available_at, rank, max_attempts, priority,
-                unique_key, idempotency_key, retry_of, payload, created_at, attempt, fence, owner, epoch, lease_until,
+                unique_key, idempotency_key, retry_of, payload, expires_at, created_at, attempt, fence, owner, epoch, lease_until,
                 generation, idempotent)
             SELECT id, u.job, trigger, 'running', fire, available, rank, max_attempts, priority, key, cause, retry_of, payload,
-                ?14, 1, fence, ?15, ?16, \(Self.clock) + ?17, ?18, w.idempotent
-            FROM u JOIN unnest(?19::text[], ?20::bigint[]) AS w (job, idempotent) ON w.job = u.job
+                expires, ?15, 1, fence, ?16, ?17, \(Self.clock) + ?18, ?19, w.idempotent
+            FROM u JOIN unnest(?20::text[], ?21::bigint[]) AS w (job, idempotent) ON w.job = u.job
             ORDER BY \(Self.orderOfKeys)
             ON CONFLICT DO NOTHING RETURNING id, fence
             """)
         try statement.bind(Self.columns(of: runs), from: 1)
-        try statement.bind(now.stored, at: 14)
-        try statement.bind(owner.host, at: 15)
-        try statement.bind(owner.epoch, at: 16)
-        try statement.bind(Lease.first.microseconds, at: 17)
-        try statement.bind(limits.first?.value.generation ?? 0, at: 18)
-        try statement.bind(idempotent, from: 19)
+        try statement.bind(now.stored, at: 15)
+        try statement.bind(owner.host, at: 16)
+        try statement.bind(owner.epoch, at: 17)
+        try statement.bind(Lease.first.microseconds, at: 18)
+        try statement.bind(limits.first?.value.generation ?? 0, at: 19)
+        try statement.bind(idempotent, from: 20)
         defer { statement.reset() }
         var fences: [RunID: Int64] = [:]
         while try statement.step() { fences[RunID(try statement.int64(0))] = try statement.int64(1) }
@@ -195,5 +198,6 @@ extension ClaimedRun {
         self.init(
             id: run.id, job: run.job, trigger: run.trigger, fireTime: run.fireTime, attempt: 1, maxAttempts: run.maxAttempts,
             fence: fence, priority: run.priority, idempotencyKey: run.idempotencyKey, payload: Array(run.payload.utf8))
+        expiresAt = run.expiresAt
     }
 }

@@ -15,6 +15,7 @@ final class PostgresLedger: Ledger {
     /// What outlives a connection.
     let session: PostgresMembership
     var forUpdate: String { " FOR UPDATE" }
+    var forUpdateOfFree: String { " FOR UPDATE SKIP LOCKED" }
     var prunable: String {
         "owner NOT IN (SELECT name FROM \(schema)hosts WHERE lease_until > \(Self.clock) AND name <> '\(host.replacing("'", with: "''"))')"
     }

@@ -65,6 +65,15 @@ extension PostgresStore: Store {
     public func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
         try await write(to: arrivals) { try $0.drainInbox(jobs: jobs, limit: limit, now: now) }
     }
+    public func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord] {
+        guard try await ask(oneStatement: true, { try $0.nextExpiry().map { $0 <= now } ?? false }) else { return [] }
+        return try await write { ledger in
+            // No host's wrong clock ends what others would still start.
+            try ledger.demandFormat()
+            try ledger.demandClock(now)
+            return try ledger.expireWaiting(limit: limit, now: now)
+        }
+    }
     public func cancelWaiting(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool {
         try await write { try $0.cancelWaiting(run, reason: reason, by: actor, now: now) }
     }

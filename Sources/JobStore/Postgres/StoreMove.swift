@@ -32,7 +32,7 @@ public enum StoreMove {
             id bigint,job,trigger,state,outcome,fire_time bigint,available_at bigint,rank bigint,created_at bigint,\
             started_at bigint,finished_at bigint,lease_until bigint,attempt bigint,max_attempts bigint,priority bigint,\
             fence bigint,owner,epoch,pid integer,library_hash,generation bigint,reason,code integer,items bigint,\
-            cpu_us bigint,unique_key,idempotency_key,retry_of bigint,payload,idempotent bigint
+            cpu_us bigint,unique_key,idempotency_key,retry_of bigint,payload,idempotent bigint,expires_at bigint
             """),
         Table("attempts", """
             run bigint,attempt bigint,outcome,started_at bigint,finished_at bigint,pid integer,library_hash,reason,code integer
@@ -164,16 +164,16 @@ public enum StoreMove {
     /// A payload that is not JSON, which its row was refused for, is kept as a JSON string.
     private static func copyInbox(_ source: SQLiteConnection, _ target: PostgresConnection, _ prefix: String) throws -> Int64 {
         let read = try source.prepare("""
-            SELECT job, payload, unique_key, priority, run_at_ms, created_at_ms, refused,
+            SELECT job, payload, unique_key, priority, run_at_ms, created_at_ms, refused, expires_at_ms,
                 payload IS NULL OR json_valid(payload) FROM enqueue_inbox ORDER BY id
             """)
         let write = try target.prepare("""
-            INSERT INTO \(prefix)enqueue_inbox (job, payload, unique_key, priority, run_at_ms, created_at_ms, refused)
-            VALUES (?1, CASE WHEN ?8::smallint = 1 THEN ?2::text::json ELSE to_json(?2::text) END, ?3, ?4, ?5, ?6, ?7)
+            INSERT INTO \(prefix)enqueue_inbox (job, payload, unique_key, priority, run_at_ms, created_at_ms, refused, expires_at_ms)
+            VALUES (?1, CASE WHEN ?9::smallint = 1 THEN ?2::text::json ELSE to_json(?2::text) END, ?3, ?4, ?5, ?6, ?7, ?8)
             """)
         var rows: Int64 = 0
         while try read.step() {
-            for column in 0..<8 { try write.bind(read.value(column), at: column + 1) }
+            for column in 0..<9 { try write.bind(read.value(column), at: column + 1) }
             try write.run()
             rows += 1
         }

@@ -18,6 +18,7 @@ enum Migrations {
         Migration(version: 3, name: "what takes two persons", script: v3),
         Migration(version: 4, name: "rates of jobs", script: v4),
         Migration(version: 5, name: "a run knows whether it may be tried again", script: v5),
+        Migration(version: 6, name: "what is enqueued may expire", script: v6),
     ]
     static var newest: Int64 { all.map(\.version).max() ?? 0 }
 
@@ -234,6 +235,14 @@ enum Migrations {
     private static let v5 = """
         -- 1: its entry is idempotent, so that an attempt whose end nobody knows may be tried again; NULL: not known.
         ALTER TABLE runs ADD COLUMN idempotent INTEGER;
+        """
+
+    private static let v6 = """
+        -- From when on an enqueued run is not started any more; NULL: whenever there is room.
+        ALTER TABLE runs ADD COLUMN expires_at INTEGER;
+        CREATE INDEX runs_expiring ON runs (expires_at) WHERE expires_at IS NOT NULL AND finished_at IS NULL;
+        -- Milliseconds since 1970; NULL: as the job's `expires_after` says.
+        ALTER TABLE enqueue_inbox ADD COLUMN expires_at_ms INTEGER;
         """
 }
 

@@ -5,6 +5,7 @@ final class SQLiteLedger: Ledger {
     let connection: SQLiteConnection
     var schema: String { "" }
     var forUpdate: String { "" }
+    var forUpdateOfFree: String { "" }
     var prunable: String { "1 = 1" }
 
     init(connection: SQLiteConnection) { self.connection = connection }

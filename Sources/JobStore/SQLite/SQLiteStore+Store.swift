@@ -67,6 +67,11 @@ extension SQLiteStore: Store {
     public func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
         try await write { try $0.drainInbox(jobs: jobs, limit: limit, now: now) }
     }
+    public func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord] {
+        // Most looks find nothing; those cost no commit.
+        guard try await ask({ try $0.nextExpiry().map { $0 <= now } ?? false }) else { return [] }
+        return try await write { try $0.expireWaiting(limit: limit, now: now) }
+    }
     public func cancelWaiting(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool {
         try await write { try $0.cancelWaiting(run, reason: reason, by: actor, now: now) }
     }

@@ -120,7 +120,8 @@ struct PostgresPlan {
             // Pieces of function bodies begin with other words.
             for statement in code.split(separator: ";") { read(statement) }
         }
-        objects.sort()
+        // What a later version makes anew is there once.
+        objects = Set(objects).sorted()
     }
 
     private mutating func read(_ statement: Substring) {

@@ -67,7 +67,7 @@ extension ExportTable {
             Column("attempt", .integer), Column("max_attempts", .integer), Column("priority", .integer), Column("fence", .integer),
             Column("owner"), Column("epoch"), Column("pid", .integer), Column("library_hash"), Column("generation", .integer),
             Column("reason"), Column("code", .integer), Column("items", .integer), Column("cpu_us", .integer), Column("unique_key"),
-            Column("idempotency_key"), Column("retry_of", .integer), Column("payload", .json),
+            Column("idempotency_key"), Column("retry_of", .integer), Column("expires_at", .instant), Column("payload", .json),
         ],
         source: "{s}runs", key: ["id"], span: ("fire_time", "fire_time"))
 

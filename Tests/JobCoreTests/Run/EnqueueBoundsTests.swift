@@ -15,6 +15,17 @@ import Testing
         #expect(EnqueueBounds.problem(priority: priority, key: key, due: Self.now + .seconds(ahead), now: Self.now) == problem)
     }
 
+    @Test(arguments: [
+        (0, nil, nil), (0, 1, nil), (-60, -1, nil), (60, 60 + 366 * 86_400, nil),
+        (0, 0, "it expires at 2026-01-01T00:00:00Z, which is not after 2026-01-01T00:00:00Z, when it is due"),
+        (60, 59, "it expires at 2026-01-01T00:00:59Z, which is not after 2026-01-01T00:01:00Z, when it is due"),
+        (60, 61 + 366 * 86_400, "it expires at 2027-01-02T00:01:01Z, more than 366 days after it is due"),
+    ] as [(Int64, Int64?, String?)])
+    func expiry(due: Int64, expires: Int64?, problem: String?) {
+        let end = expires.map { Self.now + .seconds($0) }
+        #expect(EnqueueBounds.problem(priority: 0, key: nil, due: Self.now + .seconds(due), expires: end, now: Self.now) == problem)
+    }
+
     @Test("Milliseconds taken for seconds, or anything else beyond the calendar, is far, and no crash")
     func extremes() {
         #expect(EnqueueBounds.problem(priority: 0, key: nil, due: .distantFuture, now: Self.now) != nil)

@@ -10,11 +10,11 @@ struct RunLifecycleTests {
 
     private func after(
         _ outcome: Outcome, attempt: Int = 1, of maxAttempts: Int = 3, idempotent: Bool = true,
-        snoozeUntil: Instant? = nil, notBefore: Instant? = nil
+        snoozeUntil: Instant? = nil, notBefore: Instant? = nil, expires: Instant? = nil
     ) -> RunLifecycle.Next {
         RunLifecycle.afterAttempt(
             outcome: outcome, attempt: attempt, maxAttempts: maxAttempts, idempotent: idempotent, policy: Self.policy,
-            snoozeUntil: snoozeUntil, retryNotBefore: notBefore, seed: 1, now: Self.now
+            snoozeUntil: snoozeUntil, retryNotBefore: notBefore, expiresAt: expires, seed: 1, now: Self.now
         )
     }
 
@@ -78,6 +78,30 @@ struct RunLifecycleTests {
         #expect(after(.retry, notBefore: Self.now + .seconds(30)).availableAt == Self.now + .seconds(30))
         #expect(after(.retry, notBefore: Self.now + .seconds(1)).availableAt == Self.now + .seconds(4))
         #expect(after(.retry, notBefore: .distantPast).availableAt == Self.now + .seconds(4))
+    }
+
+    @Test("what would be tried again at its expiry or later is not, however the next attempt comes to be so late")
+    func expiry() {
+        let due = Self.now + .seconds(4)
+        #expect(after(.retry, expires: due + .microseconds(1)) == RunLifecycle.Next(state: .retryable, availableAt: due))
+        for next in [after(.retry, expires: due), after(.lost, expires: .distantPast), after(.retry, notBefore: due + .seconds(9), expires: due + .seconds(5))] {
+            #expect(next == RunLifecycle.Next(state: .discarded, reason: "not tried again: it expires before that"))
+        }
+        // What says more stands.
+        #expect(after(.failed, expires: .distantPast).reason == "failed for good")
+        #expect(after(.retry, attempt: 3, expires: .distantPast).reason == "all 3 attempts are used")
+        #expect(after(.crashed, idempotent: false, expires: .distantPast).reason == "not tried again: the entry is not idempotent")
+        #expect(after(.succeeded, expires: .distantPast).state == .succeeded)
+        // A snooze waits, and expires where it waits.
+        #expect(after(.snoozed, snoozeUntil: due, expires: Self.now).state == .scheduled)
+    }
+
+    @Test("what waits when its time is over was skipped if it was never tried, else it has failed for good")
+    func afterExpiry() {
+        #expect(RunLifecycle.afterExpiry(attempts: 0, reason: "") == RunLifecycle.Next(state: .skipped, reason: "expired"))
+        #expect(RunLifecycle.afterExpiry(attempts: 0, reason: "snoozed") == RunLifecycle.Next(state: .skipped, reason: "expired"))
+        #expect(RunLifecycle.afterExpiry(attempts: 1, reason: "") == RunLifecycle.Next(state: .discarded, reason: "not tried again: it has expired"))
+        #expect(RunLifecycle.afterExpiry(attempts: 2, reason: "away").reason == "away; not tried again: it has expired")
     }
 
     @Test("near the end of time an instant saturates")

@@ -48,6 +48,7 @@ final class LateStore: Store {
     func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { try await base.enqueue(requests, now: now) }
     func jobsInInbox() async throws -> [String] { try await base.jobsInInbox() }
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult { try await base.drainInbox(jobs: jobs, limit: limit, now: now) }
+    func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord] { try await base.expireWaiting(limit: limit, now: now) }
     func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool { try await base.cancelWaiting(run, reason: reason, by: by, now: now) }
     func retry(_ run: RunID, by: Actor, now: Instant) async throws -> RunRecord { try await base.retry(run, by: by, now: now) }
     func discardDead(_ run: RunID, by: Actor, now: Instant) async throws -> Bool { try await base.discardDead(run, by: by, now: now) }

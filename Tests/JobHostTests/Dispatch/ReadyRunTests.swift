@@ -45,6 +45,41 @@ import Testing
         #expect(host.runs("a", .running).count == 1)
     }
 
+    @Test("What was claimed ahead and expires before its turn goes back, its attempt uncounted, and the others begin")
+    func expires() {
+        var host = host(run: .milliseconds(1))
+        while !host.started.isEmpty {
+            host.advance(by: .milliseconds(1))
+            host.end(.succeeded)
+        }
+        host.answersLate = true
+        for number in 0..<6 { host.enqueue("a", expires: number % 2 == 0 ? nil : host.now.wall + .milliseconds(number + 1)) }
+        host.answer()
+        let claimed = host.runs("a", .running).count
+        #expect(claimed == 6)
+        for _ in 0..<2 {
+            host.advance(by: .milliseconds(10))
+            host.end(.succeeded)
+        }
+        let back = host.runs("a", .available)
+        #expect(back.count == 3 && back.allSatisfy { $0.expiresAt != nil && $0.attempt == 0 }, "\(back)")
+        host.end(.succeeded)
+        #expect(host.started.isEmpty)
+        #expect(host.runs("a", .running).isEmpty)
+    }
+
+    @Test("A run that fails is not tried again where that would be at its expiry or later")
+    func retriesEnd() {
+        var host = host(run: .milliseconds(1)) { $0.retry = RetryPolicy(maxAttempts: 4, initial: .seconds(10), max: .seconds(10), jitter: 0) }
+        while !host.started.isEmpty { host.end(.succeeded) }
+        host.enqueue("a", expires: host.now.wall + .seconds(15))
+        host.end(.retry)
+        #expect(host.runs("a", .retryable).count == 1)
+        host.advance(by: .seconds(11))
+        host.end(.retry)
+        #expect(host.runs("a", .discarded).count == 1)
+    }
+
     @Test("What a moment's work is, is claimed, and no more; less than half of it is asked for again")
     func moment() {
         var host = host(run: .milliseconds(2))

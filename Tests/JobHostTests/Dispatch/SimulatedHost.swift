@@ -17,6 +17,7 @@ struct SimulatedHost: ~Copyable {
         var attempt: Int
         var fence: Int64
         var outcome: Outcome?
+        var expiresAt: Instant?
     }
 
     var dispatcher: Dispatcher
@@ -117,9 +118,10 @@ struct SimulatedHost: ~Copyable {
         send(.ended(end))
     }
 
-    mutating func enqueue(_ job: String, at due: Instant? = nil, trigger: Trigger = .enqueued, maxAttempts: Int = 4) {
+    mutating func enqueue(_ job: String, at due: Instant? = nil, trigger: Trigger = .enqueued, maxAttempts: Int = 4, expires: Instant? = nil) {
         let due = due ?? now.wall
-        insert(job, trigger, due, state: due > now.wall ? .scheduled : .available, maxAttempts: maxAttempts)
+        let id = insert(job, trigger, due, state: due > now.wall ? .scheduled : .available, maxAttempts: maxAttempts)
+        rows[id]?.expiresAt = expires
         send(.waiting(job: job, due: due))
     }
 
@@ -195,6 +197,7 @@ struct SimulatedHost: ~Copyable {
         var claimed: [ClaimedRun] = []
         for (id, row) in rows.sorted(by: { $0.key < $1.key }) {
             let waits = [.available, .scheduled, .retryable].contains(row.state) && row.availableAt <= now.wall
+                && row.expiresAt.map { $0 > now.wall } ?? true
             guard waits, left[row.job, default: 0] > 0 else { continue }
             left[row.job]! -= 1
             claimed.append(take(id))
@@ -212,10 +215,12 @@ struct SimulatedHost: ~Copyable {
 
     private func view(_ id: RunID) -> ClaimedRun {
         let row = rows[id]!
-        return ClaimedRun(
+        var run = ClaimedRun(
             id: id, job: row.job, trigger: row.trigger, fireTime: row.fireTime, attempt: row.attempt,
             maxAttempts: jobMaxAttempts[id] ?? 1, fence: row.fence, priority: 0,
             idempotencyKey: "run-\(id)", payload: [])
+        run.expiresAt = row.expiresAt
+        return run
     }
 
     private mutating func complete(_ completion: Completion) {

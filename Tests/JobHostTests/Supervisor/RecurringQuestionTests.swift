@@ -14,6 +14,7 @@ private struct Recurring: Sendable, CustomTestStringConvertible {
         Recurring(question: "nextWaiting") { $0.sweep() },
         Recurring(question: "queueDepths") { $0.refreshCounts() },
         Recurring(question: "prune") { $0.prune() },
+        Recurring(question: "expireWaiting") { $0.expireWaiting() },
         Recurring(question: "jobsInInbox") { $0.drainInbox() },
         Recurring(question: "renewLeases") { $0.renewLeases() },
         Recurring(question: "sharedState") { $0.readSharedState() },

@@ -52,6 +52,10 @@ final class SlowStore: Store {
         try await ask("prune")
         return []
     }
+    func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord] {
+        try await ask("expireWaiting")
+        return []
+    }
     func jobsInInbox() async throws -> [String] {
         try await ask("jobsInInbox")
         return []

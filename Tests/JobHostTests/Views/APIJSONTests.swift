@@ -30,7 +30,7 @@ struct APIJSONTests {
     @Test(arguments: [
         (#"{"payload":1,"kee":"x"}"#, "unknown field \"kee\"", "did you mean \"key\"?"),
         (#"{"delayMs":1}"#, "unknown field \"delayMs\"", "did you mean \"delay_ms\"?"),
-        (#"{"zzzzzzzzz":1}"#, "unknown field \"zzzzzzzzz\"", "allowed: payload, key, at, delay_ms, priority, reason"),
+        (#"{"zzzzzzzzz":1}"#, "unknown field \"zzzzzzzzz\"", "allowed: payload, key, at, delay_ms, expires, expires_ms, priority, reason"),
         (#"{"at":5}"#, "at: expected an instant such as \"2027-01-01T00:00:00Z\", found 5", nil),
         (#"{"key":["a"]}"#, "key: expected a string, found array", nil),
         (#"{"priority":9223372036854775808}"#, "priority: expected a whole number from -9223372036854775808 to 9223372036854775807, found 9223372036854775808", nil),

@@ -118,6 +118,7 @@ final class FakeStore: Store {
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { throw unused }
     func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { throw unused }
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult { throw unused }
+    func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord] { throw unused }
     func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool { throw unused }
     func retry(_ run: RunID, by: Actor, now: Instant) async throws -> RunRecord { throw unused }
     func discardDead(_ run: RunID, by: Actor, now: Instant) async throws -> Bool { throw unused }

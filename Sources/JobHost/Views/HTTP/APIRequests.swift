@@ -56,17 +56,23 @@ extension API {
         public var at: Instant?
         /// From now; not together with `at`.
         public var delayMs: Int64?
+        /// Not started from then on.
+        public var expires: Instant?
+        /// From when it is due; not together with `expires`.
+        public var expiresMs: Int64?
         public var priority: Int?
         public var reason: String?
-        enum CodingKeys: CodingKey, CaseIterable { case payload, key, at, delayMs, priority, reason }
+        enum CodingKeys: CodingKey, CaseIterable { case payload, key, at, delayMs, expires, expiresMs, priority, reason }
         public init(
             payload: JSON? = nil, key: String? = nil, at: Instant? = nil, delayMs: Int64? = nil,
-            priority: Int? = nil, reason: String? = nil
+            expires: Instant? = nil, expiresMs: Int64? = nil, priority: Int? = nil, reason: String? = nil
         ) {
             self.payload = payload
             self.key = key
             self.at = at
             self.delayMs = delayMs
+            self.expires = expires
+            self.expiresMs = expiresMs
             self.priority = priority
             self.reason = reason
         }

@@ -136,12 +136,17 @@ extension APIRoutes {
             throw API.Problem.invalid("'at' and 'delay_ms' together", hint: "give one of them")
         }
         if let delay = body.delayMs, delay < 0 { throw API.Problem.invalid("'delay_ms' is negative: \(delay)") }
+        if body.expires != nil, body.expiresMs != nil {
+            throw API.Problem.invalid("'expires' and 'expires_ms' together", hint: "give one of them")
+        }
+        if let expires = body.expiresMs, expires <= 0 { throw API.Problem.invalid("'expires_ms' is not positive: \(expires)") }
         if let key = body.key, key.isEmpty || key.utf8.count > 512 {
             throw API.Problem.invalid("'key' has \(key.utf8.count) bytes", hint: "1 to 512")
         }
         return EnqueueCommand(
             job: job, payload: body.payload?.canonicalBytes ?? Array("{}".utf8), key: body.key, at: body.at,
-            delay: body.delayMs.map { .milliseconds($0) }, priority: body.priority)
+            delay: body.delayMs.map { .milliseconds($0) }, expires: body.expires,
+            expiresAfter: body.expiresMs.map { .milliseconds($0) }, priority: body.priority)
     }
 
     private func breakerAction(_ body: API.BreakerBody) throws -> BreakerAction {

@@ -36,6 +36,8 @@ extension API {
         public var items: UInt64
         public var cpuUs: Int64
         public var uniqueKey: String?
+        /// From when on it is not started any more; `null`: it may whenever.
+        public var expiresAt: Instant?
         public var idempotencyKey: String
         public var retryOf: Int64?
         /// Every digit as it was enqueued; `null`: none.

@@ -127,7 +127,7 @@ extension API.Run {
             latenessUs: elapsed(run.fireTime, run.startedAt), attempt: run.attempt, maxAttempts: run.maxAttempts,
             priority: run.priority, fence: run.fence, owner: run.owner, epoch: run.epoch, pid: run.pid,
             libraryHash: run.libraryHash, generation: run.generation, reason: run.reason, code: run.code,
-            items: run.items, cpuUs: run.cpuMicroseconds, uniqueKey: run.uniqueKey, idempotencyKey: run.idempotencyKey,
+            items: run.items, cpuUs: run.cpuMicroseconds, uniqueKey: run.uniqueKey, expiresAt: run.expiresAt, idempotencyKey: run.idempotencyKey,
             retryOf: run.retryOf?.value, payload: rawJSON(run.payload), waitsFor: nil)
     }
 }

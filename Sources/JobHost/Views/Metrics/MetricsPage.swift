@@ -147,7 +147,7 @@ struct MetricsPage {
                 text.sample([("job_name", job.name), ("outcome", outcome.rawValue)], count)
             }
         }
-        text.family("jobhost_fires_not_run_total", .counter, "Due times that ended without an attempt, ever, with the reason.")
+        text.family("jobhost_fires_not_run_total", .counter, "Due times, and enqueued runs, that ended without an attempt, ever, with the reason.")
         for job in host.jobs {
             for reason in NoRunReason.allCases {
                 guard let count = job.counters[reason.rawValue] ?? (reason.state == .missed ? 0 : nil) else { continue }

@@ -109,15 +109,16 @@ struct EnqueueCommandLine: AsyncParsableCommand {
         commandName: "enqueue", abstract: "Put a run with a payload into a job's queue.",
         discussion: """
             A key makes it unique: while a run with that key lives, another one is
-            not added.
+            not added. One that expires before it has begun ends as skipped.
 
-            Example: jobhost enqueue mint --payload '{"account": 7}' --key mint-7
+            Example: jobhost enqueue mint --payload '{"account": 7}' --key mint-7 --expires 10m
             """)
     @Argument(help: "A job's name.") var job: String
     @Option(help: ArgumentHelp("JSON for the run, or @FILE. Default: {}.", valueName: "json")) var payload: String?
     @Option(help: ArgumentHelp("Unique among the job's live runs, 1 to 512 bytes.", valueName: "text")) var key: String?
     @Option(help: ArgumentHelp("Not before so long from now.", valueName: "duration")) var delay: String?
     @Option(help: ArgumentHelp("Not before this instant.", valueName: "time")) var at: String?
+    @Option(help: ArgumentHelp("Not later than so long after it is due, or not from this instant on.", valueName: "duration|time")) var expires: String?
     // A negative one must not be taken for an option.
     @Option(parsing: .unconditional, help: ArgumentHelp("Higher first; default: the job's.", valueName: "number")) var priority: Int?
     @OptionGroup var reason: ReasonOption
@@ -129,9 +130,12 @@ struct EnqueueCommandLine: AsyncParsableCommand {
 
     func run() async throws {
         let session = try CLISession(host)
+        let lasting = expires.flatMap { parseDuration($0) }
         let body = API.EnqueueBody(
             payload: try session.payload(payload), key: key, at: try session.instant(at, "--at"),
-            delayMs: try delay.map { try session.duration($0, "--delay").milliseconds }, priority: priority,
+            delayMs: try delay.map { try session.duration($0, "--delay").milliseconds },
+            expires: lasting == nil ? try session.instant(expires, "--expires") : nil,
+            expiresMs: lasting?.milliseconds, priority: priority,
             reason: reason.reason)
         let (accepted, json) = try await session.client().post(
             "/jobs/\(percentEncoded(job))/enqueue", body, as: API.Accepted.self)

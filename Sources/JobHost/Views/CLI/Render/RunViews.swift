@@ -126,6 +126,7 @@ struct RunView {
         fields.add("trigger", run.retryOf.map { "retry of run \($0)" } ?? wordsOf(run.trigger.rawValue))
         fields.add("due", at: run.fireTime)
         if run.state == .scheduled || run.state == .retryable { fields.add("not before", at: run.availableAt) }
+        fields.add(run.reason == NoRunReason.expired.rawValue ? "expired" : "expires", at: run.expiresAt)
         fields.add("started", at: run.startedAt)
         if let running = detail.running { add(running, to: &fields) }
         fields.add("finished", at: run.finishedAt)

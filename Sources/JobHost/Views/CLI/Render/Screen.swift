@@ -92,6 +92,7 @@ extension NoRunReason {
         case .calendar: "calendar closed"
         case .disabled: "disabled"
         case .reload: "changed by a reload"
+        case .expired: "expired before it began"
         case .window: "older than the catch-up window"
         case .policy: "not chosen by catch-up"
         case .clock: "the clock jumped"

@@ -94,6 +94,7 @@ export class RunPage {
       ["Trigger", TRIGGERS[run.trigger] ?? run.trigger],
       ["Retry of", run.retry_of && runLink(run.retry_of)],
       ["Made", time(run.created_at)],
+      ["Expires", run.expires_at && time(run.expires_at)],
       ["Host", run.owner], ["pid", run.pid > 0 && String(run.pid)],
       ["Generation", run.generation > 0 && String(run.generation)],
       ["Library", run.library_hash && h("code", { title: run.library_hash }, run.library_hash.slice(0, 12))],

@@ -31,6 +31,7 @@ export const REASONS = {
   calendar: "outside of its calendar",
   disabled: "it was off",
   reload: "a reload changed it",
+  expired: "it expired before it began",
   window: "older than its catch-up window",
   policy: "its catch-up policy did not choose them",
   clock: "the clock jumped over them",
