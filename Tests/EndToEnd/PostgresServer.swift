@@ -23,6 +23,15 @@ struct PostgresServer {
         guard await script.exitCode() == 0 else { throw TestHost.Failure(script.errors.all.joined(separator: "\n")) }
     }
 
+    /// What scripts/postgres prints of what it did to this server.
+    func script(_ verb: String) async throws -> String {
+        let script = try Child(TestHost.sources + "/scripts/postgres", [verb, folder], environment: TestHost.environment(), folder: "/")
+        guard await script.exitCode() == 0, let line = script.output.all.last else {
+            throw TestHost.Failure(script.errors.all.joined(separator: "\n"))
+        }
+        return line
+    }
+
     static func with(_ test: TestHost, _ body: (PostgresServer) async throws -> Void) async throws {
         let script = TestHost.sources + "/scripts/postgres"
         let folder = test.folder + "-db"
