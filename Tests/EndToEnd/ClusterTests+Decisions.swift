@@ -241,6 +241,35 @@ extension ClusterTests {
         }
     }
 
+    @Test("What operators do on another host, and fires that were left out there, is told to who listens here; what was done here once")
+    func toldEverywhere() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("waits", PluginSource.waitsForCancel)
+            // From the second fire on they are skipped, and none ends.
+            let jobs = Toml.plugin("waits") + Toml.job("busy", of: "waits", "every = \"1s\"\ntimeout = \"100s\"\noverlap = \"skip\"")
+                + Toml.job("other", of: "waits")
+            let runs = try await cluster.start("a", jobs)
+            let looks = try await cluster.start("b", jobs, host: "schedule = false\nconsume = false")
+            func listen(_ host: String) throws -> Child {
+                try test.command(
+                    "/usr/bin/env", "curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var-\(host)/jobhost.sock",
+                    "http://localhost/api/v1/events?kind=elsewhere,action")
+            }
+            let (here, there) = (try listen("b"), try listen("a"))
+            for stream in [here, there] { #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil) }
+            #expect(await here.output.next(where: { $0.contains("\"job\":\"busy\"") && $0.hasPrefix("data: ") }) != nil)
+            for word in ["first", "second"] {
+                #expect(try await test.jobhost(word == "first" ? "pause" : "resume", "other", "--reason", word, "--config", "a.toml").code == 0)
+                for stream in [here, there] { #expect(await stream.output.next(where: { $0.contains("\"reason\":\"\(word)\"") }) != nil) }
+            }
+            // The second was heard after a look that had the first.
+            #expect(there.output.all.count { $0.contains("\"reason\":\"first\"") } == 1)
+            #expect(here.output.all.count { $0.contains("\"reason\":\"first\"") } == 1)
+            await cluster.stop(runs, looks)
+        }
+    }
+
     @Test("What a job's runs did on another host is shown here, graded here, and told to who listens here")
     func shownEverywhere() async throws {
         try await cluster { cluster in

@@ -226,7 +226,7 @@ extension Supervisor {
             let nearest = nearestName(host, among: names).map { "did you mean '\($0)'?" }
             throw CommandError(.notFound, "no host '\(host)' serves this store", hint: nearest ?? "there are: \(names.joined(separator: ", "))")
         }
-        events.emit(.action(AuditRow(at: now, actor: actor, action: isDrained ? "drain host" : "undo drain host", job: nil, detail: host)))
+        tellAction(AuditRow(at: now, actor: actor, action: isDrained ? "drain host" : "undo drain host", job: nil, detail: host))
         log.notice("\(host) is \(isDrained ? "taken out" : "to serve again"), by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
         return .done
     }

@@ -87,7 +87,7 @@ extension Supervisor {
     /// Kept while the store is away, as results are.
     func audit(_ actor: Actor, _ action: String, job: String? = nil, detail: String = "") {
         let row = AuditRow(at: clock.now().wall, actor: actor, action: action, job: job, detail: detail)
-        events.emit(.action(row))
+        tellAction(row)
         record([.audit(row)])
     }
 
@@ -254,7 +254,7 @@ extension Supervisor {
             defer { ownDecisions += 1 }
             let row = try await withStore { try await $0.saveHostControl(.paused(paused), by: actor, action: action, now: self.clock.now().wall) }
             perform(dispatcher.setHostControl(row, now: clock.now()))
-            events.emit(.action(AuditRow(at: clock.now().wall, actor: actor, action: action, job: nil, detail: "")))
+            tellAction(AuditRow(at: clock.now().wall, actor: actor, action: action, job: nil, detail: ""))
             log.notice("\(action)d by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
             return .done
         }
@@ -272,7 +272,7 @@ extension Supervisor {
             try await $0.saveControl(job: job, change, by: actor, action: action, now: now.wall)
         }
         perform(dispatcher.setControl(job: job, control, now: clock.now()))
-        events.emit(.action(AuditRow(at: now.wall, actor: actor, action: action, job: job, detail: "")))
+        tellAction(AuditRow(at: now.wall, actor: actor, action: action, job: job, detail: ""))
         log.notice("\(job): \(action) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
     }
 
@@ -310,7 +310,7 @@ extension Supervisor {
         let row = try await withStore { try await $0.saveBreaker(job: job, data, by: actor, action: name, now: now.wall) }
         perform(dispatcher.setBreaker(job: job, row, now: clock.now()))
         events.emit(.breaker(job: job, mode: Self.word(breaker.mode), text: reason, at: now.wall))
-        events.emit(.action(AuditRow(at: now.wall, actor: actor, action: name, job: job, detail: "")))
+        tellAction(AuditRow(at: now.wall, actor: actor, action: name, job: job, detail: ""))
         log.notice("\(job): \(name) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
         return .done
     }

@@ -205,7 +205,10 @@ extension Supervisor {
             supervisor.counters = try await store.counters()
             // Of other hosts too.
             supervisor.asks = try await store.asks(limit: Self.mostAsks).reversed()
-            if store.isShared { try await supervisor.readHistoryOfOthers() }
+            if store.isShared {
+                try await supervisor.readHistoryOfOthers()
+                try await supervisor.readActionsOfOthers()
+            }
             // Reading goes on where another program holds the file against writing: only a
             // write shows that the store is back.
             if supervisor.storeHealth.problem != nil { supervisor.renewLeases() }
