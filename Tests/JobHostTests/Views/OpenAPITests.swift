@@ -1,6 +1,7 @@
 import JobConfig
 import JobCore
 import JobJSON
+import JobStore
 import Testing
 
 @testable import JobHost
@@ -49,6 +50,55 @@ struct OpenAPITests {
         #expect(checked.count > 20, "\(checked.sorted())")
     }
 
+    @Test("Whatever is answered, its status and its problem's code are among those that the document names")
+    func realRefusalsAreDeclared() async throws {
+        let document = try await document()
+        try await withServer { host, socket, _ in
+            var seen: Set<Int> = []
+            func check(_ request: APIServerTests.Case) async throws {
+                guard let key = Self.route(of: request.method, String(request.path.prefix { $0 != "?" })) else { return }
+                let answer = try await ask(socket, request.method, request.path, request.body)
+                let parts = key.split(separator: " ")
+                let responses = document["paths"]?["/api/v1\(parts[1])"]?[parts[0].lowercased()]?["responses"]
+                let declared = try #require(responses?[String(answer.status)], "\(request.testDescription): \(answer.status)")
+                seen.insert(answer.status)
+                guard answer.status != 200 else { return }
+                let name = try #require(declared["$ref"]?.stringValue?.split(separator: "/").last.map { String($0) })
+                let schema = document["components"]?["responses"]?[name]?["content"]?["application/problem+json"]?["schema"]
+                let rules = try #require(schema?["allOf"]?.arrayValue?.last?["properties"])
+                #expect(rules["status"]?["const"] == .integer(Int64(answer.status)))
+                #expect(rules["code"]?["enum"]?.arrayValue?.contains(try #require(answer.json["code"])) == true, "\(request.testDescription): \(answer.json)")
+            }
+            for request in APIServerTests.cases { try await check(request) }
+            host.fail(with: CommandError(.conflict, "not now"))
+            for request in APIServerTests.cases where request.method == "POST" { try await check(request) }
+            host.fail(with: CommandError(.needsApproval, "another"))
+            try await check(.init(method: "POST", path: "/api/v1/jobs/candles/trigger", status: 409))
+            host.fail(with: nil)
+            host.fakeStore.edit { $0.fault = StoreError(.unavailable, "gone") }
+            for request in APIServerTests.cases { try await check(request) }
+            host.fakeStore.edit { $0.fault = StoreError(.broken, "a word that nobody knows") }
+            for request in APIServerTests.cases { try await check(request) }
+            try await check(.init(method: "POST", path: "/api/v1/reload", body: String(repeating: " ", count: APIRoutes.bodyLimit + 1), status: 413))
+            #expect(seen == [200, 400, 404, 409, 413, 500, 503], "\(seen.sorted())")
+        }
+    }
+
+    @Test("No operation leaves it open how it may end")
+    func nothingIsLeftOpen() async throws {
+        let document = try await document()
+        let paths = try #require(document["paths"]?.objectValue)
+        for (path, item) in paths {
+            for (method, operation) in try #require(item.objectValue) {
+                let responses = try #require(operation["responses"])
+                #expect(responses["default"] == nil, "\(method) \(path)")
+                for status in ["400", "401", "403", "429", "500", "503"] { #expect(responses[status] != nil, "\(method) \(path) \(status)") }
+                #expect((responses["404"] != nil) || !path.contains("{"), "\(method) \(path)")
+                #expect((responses["413"] != nil) == (method == "post"), "\(method) \(path)")
+            }
+        }
+    }
+
     /// What is refused as a body is refused by the schema too, and what is taken fits it.
     @Test func realBodiesFitTheirSchemas() throws {
         for request in APIServerTests.cases where request.method == "POST" && !request.body.isEmpty {
@@ -69,6 +119,9 @@ struct OpenAPITests {
         let schemas = try #require(document["components"]?["schemas"])
         for match in text.matches(of: /#\/components\/schemas\/([A-Za-z]+)/) {
             #expect(schemas[String(match.output.1)] != nil, "\(match.output.1)")
+        }
+        for match in text.matches(of: /#\/components\/responses\/([A-Za-z]+)/) {
+            #expect(document["components"]?["responses"]?[String(match.output.1)] != nil, "\(match.output.1)")
         }
     }
 

@@ -43,6 +43,7 @@ enum OpenAPI {
             "paths": .object(JSONObject(paths)),
             "components": .object([
                 "schemas": .object(JSONObject(schemas)),
+                "responses": .object(JSONObject(refusals.map { ($0.name, $0.component) })),
                 "securitySchemes": .object(["token": .object(["type": "http", "scheme": "bearer"])]),
             ]),
             // Reading may need none; over the Unix socket nothing does.
@@ -65,13 +66,82 @@ enum OpenAPI {
         let good: JSON = isStream
             ? .object(["text/event-stream": .object(["schema": .object(["type": "string"])])])
             : content("application/json", answer, &names)
-        operation.append(
-            ("responses", .object([
-                "200": .object(["description": "done", "content": good]),
-                "default": .object(["description": "not done: why, and what helps", "content": content("application/problem+json", API.Problem.self, &names)]),
-            ])))
+        var responses: [(String, JSON)] = [("200", .object(["description": "done", "content": good]))]
+        if route.method == .get, !isStream {
+            responses.append(("304", .object(["description": "what the `ETag` in `If-None-Match` is of is still the answer"])))
+        }
+        responses += refusals(of: route).map { (String($0.status), .object(["$ref": .string("#/components/responses/\($0.name)")])) }
+        operation.append(("responses", .object(JSONObject(responses))))
         return .object(JSONObject(operation))
     }
+
+    /// One way in which a request is not done.
+    struct Refusal: Sendable {
+        var status: Int
+        /// Of the component that describes it.
+        var name: String
+        var codes: [String]
+        var text: String
+        /// A field that says more, and what.
+        var header: (name: String, text: String)?
+
+        fileprivate var component: JSON {
+            var members: [(String, JSON)] = [
+                ("description", .string(text)),
+                ("content", .object(["application/problem+json": .object(["schema": .object([
+                    "allOf": .array([
+                        .object(["$ref": "#/components/schemas/Problem"]),
+                        .object(["properties": .object([
+                            "status": .object(["const": .integer(Int64(status))]),
+                            "code": .object(["enum": .array(codes.map { .string($0) })]),
+                        ])]),
+                    ])
+                ])])])),
+            ]
+            if let header {
+                members.append(("headers", .object([header.name: .object(["description": .string(header.text), "schema": .object(["type": "string"])])])))
+            }
+            return .object(JSONObject(members))
+        }
+    }
+
+    static let refusals = [
+        Refusal(status: 400, name: "Invalid", codes: ["invalid"], text: "the request cannot be carried out as it is"),
+        Refusal(
+            status: 401, name: "Unauthorized", codes: ["unauthorized"], text: "no token, or one that is not known",
+            header: ("WWW-Authenticate", "Bearer")),
+        Refusal(status: 403, name: "Refused", codes: ["refused"], text: "not with this token, under this host name, or from this page"),
+        Refusal(status: 404, name: "NotFound", codes: ["not_found"], text: "there is no such thing"),
+        Refusal(status: 409, name: "Conflict", codes: ["conflict", "needs_approval"], text: "not in the present state, or a second person has to agree first"),
+        Refusal(status: 413, name: "TooLarge", codes: ["too_large"], text: "the body is too long"),
+        Refusal(
+            status: 429, name: "TooMany", codes: ["too_many"], text: "too many wrong tokens came from this address",
+            header: ("Retry-After", "in seconds")),
+        Refusal(status: 500, name: "Broken", codes: ["broken"], text: "a fault of the host's"),
+        Refusal(
+            status: 503, name: "Unavailable", codes: ["unavailable"], text: "the store does not answer, or the host starts or stops: try again",
+            header: ("Retry-After", "in seconds, where that is known")),
+    ]
+
+    /// Those that the route may answer with.
+    static func refusals(of route: APIRoutes.Route) -> [Refusal] {
+        let acts = route.method == .post
+        // What names something in its path or query may name nothing that there is.
+        let isNamed = route.path.contains("{") || route.query.contains("job") && looksUp.contains(route.path)
+        return refusals.filter { refusal in
+            switch refusal.status {
+            case 404: isNamed
+            case 409: acts || asksTheHost.contains(route.path)
+            case 413: acts
+            default: true
+            }
+        }
+    }
+
+    /// Those whose `job` in the query has to be one.
+    private static let looksUp: Set = ["/runs", "/dead", "/audit"]
+    /// Those that read by a question to the host, which a refused job cannot answer.
+    private static let asksTheHost: Set = ["/jobs/{job}/next", "/jobs/{job}/explain"]
 
     /// "get_jobs_job_next"
     private static func operationID(_ route: APIRoutes.Route) -> String {
