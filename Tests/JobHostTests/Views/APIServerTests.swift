@@ -194,6 +194,25 @@ struct APIServerTests {
         }
     }
 
+    @Test("/healthz is 503 with its reasons where something is critical, and 200 where it is a warning or nothing")
+    func healthSaysWhy() async throws {
+        try await withServer { host, socket, _ in
+            func grade(_ status: Int, _ grade: String, _ reasons: [String]) async throws {
+                let health = try await ask(socket, "GET", "/healthz")
+                #expect(health.status == status && health.json["grade"]?.stringValue == grade, "\(health)")
+                for reason in reasons { #expect(health.json.canonicalText.contains(reason), "\(health.json)") }
+            }
+            host.edit { $0.jobs[0].health.reasons = [.init(grade: .warning, rule: "duration", text: "it took longer than 5s")] }
+            try await grade(200, "warning", ["it took longer than 5s", "\"rule\":\"duration\"", "\"jobs\":[{"])
+            host.edit { $0.jobs[0].health.reasons.append(.init(grade: .critical, rule: "success_age", text: "no success for 2h")) }
+            try await grade(503, "critical", ["no success for 2h", "it took longer than 5s", "\"problems\":[]"])
+            host.edit { $0.jobs[0].health.reasons = [] }
+            try await grade(200, "healthy", ["\"jobs\":[]"])
+            host.edit { $0.problems = ["the store does not answer"] }
+            try await grade(503, "critical", ["the store does not answer"])
+        }
+    }
+
     @Test func readyOnlyWhileServing() async throws {
         try await withServer { host, socket, _ in
             let client = APIClient(socketPath: socket, config: nil)

@@ -236,6 +236,70 @@ struct TCPTests {
         }
     }
 
+    @Test("A client that sends byte after byte is cut off at the limit all the same, and others are served meanwhile", .timeLimit(.minutes(1)))
+    func dripsAreCutOff() async throws {
+        var limits = HTTPLimits()
+        (limits.idle, limits.body) = (.milliseconds(600), .milliseconds(600))
+        try await withServer(limits: limits) { host, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            let head = "GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: "
+            let body = "POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\nAuthorization: Bearer \(Self.token)\r\n\r\n"
+            for beginning in [head, body, "G"] {
+                let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connect(host: "127.0.0.1", port: port).get()
+                try await channel.writeAndFlush(ByteBuffer(string: beginning)).get()
+                let drip = channel.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(50)) { _ in
+                    channel.writeAndFlush(ByteBuffer(string: "a"), promise: nil)
+                }
+                #expect(try await tcp(port, "GET /livez HTTP/1.1\r\nHost: x").hasPrefix("HTTP/1.1 200"))
+                try await channel.closeFuture.get()
+                drip.cancel()
+            }
+            #expect(host.commands.isEmpty)
+        }
+    }
+
+    @Test("One address cannot have all connections: what it has beyond its share is closed, and others are served", .timeLimit(.minutes(1)))
+    func connectionsOfOneAddressAreBounded() async throws {
+        var limits = HTTPLimits()
+        (limits.connections, limits.connectionsOfOne, limits.idle) = (8, 4, .hours(1))
+        try await withServer(limits: limits) { _, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            func connect(from source: String) async throws -> any Channel {
+                try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                    .bind(to: SocketAddress(ipAddress: source, port: 0)).connect(host: "127.0.0.1", port: port).get()
+            }
+            var held: [any Channel] = []
+            for _ in 0..<4 { held.append(try await connect(from: "127.0.0.1")) }
+            for _ in 0..<3 { try await connect(from: "127.0.0.1").closeFuture.get() }
+            let other = try await connect(from: "127.0.0.2")
+            #expect(other.isActive)
+            #expect(try await raw(port, from: "127.0.0.3", "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").hasPrefix("HTTP/1.1 200"))
+            let areHeld = held.allSatisfy { $0.isActive }
+            #expect(areHeld)
+            // Whoever leaves makes room.
+            for channel in held { try await channel.close().get() }
+            var answer = ""
+            try await eventually {
+                answer = (try? await tcp(port, "GET /livez HTTP/1.1\r\nHost: x")) ?? ""
+                return answer.hasPrefix("HTTP/1.1 200")
+            }
+            try await other.close().get()
+        }
+    }
+
+    @Test("Over TCP nobody is the command line by calling itself so")
+    func theAuditKnowsTheWay() async throws {
+        try await withServer { host, socket, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            let agent = "User-Agent: \(APIClientName.userAgent)"
+            _ = try await tcp(port, "POST /api/v1/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nAuthorization: Bearer \(Self.token)\r\n\(agent)")
+            #expect(host.commands.map(\.actor.via) == ["http"])
+            _ = try await ask(socket, "POST", "/api/v1/pause")
+            _ = try await raw(unix: socket, "POST /api/v1/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            #expect(host.commands.map(\.actor.via) == ["http", "cli", "http"])
+        }
+    }
+
     @Test func hugeHeadsAreRefused() async throws {
         try await withServer { _, _, server in
             let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
@@ -256,6 +320,12 @@ func tcp(_ port: Int, _ head: String) async throws -> String { try await raw(por
 
 func raw(_ port: Int, _ bytes: String) async throws -> String {
     try await exchange(bytes) { try await $0.connect(host: "127.0.0.1", port: port, channelInitializer: asAsync) }
+}
+
+func raw(_ port: Int, from source: String, _ bytes: String) async throws -> String {
+    try await exchange(bytes) {
+        try await $0.bind(to: SocketAddress(ipAddress: source, port: 0)).connect(host: "127.0.0.1", port: port, channelInitializer: asAsync)
+    }
 }
 
 func raw(unix path: String, _ bytes: String) async throws -> String {

@@ -83,7 +83,9 @@ extension APIRoutes {
     }
 
     private func actor(_ request: Request, _ context: APIContext, _ reason: String) -> Actor {
-        let via = request.headers[.userAgent]?.hasPrefix(APIClientName.userAgent) == true ? "cli" : "http"
+        // Anybody may call itself by the command line's name; who comes over the socket may as well be it.
+        let isCLI = context.caller?.isOnSocket == true && request.headers[.userAgent]?.hasPrefix(APIClientName.userAgent) == true
+        let via = isCLI ? "cli" : "http"
         return Actor(name: context.caller?.name ?? "unknown", via: via, reason: reason, person: context.caller?.person)
     }
 

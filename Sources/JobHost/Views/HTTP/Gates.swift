@@ -18,7 +18,9 @@ struct SocketGate: RouterMiddleware {
                 hint: uid.map { "you are \(userName($0))" })
         }
         var context = context
-        context.caller = Caller(name: uid.map(userName) ?? "unknown", mayAct: true)
+        var caller = Caller(name: uid.map(userName) ?? "unknown", mayAct: true)
+        caller.isOnSocket = true
+        context.caller = caller
         return try await next(request, context)
     }
 }

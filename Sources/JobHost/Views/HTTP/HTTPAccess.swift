@@ -9,6 +9,8 @@ struct Caller: Sendable, Hashable {
     var mayAct: Bool
     /// The same without from where: what tells two persons apart.
     var person: String
+    /// Over the Unix socket, where the kernel says who it is.
+    var isOnSocket = false
     /// `person` nil: as the name says.
     init(name: String, mayAct: Bool, person: String? = nil) {
         self.name = name

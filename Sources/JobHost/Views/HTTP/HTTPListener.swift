@@ -60,11 +60,12 @@ final class HTTPListener: Sendable {
         // its own lines for what matters.
         quiet.logLevel = .critical
         let desk = Desk(router)
+        let crowd = Crowd(most: limits.connectionsOfOne)
         let application = Application(
             responder: desk,
             server: .http1(
                 configuration: .init(
-                    additionalChannelHandlers: [Patience(limits: limits)], idleTimeout: limits.idle,
+                    additionalChannelHandlers: [Patience(limits: limits, crowd: crowd)], idleTimeout: limits.idle,
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: limits.headerField, maxHeaderListSize: 4 * limits.headerField, maxHeaderFieldCount: 64))),
             configuration: ApplicationConfiguration(

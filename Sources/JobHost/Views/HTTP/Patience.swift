@@ -1,10 +1,13 @@
 import NIOCore
 import NIOHTTPTypes
+import Synchronization
 
 /// What a client may cost. Beyond it the connection is closed or waits in the backlog.
 struct HTTPLimits: Sendable {
     /// Connections at a time, of each listener; further ones wait.
     var connections = 512
+    /// Of those from one address over TCP; further ones are closed, so that some are left for everybody else.
+    var connectionsOfOne = 448
     /// A connection without a request, and a request's head.
     var idle = TimeAmount.seconds(15)
     /// From a request's head to the end of its body.
@@ -17,6 +20,30 @@ struct HTTPLimits: Sendable {
     var snapshotReuse = 10
 }
 
+/// How many connections of a listener each address has.
+final class Crowd: Sendable {
+    private let most: Int
+    private let counts = Mutex<[String: Int]>([:])
+
+    init(most: Int) { self.most = most }
+
+    /// false: it has as many as it may.
+    func enter(_ address: String) -> Bool {
+        counts.withLock { counts in
+            guard counts[address] ?? 0 < most else { return false }
+            counts[address, default: 0] += 1
+            return true
+        }
+    }
+
+    func leave(_ address: String) {
+        counts.withLock { counts in
+            guard let count = counts[address] else { return }
+            counts[address] = count > 1 ? count - 1 : nil
+        }
+    }
+}
+
 /// Ends connections of clients that send their request, or take their answer, drop by drop. (The
 /// head is watched by the library's idle timeout, which it does not extend.)
 final class Patience: ChannelDuplexHandler, RemovableChannelHandler {
@@ -26,10 +53,24 @@ final class Patience: ChannelDuplexHandler, RemovableChannelHandler {
     typealias OutboundOut = HTTPResponsePart
 
     private let limits: HTTPLimits
+    private let crowd: Crowd
+    /// As it is counted in `crowd`; nil: it is not.
+    private var address: String?
     private var reading: Scheduled<Void>?
     private var writing: Scheduled<Void>?
 
-    init(limits: HTTPLimits) { self.limits = limits }
+    init(limits: HTTPLimits, crowd: Crowd) {
+        self.limits = limits
+        self.crowd = crowd
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        if let address = context.channel.remoteAddress?.ipAddress {
+            guard crowd.enter(address) else { return context.close(promise: nil) }
+            self.address = address
+        }
+        context.fireChannelActive()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -56,6 +97,8 @@ final class Patience: ChannelDuplexHandler, RemovableChannelHandler {
     func handlerRemoved(context: ChannelHandlerContext) { stop() }
 
     private func stop() {
+        if let address { crowd.leave(address) }
+        address = nil
         reading?.cancel()
         writing?.cancel()
         reading = nil
