@@ -101,7 +101,21 @@ public struct HTTPSettings: Equatable, Sendable {
     public var actTokens: [AccessToken] = []
     /// Origins of pages elsewhere that may read here.
     public var allowedOrigins: Set<String> = []
+    /// Whose events are streamed.
+    public var outboxes: [OutboxSource] = []
     public init(listen: String? = nil) { self.listen = listen }
+}
+
+/// A database with a table `outbox_events`. Its URL may hold a password: it is never printed, whatever prints this.
+public struct OutboxSource: Equatable, Sendable, CustomStringConvertible, CustomReflectable {
+    public var name: String
+    public var url: String
+    public init(name: String, url: String) {
+        self.name = name
+        self.url = url
+    }
+    public var description: String { "\(name) ***" }
+    public var customMirror: Mirror { Mirror(self, children: ["name": name]) }
 }
 
 public struct AlertSettings: Equatable, Sendable {

@@ -57,6 +57,14 @@ public struct PostgresAddress: Hashable, Sendable, CustomStringConvertible {
         return message
     }
 
+    /// The same, whose sessions look into `schema` before what they look into anyway; one whose URL has options of its own
+    /// is left as it is. `more`: further options, escaped.
+    public func searching(_ schema: String, _ more: String = "") throws(SQLError) -> PostgresAddress {
+        if url.contains("options=") { return self }
+        let options = "-csearch_path%3D\(schema)%2C%22%24user%22%2Cpublic" + more
+        return try PostgresAddress(url + (url.contains("?") ? "&" : "?") + "options=" + options)
+    }
+
     private static func decoded(_ text: String) -> String {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]

@@ -1,4 +1,5 @@
 import Glibc
+import SQL
 import Testing
 
 /// The real host over TCP, with the tools that people use.
@@ -136,6 +137,82 @@ import Testing
             for run in [5, 6] { #expect(try await hears(stream, endOf: run).how.contains("\"outcome\":\"succeeded\"")) }
             // What had been heard is not told again.
             #expect(!stream.output.all.contains { $0.contains("\"id\":2,") || $0.contains("\"id\":3,") })
+        }
+    }
+
+    @Test("What jobs tell others in their outbox is streamed, each once, over a restart too")
+    func streamsTheOutbox() async throws {
+        try await TestHost.with { test in
+            let database = try SQLiteConnection(path: test.folder + "/x.db")
+            defer { database.close() }
+            try database.execute(
+                "PRAGMA journal_mode = WAL; CREATE TABLE outbox_events (seq INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT, key TEXT UNIQUE, payload TEXT, created_ms INTEGER)")
+            func put(_ key: String) throws {
+                try database.run(
+                    "INSERT INTO outbox_events (event, key, payload, created_ms) VALUES ('OrderExpired', ?, '{\"amount\":\"0.10\"}', 1777888800000)",
+                    [.text(key)])
+            }
+            func listen(_ id: Substring?) throws -> Child {
+                try test.command(
+                    "/usr/bin/env", "curl", "-sSN", "-m", "100", "--retry", "60", "--retry-delay", "1", "--unix-socket", test.folder + "/var/jobhost.sock",
+                    "-H", id.map { "Last-Event-ID: \($0)" } ?? "X-None: 1", "http://localhost/api/v1/events?kind=outbox")
+            }
+            func hears(_ stream: Child, _ key: String) async throws -> (line: String, id: Substring?) {
+                let found = try #require(await stream.output.next(where: { $0.hasPrefix("data: ") && $0.contains("\"key\":\"\(key)\"") }))
+                return (found.line, stream.output.all[..<found.index].last { $0.hasPrefix("id: ") }?.dropFirst(4))
+            }
+            try await test.plugin("p", PluginSource.succeeds)
+            // Before the host began: nobody's who listens from now on.
+            try put("old")
+            let more = "outbox = { exchange = \"sqlite:x.db\" }"
+            try test.config(config(http: "listen = \"127.0.0.1:0\"\n" + more))
+            var host = try await test.start()
+            _ = try await address(host)
+            var stream = try listen(nil)
+            #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
+            // How far it is known to be is in the id.
+            try put("first")
+            let first = try await hears(stream, "first")
+            #expect(first.line.contains(#""payload":{"amount":"0.10"}"#) && first.line.contains(#""outbox":"exchange""#), "\(first.line)")
+            #expect(first.line.contains(#""at":"2026-05-04T10:00:00Z""#) && first.line.contains(#""event":"OrderExpired""#), "\(first.line)")
+            try put("second")
+            let id = try #require(try await hears(stream, "second").id)
+            stream.signal(SIGKILL)
+            try put("while nobody listened")
+            host.signal(SIGKILL)
+            _ = await host.exitCode()
+            try put("while no host was there")
+            host = try await test.start()
+            _ = try await address(host)
+            // 503 as long as it has not read its outboxes yet.
+            stream = try listen(id)
+            _ = try await hears(stream, "while nobody listened")
+            _ = try await hears(stream, "while no host was there")
+            try put("last")
+            _ = try await hears(stream, "last")
+            let keys = stream.output.all.filter { $0.hasPrefix("data: ") && $0.contains("\"key\"") }
+            #expect(keys.count == 3, "\(keys)")
+        }
+    }
+
+    @Test("At the socket the kernel says who asks: another user is refused, whatever the file's mode", .enabled(if: geteuid() == 0, "only root can ask as somebody else"))
+    func othersAreRefusedAtTheSocket() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            try test.config(config(http: ""))
+            _ = try await test.start()
+            let socket = test.folder + "/var/jobhost.sock"
+            for path in [test.folder, test.folder + "/var"] { #expect(chmod(path, 0o755) == 0) }
+            #expect(chmod(socket, 0o666) == 0)
+            for more in [["http://localhost/api/v1/host"], ["-X", "POST", "http://localhost/api/v1/jobs/j/trigger"]] {
+                let words = ["--reuid=65534", "--regid=65534", "--clear-groups", "curl", "-sS", "-m", "30", "-i", "--unix-socket", socket] + more
+                let child = try Child("/usr/bin/setpriv", words, environment: TestHost.environment(), folder: "/")
+                _ = await child.exitCode()
+                let answer = (child.output.all + child.errors.all).joined(separator: "\n")
+                #expect(answer.contains("403 Forbidden") && answer.contains("uid 65534") && answer.contains("for the host's own user"), "\(answer)")
+            }
+            #expect(try await curl(test, "--unix-socket", socket, "http://localhost/api/v1/host").contains("200 OK"))
+            #expect(try test.ledger.texts("SELECT count(*) FROM runs") == ["0"])
         }
     }
 

@@ -77,6 +77,22 @@ struct HTTPReaderTests {
         }
     }
 
+    @Test func outboxesAreDatabasesByName() throws {
+        let secret = "postgresql://u:hunter2@db/x"
+        let config = try load(http("outbox = { b = \"file:r\", a = \"sqlite:var/x.db\" }"), files: ["/etc/host/r": secret])
+        #expect(config.http.outboxes == [OutboxSource(name: "a", url: "sqlite:/etc/host/var/x.db"), OutboxSource(name: "b", url: secret)])
+        var dumped = ""
+        dump(config, to: &dumped)
+        for text in ["\(config)", String(reflecting: config), dumped] { #expect(!text.contains("hunter2")) }
+        #expect(
+            findings(http("outbox = { a = \"mysql://u:hunter2@db/x\" }")) == [
+                "jobs.toml:2:16: 'outbox.a' must be \"sqlite:\" and a path or a \"postgresql://\" URL (as in \"sqlite:var/exchange.db\", or \"file:\" and the path of a file that holds it)"
+            ])
+        #expect(findings(http("outbox = { \"a b\" = \"sqlite:x\" }")).count == 1)
+        let many = (1...9).map { "a\($0) = \"sqlite:x\"" }.joined(separator: ", ")
+        #expect(findings(http("outbox = { \(many) }")).first?.contains("names 9 databases") == true)
+    }
+
     @Test func aRotatedTokenIsAChange() throws {
         let text = http("act_token = \"file:r\"")
         let (old, new) = (try load(text, files: ["/etc/host/r": token]), try load(text, files: ["/etc/host/r": token + "2"]))

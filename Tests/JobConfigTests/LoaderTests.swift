@@ -94,7 +94,7 @@ import Testing
             findings(job("retry = { maxattempts = 2 }"))
                 == ["jobs.toml:6:11: unknown key 'maxattempts' in 'retry' (did you mean 'max_attempts'?)"])
         #expect(
-            findings("[http]\nzzzzzzz = 1\n") == ["jobs.toml:2:1: unknown key 'zzzzzzz' in [http] (allowed: act_token, allowed_origins, listen, read_token)"])
+            findings("[http]\nzzzzzzz = 1\n") == ["jobs.toml:2:1: unknown key 'zzzzzzz' in [http] (allowed: act_token, allowed_origins, listen, outbox, read_token)"])
     }
 
     @Test(arguments: [
@@ -169,7 +169,7 @@ import Testing
 
     @Test func aFindingShowsNothingThatATerminalObeys() {
         #expect(
-            findings("[http]\n\"a\\u001b[31m\" = 1\n") == [#"jobs.toml:2:1: unknown key 'a\u{1b}[31m' in [http] (allowed: act_token, allowed_origins, listen, read_token)"#])
+            findings("[http]\n\"a\\u001b[31m\" = 1\n") == [#"jobs.toml:2:1: unknown key 'a\u{1b}[31m' in [http] (allowed: act_token, allowed_origins, listen, outbox, read_token)"#])
     }
 
     @Test func namesAreFitForPathsAndCommands() {

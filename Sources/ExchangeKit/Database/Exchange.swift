@@ -77,10 +77,7 @@ public final class Exchange {
     /// Our tables stand in the schema "jobhost", before those that a session sees anyway; a URL with
     /// options of its own is left as it is.
     private static func settled(_ address: PostgresAddress, _ durability: Durability) throws -> PostgresAddress {
-        if address.url.contains("options=") { return address }
-        let options = "-csearch_path%3D\(ownSchema)%2C%22%24user%22%2Cpublic"
-            + (durability == .derived ? "%20-csynchronous_commit%3Doff" : "")
-        return try PostgresAddress(address.url + (address.url.contains("?") ? "&" : "?") + "options=" + options)
+        try address.searching(ownSchema, durability == .derived ? "%20-csynchronous_commit%3Doff" : "")
     }
 
     /// In PostgreSQL.

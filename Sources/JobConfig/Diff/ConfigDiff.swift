@@ -127,6 +127,7 @@ extension HTTPSettings: Compared {
     static let comparisons: [Comparison<HTTPSettings>] = [
         .init("listen", "listen", \.listen), .init("read_token", "readTokens", \.readTokens),
         .init("act_token", "actTokens", \.actTokens), .init("allowed_origins", "allowedOrigins", \.allowedOrigins),
+        .init("outbox", "outboxes", \.outboxes),
     ]
 }
 

@@ -74,7 +74,10 @@ enum HTTPKeys {
         "File of the tokens that may act, and read. Unset on an address of other machines: nobody acts over TCP.")
     static let allowedOrigins = key(
         "allowed_origins", .strings(100), "[]", "Pages elsewhere that may read from a browser, as in `\"https://desk.example\"`. They never act.")
-    static let all = [listen, readToken, actToken, allowedOrigins]
+    static let outbox = key(
+        "outbox", .table, "{}",
+        "Databases whose `outbox_events` `/api/v1/events` tells of, at most 8, by names of yours: `{ exchange = \"sqlite:var/exchange.db\" }`; `postgresql://…`, or `file:` and the path of a file that holds the URL. See [Plugins](PLUGINS.md#events-for-others).")
+    static let all = [listen, readToken, actToken, allowedOrigins, outbox]
 }
 
 /// `[alerts]`

@@ -8,6 +8,7 @@ struct HTTPReader {
     /// Shorter ones could be guessed.
     static let tokenLength = 16...256
     static let mostTokens = 100
+    static let mostOutboxes = 8
     private static let mostTokenBytes = 64 << 10
 
     init(_ table: ConfigTable?, run: LoadRun) {
@@ -20,6 +21,7 @@ struct HTTPReader {
         http.readTokens = tokens(HTTPKeys.readToken)
         http.actTokens = tokens(HTTPKeys.actToken)
         http.allowedOrigins = origins()
+        http.outboxes = outboxes()
         if let value = section.value(HTTPKeys.listen), let address = http.listen.flatMap({ try? ListenAddress($0) }),
             !address.isLoopback, !section.has(HTTPKeys.readToken)
         {
@@ -66,6 +68,31 @@ struct HTTPReader {
             run.faults.add(value.position, "cannot read the tokens' file \(path): \(error)")
         }
         return []
+    }
+
+    private func outboxes() -> [OutboxSource] {
+        guard let table = section.subtable(HTTPKeys.outbox) else { return [] }
+        if table.entries.count > Self.mostOutboxes, let place = section.value(HTTPKeys.outbox)?.position {
+            run.faults.add(place, "'outbox' names \(table.entries.count) databases", hint: "at most \(Self.mostOutboxes)")
+        }
+        var found: [OutboxSource] = []
+        for (name, entry) in table.entries.sorted(by: { $0.key < $1.key }) {
+            guard isName(name) else {
+                run.faults.add(entry.keyPosition, "the name '\(shownName(name))' in 'outbox' is not usable", hint: labelHint)
+                continue
+            }
+            guard case .string(let url) = entry.value.content,
+                url.hasPrefix("sqlite:") && url.count > "sqlite:".count || StoreSettings.isPostgreSQL(url)
+            else {
+                // Never the address itself: it may hold a password.
+                run.faults.add(
+                    entry.value.position, "'outbox.\(name)' must be \"sqlite:\" and a path or a \"postgresql://\" URL",
+                    hint: "as in \"sqlite:var/exchange.db\", or \"file:\" and the path of a file that holds it")
+                continue
+            }
+            found.append(OutboxSource(name: name, url: url))
+        }
+        return found
     }
 
     private func origins() -> Set<String> {

@@ -38,7 +38,7 @@ struct Interpolator {
             for element in elements { resolved.append(resolve(element, path: path)) }
             out.content = .array(resolved)
         case .string(let text):
-            guard let expanded = expand(text, at: value.position, mayBeSecret: isSettings(path) || path.first == "store") else {
+            guard let expanded = expand(text, at: value.position, mayBeSecret: isSettings(path) || isDatabase(path)) else {
                 faults.settle(value.position)
                 return out
             }
@@ -47,7 +47,10 @@ struct Interpolator {
                 out.written = text
             }
             if isSettings(path) { resolveSetting(&out, path: path) }
-            if path.first == "store", expanded.hasPrefix("file:"),
+            if path.first == "http", isDatabase(path), expanded.hasPrefix("sqlite:"), expanded.count > "sqlite:".count {
+                out.content = .string("sqlite:" + Paths.absolute(String(expanded.dropFirst("sqlite:".count)), in: folder))
+            }
+            if isDatabase(path), expanded.hasPrefix("file:"),
                 let secret = readSecret(Paths.absolute(String(expanded.dropFirst("file:".count)), in: folder), at: value.position)
             {
                 out.content = .string(secret)
@@ -62,6 +65,9 @@ struct Interpolator {
         }
         return out
     }
+
+    /// Where a database is, and with which password.
+    private func isDatabase(_ path: [String]) -> Bool { path.first == "store" || path.count > 2 && path[0] == "http" && path[1] == "outbox" }
 
     /// `path` lies inside the settings of a plugin, of a job or of the defaults.
     private func isSettings(_ path: [String]) -> Bool {

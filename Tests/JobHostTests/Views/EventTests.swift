@@ -44,16 +44,31 @@ struct EventRingTests {
     @Test func whatIsNotKnownIsLost() {
         var ring = EventRing(epoch: "e", settled: Instant(microseconds: 36))
         for n in 0..<(EventRing.mostEntries + 10) { ring.append(.action, job: nil, data: Array("\(n)".utf8)) }
-        #expect(ring.position(of: "e-9~11") == .kept(since: Instant(microseconds: 37)))
+        #expect(ring.position(of: "e-9~11") == .kept(since: Instant(microseconds: 37), seen: [:]))
         #expect(ring.position(of: "e-10~11") == .after(10))
-        #expect(ring.position(of: "other-10~11") == .kept(since: Instant(microseconds: 37)))
-        #expect(ring.position(of: "e-99999~11") == .kept(since: Instant(microseconds: 37)))
-        for nonsense in ["nonsense", "e-10", "~", "e-10~", "e-10~-1", "e-10~10~10", "e--1~10", "e-10~zzzzzzzzzzzzzzzzzz"] {
+        #expect(ring.position(of: "other-10~11") == .kept(since: Instant(microseconds: 37), seen: [:]))
+        #expect(ring.position(of: "e-99999~11") == .kept(since: Instant(microseconds: 37), seen: [:]))
+        for nonsense in ["nonsense", "e-10", "~", "e-10~", "e-10~-1", "e-10~10~10", "e-10~10~x=-1", "e-10~10~x=y=z", "e--1~10", "e-10~zzzzzzzzzzzzzzzzzz"] {
             #expect(ring.position(of: nonsense) == .lost, "\(nonsense)")
         }
         #expect(ring.position(of: nil) == .after(ring.last))
         #expect(ring.read(after: 9, kinds: all, job: nil) == nil)
         #expect(ring.read(after: 10, kinds: all, job: nil) != nil)
+    }
+
+    @Test("An id says how far each outbox is told, and not further than the events before it")
+    func idsSayHowFarOutboxesAre() throws {
+        var ring = EventRing(epoch: "e", settled: Instant(microseconds: 1))
+        func row(_ n: Int) -> Streamed { .event(.outbox, job: nil, data: Array("\(n)".utf8)) }
+        ring.append([.outbox("b", OutboxPlace(settled: 36, high: 40))])
+        ring.append([row(1), row(2), .outbox("a", OutboxPlace(settled: 2, high: 2))])
+        let found = try #require(ring.read(after: 0, kinds: all, job: nil))
+        let ids = text(found.bytes).split(separator: "\n").filter { $0.hasPrefix("id: ") }.map { String($0.dropFirst(4)) }
+        #expect(ids == ["e-1~1~b=10", "e-2~1~a=2~b=10"])
+        #expect(ring.position(of: "x-2~1~a=2~b=10") == .kept(since: Instant(microseconds: 1), seen: ["a": 2, "b": 36]))
+        #expect(ring.position(of: "e-2~1~a=2~b=10") == .after(2))
+        ring.settle(outbox: "a", nil)
+        #expect(ring.newestID == "e-2~1~b=10")
     }
 
     @Test func bytesAreBounded() {
@@ -118,7 +133,7 @@ struct EventHubTests {
         clock.advance(by: EventHub.patience + .microseconds(1))
         outlet.emit(.problems([], at: sampleNow))
         hub.drain()
-        #expect(hub.listen(lastID: id)?.start.way == .kept(since: sampleNow))
+        #expect(hub.listen(lastID: id)?.start.way == .kept(since: sampleNow, seen: [:]))
     }
 }
 
@@ -191,7 +206,7 @@ struct EventHubTests {
             // Who lacks more hears that it is not to be had now, and keeps its id.
             let replay = EventReplay(control: host, shelf: SnapshotShelf(control: host, clock: SystemClock(), reuse: 0), clock: SystemClock())
             await #expect(throws: StoreError.self) {
-                try await replay.missed(since: since, start: .init(way: .kept(since: since), after: 0, id: "x"), holds: { _ in true })
+                try await replay.missed(since: since, start: .init(way: .kept(since: since, seen: [:]), after: 0, id: "x"), holds: { _ in true })
             }
         }
     }

@@ -118,12 +118,42 @@ final class EventHub: Sendable {
     private func passOver(_ events: [HostEvent], _ dropped: UInt64) -> Bool {
         let now = clock.now().monotonic
         return state.withLock { state in
-            guard state.listeners.isEmpty, state.leftAt.map({ now - $0 > Self.patience }) ?? true else { return false }
+            guard !Self.isHeard(state, now) else { return false }
             if dropped > 0 || events.contains(where: \.isStreamed) { state.ring.passOver() }
             for case .settled(let instant) in events { state.ring.settle(instant) }
             state.dropped &+= dropped
             return true
         }
+    }
+
+    // MARK: Outboxes
+
+    /// Somebody listens, or may come back.
+    var isHeard: Bool {
+        let now = clock.now().monotonic
+        return state.withLock { Self.isHeard($0, now) }
+    }
+
+    /// What an outbox has, and how far that goes.
+    func tell(outbox name: String, _ events: [[UInt8]], upTo place: OutboxPlace) {
+        let now = clock.now().monotonic
+        let isHeard = state.withLock { state in
+            if Self.isHeard(state, now) {
+                state.ring.append(events.map { .event(.outbox, job: nil, data: $0) } + [.outbox(name, place)])
+                return true
+            }
+            // Whoever comes back with an earlier id reads it there.
+            if let before = state.ring.outboxes[name], before.high < place.high { state.ring.passOver() }
+            state.ring.settle(outbox: name, place)
+            return false
+        }
+        if isHeard, !events.isEmpty { wake(.events) }
+    }
+
+    func forgetOutbox(_ name: String) { state.withLock { $0.ring.settle(outbox: name, nil) } }
+
+    private static func isHeard(_ state: State, _ now: MonotonicInstant) -> Bool {
+        !state.listeners.isEmpty || state.leftAt.map { now - $0 <= Self.patience } ?? false
     }
 
     private func wake(_ wake: Wake) {
@@ -155,8 +185,8 @@ final class EventHub: Sendable {
         enum Way: Sendable, Equatable {
             /// From now on, or after the listener's last id.
             case here(resumes: Bool)
-            /// First with what the store has since that instant.
-            case kept(since: Instant)
+            /// First with what the store has since that instant, and outboxes above these numbers.
+            case kept(since: Instant, seen: [String: Int64])
             /// With a gap.
             case lost
         }
@@ -165,6 +195,8 @@ final class EventHub: Sendable {
         var after: Int64
         /// Whoever has been told everything up to there goes on from here.
         var id: String
+        /// The highest number of each outbox that was told by then.
+        var told: [String: Int64] = [:]
     }
 
     /// nil: there are as many as there may be.
@@ -184,7 +216,9 @@ final class EventHub: Sendable {
                     } else {
                         Start(way: .here(resumes: false), after: newest, id: newestID)
                     }
-                case .kept(let since): Start(way: .kept(since: since), after: newest, id: newestID)
+                case .kept(let since, let seen):
+                    Start(
+                        way: .kept(since: since, seen: seen), after: newest, id: newestID, told: state.ring.outboxes.mapValues(\.high))
                 case .lost: Start(way: .lost, after: newest, id: newestID)
                 }
             bell.yield(.events)

@@ -23,6 +23,8 @@ actor EventReplay {
         /// What follows this number is read from the ring, and whose id that is.
         var after: Int64
         var id: String
+        /// The highest number of each outbox that was told by then.
+        var told: [String: Int64]
     }
 
     /// More than that is a gap: the state is the shorter answer.
@@ -64,7 +66,7 @@ actor EventReplay {
         for width in [Self.width, .zero] {
             let read = try await read(since: since, width: width, start: start, holds: holds)
             guard let entries = read.entries else { continue }
-            return Missed(entries: entries.filter { since < $0.until }, after: read.start.after, id: read.start.id)
+            return Missed(entries: entries.filter { since < $0.until }, after: read.start.after, id: read.start.id, told: read.start.told)
         }
         return nil
     }

@@ -4,8 +4,17 @@ import JobCore
 enum Streamed: Sendable {
     case event(API.EventKind, job: String?, data: [UInt8])
     case settled(Instant)
+    /// How far an outbox is told.
+    case outbox(String, OutboxPlace)
 
     var isEvent: Bool { if case .event = self { true } else { false } }
+}
+
+struct OutboxPlace: Hashable, Sendable {
+    /// All up to here is told.
+    var settled: Int64
+    /// The highest that is.
+    var high: Int64
 }
 
 /// The newest events, encoded once for all who listen. Bounded in number and bytes. Pure.
@@ -23,8 +32,8 @@ struct EventRing {
     enum Position: Equatable {
         case after(Int64)
         /// What came after it is not here any more, or it is of another life of the host: the store has what came
-        /// after this instant.
-        case kept(since: Instant)
+        /// after this instant, and the outboxes what has higher numbers.
+        case kept(since: Instant, seen: [String: Int64])
         /// It is none of a host's ids.
         case lost
     }
@@ -41,6 +50,7 @@ struct EventRing {
     private(set) var last: Int64 = 0
     /// Every end up to here is in what was told until now.
     private(set) var settled: Instant
+    private(set) var outboxes: [String: OutboxPlace] = [:]
 
     init(epoch: String, settled: Instant) {
         self.epoch = epoch
@@ -51,10 +61,17 @@ struct EventRing {
     private var first: Int64 { last - Int64(entries.count - start) + 1 }
 
     /// Of the newest event.
-    var newestID: String { "\(epoch)-\(last)~\(String(settled.microseconds, radix: 36))" }
+    var newestID: String { "\(epoch)-\(last)~\(String(settled.microseconds, radix: 36))\(outboxText)" }
+    private var outboxText = ""
 
     /// Of all that is appended from now on.
     mutating func settle(_ instant: Instant) { settled = instant }
+
+    /// `place` nil: it is not followed any more.
+    mutating func settle(outbox name: String, _ place: OutboxPlace?) {
+        outboxes[name] = place
+        outboxText = outboxes.sorted { $0.key < $1.key }.map { "~\($0.key)=\(String($0.value.settled, radix: 36))" }.joined()
+    }
 
     mutating func append(_ kind: API.EventKind, job: String?, data: [UInt8]) {
         last += 1
@@ -79,6 +96,7 @@ struct EventRing {
         for next in streamed {
             switch next {
             case .settled(let instant): settle(instant)
+            case .outbox(let name, let place): settle(outbox: name, place)
             case .event(let kind, let job, let data):
                 if let held { append(held.kind, job: held.job, data: held.data) }
                 held = (kind, job, data)
@@ -98,11 +116,17 @@ struct EventRing {
         guard let id, !id.isEmpty else { return .after(last) }
         let parts = id.split(separator: "~", omittingEmptySubsequences: false)
         let place = parts[0].split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, place.count == 2, let number = Int64(place[1]), number >= 0,
+        guard parts.count >= 2, place.count == 2, let number = Int64(place[1]), number >= 0,
             let microseconds = Int64(parts[1], radix: 36), microseconds >= 0
         else { return .lost }
+        var seen: [String: Int64] = [:]
+        for part in parts.dropFirst(2) {
+            let pair = part.split(separator: "=", omittingEmptySubsequences: false)
+            guard pair.count == 2, let number = Int64(pair[1], radix: 36), number >= 0 else { return .lost }
+            seen[String(pair[0])] = number
+        }
         if place[0] == epoch, number <= last, holds(after: number) { return .after(number) }
-        return .kept(since: Instant(microseconds: microseconds))
+        return .kept(since: Instant(microseconds: microseconds), seen: seen)
     }
 
     /// Whether everything after `number` is here.

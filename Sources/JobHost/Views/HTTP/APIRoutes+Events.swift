@@ -41,13 +41,17 @@ extension APIRoutes {
         switch start.way {
         case .here(let resumes):
             return (Array((retry + event("hello", "{\"resumed\":\(resumes)}", id: start.id)).utf8), start.after)
-        case .kept(let since):
+        case .kept(let since, let seen):
             guard let missed = try await replay.missed(since: since, start: start, holds: { hub.holds(after: $0) }) else { break }
+            let rows = wanted.takes(.outbox, of: nil)
+                ? try await outboxes.missed(after: seen, upTo: missed.told, limit: EventReplay.mostEntries) : []
+            guard let rows else { break }
             // Whoever is cut off on the way asks for all of it again: what it had was its last id.
             var text = Array((retry + event("hello", "{\"resumed\":true}", id: nil)).utf8)
             for entry in missed.entries where wanted.takes(entry.kind, of: entry.job) {
                 text += Array("event: \(entry.kind.rawValue)\ndata: ".utf8) + entry.data + [10, 10]
             }
+            for row in rows { text += Array("event: \(API.EventKind.outbox.rawValue)\ndata: ".utf8) + row + [10, 10] }
             return (text + Array("id: \(missed.id)\n\n".utf8), missed.after)
         case .lost: break
         }

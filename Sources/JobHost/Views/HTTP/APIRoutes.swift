@@ -41,6 +41,7 @@ struct APIRoutes: Sendable {
     let shelf: SnapshotShelf
     let alerts: Alerts
     let replay: EventReplay
+    let outboxes: Outboxes
 
     /// `gate` decides who may do what.
     func router(gate: some RouterMiddleware<APIContext>) -> Router<APIContext> {

@@ -23,6 +23,7 @@ public actor APIServer {
     private let routes: APIRoutes
     nonisolated let hub: EventHub
     nonisolated let alerts: Alerts
+    private let outboxes: Outboxes
     private let logger: Logger
     private let clock: any TimeSource
     private let limits: HTTPLimits
@@ -46,8 +47,9 @@ public actor APIServer {
         hub = EventHub(outlet: control.events, clock: clock)
         let shelf = SnapshotShelf(control: control, clock: clock, reuse: limits.snapshotReuse)
         alerts = Alerts(shelf: shelf, clock: clock, log: logger, file: alertFile, run: errand)
+        outboxes = Outboxes(hub: hub, log: logger, clock: clock)
         let replay = EventReplay(control: control, shelf: shelf, clock: clock)
-        routes = APIRoutes(control: control, hub: hub, shelf: shelf, alerts: alerts, replay: replay)
+        routes = APIRoutes(control: control, hub: hub, shelf: shelf, alerts: alerts, replay: replay, outboxes: outboxes)
         hub.onPulse { await replay.tidy() }
         hub.tell { shelf.hear($0) }
         hub.tell { [alerts] in alerts.hear($0) }
@@ -101,6 +103,7 @@ public actor APIServer {
     ///
     /// `stateDir`: where the acting token is made that the config does not name.
     public func serve(_ settings: HTTPSettings, stateDir: String) async throws -> Serving {
+        if !isStopped { await outboxes.use(settings.outboxes) }
         let standing = inherited
         inherited = nil
         if let standing, isStopped || standing.text != settings.listen {
@@ -162,6 +165,7 @@ public actor APIServer {
     public func stop() async {
         isStopped = true
         hub.drain()
+        await outboxes.stop()
         await alerts.finish(within: Self.lastWords)
         hub.stop()
         socket?.remove()

@@ -12,6 +12,8 @@ extension API {
         /// Runs of the job ended on other hosts: ask for what you want to know.
         case elsewhere
         case breaker, reload, action, problems
+        /// What a job told others, in the outbox of its database.
+        case outbox
         /// Something is missing between the last event and this one: read the state anew.
         case reset
     }
@@ -43,6 +45,23 @@ extension API {
         public var state: String
         public var text: String
         public var at: Instant
+    }
+
+    /// Once for each `key`, but for what is told twice around a restart.
+    public struct OutboxEvent: Codable, Sendable {
+        /// Its name in `[http] outbox`.
+        public var outbox: String
+        public var seq: Int64
+        public var event: String
+        public var key: String
+        /// `null`: longer than 256 KiB; read it there.
+        public var payload: JSON
+        public var at: Instant
+
+        init(_ outbox: String, _ row: OutboxRow) {
+            (self.outbox, seq, event, key, at) = (outbox, row.seq, row.event, row.key, row.at)
+            payload = row.payload.map(rawJSON) ?? .null
+        }
     }
 
     public struct Problems: Codable, Sendable {

@@ -15,6 +15,8 @@ const RETRY = [1_000, 2_000, 4_000, 8_000];
 const GATHER = 400;
 /** What a page asks for is asked for again no sooner than so long after the last answer. */
 const AGAIN = 500;
+/** What changes what a page shows: of outboxes it shows nothing. */
+const KINDS = "run_started,run_ended,not_run,elsewhere,breaker,reload,action,problems";
 /** A stream that says nothing at all for so long is dead. */
 const SILENCE = 45_000;
 
@@ -178,7 +180,7 @@ async function follow() {
     let heard = Date.now();
     const watch = setInterval(() => { if (Date.now() - heard > SILENCE) ended.abort(); }, 5_000);
     try {
-      await stream("/events", lastId, {
+      await stream("/events?kind=" + KINDS, lastId, {
         signal: ended.signal,
         onOpen() {
           misses = 0;
