@@ -19,8 +19,8 @@ func plugin(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
 }
 
 /// Tests of one room, mirroring `Sources`.
-func tests(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil) -> Target {
-    .testTarget(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+func tests(_ name: String, _ dependencies: [Target.Dependency], path: String? = nil, exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: strict)
 }
 
 let package = Package(
@@ -158,7 +158,7 @@ let package = Package(
         tests("JobWorkerTests", ["CLinux", "JobCore"]),
         tests(
             "DispatchTests", ["JobConfig", "JobCore", "JobHost", "JobStore", "JobTestKit", .product(name: "Logging", package: "swift-log")],
-            path: "Tests/JobHostTests/Dispatch"),
+            path: "Tests/JobHostTests/Dispatch", exclude: ["Simulate.swift"]),
         tests("ProcessTests", ["CLinux", "JobConfig", "JobCore", "JobHost", "JobJSON", "JobTestKit"], path: "Tests/JobHostTests/Process"),
         tests("ReloadTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Reload"),
         tests("MaintainTests", ["JobConfig", "JobCore", "JobHost"], path: "Tests/JobHostTests/Maintain"),
@@ -222,5 +222,19 @@ if Context.environment["JOBHOST_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz", dependencies: ["JobConfig", "JobCore", "JobJSON"], path: "Fuzz",
             exclude: ["seeds"],
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
+}
+
+// `scripts/soak days`: the simulation as a program, in release mode. A file has one target, so it stands for the tests.
+if Context.environment["JOBHOST_SIMULATE"] != nil {
+    package.targets.removeAll { $0.name == "DispatchTests" }
+    package.targets.append(
+        .executableTarget(
+            name: "Simulate", dependencies: ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Dispatch",
+            sources: [
+                "BreakerModel.swift", "DueTimesModel.swift", "Simulate.swift", "SimulatedDay.swift", "SimulatedHost.swift",
+                "SimulatedStore.swift", "SimulatedWorld.swift", "SimulatedWorld+Day.swift", "SimulatedWorld+Invariants.swift",
+                "SimulatedWorld+Outside.swift", "SimulatedWorld+Seeds.swift", "SimulatedWorld+Story.swift",
+            ],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
 }

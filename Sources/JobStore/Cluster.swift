@@ -189,7 +189,6 @@ extension Store {
     public func enter(owner: Owner, as host: HostIntroduction, for length: Duration, now: Instant) async throws -> Bool { true }
     public func leave(owner: Owner) async throws {}
     public func abandonedRuns(seenBy owner: Owner) async throws -> [RunRecord] { [] }
-    public func claims(of owner: Owner) async throws -> [HeldClaim] { [] }
     public func sharedState(owner: Owner) async throws -> SharedState { SharedState() }
     public func hosts() async throws -> [HostRow] { [] }
     public func setDrained(host: String, _ isDrained: Bool, by actor: Actor, now: Instant) async throws -> Bool { false }

@@ -26,6 +26,8 @@ final class DispatchedJob {
     var editedAt: Instant?
     /// A cursor transaction is under way: nothing else may account for this job.
     var isAccounting = false
+    /// What those since the last that succeeded were to leave in the store: any may be there although it seemed to fail.
+    var askedFor: [(cursor: Instant, text: String)] = []
     /// The last one failed: the next not before then.
     var accountingRetry: Instant?
     /// Runs on other hosts leave no room: the next fire is looked at again then, when the host that
@@ -233,6 +235,17 @@ final class DispatchedJob {
 
     func isOpen(at instant: Instant) -> Bool {
         plan.calendar?.isOpen(at: instant, in: plan.calendarZone) ?? true
+    }
+
+    func noteAsked(for cursor: Instant) {
+        if askedFor.last.map({ $0 == (cursor, ruleText) }) == true { return }
+        askedFor.append((cursor, ruleText))
+        if askedFor.count > 64 { askedFor.removeFirst() }
+    }
+
+    /// The row is as this host wanted it.
+    func asked(for row: JobStateRow) -> Bool {
+        askedFor.contains { $0.cursor == row.cursor && $0.text == row.scheduleText }
     }
 
     // MARK: Waiting

@@ -40,7 +40,13 @@ extension Dispatcher {
     private mutating func introduce(_ i: Int, _ out: inout DispatchActions) {
         out.moves.append(CursorMove(
             job: jobs[i].name, expectedCursor: nil, newCursor: jobs[i].schedule.cursor, scheduleText: jobs[i].ruleText))
+        ask(i, for: jobs[i].schedule.cursor)
+    }
+
+    /// The store is being asked to bring the cursor there.
+    private mutating func ask(_ i: Int, for cursor: Instant) {
         jobs[i].isAccounting = true
+        jobs[i].noteAsked(for: cursor)
     }
 
     /// true: the cursor lies in the future and is being set back to now.
@@ -52,7 +58,7 @@ extension Dispatcher {
         }
         out.moves.append(CursorMove(
             job: jobs[i].name, expectedCursor: cursor, newCursor: now.wall, scheduleText: jobs[i].ruleText, rewind: true))
-        jobs[i].isAccounting = true
+        ask(i, for: now.wall)
         return true
     }
 
@@ -175,7 +181,7 @@ extension Dispatcher {
             expected = claim.newCursor
             out.claims.append(claim)
         }
-        jobs[i].isAccounting = true
+        ask(i, for: expected)
         let pool = jobs[i].plan.pool
         let starting = claims.count { !$0.waits }
         guard starting > 0 else { return }
@@ -190,7 +196,7 @@ extension Dispatcher {
         out.moves.append(CursorMove(
             job: jobs[i].name, expectedCursor: jobs[i].schedule.cursor, newCursor: cursor,
             scheduleText: jobs[i].ruleText, ranges: ranges))
-        jobs[i].isAccounting = true
+        ask(i, for: cursor)
     }
 
     /// Told once they are recorded: what the store does not take is accounted for again, and
@@ -236,6 +242,7 @@ extension Dispatcher {
             note(claim.ranges, i, &out)
             jobs[i].schedule.advance(to: claim.newCursor)
             jobs[i].storedText = claim.scheduleText
+            jobs[i].askedFor = []
             // Also where other hosts' runs leave no room for it.
             if run.attempt == 0 {
                 jobs[i].noteWaiting(now.wall)
@@ -294,6 +301,7 @@ extension Dispatcher {
                 jobs[i].schedule.advance(to: move.newCursor)
                 jobs[i].storedText = move.scheduleText
             }
+            if ok { jobs[i].askedFor = [] }
             consider(i, now, &out)
         }
     }
@@ -353,7 +361,15 @@ extension Dispatcher {
             return
         }
         jobs[i].busyElsewhereUntil = nil
-        adopt(row, i, at: now.wall)
+        let isOwn = jobs[i].asked(for: row) && row.cursor ?? .distantPast >= jobs[i].schedule.cursor
+        jobs[i].askedFor = []
+        if isOwn, !isNewerEnd, let cursor = row.cursor {
+            // It was done, and only the answer is missing: what has been edited since was edited when it was.
+            jobs[i].schedule.advance(to: cursor)
+            jobs[i].storedText = row.scheduleText
+        } else {
+            adopt(row, i, at: now.wall)
+        }
         jobs[i].accountingRetry = nil
         consider(i, now, &out)
     }

@@ -230,8 +230,12 @@ struct Dispatcher: ~Copyable {
         case .steady: return
         case .stepped(let by):
             // What was to be done a moment from now would now be done that much later.
-            if by < .zero { rebuildTimeline(now) }
+            if by < .zero {
+                settleBreakers(now)
+                rebuildTimeline(now)
+            }
         case .jumped(let by):
+            settleBreakers(now)
             let seconds = by.microseconds / 1_000_000
             out.notes.append(DispatchNote(
                 kind: .rewound, job: "", run: nil,
@@ -249,6 +253,11 @@ struct Dispatcher: ~Copyable {
             }
             rebuildTimeline(now)
         }
+    }
+
+    /// An opening lasts no longer than it was meant to from when the clock was set back, whoever asks when.
+    private mutating func settleBreakers(_ now: Now) {
+        for i in jobs.indices { jobs[i].breaker?.settle(now: now.wall) }
     }
 
     private mutating func rebuildTimeline(_ now: Now) {
@@ -342,7 +351,9 @@ struct Dispatcher: ~Copyable {
         case (_, nil): jobs[i].breaker = nil
         case (nil, let policy?):
             jobs[i].breaker = jobs[i].storedBreaker.flatMap { Breaker(encoded: $0.data, policy: policy) } ?? Breaker(policy: policy)
-        case (_?, let policy?): jobs[i].breaker?.adopt(policy: policy)
+        case (_?, let policy?):
+            jobs[i].breaker?.adopt(policy: policy)
+            jobs[i].breaker?.settle(now: now.wall)
         }
         let isSameRule = !wasRemoved && old === plan || !wasRemoved && old.schedule == plan.schedule && old.zone == plan.zone
             && old.calendar == plan.calendar && old.calendarZone == plan.calendarZone

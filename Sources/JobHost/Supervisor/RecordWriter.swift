@@ -68,6 +68,8 @@ struct PendingRecord: Sendable {
     private(set) var problem = ""
     /// Not before then.
     private(set) var due: MonotonicInstant?
+    /// The store has taken nothing since it refused this one: perhaps it refused everything.
+    private var isOneOfAll = true
 
     init(_ operation: RecordOperation) { self.operation = operation }
 
@@ -83,6 +85,13 @@ struct PendingRecord: Sendable {
     }
 
     mutating func hurry() { due = nil }
+
+    /// What else the store was sent with it, or after it. What it takes again brings this one forward, once: if this one
+    /// alone is refused then, that is its own fault.
+    mutating func heard(storeTook: Bool) {
+        if storeTook, isOneOfAll { due = nil }
+        isOneOfAll = !storeTook
+    }
 
     /// What is wrong, a sentence; nil: it may still be a moment's fault.
     var sentence: String? {

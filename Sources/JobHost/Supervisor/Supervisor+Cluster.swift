@@ -185,32 +185,47 @@ extension Supervisor {
 
     // MARK: Claims that nobody knows of
 
-    /// Claims of this life that it knows nothing of: they were committed, and the answer was lost with
-    /// the connection. They have not begun, so they are given back. One that is seen twice, with no
-    /// question under way from before the first time, is one.
+    /// See `StrayClaims`. Where one host has the store alone it looks after an answer has been lost, and until nothing is found.
     func releaseStrays() {
+        guard store.isShared || mayHaveStrays else { return }
         inquire(.strays) { try await $0.releaseStraysNow() }
     }
 
     private func releaseStraysNow() async throws {
-        let held = try await store.claims(of: owner)
+        mayHaveStrays = false
+        let held: [HeldClaim]
+        do { held = try await store.claims(of: owner) } catch {
+            mayHaveStrays = true
+            throw error
+        }
         let recording = Set(unrecorded.compactMap(\.operation.run))
         let unknown = held.filter { dispatcher.owners[$0.run] == nil && !recording.contains($0.run) }
-        let oldest = claimsUnderWay.min() ?? .max
-        let strays = unknown.filter { strayCandidates[$0].map { $0 < oldest } ?? false }
-        strayCandidates = Dictionary(uniqueKeysWithValues: unknown.map { ($0, strayCandidates[$0] ?? lastClaim) })
-        guard !strays.isEmpty else { return }
-        log.warning("\(counted(strays.count, "claim")) whose answer was lost on the way here \(strays.count == 1 ? "is" : "are") given back")
-        record(strays.map { .release($0) })
+        let found = strays.look(unknown: unknown, lastQuestion: lastClaim, underWay: claimsUnderWay.keys)
+        if strays.hasCandidates || !claimsUnderWay.isEmpty { mayHaveStrays = true }
+        guard !found.isEmpty else { return }
+        log.warning("\(counted(found.count, "claim")) whose answer was lost on the way here \(found.count == 1 ? "is" : "are") given back")
+        record(found.map { .release($0) })
     }
 
-    /// Around a question that may claim something.
-    func claiming<Value: Sendable>(_ ask: () async throws -> Value) async throws -> Value {
+    /// Around a question that may claim something. nil: it was given up meanwhile, and its answer comes too late.
+    func claiming<Value: Sendable>(_ ask: () async throws -> Value) async throws -> Value? {
         lastClaim += 1
         let number = lastClaim
-        claimsUnderWay.insert(number)
-        defer { claimsUnderWay.remove(number) }
-        return try await ask()
+        claimsUnderWay[number] = clock.now().monotonic
+        do {
+            let answer = try await ask()
+            return claimsUnderWay.removeValue(forKey: number) == nil ? nil : answer
+        } catch {
+            mayHaveStrays = true
+            if claimsUnderWay.removeValue(forKey: number) == nil { return nil }
+            throw error
+        }
+    }
+
+    /// What stands still is asked anew; what came of the old question, if anything, is given back.
+    func giveUpClaims(askedBefore limit: MonotonicInstant) {
+        claimsUnderWay = claimsUnderWay.filter { $0.value > limit }
+        mayHaveStrays = true
     }
 
     /// An operator takes a host out, or lets it serve again; it hears of it within three seconds.

@@ -25,7 +25,12 @@ extension Supervisor {
             Task { await supervisor.lookAfterAPI() }
         }
         repeats(every: Heartbeat.period) { $0.beatIfDue() }
-        if store.isShared { startSharing() } else { repeats(every: .seconds(20)) { $0.renewLeases() } }
+        if store.isShared {
+            startSharing()
+        } else {
+            repeats(every: .seconds(20)) { $0.renewLeases() }
+            repeats(every: .seconds(5)) { $0.releaseStrays() }
+        }
         repeats(every: .seconds(60)) { $0.prune() }
         repeats(every: .seconds(300)) { $0.sayAlive() }
         if let interval = notifier.watchdogInterval { repeats(every: interval) { $0.notifier.send(.watchdog) } }

@@ -114,7 +114,7 @@ extension Supervisor {
         Task {
             let files = await builder.stamps(of: unserved)
             isLookingAtRefused = false
-            let changed = refusedWatch.look(refused: unserved.files, now: files)
+            let changed = refusedWatch.look(refused: unserved.files, now: files, at: clock.now().monotonic)
             guard !changed.isEmpty, phase == .running, generation.number == number else { return }
             for name in changed {
                 log.notice("plugin \(name): \(unserved.config.plugins[name]?.library ?? "its library") has changed since it was refused: it is tried again")

@@ -39,6 +39,10 @@ extension Supervisor {
             isRecording = false
             if written.failure == nil {
                 refusedRecords += written.rest
+                // What is tried again alone, and refused again, says nothing of the others.
+                if written.answered || batch.contains(where: { $0.faults == 0 }) {
+                    for i in refusedRecords.indices { refusedRecords[i].heard(storeTook: written.answered) }
+                }
                 flushRecords()
                 endIfDrained()
             } else {

@@ -105,7 +105,19 @@ extension Supervisor {
         guard !choicesInBuild.isEmpty else { return }
         pendingChoices.merge(choicesInBuild) { newer, _ in newer }
         choicesInBuild = [:]
-        if withoutFile { perform(reloads.request(ticket: nil, now: clock.now().monotonic)) }
+        if withoutFile { return perform(reloads.request(ticket: nil, now: clock.now().monotonic)) }
+        // Nothing else may ask for a build for days.
+        let pause = min(Self.choiceBackoff * (1 << min(choiceFailures, 10)), .seconds(600))
+        choiceFailures += 1
+        loop.timer(after: pause) { [weak self] in self?.assumeIsolated { $0.obeyAgain() } }
+    }
+
+    static var choiceBackoff: Duration { .seconds(15) }
+
+    /// What was chosen about single libraries could not be built, or not be switched to.
+    func obeyAgain() {
+        guard !pendingChoices.isEmpty, reloads.phase == .idle else { return }
+        perform(reloads.request(ticket: nil, now: clock.now().monotonic))
     }
 
     private func switchOver(_ reload: Int64) {
@@ -121,7 +133,7 @@ extension Supervisor {
                 let waiting = isNew ? try await store.waitingFires(upTo: clock.now().wall + JobSchedule.preclaimReach) : []
                 let states = try await stateBlobs(of: next)
                 let before = generation
-                choicesInBuild = [:]
+                (choicesInBuild, choiceFailures) = ([:], 0)
                 apply(next, rows: rows, states: states, waitingFires: waiting)
                 await recordLibraries(of: next)
                 await pruneLibraries(before: before)

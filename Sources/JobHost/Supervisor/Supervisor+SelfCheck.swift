@@ -45,6 +45,9 @@ extension Supervisor {
         for fault in faults {
             let subject = fault.subject
             log.critical("\(fault.sentence); trying again (the \(standstill.counts[subject.kind] ?? 1). time since the start)")
+            if subject.kind == .cursor || subject.kind == .queue {
+                giveUpClaims(askedBefore: clock.now().monotonic + (.zero - subject.kind.patience))
+            }
             switch subject.kind {
             case .cursor: dispatch(.accountingFailed(jobs: [subject.name]))
             case .queue: dispatch(.waitingClaimFailed(jobs: dispatcher.jobs.filter { $0.asked != nil }.map(\.name)))

@@ -65,6 +65,8 @@ public actor Supervisor: HostControl {
     var pendingChoices: [String: LibraryChoice] = [:]
     /// Those that the present build obeys.
     var choicesInBuild: [String: LibraryChoice] = [:]
+    /// Builds in a row that could not obey what was chosen.
+    var choiceFailures = 0
     /// A switch is read, written to the store and only then thrown: one after the other.
     let switches = Turnstile()
     var history: LibraryHistory
@@ -136,11 +138,12 @@ public actor Supervisor: HostControl {
     var breakersWritten: Set<String> = []
     /// Counts what operators decide here.
     var ownDecisions = 0
-    /// The number of the last question that may claim something, and those without an answer.
+    /// The number of the last question that may claim something, and those without an answer, by when they were asked.
     var lastClaim: Int64 = 0
-    var claimsUnderWay: Set<Int64> = []
-    /// Claims that nobody here knows of, with the last question when they were seen first.
-    var strayCandidates: [HeldClaim: Int64] = [:]
+    var claimsUnderWay: [Int64: MonotonicInstant] = [:]
+    var strays = StrayClaims()
+    /// An answer of the store was lost: there may be claims that nobody here knows of.
+    var mayHaveStrays = false
 
     /// Of the store, to questions for waiting runs.
     var waitingAnswers: Int64 = 0
@@ -253,7 +256,7 @@ public actor Supervisor: HostControl {
         Task {
             do {
                 let asked = clock.now().monotonic
-                let runs = try await claiming { try await store.claimFires(claims, owner: owner, now: clock.now().wall) }
+                guard let runs = try await claiming({ try await store.claimFires(claims, owner: owner, now: clock.now().wall) }) else { return }
                 events.emit(.store(operation: "claim_fires", took: clock.now().monotonic - asked))
                 storeAnswered(asked)
                 dispatch(.firesClaimed(claims, runs))
@@ -269,7 +272,7 @@ public actor Supervisor: HostControl {
         Task {
             do {
                 let asked = clock.now().monotonic
-                let moved = try await store.moveCursors(moves, now: clock.now().wall)
+                guard let moved = try await claiming({ try await store.moveCursors(moves, now: clock.now().wall) }) else { return }
                 events.emit(.store(operation: "move_cursors", took: clock.now().monotonic - asked))
                 storeAnswered(asked)
                 dispatch(.cursorsMoved(moves, moved))
@@ -298,8 +301,13 @@ public actor Supervisor: HostControl {
         Task {
             do {
                 let asked = clock.now().monotonic
-                let claims = try await claiming {
+                let answer = try await claiming {
                     try await store.claimWaiting(wanted, taking: inbox, owner: owner, now: clock.now().wall)
+                }
+                guard let claims = answer else {
+                    // What was in the inbox waits now; the sweep finds it.
+                    if inbox != nil { inboxDrained() }
+                    return
                 }
                 events.emit(.store(operation: "claim_waiting", took: clock.now().monotonic - asked))
                 waitingAnswers += 1

@@ -256,6 +256,14 @@ extension Ledger {
             [.text(currentEpoch)] + (host.map { [.text($0)] } ?? []), RunRow.decode
         ).sorted { $0.id < $1.id }
     }
+
+    func claims(of owner: Owner) throws -> [HeldClaim] {
+        try connection.rows(
+            "SELECT id, job, fence FROM \(schema)runs WHERE \(StateSQL.running) AND owner = ? AND epoch = ?",
+            [.text(owner.host), .text(owner.epoch)]
+        ) { HeldClaim(run: RunID(try $0.int64(0)), job: try $0.text(1), fence: try $0.int64(2)) }
+        .sorted { $0.run < $1.run }
+    }
 }
 
 extension [ClaimedRun] {

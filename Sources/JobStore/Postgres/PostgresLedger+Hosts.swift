@@ -132,13 +132,6 @@ extension PostgresLedger {
             """, [.text(owner.host)], RunRow.decode)
     }
 
-    func claims(of owner: Owner) throws -> [HeldClaim] {
-        try connection.rows(
-            "SELECT id, job, fence FROM \(schema)runs WHERE \(StateSQL.running) AND owner = ? AND epoch = ? ORDER BY id",
-            [.text(owner.host), .text(owner.epoch)]
-        ) { HeldClaim(run: RunID(try $0.int64(0)), job: try $0.text(1), fence: try $0.int64(2)) }
-    }
-
     // MARK: What hosts tell each other
 
     func sharedState(owner: Owner) throws -> SharedState {

@@ -61,6 +61,9 @@ extension SQLiteStore: Store {
     public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
         try await write { try $0.enqueue(requests, now: now) }
     }
+    public func claims(of owner: Owner) async throws -> [HeldClaim] {
+        try await ask { try $0.claims(of: owner) }
+    }
     public func jobsInInbox() async throws -> [String] {
         try await ask { try $0.jobsInInbox() }
     }

@@ -271,18 +271,22 @@ struct SimulatedHost: ~Copyable {
         let host = HostSettings(name: "test", stateDir: "/nowhere", pluginDirs: [])
         let config = HostConfig(
             file: "/nowhere/jobs.toml", host: host, store: StoreSettings(url: "sqlite:"), http: HTTPSettings())
-        let entry = EntryDescriptor(
-            id: "run", description: "", idempotent: idempotent, cancellable: true, defaultSchedule: "",
-            settingsSchema: "", payloadSchema: "", stateVersion: 0)
         let resolved = Dictionary(uniqueKeysWithValues: jobs.map { job in
-            (job.name, ResolvedJob(
-                config: job, entry: entry, pool: PoolPlan.key(of: job), libraryHash: "h\(number)", settings: Array("{}".utf8),
-                maskedSettings: "{}", schedule: job.schedule ?? .none, zone: .utc, calendar: nil, calendarZone: .utc))
+            (job.name, plan(job, idempotent: idempotent, library: "h\(number)"))
         })
         let pools = Set(resolved.values.map(\.pool)).sorted().map { key in
             PoolSpec(
                 key: key, plugin: "p", library: LibraryCopy(sha256: "h\(number)", path: "/nowhere/p.so"), maxWorkers: workers)
         }
         return Generation(number: number, config: config, plugins: [:], jobs: resolved, pools: pools)
+    }
+
+    static func plan(_ job: JobConfig, idempotent: Bool, library: String) -> ResolvedJob {
+        let entry = EntryDescriptor(
+            id: "run", description: "", idempotent: idempotent, cancellable: true, defaultSchedule: "",
+            settingsSchema: "", payloadSchema: "", stateVersion: 0)
+        return ResolvedJob(
+            config: job, entry: entry, pool: PoolPlan.key(of: job), libraryHash: library, settings: Array("{}".utf8),
+            maskedSettings: "{}", schedule: job.schedule ?? .none, zone: .utc, calendar: nil, calendarZone: .utc)
     }
 }

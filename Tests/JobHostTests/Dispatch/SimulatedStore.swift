@@ -36,11 +36,14 @@ struct SimulatedStore {
     }
 
     private(set) var rows: [RunID: Row] = [:]
-    /// Those that have not ended.
-    private(set) var live: Set<RunID> = []
+    /// Those that have not ended, by job.
+    private(set) var liveRuns: [String: Set<RunID>] = [:]
+    var live: [RunID] { liveRuns.values.flatMap(\.self).sorted() }
     var states: [String: JobStateRow] = [:]
     var hostControl = ControlRow()
     var ranges: [String: [FireRange]] = [:]
+    /// Jobs that pass some due times again, since the clock was set back.
+    var rewound: Set<String> = []
     var eras: [String: [Era]] = [:]
     /// The rules that what was asked for before `until` goes by.
     private var replaced: [String: (eras: [Era], until: Int)] = [:]
@@ -66,7 +69,7 @@ struct SimulatedStore {
         guard let cursor = states[claim.job]?.cursor, cursor == claim.expectedCursor else { return nil }
         move(claim.job, to: claim.newCursor, text: claim.scheduleText)
         ranges[claim.job, default: []] += claim.ranges
-        let hasLive = live.contains { rows[$0]!.isLiveFire(claim.job, claim.fireTime) }
+        let hasLive = liveRuns[claim.job]?.contains { rows[$0]!.isLiveFire(claim.job, claim.fireTime) } == true
         guard !hasLive else { return nil }
         let id = insert(
             claim.job, claim.trigger, claim.fireTime, state: .available, maxAttempts: claim.maxAttempts)
@@ -78,6 +81,7 @@ struct SimulatedStore {
         guard stored == move.expectedCursor else { return false }
         if let cursor = stored, move.newCursor < cursor {
             guard move.rewind else { return false }
+            rewound.insert(move.job)
             // What was accounted for will be due again, by the rule of then and those that came since.
             let eras = eras[move.job] ?? []
             let later = eras.filter { $0.since > asked }
@@ -152,18 +156,10 @@ struct SimulatedStore {
             let end = position + 1 < eras.count ? min(eras[position + 1].after, to) : to
             let start = max(era.after, from)
             guard start < end else { continue }
-            switch era.spec {
-            case .afterFinish, .adaptive: return nil
-            default: break
-            }
-            let schedule = Schedule(spec: era.spec, zone: .utc)
-            var at = start
-            while let fire = schedule.next(after: at), fire <= end {
-                due.append(fire)
-                at = fire
-                // A jump over years of a clock: counting them is not the point.
-                if due.count > 20_000 { return nil }
-            }
+            guard let times = DueTimesModel.times(of: era.spec, after: start, upTo: end) else { return nil }
+            due += times
+            // A jump over years of a clock: counting them is not the point.
+            if due.count > 20_000 { return nil }
         }
         return due
     }
@@ -179,23 +175,20 @@ struct SimulatedStore {
         let id = RunID(nextID)
         rows[id] = Row(
             job: job, trigger: trigger, state: state, fireTime: due, availableAt: due, maxAttempts: maxAttempts)
-        live.insert(id)
+        liveRuns[job, default: []].insert(id)
         return id
     }
 
     mutating func claimWaiting(_ limits: [String: Int], epoch: Int, now: Instant) -> [ClaimedRun] {
-        var left = limits
-        var claimed: [ClaimedRun] = []
-        for id in live.sorted() {
-            guard let row = rows[id], waits(row, now), let places = left[row.job], places > 0 else { continue }
-            left[row.job] = places - 1
-            claimed.append(take(id, epoch: epoch))
+        var claimed: [RunID] = []
+        for (job, limit) in limits {
+            claimed += (liveRuns[job] ?? []).filter { waits(rows[$0]!, now) }.sorted().prefix(limit)
         }
-        return claimed
+        return claimed.sorted().map { take($0, epoch: epoch) }
     }
 
     func waitingFires(upTo horizon: Instant) -> [WaitingFire] {
-        live.sorted().compactMap { id in
+        live.compactMap { id in
             guard let row = rows[id], row.isFire, row.attempt == 0, waits(row, horizon) else { return nil }
             return WaitingFire(run: id, job: row.job, trigger: row.trigger)
         }
@@ -205,7 +198,19 @@ struct SimulatedStore {
         [.available, .scheduled, .retryable].contains(row.state) && row.availableAt <= now
     }
 
-    func isWaiting(_ now: Instant) -> Bool { live.contains { waits(rows[$0]!, now) } }
+    func isWaiting(_ now: Instant) -> Bool { !waitingJobs(now).isEmpty }
+
+    func waitingJobs(_ now: Instant) -> [String] {
+        liveRuns.filter { $0.value.contains { waits(rows[$0]!, now) } }.keys.sorted()
+    }
+
+    /// Claims of a life of the host.
+    func claims(of epoch: Int) -> [HeldClaim] {
+        live.compactMap { id in
+            guard let row = rows[id], row.state == .running, row.epoch == epoch else { return nil }
+            return HeldClaim(run: id, job: row.job, fence: row.fence)
+        }
+    }
 
     private mutating func take(_ id: RunID, epoch: Int) -> ClaimedRun {
         nextFence += 1
@@ -235,14 +240,14 @@ struct SimulatedStore {
         guard let row = rows[run], row.state == .running, row.epoch == epoch, row.fence == refusal.claim.fence else { return }
         rows[run]!.state = refusal.reason.state
         rows[run]!.reason = refusal.reason
-        live.remove(run)
+        liveRuns[row.job]?.remove(run)
     }
 
     mutating func complete(_ completion: Completion, now: Instant) -> Bool {
         guard let row = rows[completion.run], row.state == .running, row.fence == completion.fence else { return false }
         rows[completion.run]!.state = completion.state
         rows[completion.run]!.outcome = completion.outcome
-        if completion.state.isTerminal { live.remove(completion.run) }
+        if completion.state.isTerminal { liveRuns[row.job]?.remove(completion.run) }
         if !completion.countsAttempt { rows[completion.run]!.attempt = max(0, row.attempt - 1) }
         if let due = completion.availableAt { rows[completion.run]!.availableAt = due }
         states[row.job, default: JobStateRow()].adaptiveInterval = completion.adaptiveInterval

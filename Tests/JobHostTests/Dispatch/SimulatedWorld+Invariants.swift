@@ -20,6 +20,7 @@ extension SimulatedWorld {
             }
             if let claiming = dispatcher.jobs[i].claiming { promised[claiming.pool, default: 0] += claiming.fires }
             if let asked = dispatcher.jobs[i].asked { askedFor[asked.pool, default: 0] += asked.runs }
+            checkBreaker(dispatcher.jobs[i].name)
             guard let breaker, breaker.mode == .halfOpen else { continue }
             if probes > 1 { faults.append("\(dispatcher.jobs[i].name): \(probes) probes at a time") }
             if probes == 0, !breaker.peek(now: now.wall) { faults.append("\(dispatcher.jobs[i].name): the probe's permit is lost") }
@@ -59,5 +60,33 @@ extension SimulatedWorld {
         // A job that was set right is settled in the store too.
         guard store.eras[job]?.last.map({ $0.after < now.wall }) == true else { return }
         if store.states[job]?.scheduleText != config.schedule!.text { faults.append("\(job): the store still has the rule '\(store.states[job]!.scheduleText)'") }
+    }
+
+    /// The breaker is where the rules put it.
+    mutating func checkBreaker(_ job: String) {
+        guard let i = dispatcher.index[job], let mode = dispatcher.jobs[i].breaker?.mode, let model = breakers[job] else { return }
+        if BreakerModel.word(mode) != model.word { faults.append("the breaker of \(job) is \(BreakerModel.word(mode)), and ought to be \(model.word)") }
+    }
+
+    /// The ledger alone: each due time in one entry, and what succeeded was executed.
+    mutating func checkEntries() {
+        var fires: [String: Set<Instant>] = [:]
+        for (id, row) in store.rows.sorted(by: { $0.key < $1.key }) {
+            if row.state == .succeeded, effects[id, default: 0] == 0 { faults.append("run \(id) of \(row.job) succeeded and was never executed") }
+            guard row.isFire, !store.rewound.contains(row.job) else { continue }
+            if !fires[row.job, default: []].insert(row.fireTime).inserted { faults.append("\(row.job) has two runs for \(row.fireTime.rfc3339)") }
+        }
+        for (job, ranges) in store.ranges.sorted(by: { $0.key < $1.key }) where !store.rewound.contains(job) {
+            let inOrder = ranges.sorted { $0.first < $1.first }
+            for (range, next) in zip(inOrder, inOrder.dropFirst()) where next.first <= range.last {
+                faults.append("ranges of \(job) overlap at \(next.first.rfc3339)")
+            }
+            let times = fires[job, default: []].sorted()
+            for range in inOrder {
+                if let inside = times.first(where: { $0 >= range.first }), inside <= range.last {
+                    faults.append("a run of \(job) for \(inside.rfc3339) lies inside a range")
+                }
+            }
+        }
     }
 }

@@ -21,37 +21,47 @@ extension SimulatedWorld {
     mutating func commit() {
         guard !calls.isEmpty else { return }
         let (number, call) = calls.removeFirst()
-        if isAway { return fail(call) }
+        func answer(_ answer: Answer) { answers.append((number, answer)) }
+        if isAway { return fail(call, number) }
+        let isLost = scenario.faults.contains(.lostAnswers) && !isPrompt && chance(scenario.isDay ? 1 : 5)
+        defer {
+            if isLost {
+                note("the store has done it, and says that it could not")
+                answers.removeAll { $0.number == number }
+                fail(call, number)
+            }
+        }
         switch call {
         case .claims(let claims):
             let runs = store.claimFires(claims, epoch: epoch, asked: number)
-            answers.append(.event(.firesClaimed(claims, runs)))
+            answer(.event(.firesClaimed(claims, runs)))
             let lost = zip(claims, runs).filter { $1 == nil }.map(\.0.job)
-            if !lost.isEmpty { answers.append(.refresh(lost)) }
+            if !lost.isEmpty { answer(.refresh(lost)) }
         case .moves(let moves):
             let moved = moves.map { store.move($0, asked: number) }
-            answers.append(.event(.cursorsMoved(moves, moved)))
+            answer(.event(.cursorsMoved(moves, moved)))
             let lost = zip(moves, moved).filter { !$1 }.map(\.0.job)
-            if !lost.isEmpty { answers.append(.refresh(lost)) }
+            if !lost.isEmpty { answer(.refresh(lost)) }
         case .waiting(let limits):
-            answers.append(.event(.waitingClaimed(limits: limits, WaitingClaims(store.claimWaiting(limits, epoch: epoch, now: now.wall)))))
+            answer(.event(.waitingClaimed(limits: limits, WaitingClaims(store.claimWaiting(limits, epoch: epoch, now: now.wall)))))
         case .refresh(let jobs):
-            for job in jobs { answers.append(.event(.refreshed(job: job, store.states[job] ?? JobStateRow()))) }
+            for job in jobs { answer(.event(.refreshed(job: job, store.states[job] ?? JobStateRow()))) }
         }
     }
 
-    mutating func fail(_ call: Call) {
+    mutating func fail(_ call: Call, _ number: Int) {
+        func answer(_ event: Dispatcher.Event) { answers.append((number, .event(event))) }
         switch call {
-        case .claims(let claims): answers.append(.event(.accountingFailed(jobs: claims.map(\.job))))
-        case .moves(let moves): answers.append(.event(.accountingFailed(jobs: moves.map(\.job))))
-        case .waiting(let limits): answers.append(.event(.waitingClaimFailed(jobs: limits.keys.sorted())))
+        case .claims(let claims): answer(.accountingFailed(jobs: claims.map(\.job)))
+        case .moves(let moves): answer(.accountingFailed(jobs: moves.map(\.job)))
+        case .waiting(let limits): answer(.waitingClaimFailed(jobs: limits.keys.sorted()))
         case .refresh: break
         }
     }
 
     mutating func deliver() {
         guard !answers.isEmpty else { return }
-        switch answers.removeFirst() {
+        switch answers.removeFirst().answer {
         case .event(let event): send(event)
         case .refresh(let jobs):
             asked += 1
@@ -63,11 +73,18 @@ extension SimulatedWorld {
     mutating func writeRecords() {
         guard !isAway, !records.isEmpty else { return }
         let batch = records
-        records = []
+        let isLost = scenario.faults.contains(.lostAnswers) && !isPrompt && chance(scenario.isDay ? 1 : 5)
+        if isLost { note("the store has taken results, and says that it could not") } else { records = [] }
         var events: [Dispatcher.Event] = []
+        var unsure: Set<String> = []
         for case .complete(let completion) in batch {
             let job = store.rows[completion.run]?.job ?? ""
-            guard store.complete(completion, now: now.wall) else { continue }
+            let before = store.states[job]?.breaker
+            guard store.complete(completion, now: now.wall) else {
+                if completion.breaker != nil { unsure.insert(job) }
+                continue
+            }
+            if store.states[job]?.breaker != before { storedBreakers[job] = breakersAtEnd[completion.fence] }
             if let due = completion.availableAt { events.append(.waiting(job: job, due: due)) }
             for run in completion.enqueues { events.append(.waiting(job: run.job, due: run.fireTime)) }
         }
@@ -76,7 +93,13 @@ extension SimulatedWorld {
             store.release(claim, epoch: epoch)
             events.append(.released(jobs: [claim.job]))
         }
+        // It did not hear of what it has written: it writes it again.
+        if isLost { return goOn() }
         for event in events { send(event) }
+        for job in unsure.sorted() {
+            guard let row = store.states[job]?.breaker else { continue }
+            perform(dispatcher.adoptBreaker(job: job, row, isSettled: !records.contains { $0.writesBreaker(of: job, in: store) }, now: now))
+        }
     }
 
     // MARK: The workers' side
@@ -102,38 +125,51 @@ extension SimulatedWorld {
         }
         check(!store.hostControl.paused && store.states[request.job]?.control.paused != true, "though paused")
         check(!dispatcher.clock.isHolding, "while the clock is held")
-        if let i = dispatcher.index[request.job], let breaker = dispatcher.jobs[i].breaker {
-            switch breaker.mode {
-            case .open, .forcedOpen: check(false, "though the breaker is open")
-            case .halfOpen, .closed, .disabled: break
-            }
+        if breakers[request.job] != nil {
+            permits[request.run] = breakers[request.job]!.begin(now.wall)
+            check(permits[request.run] != nil, "though the breaker is \(breakers[request.job]!.word)")
         }
         note("start run \(request.run) of \(request.job)@\(request.fireTime.rfc3339.dropFirst(14).dropLast()) attempt \(request.attempt)")
-        room[request.run] = (request, false)
+        room[request.run] = (request, nil)
+        if scenario.isDay { beginDaysRun(request) }
     }
 
     mutating func work(_ run: RunID) {
-        guard let (request, started) = room[run] else { return }
-        if !started {
-            if scenario.faults.contains(.returns), chance(15), !isPrompt {
+        guard let (request, since) = room[run] else { return }
+        guard let since else {
+            if scenario.faults.contains(.returns), chance(scenario.isDay ? 2 : 15), !isPrompt {
                 room[run] = nil
+                if let permit = permits.removeValue(forKey: run) { breakers[request.job]?.giveBack(permit) }
+                day.returned(run, of: plugin(of: request))
                 note("run \(run) is returned")
                 return send(.returned(run: run))
             }
-            room[run]!.started = true
+            room[run]!.since = now.wall
             begun.insert(request.fence)
             return send(.started(run: run, at: now.wall, pid: 1, libraryHash: "h"))
         }
         let bad: [Outcome] = [.failed, .retry, .retry, .crashed, .timedOut, .snoozed, .nothingToDo]
-        let outcome = scenario.faults.contains(.badEnds) && !isPrompt && chance(50) ? pick(bad) : .succeeded
+        let isBad = scenario.faults.contains(.badEnds) && !isPrompt && chance(50)
+        let outcome = scenario.isDay ? outcomeOfDay(request) : isBad ? pick(bad) : .succeeded
         room[run] = nil
         if ![.retry, .snoozed].contains(outcome) { effects[run, default: 0] += 1 }
-        var end = AttemptEnd(run: run, job: request.job, outcome: outcome, startedAt: now.wall, finishedAt: now.wall)
+        var end = AttemptEnd(run: run, job: request.job, outcome: outcome, startedAt: scenario.isDay ? since : now.wall, finishedAt: now.wall)
         if outcome == .snoozed { end.snoozeUntil = now.wall + .seconds(3) }
-        if scenario.faults.contains(.enqueues), outcome == .succeeded, chance(10), let job = pickJob() {
+        if scenario.faults.contains(.enqueues), outcome == .succeeded, chance(scenario.isDay ? 1 : 10), let job = pickJob() {
             end.enqueues = [EnqueueRequest(job: job, payload: [], key: "", at: nil)]
+        }
+        if let permit = permits.removeValue(forKey: run) {
+            breakers[request.job]?.end(outcome, permit, now.wall)
+            breakersAtEnd[request.fence] = breakers[request.job]
         }
         note("run \(run) of \(request.job) ends \(outcome.rawValue)")
         send(.ended(end))
+        if scenario.isDay { endDaysRun(request, outcome) }
+    }
+}
+
+extension SimulatedWorld.Record {
+    func writesBreaker(of job: String, in store: SimulatedStore) -> Bool {
+        if case .complete(let completion) = self { completion.breaker != nil && store.rows[completion.run]?.job == job } else { false }
     }
 }

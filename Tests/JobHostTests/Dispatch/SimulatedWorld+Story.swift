@@ -8,6 +8,7 @@ import JobStore
 extension SimulatedWorld {
     // MARK: Chance events
     mutating func run() {
+        if scenario.isDay { return runDay() }
         for _ in 0..<scenario.steps {
             step()
             if violation != nil { return }
@@ -42,7 +43,8 @@ extension SimulatedWorld {
         guard let job = pickJob() else { return }
         if chance(20) {
             store.hostControl.paused.toggle()
-            note("host paused: \(store.hostControl.paused)")
+            let isPaused = store.hostControl.paused
+            note("host paused: \(isPaused)")
             return perform(dispatcher.setHostControl(store.hostControl, now: now))
         }
         var control = store.states[job]?.control ?? ControlRow()
@@ -74,6 +76,8 @@ extension SimulatedWorld {
         let stored = store.states[job]?.breaker?.generation ?? BreakerRow.first
         let row = BreakerRow(breaker.encoded, generation: stored + 1)
         store.states[job, default: JobStateRow()].breaker = row
+        if case .forcedOpen(let until) = breaker.mode { breakers[job]?.decide(.forced(until: until)) } else { breakers[job]?.decide(.counting([])) }
+        (storedBreakers[job], believedBreakers[job]) = (breakers[job], breakers[job])
         perform(dispatcher.setBreaker(job: job, row, now: now))
     }
 
@@ -89,17 +93,8 @@ extension SimulatedWorld {
     // MARK: Calm
     /// Nothing goes wrong any more: everything that waits is executed, and schedules go on.
     mutating func calm() {
-        note("calm")
-        (isAway, isPrompt) = (false, true)
+        calmDown()
         settle()
-        store.hostControl.paused = false
-        perform(dispatcher.setHostControl(store.hostControl, now: now))
-        for job in configs.keys.sorted() {
-            store.states[job, default: JobStateRow()].control = ControlRow(enabled: true)
-            perform(dispatcher.setControl(job: job, ControlRow(enabled: true), now: now))
-            let now = now
-            setBreaker(job) { $0.reset(now: now.wall) }
-        }
         // Long enough for a held clock, a cursor that a small step left ahead, and every backlog.
         let ahead = store.states.values.compactMap(\.cursor).max().map { $0 - now.wall } ?? .zero
         if dispatcher.clock.isHolding { advance(ClockWatch.holdFor) }
@@ -111,14 +106,36 @@ extension SimulatedWorld {
         }
         sweeps = false
         advance(.seconds(15))
+        checkEnd()
+    }
+
+    mutating func calmDown() {
+        note("calm")
+        (isAway, isPrompt) = (false, true)
+        settle()
+        store.hostControl.paused = false
+        perform(dispatcher.setHostControl(store.hostControl, now: now))
+        for job in configs.keys.sorted() {
+            store.states[job, default: JobStateRow()].control = ControlRow(enabled: true)
+            perform(dispatcher.setControl(job: job, ControlRow(enabled: true), now: now))
+            let now = now
+            setBreaker(job) { $0.reset(now: now.wall) }
+        }
+    }
+
+    mutating func checkEnd() {
         guard violation == nil else { return }
-        for id in store.live.sorted() {
+        for id in store.live {
             guard let row = store.rows[id], configs[row.job] != nil else { continue }
             // What came due while nobody looked may be known to nobody: an earlier life left it.
             if store.waits(row, now.wall - .seconds(20)) {
                 return faults.append("run \(id) of \(row.job) (\(row.trigger.rawValue), \(row.state.rawValue)) still waits, due \(row.availableAt.rfc3339)")
             }
+            if row.state == .running, dispatcher.owners[id] == nil {
+                return faults.append("run \(id) of \(row.job) is claimed, and nobody has it")
+            }
         }
         for (job, config) in configs.sorted(by: { $0.key < $1.key }) { checkProgress(job, config) }
+        checkEntries()
     }
 }

@@ -9,12 +9,18 @@ import JobStore
 struct SimulatedWorld: ~Copyable {
     enum Fault: CaseIterable {
         case slowStore, storeAway, badEnds, returns, operators, breakers, reloads, deaths, smallSteps, jumps, enqueues
+        /// What the store was asked for is done, and its answer says that the store could not.
+        case lostAnswers
+        /// Of the day: the clock stands still, or the whole host does; a changed library is on trial.
+        case standstill, canaries
     }
     struct Scenario {
         var seed: UInt64
         var steps: Int
         var jobs: Int
         var faults: Set<Fault>
+        /// A day of a busy host, of which `steps` are the minutes: SimulatedWorld+Day.swift.
+        var isDay = false
     }
     enum Call {
         case claims([FireClaim])
@@ -42,10 +48,12 @@ struct SimulatedWorld: ~Copyable {
     var workers = 2
     var epoch = 1
     var generation: Int64 = 0
+    /// As the serving generation has them: what has not changed is the same object in the next one.
+    var plans: [String: ResolvedJob] = [:]
     /// Numbers store calls and edits.
     var asked = 0
     var calls: [(number: Int, call: Call)] = []
-    var answers: [Answer] = []
+    var answers: [(number: Int, answer: Answer)] = []
     var records: [Record] = []
     var isAway = false
     /// The calm at the end: the store answers at once, runs succeed.
@@ -54,20 +62,32 @@ struct SimulatedWorld: ~Copyable {
     var wakeAt: Instant?
     /// The latest that the wall clock has ever shown.
     var latest = Instant.distantPast
-    /// With the process room; true: its `started` has been heard.
-    var room: [RunID: (request: AttemptRequest, started: Bool)] = [:]
+    /// With the process room; `since`: its `started` has been heard.
+    var room: [RunID: (request: AttemptRequest, since: Instant?)] = [:]
     /// Fences of attempts that began, whether the host heard of it or not: what the workers' slates
     /// have.
     var begun: Set<Int64> = []
     /// Attempts of a run that may have done something.
     var effects: [RunID: Int] = [:]
+    /// What the breakers ought to do; as they are in the store, and as the host believes; as each end left them, by fence.
+    var breakers: [String: BreakerModel] = [:]
+    var storedBreakers: [String: BreakerModel] = [:]
+    var believedBreakers: [String: BreakerModel] = [:]
+    var breakersAtEnd: [Int64: BreakerModel] = [:]
+    var permits: [RunID: BreakerModel.Permit] = [:]
+    var strays = StrayClaims()
+    /// Of the day alone.
+    var day = SimulatedDay()
+    /// Telling takes longer than what is told.
+    let isTold: Bool
     var trace: [String] = []
     var faults: [String] = []
     var lastSweep = MonotonicInstant(microseconds: 0)
     var sweeps = true
 
-    init(_ scenario: Scenario) {
+    init(_ scenario: Scenario, isTold: Bool = true) {
         self.scenario = scenario
+        self.isTold = isTold
         random = SeededGenerator(seed: scenario.seed)
         let start = Instant(rfc3339: "2026-03-01T00:00:00Z")! + .milliseconds(Int64(random.next() % 1000))
         now = Now(wall: start, monotonic: MonotonicInstant(microseconds: 1_000_000))
@@ -90,6 +110,8 @@ struct SimulatedWorld: ~Copyable {
     mutating func pickJob() -> String? { configs.isEmpty ? nil : pick(configs.keys.sorted()) }
 
     mutating func editJob(_ name: String) {
+        defer { idempotent[name] = idempotent[name] ?? chance(50) }
+        if scenario.isDay { return configs[name] = jobOfDay(name) }
         let spec: ScheduleSpec = pick([
             .every(.seconds(1), phase: .zero), .every(.seconds(3), phase: .zero), .every(.seconds(7), phase: .seconds(1)),
             .every(.milliseconds(700), phase: .zero), .afterFinish(.seconds(2)),
@@ -108,20 +130,24 @@ struct SimulatedWorld: ~Copyable {
         config.breaker = chance(30) ? nil : BreakerPolicy(
             failures: 2, window: chance(50) ? .seconds(20) : nil, openFor: .seconds(4), successes: pick([1, 2]))
         configs[name] = config
-        idempotent[name] = idempotent[name] ?? chance(50)
     }
     static let crons = (try? CronExpression("*/5 * * * * *")).map { [ScheduleSpec.cron($0, timeZone: "UTC")] } ?? []
 
     // MARK: Lives and generations
-    func nextGeneration() -> Generation {
+    mutating func nextGeneration() -> Generation {
         var next = SimulatedHost.generation([], idempotent: true, workers: workers, number: generation)
         for (name, config) in configs {
-            let made = SimulatedHost.generation([config], idempotent: idempotent[name]!, workers: workers, number: generation)
-            next.jobs[name] = made.jobs[name]!
+            let library = day.libraries[config.plugin] ?? "h"
+            if let made = plans[name], made.config == config, made.libraryHash == library {
+                next.jobs[name] = made
+                continue
+            }
+            next.jobs[name] = SimulatedHost.plan(config, idempotent: idempotent[name]!, library: library)
         }
+        plans = next.jobs
         let library = LibraryCopy(sha256: "h", path: "/nowhere/p.so")
         next.pools = Set(next.jobs.values.map(\.pool)).sorted().map {
-            PoolSpec(key: $0, plugin: "p", library: library, maxWorkers: $0 == "p" ? workers : 1)
+            PoolSpec(key: $0, plugin: "p", library: library, maxWorkers: $0.contains("/") ? 1 : workers)
         }
         return next
     }
@@ -136,9 +162,14 @@ struct SimulatedWorld: ~Copyable {
         for (name, config) in configs {
             store.beginLife(name, config.schedule!, asked: asked, now: now.wall)
         }
-        note("a life begins: \(configs.values.map { describe($0) }.sorted().joined(separator: "; "))")
+        breakers = configs.compactMapValues { $0.breaker.map { BreakerModel(policy: $0) } }
+        for (name, stored) in storedBreakers where breakers[name] != nil { breakers[name] = stored.afterDeath(policy: breakers[name]!.policy) }
+        (breakersAtEnd, permits, strays, believedBreakers) = ([:], [:], StrayClaims(), storedBreakers)
+        let story = describeAll()
+        note("a life begins: \(story)")
         let waiting = store.waitingFires(upTo: now.wall + JobSchedule.preclaimReach)
-        perform(dispatcher.apply(nextGeneration(), rows: store.states, states: [:], waitingFires: waiting, now: now))
+        let next = nextGeneration()
+        perform(dispatcher.apply(next, rows: store.states, states: [:], waitingFires: waiting, now: now))
     }
 
     mutating func rescue() {
@@ -163,21 +194,28 @@ struct SimulatedWorld: ~Copyable {
     }
 
     mutating func die() {
-        note("the host dies; \(calls.count) calls, \(answers.count) answers and \(records.count) results are lost")
+        let lost = (calls.count, answers.count, records.count)
+        note("the host dies; \(lost.0) calls, \(lost.1) answers and \(lost.2) results are lost")
         // Some were begun by their workers, unheard; and what had begun may have done something.
-        for (run, live) in room.sorted(by: { $0.key < $1.key }) where live.started || chance(30) {
+        for (run, live) in room.sorted(by: { $0.key < $1.key }) where live.since != nil || chance(30) {
             begun.insert(live.request.fence)
             effects[run, default: 0] += 1
         }
         (calls, answers, records, room) = ([], [], [], [:])
+        if scenario.isDay {
+            day.forget()
+            isAway = false
+            day.plan(.trouble, at: now.monotonic + .seconds(600))
+        }
         epoch += 1
         // Some time passes before somebody starts it again.
-        pass(pick([.milliseconds(200), .seconds(3), .seconds(40)]))
+        pass(pick([.milliseconds(200), .seconds(3), .seconds(40)]) * (scenario.isDay ? 30 : 1))
         if chance(30), scenario.faults.contains(.reloads) { editSome() }
         begin()
     }
 
     mutating func editSome() {
+        if scenario.isDay { return editSomeOfDay() }
         for number in 0..<scenario.jobs where chance(30) {
             let name = "job\(number)"
             if configs[name] != nil, chance(25) { configs[name] = nil } else { editJob(name) }
@@ -198,9 +236,21 @@ struct SimulatedWorld: ~Copyable {
                 store.begin(name, spec, asked: asked, now: now.wall)
             }
         }
-        note("reload \(generation): \(configs.values.map { describe($0) }.sorted().joined(separator: "; "))")
+        let story = describeAll()
+        note("reload: \(story)")
+        for (name, config) in configs {
+            guard let policy = config.breaker else { breakers[name] = nil; continue }
+            if breakers[name] == nil { breakers[name] = believedBreakers[name]?.afterDeath(policy: policy) ?? BreakerModel(policy: policy) }
+            breakers[name]!.policy = policy
+            breakers[name]!.clockWasSet(now.wall)
+        }
         // The shell reads the rows just before.
-        perform(dispatcher.apply(nextGeneration(), rows: store.states, states: [:], now: now))
+        let next = nextGeneration()
+        perform(dispatcher.apply(next, rows: store.states, states: [:], now: now))
+    }
+
+    func describeAll() -> String {
+        isTold && !scenario.isDay ? configs.values.map { describe($0) }.sorted().joined(separator: "; ") : "\(configs.count) jobs"
     }
 
     func describe(_ config: JobConfig) -> String {
@@ -209,9 +259,11 @@ struct SimulatedWorld: ~Copyable {
     }
 
     // MARK: Performing
-    mutating func note(_ text: String) {
+    mutating func note(_ text: @autoclosure () -> String) {
+        guard isTold else { return }
+        let text = text()
         trace.append("\(now.wall.rfc3339.dropFirst(11)) \(text)")
-        if trace.count > 60 { trace.removeFirst(20) }
+        if trace.count > 60, !scenario.isDay { trace.removeFirst(20) }
     }
 
     mutating func perform(_ actions: DispatchActions) {
@@ -220,8 +272,12 @@ struct SimulatedWorld: ~Copyable {
         ask(actions)
         for cancel in actions.cancels { note("cancel \(cancel.run)") }
         for refusal in actions.refusals { records.append(.refuse(refusal)) }
-        for (_, completion) in actions.completions { records.append(.complete(completion)) }
+        for (job, completion) in actions.completions {
+            records.append(.complete(completion))
+            if completion.breaker != nil { believedBreakers[job] = breakersAtEnd[completion.fence] }
+        }
         for claim in actions.releases { records.append(.release(claim)) }
+        if scenario.isDay { return goOn() }
         checkState()
         if !scenario.faults.contains(.slowStore) || isPrompt { settle() }
     }
@@ -257,6 +313,7 @@ struct SimulatedWorld: ~Copyable {
         note("the clock is set by \(duration)")
         now.wall = now.wall + duration
         latest = max(latest, now.wall)
+        for job in breakers.keys { breakers[job]!.clockWasSet(now.wall) }
         // The loop hears of it (TFD_TIMER_CANCEL_ON_SET).
         send(.tick)
     }
@@ -277,7 +334,10 @@ struct SimulatedWorld: ~Copyable {
             if isPrompt, !room.isEmpty { wait = min(wait, .milliseconds(200)) }
             if sweeps { wait = min(wait, max(nextSweep - now.monotonic, .zero)) }
             pass(max(wait, .microseconds(1)))
-            if sweeps, now.monotonic >= nextSweep { sweep() }
+            if sweeps, now.monotonic >= nextSweep {
+                sweep()
+                releaseStrays()
+            }
             if let wakeAt, now.wall >= wakeAt { send(.tick) }
             if isPrompt { for run in room.keys.sorted() { work(run) } }
         }
@@ -285,6 +345,30 @@ struct SimulatedWorld: ~Copyable {
 
     mutating func sweep() {
         lastSweep = now.monotonic
-        if !isAway, store.isWaiting(now.wall) { send(.sweep) }
+        guard !isAway else { return }
+        if scenario.isDay {
+            let waiting = store.waitingJobs(now.wall)
+            if !waiting.isEmpty { send(.wait(jobs: waiting)) }
+        } else if store.isWaiting(now.wall) {
+            send(.sweep)
+        }
+    }
+
+    /// As the supervisor looks for claims whose answer was lost.
+    mutating func releaseStrays() {
+        guard !isAway, scenario.faults.contains(.lostAnswers) else { return }
+        let settled = Set(records.map { record in
+            switch record {
+            case .complete(let completion): completion.run
+            case .refuse(let refusal): refusal.claim.run
+            case .release(let claim): claim.run
+            }
+        })
+        let unknown = store.claims(of: epoch).filter { dispatcher.owners[$0.run] == nil && !settled.contains($0.run) }
+        // Questions are numbered as they are asked; an answer that is on its way is to one of them.
+        let found = strays.look(unknown: unknown, lastQuestion: Int64(asked), underWay: (calls.map(\.number) + answers.map(\.number)).map { Int64($0) })
+        for claim in found { note("run \(claim.run) was claimed and nobody knows it: it is given back") }
+        records += found.map { .release($0) }
+        if !found.isEmpty { perform(DispatchActions(wakeAt: wakeAt)) }
     }
 }

@@ -45,14 +45,30 @@ struct RefusedLibraryTests {
     func whenQuiet() {
         var watch = RefusedWatch()
         let refused: [String: FileStamp?] = ["bank": stamp(1), "mint": nil]
-        #expect(watch.look(refused: refused, now: ["bank": stamp(1), "mint": nil]) == [])
-        #expect(watch.look(refused: refused, now: ["bank": stamp(1), "mint": nil]) == [], "unchanged, however long")
-        #expect(watch.look(refused: refused, now: ["bank": stamp(2), "mint": stamp(7)]) == [], "perhaps it is being written")
-        #expect(watch.look(refused: refused, now: ["bank": stamp(3), "mint": stamp(7)]) == ["mint"])
-        #expect(watch.look(refused: refused, now: ["bank": stamp(3), "mint": stamp(7)]) == ["bank", "mint"], "until it was tried")
-        #expect(watch.look(refused: ["bank": stamp(3)], now: ["bank": stamp(3)]) == [], "refused as it is now")
-        #expect(watch.look(refused: ["bank": stamp(3)], now: ["bank": nil]) == [])
-        #expect(watch.look(refused: ["bank": stamp(3)], now: ["bank": nil]) == [], "gone is nothing to try")
+        func look(_ refused: [String: FileStamp?], _ now: [String: FileStamp?], _ seconds: Int64 = 0) -> [String] {
+            watch.look(refused: refused, now: now, at: MonotonicInstant(microseconds: seconds * 1_000_000))
+        }
+        #expect(look(refused, ["bank": stamp(1), "mint": nil]) == [])
+        #expect(look(refused, ["bank": stamp(1), "mint": nil]) == [], "unchanged, however long")
+        #expect(look(refused, ["bank": stamp(2), "mint": stamp(7)]) == [], "perhaps it is being written")
+        #expect(look(refused, ["bank": stamp(3), "mint": stamp(7)]) == ["mint"])
+        #expect(look(refused, ["bank": stamp(3), "mint": stamp(7)], 60) == ["bank", "mint"], "until it was tried")
+        #expect(look(["bank": stamp(3)], ["bank": stamp(3)], 600) == [], "refused as it is now")
+        #expect(look(["bank": stamp(3)], ["bank": nil], 600) == [])
+        #expect(look(["bank": stamp(3)], ["bank": nil], 600) == [], "gone is nothing to try")
+    }
+
+    @Test("a try whose build is given up is made again after a minute, after two more, then four, at last every hour; a file that changes again is tried at once")
+    func whenGivenUp() {
+        var watch = RefusedWatch()
+        var tried: [Int64] = []
+        func look(_ seconds: Int64, _ version: Int64) -> Bool {
+            !watch.look(refused: ["bank": stamp(1)], now: ["bank": stamp(version)], at: MonotonicInstant(microseconds: seconds * 1_000_000)).isEmpty
+        }
+        for seconds in stride(from: Int64(0), to: 20_000, by: 2) where look(seconds, 2) { tried.append(seconds) }
+        #expect(tried == [2, 62, 182, 422, 902, 1_862, 3_782, 7_382, 10_982, 14_582, 18_182])
+        #expect(!look(20_000, 3))
+        #expect(look(20_002, 3))
     }
 
     // MARK: What

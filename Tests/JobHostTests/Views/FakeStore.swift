@@ -102,6 +102,7 @@ final class FakeStore: Store {
     func claimWaiting(
         _ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant
     ) async throws -> WaitingClaims { throw unused }
+    func claims(of owner: Owner) async throws -> [HeldClaim] { [] }
     func jobsInInbox() async throws -> [String] { throw unused }
     func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws {
         try take(claims.map { "release \($0.run)" })

@@ -84,6 +84,26 @@ import Testing
         #expect(written.ends.isEmpty && written.lines.isEmpty)
     }
 
+    @Test("What was refused with everything else is tried as soon as the store takes something; what it refuses beside that waits for its time")
+    func broughtForward() {
+        func at(_ seconds: Int64) -> MonotonicInstant { MonotonicInstant(microseconds: seconds * 1_000_000) }
+        var record = end(1)
+        for _ in 0..<8 {
+            record.failed(Self.broken, now: at(100))
+            record.heard(storeTook: false)
+        }
+        #expect(!record.isDue(at(101)) && record.isDue(at(160)))
+        record.heard(storeTook: true)
+        #expect(record.isDue(at(101)))
+        record.failed(Self.broken, now: at(101))
+        for _ in 0..<5 { record.heard(storeTook: true) }
+        #expect(!record.isDue(at(102)), "its own fault: not beside every other record")
+        // The store refuses everything again, and takes something again.
+        record.heard(storeTook: false)
+        record.heard(storeTook: true)
+        #expect(record.isDue(at(102)))
+    }
+
     @Test("What went before the store went away is not written again") func halfOfIt() async {
         let store = store { $0.refused = ["audit two": StoreError(.unavailable, "not now")] }
         let written = await writer(store).write(one)
