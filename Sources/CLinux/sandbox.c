@@ -28,6 +28,7 @@
 #define FS_WRITE_FILE (1ull << 1)
 #define FS_READ_FILE (1ull << 2)
 #define FS_READ_DIR (1ull << 3)
+#define FS_MAKE_BLOCK (1ull << 11)
 #define FS_ABI_1 ((1ull << 13) - 1) /* up to making symbolic links */
 #define FS_REFER (1ull << 13)       /* ABI 2 */
 #define FS_TRUNCATE (1ull << 14)    /* ABI 3 */
@@ -92,6 +93,10 @@ int clw_confine(
     if (version < 1) return files ? -1 : 0;
     struct ruleset rules = {0};
     if (files) rules.handled_access_fs = FS_ABI_1 | (version >= 2 ? FS_REFER : 0) | (version >= 3 ? FS_TRUNCATE : 0);
+    /* A process in a domain reaches nobody outside by ptrace's rules either, which guard /proc/PID/environ and mem. A
+     * domain must forbid something: the making of block devices, which no job needs. In a domain that does not say
+     * otherwise nothing can be renamed from one folder into another, and before ABI 2 nothing can say so. */
+    else if (version >= 2) rules.handled_access_fs = FS_MAKE_BLOCK | FS_REFER;
     /* Signals, and sockets without a name in the file system, stay among those in the sandbox. */
     if (version >= 6) rules.scoped = SCOPE_SIGNAL | SCOPE_ABSTRACT_UNIX_SOCKET;
     if (!rules.handled_access_fs && !rules.scoped) return 0;
@@ -106,6 +111,8 @@ int clw_confine(
         if (result == 0) result = allow_all(set, system_write, COUNT(system_write), devices, true, culprit);
         if (result == 0) result = allow_all(set, read, read_count, reading, false, culprit);
         if (result == 0) result = allow_all(set, write, write_count, rules.handled_access_fs, false, culprit);
+    } else if (rules.handled_access_fs) {
+        result = allow(set, "/", FS_REFER);
     }
     if (result == 0) result = (int)syscall(LANDLOCK_RESTRICT_SELF, set, 0u);
     int problem = errno;

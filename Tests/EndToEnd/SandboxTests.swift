@@ -86,6 +86,40 @@ import Testing
         #expect(found.contains(expected), "\(found)")
     }
 
+    /// With `read` or without: where the host's own secrets are. (Without the rights by which root may measure
+    /// everybody, which no other user has.)
+    @Test("the host's environment and memory are out of reach in any sandbox", .enabled(if: clw_landlock_version() >= 2), arguments: ["environ", "mem"])
+    func hostsSecrets(file: String) async throws {
+        let globals = """
+            #include <linux/capability.h>
+            #include <fcntl.h>
+            #include <stdio.h>
+            #include <unistd.h>
+            static int host(const char *file) {
+                struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+                struct __user_cap_data_struct caps[2];
+                char path[64];
+                if (syscall(SYS_capget, &head, caps) != 0) return -1;
+                caps[0].effective &= ~(1u << CAP_SYS_ADMIN);
+                caps[1].effective &= ~(1u << (CAP_PERFMON - 32));
+                if (syscall(SYS_capset, &head, caps) != 0) return -1;
+                snprintf(path, sizeof path, "/proc/%d/%s", getppid(), file);
+                return open(path, O_RDONLY);
+            }
+            """
+        let attempt = "host(\"\(file)\")"
+        #expect(try await outcome(attempt, nil, globals: globals).contains("done"))
+        for sandbox in ["nice = 0", "network = false", "read = []"] {
+            let found = try await outcome(attempt, sandbox, globals: globals)
+            #expect(found.contains("EACCES") || found.contains("EPERM"), "\(sandbox): \(found)")
+        }
+    }
+
+    @Test("a sandbox without `read` and `write` leaves files as they are: also renaming from folder to folder", .enabled(if: hasLandlock))
+    func renaming() async throws {
+        #expect(try await outcome("rename(FOLDER \"/secret\", FOLDER \"/mine/secret\")", "nice = 0").contains("done"))
+    }
+
     @Test("a thread and a child of the plugin are in it too", .enabled(if: hasLandlock))
     func inherited() async throws {
         let child = """
