@@ -26,7 +26,7 @@ class PageTest(unittest.TestCase):
         # What the token's dialog does, which has its own test.
         page.run(f"sessionStorage.setItem('jobhost.token', {json.dumps(self.host.token if token else '')})")
         page.go(self.host.url + "?fresh" + place)
-        page.wait("document.querySelector('#top .live') && !document.body.innerText.includes('connecting')")
+        page.wait("document.querySelector('#top .live') && !document.querySelector('#top .live').innerText.includes('connecting')")
         return page
 
     def reason(self, page, text):
