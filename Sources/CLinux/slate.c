@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC UINT64_C(0x316574616c73626a) /* "jbslate1" */
+#define MAGIC UINT64_C(0x326574616c73626a) /* "jbslate2" */
 
 typedef struct {
     int64_t fence;
@@ -32,7 +33,16 @@ struct cl_slate {
     _Alignas(64) _Atomic uint64_t reads[2];
     _Atomic int64_t read[2];
     _Alignas(64) entry entries[CL_SLATE_ENTRIES];
+    /// Bytes told so far. The byte at offset n of all that the worker ever writes is at n % CL_SLATE_UNSENT.
+    _Alignas(64) _Atomic uint64_t told;
+    uint8_t unsent[CL_SLATE_UNSENT];
 };
+
+/// A child that was forked off does not have the memory (MADV_DONTFORK); it may share the socket.
+static _Atomic bool is_fork;
+static void forked(void) { atomic_store(&is_fork, true); }
+static pthread_once_t watch_forks = PTHREAD_ONCE_INIT;
+static void watch(void) { pthread_atfork(NULL, NULL, forked); }
 
 // MARK: making
 
@@ -62,6 +72,7 @@ cl_slate *cl_slate_map(int32_t fd) {
     void *memory = mmap(NULL, sizeof(cl_slate), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) return NULL;
     madvise(memory, sizeof(cl_slate), MADV_DONTFORK);
+    pthread_once(&watch_forks, watch);
     return memory;
 }
 
@@ -130,6 +141,43 @@ int64_t cl_slate_written(cl_slate *slate, int32_t stream, int32_t fd) {
         sched_yield();
     }
     return -1;
+}
+
+// MARK: the socket
+
+bool cl_slate_is_fork(void) { return atomic_load_explicit(&is_fork, memory_order_relaxed); }
+
+void cl_slate_tell(cl_slate *slate, const uint8_t *bytes, size_t count) {
+    if (!slate || count > CL_SLATE_UNSENT || cl_slate_is_fork()) return;
+    uint64_t told = atomic_load_explicit(&slate->told, memory_order_relaxed);
+    size_t place = told % CL_SLATE_UNSENT, straight = CL_SLATE_UNSENT - place;
+    if (straight > count) straight = count;
+    memcpy(slate->unsent + place, bytes, straight);
+    memcpy(slate->unsent, bytes + straight, count - straight);
+    atomic_store_explicit(&slate->told, told + count, memory_order_release);
+}
+
+void cl_slate_told(cl_slate *slate, size_t count) {
+    if (slate && !cl_slate_is_fork()) atomic_fetch_add(&slate->told, count);
+}
+
+size_t cl_slate_unsent(cl_slate *slate, uint64_t received, uint8_t *bytes) {
+    if (!slate) return 0;
+    uint64_t told = atomic_load(&slate->told);
+    if (received >= told || told - received > CL_SLATE_UNSENT) return 0;
+    size_t count = told - received, place = received % CL_SLATE_UNSENT, straight = CL_SLATE_UNSENT - place;
+    if (straight > count) straight = count;
+    memcpy(bytes, slate->unsent + place, straight);
+    memcpy(bytes + straight, slate->unsent, count - straight);
+    return count;
+}
+
+bool cl_slate_has_begun(cl_slate *slate, int64_t fence) {
+    if (!slate) return false;
+    for (size_t i = 0; i < CL_SLATE_ENTRIES; i++) {
+        if (slate->entries[i].fence == fence) return true;
+    }
+    return false;
 }
 
 // MARK: after a crash

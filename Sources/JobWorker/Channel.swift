@@ -62,6 +62,14 @@ struct Channel: Sendable {
         }
     }
 
+    /// Whether something arrives within so many milliseconds, or the other end is gone. Ends the process as
+    /// `receive` does.
+    func isReadable(within milliseconds: Int32, lease: MonotonicInstant?) -> Bool {
+        if wait(for: POLLIN, milliseconds: milliseconds) { return true }
+        if let lease, lease <= Self.now() { endWithChildren(.leaseLapsed) }
+        return false
+    }
+
     private func waitUntilReadable(_ lease: MonotonicInstant?) {
         guard let lease else {
             wait(for: POLLIN)

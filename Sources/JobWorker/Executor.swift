@@ -32,8 +32,8 @@ final class Executor {
 
     func serve() -> Never {
         while true {
-            // A result waits for the next run's `started`, so that a burst of short runs costs
-            // one write each; it goes out as soon as there is nothing else to do.
+            // A result waits for what the next run says, so that a burst of short runs costs few
+            // writes; it goes out as soon as there is nothing else to do.
             guard let order = inbox.nextIfThere() else {
                 output.flush()
                 perform(inbox.next())
@@ -111,7 +111,7 @@ final class Executor {
     private func run(_ frame: RunFrame) {
         guard let instance = instances[frame.instance] else { quit(.protocolError) }
         slate.begin(frame.fence)
-        output.send(.started(run: frame.run))
+        output.sendInTime(.started(run: frame.run))
         let cpuBefore = Clocks.cpu()
         let (startedAt, began) = (Clocks.wall(), Clocks.monotonic())
         var result = execute(frame, instance)

@@ -91,6 +91,9 @@ final class Inbox: Sendable {
         state.withLock { $0.withdraw(run) }
     }
 
+    /// Whether several runs wait.
+    var isCrowded: Bool { state.withLock { $0.orders[$0.head...].lazy.filter { $0.run != nil }.dropFirst().first != nil } }
+
     private func raiseCancelFlag() {
         cancelFlag.store(true, ordering: .releasing)
         var one: UInt64 = 1
@@ -208,7 +211,13 @@ enum Reader {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
             var decoder = FrameDecoder<HostFrame>()
             var lease: MonotonicInstant?
+            var isTending = false
             while true {
+                if inbox.isCrowded {
+                    output.beginTending()
+                    isTending = true
+                }
+                while isTending, !channel.isReadable(within: 1, lease: lease) { isTending = output.tend() }
                 let count = channel.receive(into: buffer, lease: lease)
                 decoder.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 do throws(WireError) {

@@ -3,7 +3,8 @@ import Glibc
 import JobCore
 
 /// What this worker shares with its supervisor besides the socket: which attempt it has begun,
-/// which outlives both, and how much it has printed. Confined to the main thread.
+/// which outlives both, how much it has printed, and what it has told and not written yet.
+/// Confined to the main thread.
 struct Slate {
     /// nil: it was given none.
     private let memory: OpaquePointer?
@@ -30,8 +31,28 @@ struct Slate {
     /// false: the supervisor has decided to kill this process because of this attempt.
     func end(_ fence: Int64) -> Bool { cl_slate_end(memory, fence) }
 
+    /// For what is told; of whoever writes to the socket.
+    var unsent: Unsent { Unsent(memory: memory) }
+
     /// What has been printed up to now.
     func written() -> WrittenOutput {
         WrittenOutput(stdout: cl_slate_written(memory, 0, out), stderr: cl_slate_written(memory, 1, err))
     }
+}
+
+/// The part of the slate where what waits to be written to the socket survives this process.
+/// Whoever uses it holds the lock on what is written.
+struct Unsent: @unchecked Sendable {
+    fileprivate let memory: OpaquePointer?
+
+    /// Bytes that may wait there; 0: nothing may, there is no slate.
+    var capacity: Int { memory == nil ? 0 : Int(CL_SLATE_UNSENT) }
+    /// Whether this is a child that the plugin has forked off: what waits is its parent's.
+    var isParents: Bool { cl_slate_is_fork() }
+    /// The next bytes of the stream.
+    func tell(_ bytes: ArraySlice<UInt8>) {
+        bytes.withUnsafeBufferPointer { cl_slate_tell(memory, $0.baseAddress, $0.count) }
+    }
+    /// Bytes of the stream that were written and did not wait.
+    func told(_ count: Int) { cl_slate_told(memory, count) }
 }

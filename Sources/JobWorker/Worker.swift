@@ -42,7 +42,7 @@ enum Worker {
         clw_line_buffered_output()
         let slate = Slate(descriptor: arguments.slate)
         guard let channel = Channel(takingOver: socket), let inbox = Inbox() else { quit(.resources) }
-        let output = Output(channel)
+        let output = Output(channel, slate)
         guard Reader.start(channel, inbox, output) else { quit(.resources) }
 
         guard case .load(let request) = inbox.next() else { quit(.protocolError) }

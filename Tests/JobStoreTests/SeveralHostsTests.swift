@@ -147,13 +147,6 @@ import Testing
         }
     }
 
-    /// What is asked until the connection that was cut is there again.
-    func retrying<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
-        while true {
-            do { return try await body() } catch let error as StoreError where error.kind == .unavailable { try Task.checkCancellation() }
-        }
-    }
-
     @Test("A host that lost its connection and finds a newer format: what it has under way is recorded, its lease goes on, it claims nothing")
     func aNewerFormat() async throws {
         try await TemporaryPostgres.use { beta, schema in
@@ -169,13 +162,13 @@ import Testing
             _ = try await pair.alpha.enqueue([.mint()], now: .at(1))
             try pair.other.run("INSERT INTO schema_migrations (version, name) VALUES (999, 'later')")
             try pair.other.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = left('jobhost \(host.host)', 63)")
-            #expect(try await retrying { try await pair.alpha.complete([end(run, at: .at(2))], now: .at(2)) } == [true])
+            #expect(try await TemporaryPostgres.retrying { try await pair.alpha.complete([end(run, at: .at(2))], now: .at(2)) } == [true])
             #expect(try await pair.beta.run(run.id)?.state == .succeeded)
-            let standing = try await retrying { try await pair.alpha.renewLeases(owner: host, for: .seconds(60), now: try pair.now()) }
+            let standing = try await TemporaryPostgres.retrying { try await pair.alpha.renewLeases(owner: host, for: .seconds(60), now: try pair.now()) }
             #expect(standing.formatProblem?.contains("has format 999 and this program knows formats up to") == true, "\(standing)")
             func refuses(_ body: () async throws -> Void) async {
                 do {
-                    try await retrying(body)
+                    try await TemporaryPostgres.retrying(body)
                     Issue.record("begun in a format that is not known")
                 } catch { #expect((error as? StoreError)?.kind == .incompatible, "\(error)") }
             }

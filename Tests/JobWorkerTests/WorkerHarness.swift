@@ -16,14 +16,15 @@ final class WorkerProcess {
     private var hasEnded = false
     static let limit: Int32 = 20_000
 
-    init(arguments: [String] = ["--fd", "3"]) throws {
+    /// `slate`: the descriptor of one, 10 or above; it stays the caller's.
+    init(arguments: [String] = ["--fd", "3"], slate: Int32 = -1) throws {
         var channel = cl_channel()
         guard cl_channel_open(&channel) >= 0 else { throw Failure(description: "no descriptors") }
         let path = try Binaries.path("jobhost-worker")
         var child: Int32 = 0
         var childFD: Int32 = 0
         let slash: StaticString = "/"
-        let result = Spawn.withCStrings([path] + arguments) { argv in
+        let result = Spawn.withCStrings([path] + arguments + (slate >= 0 ? ["--slate", "4"] : [])) { argv in
             argv.withUnsafeBufferPointer { argv in
                 path.withCString { path in
                     // Any folder: the library's path is absolute.
@@ -36,7 +37,7 @@ final class WorkerProcess {
                     plan.socket = channel.socket_there
                     plan.out = channel.out_there
                     plan.err = channel.err_there
-                    plan.slate = -1
+                    plan.slate = slate
                     return cl_spawn(&plan, &child, &childFD)
                 }
             }

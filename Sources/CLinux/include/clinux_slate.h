@@ -1,7 +1,8 @@
 // A slate: a page or two of memory, backed by a file, that a worker and its supervisor share.
 // The worker says on it which attempt it begins, before it begins it, so that this is known
 // also after both were killed; either side settles by one atomic step whether an attempt has
-// ended or is to be killed; and the supervisor says how much of the worker's output it has read.
+// ended or is to be killed; the supervisor says how much of the worker's output it has read; and
+// what the worker is going to tell it next, and has not written to their socket yet, survives it.
 //
 // Functions that take a slate accept NULL and then do nothing.
 #ifndef CLINUX_SLATE_H
@@ -15,6 +16,8 @@ typedef struct cl_slate cl_slate;
 
 /// Attempts whose beginning is remembered one by one; of older ones the largest fence is.
 #define CL_SLATE_ENTRIES 1024
+/// Bytes that the worker may have told and not written yet.
+#define CL_SLATE_UNSENT (32 << 10)
 /// Bytes of the boot id, its end included.
 #define CL_SLATE_BOOT 48
 
@@ -38,8 +41,22 @@ bool cl_slate_end(cl_slate *slate, int64_t fence);
 /// of, since it was made. -1: cannot be told.
 int64_t cl_slate_written(cl_slate *slate, int32_t stream, int32_t fd);
 
+/// The next `count` bytes of all that this worker writes to its socket, before it does; whoever
+/// calls has written all but CL_SLATE_UNSENT - `count` of those before. Nothing else of that
+/// worker may do so meanwhile. Nothing happens in a child that was forked off.
+void cl_slate_tell(cl_slate *slate, const uint8_t *bytes, size_t count);
+/// Whether this process was forked off one that had mapped a slate, which it does not have.
+bool cl_slate_is_fork(void);
+/// As many have been written that were too long to be told.
+void cl_slate_told(cl_slate *slate, size_t count);
+
 // MARK: the supervisor
 
+/// What the worker, which is gone, had told and not written: all after the first `received` bytes.
+/// `bytes` has room for CL_SLATE_UNSENT. How many there are; 0 also where more have been received than told.
+size_t cl_slate_unsent(cl_slate *slate, uint64_t received, uint8_t *bytes);
+/// Whether this attempt is among the last CL_SLATE_ENTRIES that began.
+bool cl_slate_has_begun(cl_slate *slate, int64_t fence);
 /// Closes an attempt that is to be killed. false: it is not under way (any more).
 bool cl_slate_close(cl_slate *slate, int64_t fence);
 /// Around every read of the worker's output.

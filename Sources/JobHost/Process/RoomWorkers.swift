@@ -328,6 +328,11 @@ extension ProcessRoom {
         let hasLapsed = leaseEnd.map { $0 <= now.monotonic } ?? false
         for request in force.worker(id)?.runs.all ?? [] {
             if hasLapsed { apply(.leaseLapsed, to: request.run) }
+            if let live = runs[request.run], live.attempt.startedAt == nil, let slate = member.process.slate,
+                slate.hasBegun(attempt: live.request.fence)
+            {
+                apply(.wireBroken("what it said last is not there"), to: request.run)
+            }
             apply(.exited(status, lastWords: member.process.output.lastWords), to: request.run, workerLives: false)
         }
         if let slate = member.process.slate { slates?.retire(slate) }

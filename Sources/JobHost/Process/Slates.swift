@@ -38,6 +38,16 @@ final class Slate {
     /// its way here.
     func close(attempt fence: Int64) -> Bool { cl_slate_close(memory, fence) }
 
+    /// The worker is gone: what it had told and not written yet, after so many bytes that it had.
+    func unsent(after received: UInt64) -> [UInt8] {
+        Array(unsafeUninitializedCapacity: Int(CL_SLATE_UNSENT)) { bytes, count in
+            count = cl_slate_unsent(memory, received, bytes.baseAddress)
+        }
+    }
+
+    /// Asked of the latest attempts only.
+    func hasBegun(attempt fence: Int64) -> Bool { cl_slate_has_begun(memory, fence) }
+
     /// Around every read of the worker's output: `stream` 0 is stdout, 1 stderr.
     func reading(_ stream: Int32, _ read: () -> Int) -> Int {
         cl_slate_reading(memory, stream)

@@ -43,6 +43,7 @@ final class WorkerOutput {
     private static let pause: Duration = .milliseconds(20)
 
     private struct Channel {
+        /// -1: it has ended.
         var fd: Int32
         var token: EventLoop.WatchToken?
         var throttle: Throttle
@@ -146,7 +147,7 @@ final class WorkerOutput {
     // MARK: Reading
 
     private func watch(_ stream: OutputStream) {
-        guard let channel = channels[stream], channel.token == nil else { return }
+        guard let channel = channels[stream], channel.fd >= 0, channel.token == nil else { return }
         // Not to be watched now: tried again at the next pause's end.
         let token = try? loop.watch(fd: channel.fd, events: .readable) { [weak self] _ in self?.read(stream) }
         channels[stream]?.token = token
@@ -161,14 +162,14 @@ final class WorkerOutput {
         if let waiting = channels[stream]?.cut.waiting, waiting >= Self.mostWaiting {
             return rest(stream, until: now + Self.pause)
         }
-        if take(stream, limit: allowed) == .ended { return close(stream) }
+        if take(stream, limit: allowed) == .ended { return end(stream) }
         settle()
     }
 
     private enum Taken { case some, none, ended }
 
     private func take(_ stream: OutputStream, limit: Int) -> Taken {
-        guard let fd = channels[stream]?.fd else { return .ended }
+        guard let fd = channels[stream]?.fd, fd >= 0 else { return .ended }
         let scratch = loop.scratch.baseAddress
         let most = min(limit, WorkerProcess.readSize)
         let count: Int
@@ -195,16 +196,23 @@ final class WorkerOutput {
         channels[stream]?.resume = loop.timer(at: due) { [weak self] in self?.watch(stream) }
     }
 
-    private func close(_ stream: OutputStream) {
-        handOn(stream)
-        guard let channel = channels.removeValue(forKey: stream) else { return }
+    /// Nothing more will be printed there. Whose the last of it is may still be told.
+    private func end(_ stream: OutputStream) {
+        settle()
+        guard var channel = channels[stream], channel.fd >= 0 else { return }
         if let token = channel.token { loop.unwatch(token) }
         if let timer = channel.resume { loop.cancel(timer) }
         Glibc.close(channel.fd)
+        (channel.fd, channel.token, channel.resume) = (-1, nil, nil)
+        channels[stream] = channel
     }
 
     func closeAll() {
-        for stream in OutputStream.allCases { close(stream) }
+        for stream in OutputStream.allCases {
+            handOn(stream)
+            end(stream)
+            channels[stream] = nil
+        }
     }
 }
 

@@ -35,6 +35,8 @@ final class WorkerProcess {
     let output: WorkerOutput
     let slate: Slate?
     private var decoder = FrameDecoder<WorkerFrame>()
+    /// Bytes of its frames so far.
+    private var received: UInt64 = 0
     private(set) var isBroken = false
     private var hasExited = false
 
@@ -151,6 +153,7 @@ final class WorkerProcess {
     }
 
     private func decode(_ bytes: UnsafeRawBufferPointer) {
+        received += UInt64(bytes.count)
         guard !isBroken else { return }
         decoder.append(bytes)
         var frames: [WorkerFrame] = []
@@ -206,13 +209,14 @@ final class WorkerProcess {
         handlers.exited(status)
     }
 
-    /// What it had sent before it ended: its result may be there.
+    /// What it had sent before it ended, and what it was about to send: its result may be there.
     private func drainWire() {
         for _ in 0..<64 where wire.fd >= 0 {
             let count = recv(wire.fd, loop.scratch.baseAddress, Self.readSize, 0)
-            if count <= 0 { return }
+            if count <= 0 { break }
             decode(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
         }
+        if let unsent = slate?.unsent(after: received), !unsent.isEmpty { unsent.withUnsafeBytes { decode($0) } }
     }
 
     private func closeAll() {

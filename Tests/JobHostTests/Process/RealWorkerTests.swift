@@ -97,6 +97,30 @@ import Testing
         }
     }
 
+    @Test func amongRunsThatAWorkerHasTogetherACrashCostsOnlyItsOwn() async throws {
+        try await onStage { stage in
+            await stage.configure([await stage.pool(max: 1)])
+            // It learns that they are short.
+            await stage.startAll(1...3, "brief")
+            for run in 1...3 as ClosedRange<Int64> {
+                let end = try await stage.end(of: run)
+                #expect(end.outcome == .succeeded)
+            }
+            for round in 1...5 as ClosedRange<Int64> {
+                let first = round * 100
+                await stage.startAll(first...first + 20, "brief")
+                await stage.start(first + 21, "segfault")
+                await stage.startAll(first + 22...first + 40, "brief")
+                for run in first...first + 40 {
+                    let end = try await stage.end(of: run)
+                    #expect(end.outcome == (run == first + 21 ? .crashed : .succeeded), "run \(run): \(end.reason)")
+                }
+            }
+            let ends = await stage.events.compactMap { if case .ended(let end) = $0 { end.run } else { nil } }
+            #expect(ends.count == Set(ends).count && ends.count == 3 + 5 * 41)
+        }
+    }
+
     @Test func aCrashIsExplainedByWhatTheRuntimePrinted() async throws {
         try await onStage { stage in
             await stage.configure([await stage.pool()])

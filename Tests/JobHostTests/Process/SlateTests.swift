@@ -110,6 +110,30 @@ import Testing
         #expect(!slate.close(attempt: 6))
     }
 
+    @Test("What a worker has told and not written is all that comes after what was received")
+    func unsent() throws {
+        let slates = Slates(stateDir: folder.path, bootID: boot)
+        slates.begin(epoch: "1")
+        let slate = try #require(slates.make())
+        let memory = cl_slate_map(slate.descriptor)
+        defer { cl_slate_unmap(memory) }
+        let room = Int(CL_SLATE_UNSENT)
+        #expect(slate.unsent(after: 0) == [])
+        let all = (0..<room).map { UInt8(truncatingIfNeeded: $0 % 251) }
+        cl_slate_tell(memory, all, room)
+        #expect(slate.unsent(after: 0) == all)
+        #expect(slate.unsent(after: 3) == Array(all[3...]))
+        #expect(slate.unsent(after: UInt64(room)) == [])
+        #expect(slate.unsent(after: UInt64(room) + 9) == [], "somebody else wrote to the socket")
+        // Around the end, and after something that was too long to wait.
+        cl_slate_tell(memory, [1, 2, 3, 4, 5], 5)
+        cl_slate_told(memory, 100_000)
+        cl_slate_tell(memory, [6, 7, 8], 3)
+        #expect(slate.unsent(after: UInt64(room) + 100_005) == [6, 7, 8])
+        #expect(slate.unsent(after: UInt64(room) + 100_007) == [8])
+        #expect(slate.unsent(after: 0) == [], "more is missing than was kept")
+    }
+
     @Test("How much has been printed is what was read and what is left in the pipe")
     func written() throws {
         let slates = Slates(stateDir: folder.path, bootID: boot)
