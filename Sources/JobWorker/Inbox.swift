@@ -26,6 +26,22 @@ final class Inbox: Sendable {
         var isDoctorCancelled = false
         var isShuttingDown = false
 
+        mutating func put(_ order: Order) -> [RunID] {
+            var withdrawn: [RunID] = []
+            if case .shutdown = order {
+                isShuttingDown = true
+                withdrawn = orders[head...].compactMap(\.run)
+                for run in withdrawn { _ = withdraw(run) }
+            }
+            if isShuttingDown, let run = order.run {
+                withdrawn.append(run)
+                orders.append(.withdrawn)
+            } else {
+                orders.append(order)
+            }
+            return withdrawn
+        }
+
         mutating func withdraw(_ run: RunID) -> Bool {
             guard let place = orders[head...].firstIndex(where: { $0.run == run }) else { return false }
             orders[place] = .withdrawn
@@ -52,24 +68,11 @@ final class Inbox: Sendable {
 
     // MARK: the reader's side
 
-    /// Runs that are not to be started for it, which the caller gives back.
-    func put(_ order: Order) -> [RunID] {
-        let withdrawn = state.withLock { state in
-            var withdrawn: [RunID] = []
-            if case .shutdown = order {
-                state.isShuttingDown = true
-                withdrawn = state.orders[state.head...].compactMap(\.run)
-                for run in withdrawn { _ = state.withdraw(run) }
-            }
-            if state.isShuttingDown, let run = order.run {
-                withdrawn.append(run)
-                state.orders.append(.withdrawn)
-            } else {
-                state.orders.append(order)
-            }
-            return withdrawn
-        }
-        filled.signal()
+    /// What came together, so that the main thread sees all of it when it sees some.
+    /// - Returns: runs that are not to be started for it, which the caller gives back.
+    func put(_ orders: [Order]) -> [RunID] {
+        let withdrawn = state.withLock { state in orders.flatMap { state.put($0) } }
+        for _ in orders { filled.signal() }
         return withdrawn
     }
 
@@ -125,7 +128,7 @@ final class Inbox: Sendable {
             if state.head == state.orders.count {
                 state.orders.removeAll(keepingCapacity: true)
                 state.head = 0
-            } else if state.head >= 256 {
+            } else if state.head >= 256, state.head * 2 >= state.orders.count {
                 state.orders.removeSubrange(..<state.head)
                 state.head = 0
             }
@@ -213,16 +216,19 @@ enum Reader {
             var lease: MonotonicInstant?
             var isTending = false
             while true {
-                if inbox.isCrowded {
-                    output.beginTending()
-                    isTending = true
-                }
+                if inbox.isCrowded { isTending = beginTending() }
                 while isTending, !channel.isReadable(within: 1, lease: lease) { isTending = output.tend() }
                 let count = channel.receive(into: buffer, lease: lease)
                 decoder.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                var orders: [Inbox.Order] = []
                 do throws(WireError) {
                     while let frame = try decoder.next() {
-                        if case .lease(let until) = frame { lease = until } else { hand(frame) }
+                        if let order = frame.order {
+                            orders.append(order)
+                            continue
+                        }
+                        hand(&orders, &isTending)
+                        if case .lease(let until) = frame { lease = until } else { obey(frame) }
                     }
                 } catch {
                     if case .wireVersion(let host) = error {
@@ -231,27 +237,46 @@ enum Reader {
                     }
                     quit(.protocolError)
                 }
+                hand(&orders, &isTending)
             }
         }
 
-        private func hand(_ frame: HostFrame) {
+        private func beginTending() -> Bool {
+            output.beginTending()
+            return true
+        }
+
+        /// Leaves them to the main thread.
+        private func hand(_ orders: inout [Inbox.Order], _ isTending: inout Bool) {
+            guard !orders.isEmpty else { return }
+            // Before the first of them is taken.
+            if orders.lazy.filter({ $0.run != nil }).dropFirst().first != nil { isTending = beginTending() }
+            for run in inbox.put(orders) { output.send(.returned(run: run)) }
+            orders.removeAll(keepingCapacity: true)
+        }
+
+        /// What the main thread is passed by for.
+        private func obey(_ frame: HostFrame) {
             switch frame {
-            case .load(let request): put(.load(request))
-            case .validate(let requestID, let entry, let settings):
-                put(.validate(requestID: requestID, entry: entry, settings: settings))
-            case .settings(let frame): put(.settings(frame))
-            case .run(let frame): put(.run(frame))
-            case .diagnose(let frame): put(.diagnose(frame))
             case .cancel(let run): if inbox.cancel(run) { output.send(.returned(run: run)) }
             case .recall(let run): if inbox.recall(run) { output.send(.returned(run: run)) }
-            case .shutdown: put(.shutdown)
-            // The reader's own.
-            case .lease: break
+            default: break
             }
         }
+    }
+}
 
-        private func put(_ order: Inbox.Order) {
-            for run in inbox.put(order) { output.send(.returned(run: run)) }
+extension HostFrame {
+    /// For the main thread; nil: it is the reader's.
+    fileprivate var order: Inbox.Order? {
+        switch self {
+        case .load(let request): .load(request)
+        case .validate(let requestID, let entry, let settings): .validate(requestID: requestID, entry: entry, settings: settings)
+        case .settings(let frame): .settings(frame)
+        case .run(let frame): .run(frame)
+        case .diagnose(let frame): .diagnose(frame)
+        case .shutdown: .shutdown
+        case .cancel, .recall, .lease: nil
         }
     }
 }

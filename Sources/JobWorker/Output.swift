@@ -10,12 +10,16 @@ final class Output: Sendable {
     /// Frames that may wait are written together once this much has come together. With the
     /// longest of those that are usual they fit the slate.
     private static let batchBytes = 16 << 10
+    /// The main thread may not have had a processor at some.
+    private static let mostQuietLooks = 8
 
     private struct Pending {
         var encoder = FrameEncoder()
         let unsent: Unsent
         /// Somebody looks every moment whether something waits.
         var isTended = false
+        /// Looks since something was last left to whoever tends.
+        var quietLooks = 0
         var isParents = false
     }
     private let channel: Channel
@@ -48,6 +52,7 @@ final class Output: Sendable {
         pending.withLock { pending in
             append(frame, to: &pending)
             let mayWait = pending.isTended && pending.unsent.capacity > 0
+            if mayWait { pending.quietLooks = 0 }
             if !mayWait || pending.encoder.bytes.count >= Output.batchBytes { flush(&pending) }
         }
     }
@@ -55,12 +60,13 @@ final class Output: Sendable {
     func flush() { pending.withLock { flush(&$0) } }
 
     /// Several runs have come at once: the caller promises to `tend` every moment.
-    func beginTending() { pending.withLock { $0.isTended = true } }
+    func beginTending() { pending.withLock { ($0.isTended, $0.quietLooks) = (true, 0) } }
 
-    /// Writes what waits. false: nothing did, and nobody needs to look any more.
+    /// Writes what waits. false: nothing has for long (a run that lasts), and nobody needs to look any more.
     func tend() -> Bool {
         pending.withLock { pending in
-            pending.isTended = !pending.encoder.isEmpty
+            pending.quietLooks += 1
+            pending.isTended = pending.quietLooks <= Output.mostQuietLooks
             flush(&pending)
             return pending.isTended
         }
