@@ -221,10 +221,15 @@ public struct Breaker: Hashable, Sendable {
 
     // MARK: Time and moves
 
-    /// Brings remembered instants back in reach when the clock was set back (or `openFor` was
-    /// shortened). `acquire` and `record` do this themselves.
-    public mutating func settle(now: Instant) {
+    /// An opening lasts no longer than `openFor` from when the clock was set back, or the policy shortened.
+    public mutating func settleOpening(now: Instant) {
         if case .open(let until) = mode, until > now + openFor { mode = .open(until: now + openFor) }
+    }
+
+    /// Brings what is remembered back in reach when the clock was set back. Where an attempt begins or ends only: it
+    /// is stored with those, and others, who read it there, would reckon with other instants meanwhile.
+    private mutating func settle(now: Instant) {
+        settleOpening(now: now)
         guard let last = counted.last, last > now else { return }
         for index in counted.indices where counted[index] > now { counted[index] = now }
     }

@@ -257,7 +257,7 @@ struct Dispatcher: ~Copyable {
 
     /// An opening lasts no longer than it was meant to from when the clock was set back, whoever asks when.
     private mutating func settleBreakers(_ now: Now) {
-        for i in jobs.indices { jobs[i].breaker?.settle(now: now.wall) }
+        for i in jobs.indices { jobs[i].breaker?.settleOpening(now: now.wall) }
     }
 
     private mutating func rebuildTimeline(_ now: Now) {
@@ -353,7 +353,7 @@ struct Dispatcher: ~Copyable {
             jobs[i].breaker = jobs[i].storedBreaker.flatMap { Breaker(encoded: $0.data, policy: policy) } ?? Breaker(policy: policy)
         case (_?, let policy?):
             jobs[i].breaker?.adopt(policy: policy)
-            jobs[i].breaker?.settle(now: now.wall)
+            jobs[i].breaker?.settleOpening(now: now.wall)
         }
         let isSameRule = !wasRemoved && old === plan || !wasRemoved && old.schedule == plan.schedule && old.zone == plan.zone
             && old.calendar == plan.calendar && old.calendarZone == plan.calendarZone

@@ -242,7 +242,7 @@ struct BreakerTests {
     func clockSteppedBackPeek() {
         var breaker = Breaker.opened()
         #expect(breaker.peek(now: at(-86_400)), "acquire is to decide")
-        breaker.settle(now: at(-86_400))
+        breaker.settleOpening(now: at(-86_400))
         #expect(!breaker.peek(now: at(-86_400)))
     }
 
