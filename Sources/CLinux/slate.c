@@ -41,8 +41,6 @@ struct cl_slate {
 /// A child that was forked off does not have the memory (MADV_DONTFORK); it may share the socket.
 static _Atomic bool is_fork;
 static void forked(void) { atomic_store(&is_fork, true); }
-static pthread_once_t watch_forks = PTHREAD_ONCE_INIT;
-static void watch(void) { pthread_atfork(NULL, NULL, forked); }
 
 // MARK: making
 
@@ -72,7 +70,6 @@ cl_slate *cl_slate_map(int32_t fd) {
     void *memory = mmap(NULL, sizeof(cl_slate), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) return NULL;
     madvise(memory, sizeof(cl_slate), MADV_DONTFORK);
-    pthread_once(&watch_forks, watch);
     return memory;
 }
 
@@ -145,10 +142,12 @@ int64_t cl_slate_written(cl_slate *slate, int32_t stream, int32_t fd) {
 
 // MARK: the socket
 
+void cl_slate_watch_forks(void) { pthread_atfork(NULL, NULL, forked); }
+
 bool cl_slate_is_fork(void) { return atomic_load_explicit(&is_fork, memory_order_relaxed); }
 
 void cl_slate_tell(cl_slate *slate, const uint8_t *bytes, size_t count) {
-    if (!slate || count > CL_SLATE_UNSENT || cl_slate_is_fork()) return;
+    if (!slate || count > CL_SLATE_UNSENT) return;
     uint64_t told = atomic_load_explicit(&slate->told, memory_order_relaxed);
     size_t place = told % CL_SLATE_UNSENT, straight = CL_SLATE_UNSENT - place;
     if (straight > count) straight = count;
@@ -158,7 +157,7 @@ void cl_slate_tell(cl_slate *slate, const uint8_t *bytes, size_t count) {
 }
 
 void cl_slate_told(cl_slate *slate, size_t count) {
-    if (slate && !cl_slate_is_fork()) atomic_fetch_add(&slate->told, count);
+    if (slate) atomic_fetch_add(&slate->told, count);
 }
 
 size_t cl_slate_unsent(cl_slate *slate, uint64_t received, uint8_t *bytes) {
@@ -170,6 +169,15 @@ size_t cl_slate_unsent(cl_slate *slate, uint64_t received, uint8_t *bytes) {
     memcpy(bytes, slate->unsent + place, straight);
     memcpy(bytes + straight, slate->unsent, count - straight);
     return count;
+}
+
+void cl_slate_forget_unsent(cl_slate *slate) {
+    if (slate) memset(slate->unsent, 0, CL_SLATE_UNSENT);
+}
+
+int64_t cl_slate_under_way(cl_slate *slate) {
+    int64_t gate = slate ? atomic_load(&slate->gate) : 0;
+    return gate > 0 ? gate : 0;
 }
 
 bool cl_slate_has_begun(cl_slate *slate, int64_t fence) {

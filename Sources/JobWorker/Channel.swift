@@ -25,10 +25,10 @@ struct Channel: Sendable {
         return high >= 0 ? high : clw_dup_above(low, 32)
     }
 
-    /// Blocks until all is written.
-    func send(_ bytes: [UInt8]) {
+    /// Blocks until all after the first `start` bytes is written.
+    func send(_ bytes: [UInt8], from start: Int = 0) {
         bytes.withUnsafeBytes { all in
-            var rest = all
+            var rest = UnsafeRawBufferPointer(rebasing: all[start...])
             while let base = rest.baseAddress, !rest.isEmpty {
                 // MSG_NOSIGNAL: what SIGPIPE does in this process is the plugin's choice.
                 let count = Glibc.send(socket, base, rest.count, Int32(MSG_NOSIGNAL))
@@ -41,6 +41,15 @@ struct Channel: Sendable {
                     quit(.socketLost)
                 }
             }
+        }
+    }
+
+    /// How many of the bytes after the first `start` go out without waiting. What is wrong with the socket is
+    /// found by whoever waits for it.
+    func sendNow(_ bytes: [UInt8], from start: Int) -> Int {
+        bytes.withUnsafeBytes { all in
+            let rest = UnsafeRawBufferPointer(rebasing: all[start...])
+            return max(0, Glibc.send(socket, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)))
         }
     }
 

@@ -124,7 +124,8 @@ final class Executor {
         result.took = Clocks.monotonic() - began
         let cpu = Clocks.cpu()
         result.cpu = cpu - cpuBefore
-        cpuAtEnd = cpu
+        // What it takes to tell of a state is not the next run's.
+        cpuAtEnd = result.stateOnSuccess == nil && result.stateAlways == nil ? cpu : nil
         inbox.runEnded()
         clw_flush_output()
         result.written = slate.written()

@@ -214,10 +214,18 @@ enum Reader {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
             var decoder = FrameDecoder<HostFrame>()
             var lease: MonotonicInstant?
-            var isTending = false
+            var tending: Tending?
             while true {
-                if inbox.isCrowded { isTending = beginTending() }
-                while isTending, !channel.isReadable(within: 1, lease: lease) { isTending = output.tend() }
+                if inbox.isCrowded { begin(&tending) }
+                while let looks = tending?.quietLooks, !channel.isReadable(within: 1, lease: lease) {
+                    if output.tend() {
+                        tending?.quietLooks = 0
+                    } else if looks < Tending.mostQuietLooks || !output.endTending() {
+                        tending?.quietLooks += 1
+                    } else {
+                        tending = nil
+                    }
+                }
                 let count = channel.receive(into: buffer, lease: lease)
                 decoder.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 var orders: [Inbox.Order] = []
@@ -227,7 +235,7 @@ enum Reader {
                             orders.append(order)
                             continue
                         }
-                        hand(&orders, &isTending)
+                        hand(&orders, &tending)
                         if case .lease(let until) = frame { lease = until } else { obey(frame) }
                     }
                 } catch {
@@ -237,20 +245,26 @@ enum Reader {
                     }
                     quit(.protocolError)
                 }
-                hand(&orders, &isTending)
+                hand(&orders, &tending)
             }
         }
 
-        private func beginTending() -> Bool {
+        private struct Tending {
+            /// The main thread may not have had a processor at some; more of them: a run lasts.
+            static let mostQuietLooks = 8
+            var quietLooks = 0
+        }
+
+        private func begin(_ tending: inout Tending?) {
             output.beginTending()
-            return true
+            tending = Tending()
         }
 
         /// Leaves them to the main thread.
-        private func hand(_ orders: inout [Inbox.Order], _ isTending: inout Bool) {
+        private func hand(_ orders: inout [Inbox.Order], _ tending: inout Tending?) {
             guard !orders.isEmpty else { return }
             // Before the first of them is taken.
-            if orders.lazy.filter({ $0.run != nil }).dropFirst().first != nil { isTending = beginTending() }
+            if orders.lazy.filter({ $0.run != nil }).dropFirst().first != nil { begin(&tending) }
             for run in inbox.put(orders) { output.send(.returned(run: run)) }
             orders.removeAll(keepingCapacity: true)
         }

@@ -10,66 +10,80 @@ final class Output: Sendable {
     /// Frames that may wait are written together once this much has come together. With the
     /// longest of those that are usual they fit the slate.
     private static let batchBytes = 16 << 10
-    /// The main thread may not have had a processor at some.
-    private static let mostQuietLooks = 8
 
     private struct Pending {
         var encoder = FrameEncoder()
-        let unsent: Unsent
-        /// Somebody looks every moment whether something waits.
-        var isTended = false
-        /// Looks since something was last left to whoever tends.
-        var quietLooks = 0
-        var isParents = false
+        /// Bytes of it that have been written.
+        var written = 0
+        /// Something was left to whoever tends, since he looked.
+        var hasWaited = false
     }
     private let channel: Channel
-    private let pending: Mutex<Pending>
+    private let unsent: Unsent
+    private let pending = Mutex(Pending())
+    /// Somebody looks every moment whether something waits. Lowered with the lock held.
+    private let isTended = Atomic<Bool>(false)
 
     init(_ channel: Channel, _ slate: Slate) {
         self.channel = channel
-        pending = Mutex(Pending(unsent: slate.unsent))
+        unsent = slate.unsent
     }
 
     /// Writes it, after everything that waits.
-    func send(_ frame: WorkerFrame) {
-        pending.withLock { pending in
-            append(frame, to: &pending)
-            flush(&pending)
-        }
-    }
+    func send(_ frame: WorkerFrame) { put(frame) { _ in false } }
 
     /// Leaves it to a later `send` to write it, unless much has come together.
-    func sendSoon(_ frame: WorkerFrame) {
-        pending.withLock { pending in
-            append(frame, to: &pending)
-            if pending.encoder.bytes.count >= Output.batchBytes { flush(&pending) }
-        }
-    }
+    func sendSoon(_ frame: WorkerFrame) { put(frame) { _ in true } }
 
     /// As `sendSoon` while somebody tends what waits and it survives a crash, else as `send`: for what the
     /// supervisor has to know in time, whatever becomes of this process.
     func sendInTime(_ frame: WorkerFrame) {
-        pending.withLock { pending in
-            append(frame, to: &pending)
-            let mayWait = pending.isTended && pending.unsent.capacity > 0
-            if mayWait { pending.quietLooks = 0 }
-            if !mayWait || pending.encoder.bytes.count >= Output.batchBytes { flush(&pending) }
+        put(frame) { pending in
+            let mayWait = isTended.load(ordering: .relaxed) && unsent.capacity > 0
+            pending.hasWaited = pending.hasWaited || mayWait
+            return mayWait
         }
     }
 
-    func flush() { pending.withLock { flush(&$0) } }
-
-    /// Several runs have come at once: the caller promises to `tend` every moment.
-    func beginTending() { pending.withLock { ($0.isTended, $0.quietLooks) = (true, 0) } }
-
-    /// Writes what waits. false: nothing has for long (a run that lasts), and nobody needs to look any more.
-    func tend() -> Bool {
+    private func put(_ frame: WorkerFrame, mayWait: (inout Pending) -> Bool) {
+        // A child that the plugin has forked off is not the worker: the run is not its to speak of, and the lock may
+        // have been another thread's when it was made.
+        guard !unsent.isParents else { return }
         pending.withLock { pending in
-            pending.quietLooks += 1
-            pending.isTended = pending.quietLooks <= Output.mostQuietLooks
-            flush(&pending)
-            return pending.isTended
+            append(frame, to: &pending)
+            if !mayWait(&pending) || pending.encoder.bytes.count >= Output.batchBytes { flush(&pending) }
         }
+    }
+
+    func flush() {
+        guard !unsent.isParents else { return }
+        pending.withLock { flush(&$0) }
+    }
+
+    // MARK: The reader's side, which must neither wait for who writes nor for who reads
+
+    /// Several runs have come at once: the caller promises to `tend` every moment until `endTending`.
+    func beginTending() { isTended.store(true, ordering: .relaxed) }
+
+    /// Writes what waits, as far as it goes out at once. false: nothing has been left to the caller since the last look.
+    func tend() -> Bool {
+        pending.withLockIfAvailable { pending in
+            let hasWaited = pending.hasWaited
+            pending.hasWaited = false
+            guard !pending.encoder.isEmpty else { return hasWaited }
+            pending.written += channel.sendNow(pending.encoder.bytes, from: pending.written)
+            if pending.written == pending.encoder.bytes.count { clear(&pending) }
+            return hasWaited
+        } ?? true
+    }
+
+    /// false: something waits, it goes on.
+    func endTending() -> Bool {
+        pending.withLockIfAvailable { pending in
+            guard pending.encoder.isEmpty, !pending.hasWaited else { return false }
+            isTended.store(false, ordering: .relaxed)
+            return true
+        } ?? false
     }
 
     func announce(_ descriptor: PluginDescriptor) throws(Refusal) {
@@ -89,8 +103,13 @@ final class Output: Sendable {
 
     private func flush(_ pending: inout Pending) {
         guard !pending.encoder.isEmpty else { return }
-        channel.send(pending.encoder.bytes)
+        channel.send(pending.encoder.bytes, from: pending.written)
+        clear(&pending)
+    }
+
+    private func clear(_ pending: inout Pending) {
         pending.encoder.removeAll()
+        pending.written = 0
     }
 
     /// Everything a plugin can say is bounded before it comes here; what does not fit all the
@@ -100,20 +119,16 @@ final class Output: Sendable {
     }
 
     private func add(_ frame: WorkerFrame, to pending: inout Pending) throws(WireError) {
-        if pending.unsent.isParents, !pending.isParents {
-            pending.encoder.removeAll()
-            (pending.isParents, pending.isTended) = (true, false)
-        }
         let before = pending.encoder.bytes.count
         try pending.encoder.append(frame)
         let count = pending.encoder.bytes.count
-        guard pending.unsent.capacity > 0 else { return }
-        if count <= pending.unsent.capacity {
-            pending.unsent.tell(pending.encoder.bytes[before...])
+        guard unsent.capacity > 0 else { return }
+        if count <= unsent.capacity {
+            unsent.tell(pending.encoder.bytes[before...])
         } else {
             // Cannot wait. What did is on the slate until it has been written.
             flush(&pending)
-            pending.unsent.told(count - before)
+            unsent.told(count - before)
         }
     }
 }

@@ -37,7 +37,7 @@ final class RunSession: Sendable {
 
     // MARK: the executor's side
 
-    /// The limit counts from here: the `started` frame has just been written.
+    /// The plugin's limit counts from here; the supervisor's from when it hears of `started`, a moment later.
     func begin(_ frame: RunFrame) {
         begin(timeout: frame.timeout)
         state.withLock {

@@ -14,6 +14,7 @@ struct Slate {
 
     /// Takes over the descriptor; nil: none.
     init(descriptor: Int32?) {
+        cl_slate_watch_forks()
         memory = descriptor.flatMap { cl_slate_map($0) }
         if let descriptor { close(descriptor) }
         out = Self.duplicate(STDOUT_FILENO)
@@ -41,7 +42,7 @@ struct Slate {
 }
 
 /// The part of the slate where what waits to be written to the socket survives this process.
-/// Whoever uses it holds the lock on what is written.
+/// Whoever tells holds the lock on what is written.
 struct Unsent: @unchecked Sendable {
     fileprivate let memory: OpaquePointer?
 

@@ -47,7 +47,7 @@ struct PostgresServingTests {
                 let host = try await test.start(["PGPASSFILE": test.folder + "/passwords"])
                 try await host.logs("✓ tick")
                 let plain = "SELECT count(*) FROM pg_stat_activity a LEFT JOIN pg_stat_ssl s USING (pid) WHERE a.usename = 'guarded'"
-                #expect(try server.ledger.number(plain + " AND s.ssl") == 6)
+                try await server.until("SELECT (" + plain + " AND s.ssl) = 6")
                 #expect(try server.ledger.number(plain + " AND s.ssl IS NOT TRUE") == 0)
                 // From one connection to the other: by the listener, which has TLS too.
                 try server.ledger.execute("SELECT enqueue('mint')")
@@ -73,7 +73,7 @@ struct PostgresServingTests {
             }
             let hosts = [try await start("a", "listen_url = \"\(server.url)\""), try await start("b", "")]
             // Nothing but the one listener has come past the pooler.
-            #expect(try server.ledger.texts("SELECT query FROM pg_stat_activity WHERE application_name LIKE 'jobhost%' AND query LIKE 'LISTEN%'").count == 1)
+            try await server.until("SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name LIKE 'jobhost%' AND query LIKE 'LISTEN%'")
             for part in 0..<5 {
                 try server.ledger.execute("SELECT enqueue_many('mint', ARRAY(SELECT i::text FROM generate_series(1, 20) i), unique_keys => ARRAY(SELECT '\(part)-' || i FROM generate_series(1, 20) i))")
                 #expect(try await test.jobhost("enqueue", "mint", "--key", "cli-\(part)", "--config", "\(part % 2 == 0 ? "a" : "b").toml").code == 0)

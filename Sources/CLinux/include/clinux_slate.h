@@ -1,4 +1,4 @@
-// A slate: a page or two of memory, backed by a file, that a worker and its supervisor share.
+// A slate: some pages of memory, backed by a file, that a worker and its supervisor share.
 // The worker says on it which attempt it begins, before it begins it, so that this is known
 // also after both were killed; either side settles by one atomic step whether an attempt has
 // ended or is to be killed; the supervisor says how much of the worker's output it has read; and
@@ -43,9 +43,11 @@ int64_t cl_slate_written(cl_slate *slate, int32_t stream, int32_t fd);
 
 /// The next `count` bytes of all that this worker writes to its socket, before it does; whoever
 /// calls has written all but CL_SLATE_UNSENT - `count` of those before. Nothing else of that
-/// worker may do so meanwhile. Nothing happens in a child that was forked off.
+/// worker may do so meanwhile.
 void cl_slate_tell(cl_slate *slate, const uint8_t *bytes, size_t count);
-/// Whether this process was forked off one that had mapped a slate, which it does not have.
+/// From now on `cl_slate_is_fork` says whether this process was forked off the one that called this: it does not
+/// have that one's slate, and what waits to be told is that one's.
+void cl_slate_watch_forks(void);
 bool cl_slate_is_fork(void);
 /// As many have been written that were too long to be told.
 void cl_slate_told(cl_slate *slate, size_t count);
@@ -55,6 +57,10 @@ void cl_slate_told(cl_slate *slate, size_t count);
 /// What the worker, which is gone, had told and not written: all after the first `received` bytes.
 /// `bytes` has room for CL_SLATE_UNSENT. How many there are; 0 also where more have been received than told.
 size_t cl_slate_unsent(cl_slate *slate, uint64_t received, uint8_t *bytes);
+/// What the worker had told is nobody's concern any more.
+void cl_slate_forget_unsent(cl_slate *slate);
+/// The fence of the attempt under way; 0: none is, or it has been closed.
+int64_t cl_slate_under_way(cl_slate *slate);
 /// Whether this attempt is among the last CL_SLATE_ENTRIES that began.
 bool cl_slate_has_begun(cl_slate *slate, int64_t fence);
 /// Closes an attempt that is to be killed. false: it is not under way (any more).

@@ -335,12 +335,21 @@ public final class ProcessRoom: WorkerRoom {
     func measure(_ id: WorkerID) {
         guard let member = members[id], let memory = ProcFS.memory(member.process.pid) else { return }
         run(force.measured(id, resident: memory.resident, now: now.monotonic))
+        limitUntold(id, member)
         watchCPU(member)
         guard let limit = member.spec.memoryLimit, memory.anonymous > limit else { return }
         if let executing = members[id]?.executing {
             apply(.memoryExceeded(resident: memory.anonymous), to: executing)
         } else {
             kill(id)
+        }
+    }
+
+    /// A worker that stands still as a whole cannot say what it has begun: its limits count all the same.
+    private func limitUntold(_ id: WorkerID, _ member: Member) {
+        guard let fence = member.process.slate?.underWay else { return }
+        for request in force.worker(id)?.runs.all ?? [] {
+            if let live = runs[request.run], live.request.fence == fence, live.attempt.startedAt == nil { apply(.started, to: request.run) }
         }
     }
 

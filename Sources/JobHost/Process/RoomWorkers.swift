@@ -316,7 +316,9 @@ extension ProcessRoom {
     func stuck(_ id: WorkerID) {
         guard let member = members[id] else { return }
         for request in force.worker(id)?.runs.all ?? [] where request.run != member.executing {
-            guard let live = owned(request.run, id), live.attempt.startedAt == nil, !member.process.isBroken else { continue }
+            guard let live = owned(request.run, id), live.attempt.startedAt == nil, !member.process.isBroken,
+                member.process.slate?.hasBegun(attempt: live.request.fence) != true
+            else { continue }
             returned(request.run, id)
         }
         report(.workerStuck(pid: member.process.pid, plugin: member.spec.plugin, run: member.executing))
@@ -328,7 +330,7 @@ extension ProcessRoom {
         let hasLapsed = leaseEnd.map { $0 <= now.monotonic } ?? false
         for request in force.worker(id)?.runs.all ?? [] {
             if hasLapsed { apply(.leaseLapsed, to: request.run) }
-            if let live = runs[request.run], live.attempt.startedAt == nil, let slate = member.process.slate,
+            if let live = runs[request.run], live.attempt.startedAt == nil, !member.process.isBroken, let slate = member.process.slate,
                 slate.hasBegun(attempt: live.request.fence)
             {
                 apply(.wireBroken("what it said last is not there"), to: request.run)

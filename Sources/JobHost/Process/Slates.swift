@@ -45,6 +45,15 @@ final class Slate {
         }
     }
 
+    /// The worker is gone, and all that it told has been heard: it may hold what a log must not.
+    func forgetUnsent() { cl_slate_forget_unsent(memory) }
+
+    /// The attempt that the worker is in; nil: in none.
+    var underWay: Int64? {
+        let fence = cl_slate_under_way(memory)
+        return fence > 0 ? fence : nil
+    }
+
     /// Asked of the latest attempts only.
     func hasBegun(attempt fence: Int64) -> Bool { cl_slate_has_begun(memory, fence) }
 
@@ -114,7 +123,10 @@ final class Slates {
     }
 
     /// The worker is gone.
-    func retire(_ slate: Slate) { retired.append(slate.path) }
+    func retire(_ slate: Slate) {
+        slate.forgetUnsent()
+        retired.append(slate.path)
+    }
 
     /// Every end that was reported up to now is recorded: nobody will ask about them any more.
     func everythingIsRecorded() {

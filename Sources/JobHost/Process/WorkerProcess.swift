@@ -152,7 +152,7 @@ final class WorkerProcess {
         decode(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
     }
 
-    private func decode(_ bytes: UnsafeRawBufferPointer) {
+    private func decode(_ bytes: UnsafeRawBufferPointer, breaksOff: Bool = true) {
         received += UInt64(bytes.count)
         guard !isBroken else { return }
         decoder.append(bytes)
@@ -162,7 +162,7 @@ final class WorkerProcess {
             while let frame = try decoder.next() { frames.append(frame) }
         } catch { problem = error }
         if !frames.isEmpty { handlers.frames(frames) }
-        if let problem { breakOff("\(problem)") }
+        if let problem, breaksOff { breakOff("\(problem)") }
     }
 
     private func breakOff(_ problem: String) {
@@ -193,6 +193,7 @@ final class WorkerProcess {
         // It ends in a moment, or has closed the socket and lives on.
         loop.timer(after: Self.silentLimit) { [weak self] in
             guard let self, !hasExited else { return }
+            hearUnsent()
             breakOff("closed its socket and did not end")
         }
     }
@@ -216,7 +217,14 @@ final class WorkerProcess {
             if count <= 0 { break }
             decode(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
         }
-        if let unsent = slate?.unsent(after: received), !unsent.isEmpty { unsent.withUnsafeBytes { decode($0) } }
+        hearUnsent()
+    }
+
+    /// What it was about to write and never will: it has ended, or its socket has. Where that makes no sense, the
+    /// slate still tells which of its runs had begun.
+    private func hearUnsent() {
+        guard let unsent = slate?.unsent(after: received), !unsent.isEmpty else { return }
+        unsent.withUnsafeBytes { decode($0, breaksOff: false) }
     }
 
     private func closeAll() {

@@ -63,8 +63,11 @@ extension Supervisor {
     /// end here: before the first end of which it has not been told yet.
     private func tellSettled(waiting rest: [PendingRecord]) {
         let ends = (rest + unrecorded).compactMap(\.operation.endedAt) + untold.compactMap { $0.run?.finishedAt }
-        events.emit(.settled(min(clock.now().wall, ends.min() ?? .distantFuture) - .microseconds(1)))
+        let heard = clock.now().wall - Self.longestWayHere
+        events.emit(.settled(min(heard, ends.min() ?? .distantFuture) - .microseconds(1)))
     }
+    /// From an end, by its worker's clock, to when it is heard of here: what ended just now may be on its way.
+    private static let longestWayHere: Duration = .milliseconds(250)
 
     private func lookAgainAtRefused() {
         guard let due = refusedRecords.compactMap(\.due).min(), refusedTimer == nil else { return }

@@ -239,7 +239,7 @@ struct TCPTests {
     @Test("A client that sends byte after byte is cut off at the limit all the same, and others are served meanwhile", .timeLimit(.minutes(1)))
     func dripsAreCutOff() async throws {
         var limits = HTTPLimits()
-        (limits.idle, limits.body) = (.milliseconds(600), .milliseconds(600))
+        (limits.idle, limits.body) = (.seconds(3), .seconds(3))
         try await withServer(limits: limits) { host, _, server in
             let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
             let head = "GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: "
@@ -270,14 +270,16 @@ struct TCPTests {
             }
             var held: [any Channel] = []
             for _ in 0..<4 { held.append(try await connect(from: "127.0.0.1")) }
-            for _ in 0..<3 { try await connect(from: "127.0.0.1").closeFuture.get() }
+            // Which of them are let in is the system's choice.
+            for _ in 0..<3 { held.append(try await connect(from: "127.0.0.1")) }
+            try await eventually { held.count { $0.isActive } == 4 }
             let other = try await connect(from: "127.0.0.2")
             #expect(other.isActive)
             #expect(try await raw(port, from: "127.0.0.3", "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").hasPrefix("HTTP/1.1 200"))
-            let areHeld = held.allSatisfy { $0.isActive }
+            let areHeld = held.count { $0.isActive } == 4
             #expect(areHeld)
             // Whoever leaves makes room.
-            for channel in held { try await channel.close().get() }
+            for channel in held where channel.isActive { try await channel.close().get() }
             var answer = ""
             try await eventually {
                 answer = (try? await tcp(port, "GET /livez HTTP/1.1\r\nHost: x")) ?? ""

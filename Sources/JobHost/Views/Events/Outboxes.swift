@@ -11,7 +11,7 @@ actor Outboxes {
     private static let pace = TimeAmount.milliseconds(500)
     private static let idlePace = TimeAmount.seconds(5)
     /// Rows of one look.
-    private static let batch = 500
+    private static let batch = 100
 
     private struct Followed {
         var source: OutboxSource
@@ -49,11 +49,15 @@ actor Outboxes {
         }
     }
 
-    func stop() { use([]) }
+    /// Their places stay in what the streams say until those end: whoever comes back asks from there.
+    func stop() {
+        for old in followed.values { old.task.cancel() }
+        (followed, isBegun) = ([:], false)
+    }
 
     /// What came after `seen` and up to `told`, by outbox. nil: too much. Throws `StoreError` when one does not answer.
     func missed(after seen: [String: Int64], upTo told: [String: Int64], limit: Int) async throws -> [[UInt8]]? {
-        var out: [[UInt8]] = []
+        var (out, bytes): ([[UInt8]], Int) = ([], 0)
         for (name, first) in seen.sorted(by: { $0.key < $1.key }) {
             // What the config does not name any more is nobody's.
             guard let reader = followed[name]?.reader else {
@@ -62,9 +66,15 @@ actor Outboxes {
             }
             guard let last = told[name] else { throw StoreError(.unavailable, "the outbox \(name) has not been read yet") }
             guard first < last else { continue }
-            let rows = try await reader.rows((first + 1)...last, limit: limit + 1)
-            guard rows.count + out.count <= limit else { return nil }
-            out += rows.compactMap { try? APIJSON.bytes(of: API.OutboxEvent(name, $0)) }
+            var seen = first
+            while seen < last {
+                let rows = try await reader.rows((seen + 1)...last, limit: Self.batch)
+                out += rows.compactMap { try? APIJSON.bytes(of: API.OutboxEvent(name, $0)) }
+                bytes += out.suffix(rows.count).reduce(0) { $0 + $1.count }
+                guard out.count <= limit, bytes <= EventReplay.mostBytes else { return nil }
+                guard rows.count == Self.batch, let newest = rows.last else { break }
+                seen = newest.seq
+            }
         }
         return out
     }
@@ -105,6 +115,8 @@ actor Outboxes {
     ) async throws -> Bool {
         var rows: [OutboxRow] = []
         if !cursor.gaps.isEmpty { rows += try await reader.rows(inAnyOf: cursor.gaps.map(\.numbers), limit: batch) }
+        // Nothing has a higher number than the highest.
+        guard cursor.high < .max else { return false }
         let new = try await reader.rows((cursor.high + 1)...Int64.max, limit: batch)
         rows += new
         guard !Task.isCancelled else { return false }
