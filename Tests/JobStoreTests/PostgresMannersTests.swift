@@ -8,14 +8,19 @@ import Testing
 
 /// How the store behaves towards the server and those who share it.
 @Suite(.serialized, .timeLimit(.minutes(1)), .enabled(if: TestPostgres.url != nil)) struct PostgresManners {
+    /// What the store hears of from now on; that it listens has been heard.
+    private func hears(_ store: PostgresStore) async -> AsyncStream<Void>.Iterator {
+        let (told, ear) = AsyncStream.makeStream(of: Void.self)
+        store.listen { ear.yield() }
+        var heard = told.makeAsyncIterator()
+        await heard.next()
+        return heard
+    }
+
     /// Those who listen are told at the commit. Nothing else tells them: a store does not ask by itself.
     @Test func whoListensHearsOfACommitWithoutAsking() async throws {
         try await TemporaryPostgres.use { store, schema in
-            let (told, ear) = AsyncStream.makeStream(of: Void.self)
-            store.listen { ear.yield() }
-            var heard = told.makeAsyncIterator()
-            // That it listens: it may have missed something before.
-            await heard.next()
+            var heard = await hears(store)
             let application = try TemporaryPostgres.connect(schema)
             defer { application.close() }
             for call in ["enqueue('mint')", "enqueue_many('mint', ARRAY['1', '2'])"] {
@@ -31,17 +36,13 @@ import Testing
             // And after its connection was cut.
             try application.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = ?", [.text("LISTEN \"\(schema.name)\"")])
             await heard.next()
-            ear.finish()
         }
     }
 
     /// A snapshot that is held keeps what is dead from being cleared away, on every table.
     @Test func whoListensHoldsBackNoVacuum() async throws {
         try await TemporaryPostgres.use { store, schema in
-            let (told, ear) = AsyncStream.makeStream(of: Void.self)
-            store.listen { ear.yield() }
-            var heard = told.makeAsyncIterator()
-            await heard.next()
+            var heard = await hears(store)
             let application = try TemporaryPostgres.connect(schema)
             defer { application.close() }
             // Also after it has heard something.
@@ -51,7 +52,6 @@ import Testing
                 SELECT state, backend_xmin IS NULL, backend_xid IS NULL, xact_start IS NULL FROM pg_stat_activity WHERE query = ?
                 """, [.text("LISTEN \"\(schema.name)\"")]) { [try $0.text(0), "\(try $0.bool(1))", "\(try $0.bool(2))", "\(try $0.bool(3))"] }
             #expect(found == [["idle", "true", "true", "true"]])
-            ear.finish()
         }
     }
 

@@ -94,12 +94,17 @@ import Testing
         rmdir(Slates.folder(folder.path) + "/1")
     }
 
-    @Test("An attempt ends or is closed, never both")
-    func gate() throws {
+    /// A slate as the supervisor has it, and as its worker does, who unmaps it.
+    private func shared() throws -> (Slate, OpaquePointer?) {
         let slates = Slates(stateDir: folder.path, bootID: boot)
         slates.begin(epoch: "1")
         let slate = try #require(slates.make())
-        let memory = cl_slate_map(slate.descriptor)
+        return (slate, cl_slate_map(slate.descriptor))
+    }
+
+    @Test("An attempt ends or is closed, never both")
+    func gate() throws {
+        let (slate, memory) = try shared()
         defer { cl_slate_unmap(memory) }
         cl_slate_begin(memory, 5)
         #expect(!slate.close(attempt: 4))
@@ -112,10 +117,7 @@ import Testing
 
     @Test("What a worker has told and not written is all that comes after what was received")
     func unsent() throws {
-        let slates = Slates(stateDir: folder.path, bootID: boot)
-        slates.begin(epoch: "1")
-        let slate = try #require(slates.make())
-        let memory = cl_slate_map(slate.descriptor)
+        let (slate, memory) = try shared()
         defer { cl_slate_unmap(memory) }
         let room = Int(CL_SLATE_UNSENT)
         #expect(slate.unsent(after: 0) == [])
@@ -136,10 +138,7 @@ import Testing
 
     @Test("How much has been printed is what was read and what is left in the pipe")
     func written() throws {
-        let slates = Slates(stateDir: folder.path, bootID: boot)
-        slates.begin(epoch: "1")
-        let slate = try #require(slates.make())
-        let memory = cl_slate_map(slate.descriptor)
+        let (slate, memory) = try shared()
         defer { cl_slate_unmap(memory) }
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)
