@@ -69,6 +69,7 @@ class Host:
                 file.write(f'\n[store]\nurl = "{store}"\n')
 
     def __enter__(self):
+        self.process = None
         self.log = open(f"{self.folder}/host.log", "w", encoding="utf-8")
         try:
             self.until_ready()
@@ -89,6 +90,8 @@ class Host:
         self.process = subprocess.Popen([f"{self.binaries}/jobhost", "run"], cwd=self.folder, stderr=self.log, stdout=self.log)
 
     def stop(self):
+        if not self.process:
+            return
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(60)

@@ -191,6 +191,55 @@ extension ClusterTests {
         }
     }
 
+    @Test("Each host has its share: only some jobs or labels, fires alone (consume = false), or what waits alone (schedule = false), which also has the retries; where nobody fires, the schedule stands still and is accounted for later")
+    func shares() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("second", PluginSource.entry("return context->attempt > 1 ? JOB_SUCCEEDED : JOB_RETRY;"))
+            let jobs = Toml.plugin("good") + Toml.plugin("second") + Toml.job("pay", of: "good", "every = \"1s\"\nlabels = [\"money\"]")
+                + Toml.job("tick", of: "good", "every = \"1s\"") + Toml.job("queue", of: "good", Toml.once)
+                + Toml.job("again", of: "second", "every = \"1s\"\nconcurrency = 4\nbreaker = false\nretry = { max_attempts = 9 }")
+            let rest = "only = [\"tick\", \"queue\", \"again\"]\n"
+            let money = try await cluster.start("money", jobs, host: "only = [\"money\"]")
+            let fires = try await cluster.start("fires", jobs, host: rest + "consume = false")
+            let takes = try await cluster.start("takes", jobs, host: rest + "schedule = false")
+            for _ in 0..<5 { try cluster.ledger.execute("SELECT jobhost.enqueue('queue', '{}')") }
+            try await cluster.until("SELECT count(*) FROM runs WHERE job = 'queue' AND state = 'succeeded'", "5")
+            try await cluster.until("SELECT min(n) >= 3 AND count(*) = 3 FROM (SELECT count(*) AS n FROM runs WHERE job <> 'queue' AND state = 'succeeded' GROUP BY job) c")
+            func owners(_ condition: String) throws -> [String] {
+                try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE state = 'succeeded' AND \(condition)")
+            }
+            #expect(try owners("job = 'pay'") == ["money"])
+            #expect(try owners("job = 'tick' AND trigger = 'schedule'") == ["fires"])
+            #expect(try owners("job = 'queue'") == ["takes"])
+            #expect(try owners("job = 'again'") == ["takes"])
+
+            // Nobody is left who takes what waits, then nobody who fires.
+            await cluster.stop(takes)
+            try cluster.ledger.execute("SELECT jobhost.enqueue('queue', '{}')")
+            func fire(_ does: Bool) async throws {
+                let config = try #require(Proc.text(of: test.folder + "/fires.toml"))
+                try test.write(config.replacing("schedule = \(!does)\n", with: "").replacing("[host]\n", with: "[host]\nschedule = \(does)\n"), to: "fires.toml")
+                let reloaded = try await test.jobhost("reload", "--config", "fires.toml")
+                #expect(reloaded.code == 0, "\(reloaded)")
+            }
+            try await fire(false)
+            // What had been claimed ahead by then has its entry.
+            let last = try cluster.ledger.number("SELECT cursor FROM job_states WHERE job = 'tick'")
+            try await cluster.until("SELECT max(fire_time) > \(last) + 3000000 FROM runs WHERE job = 'pay' AND state = 'succeeded'")
+            #expect(try cluster.ledger.number("SELECT cursor FROM job_states WHERE job = 'tick'") == last)
+            #expect(try cluster.ledger.texts("SELECT state FROM runs WHERE job = 'queue' AND state <> 'succeeded'") == ["available"])
+            try await fire(true)
+            try await cluster.until("SELECT count(*) > 2 FROM runs WHERE job = 'tick' AND trigger = 'schedule' AND state = 'succeeded' AND fire_time > \(last) + 3000000")
+            #expect(try cluster.ledger.texts("SELECT state FROM runs WHERE job = 'queue' AND state <> 'succeeded'") == ["available"])
+            let back = try await cluster.start("takes", jobs, host: rest + "schedule = false")
+            try await cluster.until("SELECT count(*) FROM runs WHERE job = 'queue' AND state = 'succeeded'", "6")
+            await cluster.stop(money, fires, back)
+            #expect(try cluster.ledger.faults(every: ["pay": 1_000_000, "tick": 1_000_000, "again": 1_000_000]) == [])
+        }
+    }
+
     @Test("A rate holds over all hosts together; what is over it waits, and says for what, until there is room or the rate is gone")
     func rate() async throws {
         try await cluster { cluster in
