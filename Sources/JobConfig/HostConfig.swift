@@ -59,6 +59,8 @@ public struct HostSettings: Equatable, Sendable {
     public var logFile: String?
     /// "text" or "json".
     public var logFormat: String = "text"
+    /// How often the log says that the host is alive; nil: never.
+    public var heartbeat: Duration? = .seconds(300)
     public init(name: String, stateDir: String, pluginDirs: [String], only: [String] = [], labels: [String] = []) {
         self.name = name
         self.stateDir = stateDir

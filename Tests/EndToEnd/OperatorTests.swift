@@ -39,6 +39,29 @@ import Testing
         }
     }
 
+    @Test("The log says regularly that the host is alive, from a reload on as often as its config says")
+    func heartbeat() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.succeeds)
+            let jobs = Toml.plugin("p") + Toml.job("j", of: "p", Toml.once)
+            try test.config("heartbeat = \"1s\"\n" + jobs)
+            let host = try await test.start()
+            try await host.logs("alive: 1 job, 0 running, 0 waiting, generation 1; in 1s 0 attempts ended")
+            #expect(try await test.jobhost("trigger", "j", "--wait").code == 0)
+            try await host.logs("alive: ", "; in 1s 1 attempt ended")
+            try test.config("heartbeat = \"none\"\n" + jobs)
+            #expect(try await test.jobhost("reload").code == 0)
+            let quiet = host.errors.all.count
+            // Longer than it was before, by what the host itself does each second or two.
+            for _ in 0..<3 {
+                #expect(try await test.jobhost("trigger", "j", "--wait").code == 0)
+                let ended = try test.ledger.number("SELECT max(finished_at) FROM runs")
+                while Int(time(nil)) * 1_000_000 <= ended + 1_000_000 { try await test.jobhost("status") }
+            }
+            #expect(host.errors.all.dropFirst(quiet).filter { $0.contains("alive: ") } == [])
+        }
+    }
+
     @Test("explain says who paused and why, and still knows what was skipped when the schedule is another one")
     func explainsAfterAnEdit() async throws {
         try await TestHost.with { test in

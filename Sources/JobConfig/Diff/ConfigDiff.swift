@@ -145,6 +145,6 @@ extension HostSettings: Compared {
         .init("consume", "consume", \.consume), .init("only", "only", \.only), .init("labels", "labels", \.labels),
         .init("grace", "grace", \.grace),
         .init("log_level", "logLevel", \.logLevel), .init("log_file", "logFile", \.logFile),
-        .init("log_format", "logFormat", \.logFormat),
+        .init("log_format", "logFormat", \.logFormat), .init("heartbeat", "heartbeat", \.heartbeat),
     ]
 }

@@ -33,8 +33,11 @@ enum HostKeys {
     static let logLevel = key("log_level", .choice(["debug", "info", "warning", "error"]), "\"info\"", "Lowest level that is logged.")
     static let logFile = key("log_file", .string(4000), "standard error", "File for the host's log; opened again on SIGUSR1.")
     static let logFormat = key("log_format", .choice(["text", "json"]), "\"text\"", "Lines for people, or one JSON object a line.")
+    static let heartbeat = key(
+        "heartbeat", .duration(.seconds(1)...(.days(1)), orNone: true), "\"5m\"",
+        "How often the log says that the host is alive, what runs and waits, and what ended since: silence then means something.")
     static let all = [
-        name, stateDir, include, pluginDirs, maxWorkers, schedule, consume, only, labels, grace, logLevel, logFile, logFormat,
+        name, stateDir, include, pluginDirs, maxWorkers, schedule, consume, only, labels, grace, logLevel, logFile, logFormat, heartbeat,
     ]
 }
 

@@ -40,6 +40,11 @@ struct HostReader {
         if let value = section.word(HostKeys.logLevel) { host.logLevel = value }
         if let value = section.string(HostKeys.logFile) { host.logFile = Paths.absolute(value, in: run.folder) }
         if let value = section.word(HostKeys.logFormat) { host.logFormat = value }
+        switch section.limit(HostKeys.heartbeat) {
+        case .duration(let value): host.heartbeat = value
+        case .unlimited: host.heartbeat = nil
+        case nil: break
+        }
         return host
     }
 

@@ -16,6 +16,11 @@ struct AttemptCount: Equatable {
         }
     }
 
+    mutating func add(_ other: AttemptCount) {
+        ended += other.ended
+        failed += other.failed
+    }
+
     mutating func count(_ outcome: Outcome?) {
         ended += 1
         if outcome?.isFailure == true { failed += 1 }

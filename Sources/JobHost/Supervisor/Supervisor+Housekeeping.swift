@@ -32,7 +32,6 @@ extension Supervisor {
             repeats(every: .seconds(5)) { $0.releaseStrays() }
         }
         repeats(every: .seconds(60)) { $0.prune() }
-        repeats(every: .seconds(300)) { $0.sayAlive() }
         if let interval = notifier.watchdogInterval { repeats(every: interval) { $0.notifier.send(.watchdog) } }
         loop.onClockSet = { [weak self] in
             self?.assumeIsolated { $0.dispatch(.tick) }
@@ -46,13 +45,40 @@ extension Supervisor {
         Task.detached(priority: .background) { cl_release_memory() }
     }
 
-    /// So that silence in the log means something.
+    /// So that silence in the log means something. Its period may change with each reload, and counts from then.
+    func sayAliveRegularly() {
+        var line = aliveLine ?? AliveLine(ended: attemptsEnded, now: clock.now().monotonic)
+        let isNew = aliveLine == nil || line.period != generation.config.host.heartbeat
+        line.period = generation.config.host.heartbeat
+        aliveLine = line
+        guard isNew else { return }
+        if let aliveTimer { loop.cancel(aliveTimer) }
+        armAliveTimer()
+    }
+
+    private func armAliveTimer() {
+        aliveTimer = aliveLine?.period.map { period in
+            loop.timer(after: period) { [weak self] in
+                self?.assumeIsolated { supervisor in
+                    guard !supervisor.isFinished else { return }
+                    supervisor.sayAlive()
+                    supervisor.armAliveTimer()
+                }
+            }
+        }
+    }
+
     private func sayAlive() {
         let jobs = dispatcher.jobs.filter { !$0.isRemoved }
-        let running = jobs.reduce(0) { $0 + $1.active.values.count(where: \.isWithRoom) }
-        let waiting = depths.values.reduce(0) { $0 + $1.waiting }
-        let problems = problems().first.map { "; \($0)" } ?? ""
-        log.info("alive: \(counted(jobs.count, "job")), \(running) running, \(waiting) waiting, generation \(generation.number)\(problems)")
+        let status = AliveLine.Status(
+            jobs: jobs.count, running: jobs.reduce(0) { $0 + $1.active.values.count(where: \.isWithRoom) },
+            waiting: depths.values.reduce(0) { $0 + $1.waiting }, generation: generation.number, problems: problems())
+        if let text = aliveLine?.text(status, ended: attemptsEnded, now: clock.now().monotonic) { log.info("\(text)") }
+    }
+
+    /// Of all jobs on all hosts, ever, as last read.
+    private var attemptsEnded: AttemptCount {
+        counters.values.reduce(into: AttemptCount()) { $0.add(AttemptCount($1)) }
     }
 
     private func tellProblems() {

@@ -167,6 +167,7 @@ extension Supervisor {
         dispatcher.settings.consumes = next.config.host.consume
         room.setMaxWorkers(next.config.host.maxWorkers)
         room.configure(pools: next.pools, drain: next.config.host.grace)
+        sayAliveRegularly()
         followCanaries(next)
         perform(dispatcher.apply(next, rows: rows, states: states, waitingFires: waitingFires, now: clock.now()))
     }

@@ -115,6 +115,9 @@ public actor Supervisor: HostControl {
     var selfCheck = SelfCheck()
     /// As views have heard it last.
     var toldProblems: [String] = []
+    /// Since this life serves.
+    var aliveLine: AliveLine?
+    var aliveTimer: EventLoop.TimerToken?
     var standstill = StandstillCheck()
     /// Workers that were killed and did not end.
     var stuckWorkers = 0
