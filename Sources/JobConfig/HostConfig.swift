@@ -353,8 +353,9 @@ public struct ConfigErrors: Error, Sendable, CustomStringConvertible {
 }
 
 extension JobConfig {
-    /// Until when an enqueued run of it may be started of which nobody has said otherwise; nil: whenever.
-    public func expiry(due: Instant) -> Instant? { expiresAfter.map { due + $0 } }
+    /// Until when an enqueued run of it may be started of which nobody has said otherwise; nil: whenever. One that was due
+    /// before it came has as long as any other.
+    public func expiry(due: Instant, now: Instant) -> Instant? { expiresAfter.map { max(due, now) + $0 } }
 
     /// The host serves it: by its `only`, and by the job's `run_on`.
     public func isServed(by host: HostSettings) -> Bool {

@@ -164,7 +164,7 @@ public struct RunFilter: Hashable, Sendable {
     public var outcomes: [Outcome] = []
     public var from: Instant?
     public var to: Instant?
-    /// Only runs that ended later than this.
+    /// Only runs that ended later than this, the last to end first.
     public var endedAfter: Instant?
     /// They may be long: "" instead.
     public var withoutPayloads = false
@@ -313,6 +313,8 @@ public struct AuditFilter: Hashable, Sendable {
     public var from: Instant?
     /// Only numbers below this one (paging).
     public var before: Int64?
+    /// Only numbers above this one.
+    public var after: Int64?
     public var limit: Int
     public init(job: String? = nil, limit: Int = 50) {
         self.job = job

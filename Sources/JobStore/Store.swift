@@ -53,7 +53,8 @@ public protocol Store: Sendable {
     /// those stay in the inbox marked with it.
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult
     /// Ends waiting runs whose time is over (`RunLifecycle.afterExpiry`), at most `limit` of them, the first to expire
-    /// first; without their payloads. No claim takes one of them, whether this was called or not.
+    /// first; without their payloads. No claim takes one of them, whether this was called or not. Those come first that
+    /// other calls have ended since the last time, since something else took their place: so each is told once.
     func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord]
     /// scheduled/available/retryable → cancelled. false: not waiting.
     func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool

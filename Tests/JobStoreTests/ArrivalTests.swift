@@ -166,12 +166,7 @@ import Testing
             let end = Completion(run: run.id, fence: run.fence, outcome: .failed, state: .retryable, finishedAt: .at(2))
             try other.execute("BEGIN; SELECT FROM job_states WHERE job = 'candles' FOR UPDATE")
             async let written = store.complete([end], now: .at(2))
-            var waits = false
-            while !waits {
-                try Task.checkCancellation()
-                await Task.yield()
-                waits = try other.first("SELECT count(*) FROM pg_locks l WHERE NOT l.granted AND pg_backend_pid() = ANY (pg_blocking_pids(l.pid))") { try $0.int64(0) } ?? 0 > 0
-            }
+            try await TemporaryPostgres.somebodyWaits(for: other)
             try other.execute("ROLLBACK")
             #expect(try await written == [true])
         }

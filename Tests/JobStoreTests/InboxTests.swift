@@ -56,6 +56,24 @@ import Testing
         }
     }
 
+    @Test("Where the job says how long a run is of use, one that was due long before it came has as long as any other")
+    func expiryCountsFromWhenItCame() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            let rules = ["mint": InboxRule(expiresAfter: .seconds(30))]
+            // Inserted at 0, taken at 10: due long ago, now, in a minute.
+            for due in ["\(Instant.at(-400 * 86_400).milliseconds)", "NULL", "\(Instant.at(60).milliseconds)"] {
+                try application.execute("INSERT INTO enqueue_inbox (job, run_at_ms, created_at_ms) VALUES ('mint', \(due), \(Instant.at(0).milliseconds))")
+            }
+            let result = try await store.drainInbox(jobs: rules, limit: 100, now: .at(10))
+            #expect(result.refused.isEmpty)
+            #expect(result.runs.map(\.expiresAt) == [.at(30), .at(30), .at(90)])
+            #expect(try await store.claimWaiting(limits: ["mint": 9], owner: TemporaryStore.owner, now: .at(11)).count == 2)
+            await store.close()
+        }
+    }
+
     @Test func unusableRowsStayWithTheReason() async throws {
         try await TemporaryStore.use { file in
             let store = try await file.open()

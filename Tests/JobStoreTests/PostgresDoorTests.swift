@@ -35,6 +35,8 @@ import Testing
             // As before: nothing but payloads.
             #expect(try application.first("SELECT enqueue_many('mint', ARRAY['4', '5'])") { try $0.int64(0) } == 2)
             #expect(try application.first("SELECT enqueue_many('mint', ARRAY[]::text[])") { try $0.int64(0) } == 0)
+            // An aggregate of no rows.
+            #expect(try application.first("SELECT enqueue_many('mint', NULL, unique_keys => NULL)") { try $0.int64(0) } == 0)
             #expect(try await store.drainInbox(jobs: Self.jobs, limit: 10, now: .at(0)).runs.map(\.payload) == ["4", "5"])
         }
     }
@@ -45,6 +47,15 @@ import Testing
         ("enqueue_many('mint', ARRAY['1'], run_ats => ARRAY[now(), now()])", "2 run_ats"),
         ("enqueue_many('mint', ARRAY['1'], expires_ats => ARRAY[]::timestamptz[])", "0 expires_ats"),
         ("enqueue_many('mint', ARRAY['1', '2'], run_at => now(), expires_ats => ARRAY[NULL, now()])", "element 2 expires before it is to run"),
+        ("enqueue('mint', unique_key => repeat('k', 513))", "a unique key has 1 to 512 bytes; this one has 513"),
+        ("enqueue('mint', unique_key => '')", "this one has 0"),
+        ("enqueue('mint', expires_at => 'infinity')", "expires_at is infinity: give an instant"),
+        ("enqueue('mint', run_at => '-infinity')", "run_at is -infinity: give an instant"),
+        ("enqueue_many('mint', ARRAY['1'], expires_at => 'infinity')", "a time is infinity"),
+        ("enqueue_many('mint', ARRAY['1', '2'], run_ats => ARRAY[NULL, 'infinity'::timestamptz])", "a time is infinity"),
+        ("enqueue_many('mint', ARRAY['1'], expires_ats => ARRAY['-infinity'::timestamptz])", "a time is infinity"),
+        ("enqueue_many('mint', ARRAY['1', '2'], unique_keys => ARRAY['a', repeat('é', 257)])", "that of element 2 has another length"),
+        ("enqueue_many('mint', NULL, unique_keys => ARRAY['a', 'b'])", "there are 0 payloads, and 2 unique_keys"),
         ("enqueue_many('mint', ARRAY['1', '{'])", "invalid input syntax for type json"),
         ("enqueue_many('mint', ARRAY['1', repeat('1', 262145)])", "at most 262144 bytes"),
     ])
@@ -71,12 +82,14 @@ import Testing
             let waiting = try await store.claimWaiting(limits: ["mint": 9], owner: TemporaryStore.owner, now: .at(10))
             #expect(waiting.map { String(decoding: $0.payload, as: UTF8.self) } == ["90"])
             #expect(try await store.counters()["mint"] == ["expired": 1])
+            // It is told once.
+            #expect(try await store.expireWaiting(limit: 10, now: .at(11)).map(\.uniqueKey) == ["old"])
             #expect(try await store.expireWaiting(limit: 10, now: .at(11)) == [])
         }
     }
 
     /// With the functions of an earlier version beside them, a call would be ambiguous.
-    @Test(arguments: 1..<7)
+    @Test(arguments: 1..<8)
     func ofEachFunctionThereIsOneAndWhoMayCallItIsAsItWas(version from: Int) async throws {
         try await TestPostgres.use { schema in
             let connection = try TemporaryPostgres.connect(schema)

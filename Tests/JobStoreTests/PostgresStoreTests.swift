@@ -38,6 +38,15 @@ enum TemporaryPostgres {
         try PostgresConnection(PostgresAddress(schema.url))
     }
 
+    /// Returns when somebody waits for a lock that `connection` holds.
+    static func somebodyWaits(for connection: PostgresConnection) async throws {
+        let question = "SELECT count(*) FROM pg_locks l WHERE NOT l.granted AND pg_backend_pid() = ANY (pg_blocking_pids(l.pid))"
+        while try connection.first(question, [], { try $0.int64(0) }) == 0 {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+    }
+
     /// The first answer that is not "unavailable": what is asked until a connection that was cut is there again.
     static func retrying<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
         while true {

@@ -8,7 +8,7 @@ import Testing
 /// What the host asks at its start and every few seconds costs what waits and runs, not what the ledger keeps.
 struct ScanTests {
     /// Indexes of rows that have not ended, or are few.
-    private static let small = ["runs_ready", "runs_ready_since", "runs_later", "runs_running", "runs_dead", "runs_expiring"]
+    private static let small = ["runs_ready", "runs_ready_since", "runs_later", "runs_running", "runs_dead", "runs_expiring", "runs_ended"]
 
     private final class Asked: Sendable {
         private let texts = Mutex<Set<String>>([])
@@ -35,12 +35,15 @@ struct ScanTests {
             _ = try ledger.queueDepths(now: .at(10))
             _ = try ledger.nextWaiting()
             _ = try ledger.nextExpiry()
+            var ended = RunFilter()
+            ended.endedAfter = .at(9)
+            _ = try ledger.runs(ended)
             _ = try ledger.expireWaiting(limit: 10, now: .at(10))
             _ = try ledger.claimWaiting(["mint": WaitingLimit(most: 1)], owner: life, now: .at(10))
             try ledger.renewLeases(owner: life, for: .seconds(60), now: .at(10))
             connection.faultPoint = nil
             let questions = asked.take().filter { $0.contains("runs") }
-            #expect(questions.count >= 14, "\(questions)")
+            #expect(questions.count >= 15, "\(questions)")
             for question in questions {
                 let unbound = Array(repeating: SQLValue.null, count: question.count { $0 == "?" })
                 let steps = try connection.rows("EXPLAIN QUERY PLAN " + question, unbound) { try $0.text(3) }

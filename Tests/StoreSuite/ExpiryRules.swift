@@ -9,6 +9,8 @@ extension StoreSuite {
         Rule("a run that was tried and then expires is a dead letter with its last reason", { try await $0.expiredAfterAnAttempt() }),
         Rule("what runs, or was claimed by then, is not touched by its expiry", { try await $0.expiryOfTheRunning() }),
         Rule("a unique key is free from the expiry on, whether anybody has looked or not", { try await $0.expiryFreesTheKey() }),
+        Rule("what ended to make room for another of its key is told once, to whoever asks what has expired", { try await $0.expiredBesideIsTold() }),
+        Rule("a run that was claimed ahead and expires keeps the reason of its last failure", { try await $0.expiryKeepsTheLastReason() }),
         Rule("runs expire in the order of their ends, so many a call, each once by whomever", { try await $0.expiryInBatches() }),
         Rule("a run handed back after its expiry expires, and a retry of it does not", { try await $0.expiryOfTheReturned() }),
     ]
@@ -90,6 +92,46 @@ extension StoreSuite {
         // One that began before it expired keeps its key.
         try equal(try await waiting(now: 61).map(\.id), [after[0].run.id])
         try equal(try await store.enqueue([Self.request(key: "asset-7")], now: Self.at(95)).map(\.inserted), [false])
+    }
+
+    func expiredBesideIsTold() async throws {
+        var ended: [RunID] = []
+        for (i, key) in ["enqueued", "waiting", "completed"].enumerated() {
+            ended.append(try await enqueued(Self.expiring(after: 60 + Int64(i), key: key)).id)
+        }
+        let other = try await enqueued(Self.expiring("other", after: 900))
+        try await enqueued(Self.request("other"))
+        let claim = try required(try await waiting("other", limit: 9, now: 1).first { $0.id != other.id }, "not due")
+        try equal(try await store.enqueue([Self.request(key: "enqueued")], now: Self.at(70)).map(\.inserted), [true])
+        var completion = Self.end(claim, .succeeded, .succeeded, at: 71)
+        completion.enqueues = [Self.request(key: "completed"), Self.request(key: "completed")]
+        try equal(try await store.complete([completion], now: Self.at(71)), [true])
+        // As many as were asked for, the rest with the next call.
+        try equal(try await expire(now: 71, limit: 1).map(\.id), [ended[0]])
+        let rest = try await expire(now: 72)
+        try equal(rest.map(\.id), [ended[2], ended[1]])
+        try equal(rest.map(\.state), [.skipped, .skipped])
+        try equal(rest.map(\.payload), ["", ""])
+        try equal(try await expire(now: 73), [])
+        try equal(try await store.counters()["mint"], ["expired": 3])
+    }
+
+    func expiryKeepsTheLastReason() async throws {
+        let run = try await enqueued(Self.expiring(after: 60))
+        let claim = try required(try await waiting(now: 1).first, "not due")
+        var end = Self.end(claim, .retry, .retryable, at: 2)
+        end.availableAt = Self.at(3)
+        end.reason = "the exchange is away"
+        end.code = 7
+        try equal(try await store.complete([end], now: Self.at(2)), [true])
+        let ahead = try required(try await waiting(now: 3).first, "not due again")
+        try equal(ahead.attempt, 2)
+        try await store.releaseClaims([ahead.held], owner: Self.owner, now: Self.at(61))
+        try equal(try await expire(now: 61).map(\.reason), ["the exchange is away; \(RunLifecycle.expired)"])
+        let row = try await record(run.id)
+        try equal(row.reason, "the exchange is away; \(RunLifecycle.expired)")
+        try equal(row.code, 7)
+        try equal(row.attempt, 1)
     }
 
     func expiryInBatches() async throws {

@@ -45,7 +45,7 @@ enum JobKeys {
     static let catchUp = key("catch_up", .table, "unset", "What happens to fires found overdue. See below.")
     static let expiresAfter = key(
         "expires_after", .duration(limit, orNone: true), "\"none\"",
-        "An enqueued run that nobody has begun this long after it was due ends as skipped (`expired`); who enqueues may say another instant. What was tried is not tried again then.")
+        "An enqueued run that nobody has begun this long after it was due, or came if that was later, ends as skipped (`expired`); who enqueues may say another instant. What was tried is not tried again then.")
     static let priority = key("priority", .integer(-1_000...1_000), "0", "Higher first; a minute of waiting counts one.")
     static let jitter = key(
         "jitter", .duration(.zero...(.days(1))), "\"0s\"", "Each start is delayed by a random time up to this.")

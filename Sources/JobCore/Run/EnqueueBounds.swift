@@ -21,8 +21,8 @@ public enum EnqueueBounds {
             return "it is due at \(due.rfc3339), more than \(farthest.components.seconds / 86_400) days from now"
         }
         if let expires, expires <= due { return "it expires at \(expires.rfc3339), which is not after \(due.rfc3339), when it is due" }
-        if let expires, expires > due + farthest {
-            return "it expires at \(expires.rfc3339), more than \(farthest.components.seconds / 86_400) days after it is due"
+        if let expires, expires > max(due, now) + farthest {
+            return "it expires at \(expires.rfc3339), more than \(farthest.components.seconds / 86_400) days \(due > now ? "after it is due" : "from now")"
         }
         return nil
     }

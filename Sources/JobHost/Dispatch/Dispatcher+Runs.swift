@@ -312,7 +312,7 @@ extension Dispatcher {
             run.uniqueKey = request.key.isEmpty ? nil : request.key
             if let target = index[request.job] {
                 setDefaults(&run, jobs[target].plan)
-                run.expiresAt = jobs[target].plan.config.expiry(due: run.fireTime)
+                run.expiresAt = jobs[target].plan.config.expiry(due: run.fireTime, now: now.wall)
             }
             return run
         }

@@ -236,12 +236,16 @@ extension Supervisor {
                 hint: isDrained ? "so that nothing new starts: jobhost pause" : "to go on after a pause: jobhost resume")
         }
         let now = clock.now().wall
-        guard try await withStore({ try await $0.setDrained(host: host, isDrained, by: actor, now: now) }) else {
+        let row = AuditRow(at: now, actor: actor, action: isDrained ? "drain host" : "undo drain host", job: nil, detail: host)
+        let isThere = try await acting(row) {
+            let isThere = try await withStore { try await $0.setDrained(host: host, isDrained, by: actor, now: now) }
+            return (isThere, isThere ? row : nil)
+        }
+        guard isThere else {
             let names = try await withStore { try await $0.hosts().map(\.name) }
             let nearest = nearestName(host, among: names).map { "did you mean '\($0)'?" }
             throw CommandError(.notFound, "no host '\(host)' serves this store", hint: nearest ?? "there are: \(names.joined(separator: ", "))")
         }
-        tellAction(AuditRow(at: now, actor: actor, action: isDrained ? "drain host" : "undo drain host", job: nil, detail: host))
         log.notice("\(host) is \(isDrained ? "taken out" : "to serve again"), by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
         return .done
     }

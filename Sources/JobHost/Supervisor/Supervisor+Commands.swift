@@ -24,15 +24,25 @@ extension Supervisor {
                 throw CommandError.unknownRun(run)
             }
             _ = try find(ended.job)
-            let record = try await withStore { try await $0.retry(run, by: actor, now: self.clock.now().wall) }
+            let now = clock.now().wall
+            var row = AuditRow(at: now, actor: actor, action: "retry", job: ended.job, detail: "run \(run)")
+            let record = try await acting(row) {
+                let record = try await withStore { try await $0.retry(run, by: actor, now: now) }
+                row.detail += " as run \(record.id)"
+                return (record, row)
+            }
             dispatch(.waiting(job: record.job, due: clock.now().wall))
             return .run(record, inserted: true)
         case .discardDead(let run):
             let now = clock.now().wall
-            guard try await withStore({ try await $0.discardDead(run, by: actor, now: now) }) else {
-                throw CommandError(.conflict, "run \(run) is not a dead letter", hint: "jobhost dead list")
+            let job = try await withStore { try await $0.run(run) }?.job
+            let row = AuditRow(at: now, actor: actor, action: "discard", job: job, detail: "run \(run)")
+            return try await acting(row) {
+                guard try await withStore({ try await $0.discardDead(run, by: actor, now: now) }) else {
+                    throw CommandError(.conflict, "run \(run) is not a dead letter", hint: "jobhost dead list")
+                }
+                return .done
             }
-            return .done
         case .setEnabled(let job, let enabled): return try await setEnabled(job, enabled, by: actor)
         case .setPaused(let job, let paused): return try await setPaused(job, paused, by: actor)
         case .breaker(let job, let action): return try await breaker(job, action, by: actor)
@@ -87,7 +97,8 @@ extension Supervisor {
     /// Kept while the store is away, as results are.
     func audit(_ actor: Actor, _ action: String, job: String? = nil, detail: String = "") {
         let row = AuditRow(at: clock.now().wall, actor: actor, action: action, job: job, detail: detail)
-        tellAction(row)
+        if store.isShared { actionsElsewhere.expect(row) }
+        events.emit(.action(row))
         record([.audit(row)])
     }
 
@@ -131,11 +142,11 @@ extension Supervisor {
     private func enqueue(_ request: EnqueueCommand, by actor: Actor) async throws -> CommandResult {
         let now = clock.now().wall
         let due = request.at ?? (request.delay.map { now + max($0, .zero) } ?? now)
-        let expires = request.expires ?? request.expiresAfter.map { due + max($0, .zero) }
+        let expires = request.expires ?? request.expiresAfter.map { max(due, now) + max($0, .zero) }
         if let problem = EnqueueBounds.problem(priority: request.priority ?? 0, key: request.key, due: due, expires: expires, now: now) {
             throw CommandError(.invalid, problem)
         }
-        let usual = dispatcher.jobs[try find(request.job)].plan.config.expiry(due: due)
+        let usual = dispatcher.jobs[try find(request.job)].plan.config.expiry(due: due, now: now)
         return try await insert(request.job, trigger: .enqueued, by: actor, action: "enqueue") { run in
             run.payload = request.payload
             run.uniqueKey = request.key
@@ -199,21 +210,36 @@ extension Supervisor {
         let now = clock.now()
         let reason = "cancelled by \(actor.name)" + (actor.reason.isEmpty ? "" : ": \(actor.reason)")
         if cancelHere(run, reason, by: actor) { return .done }
-        if try await withStore({ try await $0.cancelWaiting(run, reason: reason, by: actor, now: now.wall) }) {
-            return .done
-        }
+        if try await cancelWaiting(run, reason, by: actor, now: now.wall) { return .done }
         // Claimed between the two looks.
         if cancelHere(run, reason, by: actor) { return .done }
         guard let record = try await withStore({ try await $0.run(run) }) else {
             throw CommandError.unknownRun(run)
         }
         // Another host runs it, and hears of it within 3 s.
-        if record.state == .running, record.owner != owner.host,
-            try await withStore({ try await $0.cancelElsewhere(run, reason: reason, by: actor, now: now.wall) })
-        {
-            return .done
+        if record.state == .running, record.owner != owner.host {
+            let row = AuditRow(at: now.wall, actor: actor, action: "cancel", job: record.job, detail: "run \(run)")
+            let isHeard = try await acting(row) {
+                let isHeard = try await withStore { try await $0.cancelElsewhere(run, reason: reason, by: actor, now: now.wall) }
+                return (isHeard, isHeard ? row : nil)
+            }
+            if isHeard { return .done }
         }
         throw CommandError(.conflict, "run \(run) of \(record.job) has already ended: \(record.state.rawValue)")
+    }
+
+    /// false: it does not wait.
+    private func cancelWaiting(_ run: RunID, _ reason: String, by actor: Actor, now: Instant) async throws -> Bool {
+        guard var record = try await withStore({ try await $0.run(run) }), !record.state.isTerminal, record.state != .running else { return false }
+        let row = AuditRow(at: now, actor: actor, action: "cancel", job: record.job, detail: "run \(run)")
+        let isDone = try await acting(row) {
+            let isDone = try await withStore { try await $0.cancelWaiting(run, reason: reason, by: actor, now: now) }
+            return (isDone, isDone ? row : nil)
+        }
+        guard isDone else { return false }
+        (record.state, record.reason, record.finishedAt, record.payload) = (.cancelled, reason, now, "")
+        events.emit(.endedWaiting(record))
+        return true
     }
 
     /// false: no run of this host.
@@ -252,9 +278,11 @@ extension Supervisor {
         guard let job else {
             ownDecisions += 1
             defer { ownDecisions += 1 }
-            let row = try await withStore { try await $0.saveHostControl(.paused(paused), by: actor, action: action, now: self.clock.now().wall) }
-            perform(dispatcher.setHostControl(row, now: clock.now()))
-            tellAction(AuditRow(at: clock.now().wall, actor: actor, action: action, job: nil, detail: ""))
+            let now = clock.now().wall
+            try await acting(AuditRow(at: now, actor: actor, action: action, job: nil, detail: "")) {
+                let row = try await withStore { try await $0.saveHostControl(.paused(paused), by: actor, action: action, now: now) }
+                perform(dispatcher.setHostControl(row, now: clock.now()))
+            }
             log.notice("\(action)d by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
             return .done
         }
@@ -268,11 +296,12 @@ extension Supervisor {
         let now = clock.now()
         ownDecisions += 1
         defer { ownDecisions += 1 }
-        let control = try await withStore {
-            try await $0.saveControl(job: job, change, by: actor, action: action, now: now.wall)
+        try await acting(AuditRow(at: now.wall, actor: actor, action: action, job: job, detail: "")) {
+            let control = try await withStore {
+                try await $0.saveControl(job: job, change, by: actor, action: action, now: now.wall)
+            }
+            perform(dispatcher.setControl(job: job, control, now: clock.now()))
         }
-        perform(dispatcher.setControl(job: job, control, now: clock.now()))
-        tellAction(AuditRow(at: now.wall, actor: actor, action: action, job: job, detail: ""))
         log.notice("\(job): \(action) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
     }
 
@@ -307,10 +336,12 @@ extension Supervisor {
         ownDecisions += 1
         defer { ownDecisions += 1 }
         let data = breaker.encoded
-        let row = try await withStore { try await $0.saveBreaker(job: job, data, by: actor, action: name, now: now.wall) }
-        perform(dispatcher.setBreaker(job: job, row, now: clock.now()))
-        events.emit(.breaker(job: job, mode: Self.word(breaker.mode), text: reason, at: now.wall))
-        tellAction(AuditRow(at: now.wall, actor: actor, action: name, job: job, detail: ""))
+        let mode = Self.word(breaker.mode)
+        try await acting(AuditRow(at: now.wall, actor: actor, action: name, job: job, detail: "")) {
+            let row = try await withStore { try await $0.saveBreaker(job: job, data, by: actor, action: name, now: now.wall) }
+            perform(dispatcher.setBreaker(job: job, row, now: clock.now()))
+            events.emit(.breaker(job: job, mode: mode, text: reason, at: now.wall))
+        }
         log.notice("\(job): \(name) by \(actor.name)\(actor.reason.isEmpty ? "" : ": \(actor.reason)")")
         return .done
     }

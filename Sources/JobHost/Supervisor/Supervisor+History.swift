@@ -44,41 +44,34 @@ extension Supervisor {
 
     private static let mostActions = 500
 
-    /// What was done here; the audit will have it among the others'.
-    func tellAction(_ row: AuditRow) {
-        events.emit(.action(row))
-        guard store.isShared else { return }
-        ownActions.append(row)
-        if ownActions.count > Self.mostActions { ownActions.removeFirst() }
+    /// Does what leaves `row` in the audit, and tells of it here. `body` says how it is to be told, nil: nothing was done.
+    /// The others' entries are told when they are read: this one is not among them, however soon that is.
+    func acting<Value>(_ row: AuditRow, _ body: () async throws -> (Value, AuditRow?)) async throws -> Value {
+        if store.isShared { actionsElsewhere.expect(row) }
+        do {
+            let (value, told) = try await body()
+            if let told { events.emit(.action(told)) } else { actionsElsewhere.withdraw(row) }
+            return value
+        } catch {
+            actionsElsewhere.withdraw(row)
+            throw error
+        }
     }
 
-    /// With the counters that have just been read: fires that never became an attempt, and what operators and hosts did.
+    func acting<Value>(_ row: AuditRow, _ body: () async throws -> Value) async throws -> Value {
+        try await acting(row) { (try await body(), row) }
+    }
+
+    /// With the counters that have just been read: fires that never became an attempt, runs that expired, and what
+    /// operators and hosts did.
     func readActionsOfOthers() async throws {
-        for job in dispatcher.jobs where !job.isRemoved {
-            let counts = counters[job.name] ?? [:]
-            let total = NoRunReason.allCases.reduce(0) { $0 + (counts[$1.rawValue] ?? 0) }
+        for job in dispatcher.jobs where !job.isRemoved && noRuns.grow(job.name, counters[job.name] ?? [:]) {
             // Those of this host too: who asks once more loses nothing.
-            if let before = noRunsSeen.updateValue(total, forKey: job.name), total > before {
-                events.emit(.elsewhere(job: job.name, at: clock.now().wall))
-            }
+            events.emit(.elsewhere(job: job.name, at: clock.now().wall))
         }
-        let rows = try await store.audit(AuditFilter(limit: Self.mostActions))
-        defer { actionsSeen = Set(rows.map(\.id)) }
-        guard let seen = actionsSeen else { return }
-        for row in rows.reversed() where !seen.contains(row.id) {
-            if let own = ownActions.firstIndex(where: { $0.isSame(as: row) }) {
-                ownActions.remove(at: own)
-            } else {
-                events.emit(.action(row))
-            }
-        }
-    }
-}
-
-extension AuditRow {
-    /// One was read from the store, which may date it by a clock of its own.
-    fileprivate func isSame(as other: AuditRow) -> Bool {
-        actor.name == other.actor.name && actor.via == other.actor.via && action == other.action && job == other.job
-            && abs((at - other.at).microseconds) < 5_000_000
+        var filter = AuditFilter(limit: Self.mostActions)
+        filter.after = actionsElsewhere.after
+        let rows = try await store.audit(filter)
+        for row in actionsElsewhere.new(among: rows, now: clock.now().monotonic) { events.emit(.action(row)) }
     }
 }

@@ -15,6 +15,7 @@ extension Supervisor {
             supervisor.refreshCounts()
             supervisor.lookAtRefused()
             supervisor.expireWaiting()
+            supervisor.tellSettled()
         }
         repeats(every: .seconds(5)) { supervisor in
             supervisor.sweep()
@@ -186,13 +187,13 @@ extension Supervisor {
             repeat {
                 expired = try await supervisor.store.expireWaiting(limit: most, now: supervisor.clock.now().wall)
                 supervisor.tellExpired(expired)
-            } while expired.count == most
+            } while expired.count >= most
         }
     }
 
     private func tellExpired(_ runs: [RunRecord]) {
         for (job, runs) in Dictionary(grouping: runs, by: \.job).sorted(by: { $0.key < $1.key }) {
-            for run in runs where run.state == .discarded { events.emit(.ended(run)) }
+            for run in runs where run.state == .discarded { events.emit(.endedWaiting(run)) }
             let tried = runs.count { $0.state == .discarded }
             let text = "\(counted(runs.count, "waiting run")) expired" + (tried > 0 ? ", of which \(tried) had been tried: dead letters" : "")
             log.notice("\(job): \(text)", metadata: ["said.job": "\(job)"])

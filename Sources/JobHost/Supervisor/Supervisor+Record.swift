@@ -61,11 +61,17 @@ extension Supervisor {
 
     /// From when on somebody who was told everything until now has to read the ledger, should this life of the host
     /// end here: before the first end of which it has not been told yet.
-    private func tellSettled(waiting rest: [PendingRecord]) {
+    ///
+    /// - Parameter late: how long an end may have been on its way to here.
+    private func tellSettled(waiting rest: [PendingRecord], late: Duration = longestWayHere) {
         let ends = (rest + unrecorded).compactMap(\.operation.endedAt) + untold.compactMap { $0.run?.finishedAt }
-        let heard = clock.now().wall - Self.longestWayHere
+        let heard = clock.now().wall - late
         events.emit(.settled(min(heard, ends.min() ?? .distantFuture) - .microseconds(1)))
     }
+    /// Where nothing ends too: what a listener knows would stand still there, and the ledger's retention go past it.
+    /// This turn may come before one that hears of ends which waited while this host stood still.
+    func tellSettled() { tellSettled(waiting: [], late: .seconds(5)) }
+
     /// From an end, by its worker's clock, to when it is heard of here: what ended just now may be on its way.
     private static let longestWayHere: Duration = .milliseconds(250)
 

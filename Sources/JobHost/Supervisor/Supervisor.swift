@@ -103,12 +103,8 @@ public actor Supervisor: HostControl {
     var counters: [String: [String: Int64]] = [:]
     /// Attempts of them ended on other hosts, and have not been read yet.
     var jobsHeardOf: Set<String> = []
-    /// Fires that were skipped or missed on any host, as last read, by job.
-    var noRunsSeen: [String: Int64] = [:]
-    /// The newest entries of the audit, as last read; nil: they have not been read.
-    var actionsSeen: Set<Int64>?
-    /// Told here, and not seen in the audit yet.
-    var ownActions: [AuditRow] = []
+    var noRuns = NoRunCounts()
+    var actionsElsewhere = ActionsElsewhere()
     /// What was asked for of jobs that take two persons, as last read; the oldest first.
     var asks: [Ask] = []
     static let mostAsks = 100

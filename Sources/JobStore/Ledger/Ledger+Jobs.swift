@@ -223,6 +223,10 @@ extension Ledger {
             conditions.append("id < ?")
             values.append(.int(before))
         }
+        if let after = filter.after {
+            conditions.append("id > ?")
+            values.append(.int(after))
+        }
         let which = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
         return try connection.rows(
             """

@@ -13,7 +13,10 @@ extension Ledger {
             if try inserter.insert(run) { return (run, true) }
             // What keeps it out may end between the two statements.
             for _ in 0..<3 {
-                if let other = try liveRun(likewise: run), try !expire(other, now: now) { return (other, false) }
+                if let other = try liveRun(likewise: run) {
+                    guard try isOver(other, now: now) else { return (other, false) }
+                    try expire([other], now: now)
+                }
                 if try inserter.insert(run) { return (run, true) }
             }
             throw StoreError(.broken, "a run of \(run.job) could not be inserted")
@@ -93,11 +96,17 @@ extension Ledger {
 
     // MARK: Expiry
 
-    /// It waited and its time is over: it has ended now, by this call or another host's, and keeps nobody out.
-    func expire(_ run: RunRecord, now: Instant) throws -> Bool {
-        guard run.hasExpired(now), run.state != .running else { return false }
-        _ = try end(expired: [run], now: now)
-        return true
+    /// It waits and its time is over: it keeps nobody out.
+    func isOver(_ run: RunRecord, now: Instant) throws -> Bool {
+        // The clock is not asked about those that last.
+        guard run.expiresAt != nil, run.state != .running else { return false }
+        return run.hasExpired(try expiryClock(now))
+    }
+
+    /// They have ended now, by this call or another host's.
+    func expire(_ runs: [RunRecord], now: Instant) throws {
+        guard !runs.isEmpty else { return }
+        expiredBeside += try end(expired: runs, now: expiryClock(now))
     }
 
     func expireWaiting(limit: Int, now: Instant) throws -> [RunRecord] {
@@ -110,19 +119,31 @@ extension Ledger {
 
     /// Those that still waited, as they have ended.
     private func end(expired runs: [RunRecord], now: Instant) throws -> [RunRecord] {
-        let end = try connection.prepare("UPDATE \(schema)runs SET state = ?, reason = ?, finished_at = ? WHERE id = ? AND \(StateSQL.waiting)")
+        let end = try connection.prepare(
+            "UPDATE \(schema)runs SET state = ?, reason = ?, code = ?, finished_at = ? WHERE id = ? AND \(StateSQL.waiting)")
         var tally = Tally()
         let ended = try runs.compactMap { run -> RunRecord? in
-            let next = RunLifecycle.afterExpiry(attempts: run.attempt, reason: run.reason)
-            try end.bind([.text(next.state.rawValue), .text(next.reason), .int(now.stored), .int(run.id.value)])
+            var ended = run
+            if run.attempt > 0, let last = try lastFailure(of: run.id) { (ended.reason, ended.code) = last }
+            let next = RunLifecycle.afterExpiry(attempts: run.attempt, reason: ended.reason)
+            (ended.state, ended.reason, ended.finishedAt, ended.payload) = (next.state, next.reason, now, "")
+            try end.bind([
+                .text(ended.state.rawValue), .text(ended.reason), .int(Int64(ended.code)), .int(now.stored), .int(run.id.value),
+            ])
             guard try end.runAgain() == 1 else { return nil }
             tally.add(next.state == .discarded ? next.state.rawValue : next.reason, job: run.job)
-            var ended = run
-            (ended.state, ended.reason, ended.finishedAt, ended.payload) = (next.state, next.reason, now, "")
             return ended
         }
         try count(tally)
         return ended
+    }
+
+    /// What its last attempt to fail said. The run's own row knows it no more once another attempt was claimed, though
+    /// that may never have begun.
+    private func lastFailure(of run: RunID) throws -> (reason: String, code: Int32)? {
+        try connection.first(
+            "SELECT reason, code FROM \(schema)attempts WHERE run = ? ORDER BY attempt DESC LIMIT 1", [.int(run.value)]
+        ) { (reason: try $0.text(0), code: Int32(clamping: try $0.int64(1))) }
     }
 
     // MARK: Operators
@@ -200,11 +221,12 @@ struct InboxRow {
         let job = try row.text(1)
         id = try row.int64(0)
         let wanted = try row.int64OrNil(5).map { Instant(milliseconds: $0) }
-        let due = try wanted ?? min(Instant(milliseconds: row.int64(7)), now)
+        let came = min(Instant(milliseconds: try row.int64(7)), now)
+        let due = wanted ?? came
         self.due = due
         isTimed = wanted != nil
         request = NewRun(job: job, trigger: .enqueued, fireTime: wanted ?? now)
-        request.expiresAt = try row.int64OrNil(6).map { Instant(milliseconds: $0) } ?? jobs[job]?.expiresAfter.map { due + $0 }
+        request.expiresAt = try row.int64OrNil(6).map { Instant(milliseconds: $0) } ?? jobs[job]?.expiresAfter.map { max(due, came) + $0 }
         request.payload = try row.bytesOrNil(2) ?? []
         request.uniqueKey = try row.textOrNil(3)
         request.priority = try row.count(4)

@@ -27,8 +27,10 @@ extension Ledger {
         if let retried = filter.retryOf { require("retry_of = ?", .int(retried.value)) }
         if let before = filter.before { require("id < ?", .int(before.value)) }
         let condition = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        // By the index of ends: for the order of their numbers all that the ledger keeps would be looked at.
+        let order = filter.endedAfter == nil ? "id DESC" : "finished_at DESC, id DESC"
         return try connection.rows(
-            "SELECT \(filter.withoutPayloads ? RunRow.withoutPayload : RunRow.columns) FROM \(schema)runs \(condition) ORDER BY id DESC LIMIT ?",
+            "SELECT \(filter.withoutPayloads ? RunRow.withoutPayload : RunRow.columns) FROM \(schema)runs \(condition) ORDER BY \(order) LIMIT ?",
             values + [.int(Bounds.rows(filter.limit))], RunRow.decode)
     }
 

@@ -19,6 +19,11 @@ protocol Ledger: AnyObject, SendableMetatype {
     /// `count` numbers of one of the store-wide sequences, ascending. Holes are harmless; going back
     /// never happens.
     func allocate(_ name: String, _ count: Int) throws -> [Int64]
+    /// The instant up to which waiting runs expire in this transaction: what a host's own clock says of another's run
+    /// counts only where nobody else has one.
+    func expiryClock(_ now: Instant) throws -> Instant
+    /// Runs that something else than `expireWaiting` ended, in this call, because their time was over.
+    var expiredBeside: [RunRecord] { get set }
 
     // What a database may have in another way: whoever calls it gets that one, also where he does not know which it is.
 

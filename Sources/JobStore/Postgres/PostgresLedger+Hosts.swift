@@ -117,6 +117,9 @@ extension PostgresLedger {
         return clock
     }
 
+    /// No host's wrong clock ends what others would still start.
+    func expiryClock(_ now: Instant) throws -> Instant { session.introduction == nil ? now : try databaseClock() }
+
     private func checkClock(_ now: Instant) throws {
         if let problem = try Standing(skew: now - databaseClock()).skewProblem { throw StoreError(.unavailable, problem) }
     }

@@ -22,20 +22,38 @@ extension PostgresLedger {
     /// Where a live run of its unique key or its due time keeps a run out: that one.
     private func insertOrFind(_ runs: [RunRecord], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
         guard !runs.isEmpty else { return [] }
-        let inserted = try insert(runs, now: now)
+        var inserted = try insert(runs, now: now)
+        var others: [RunID: RunRecord] = [:]
+        func isLeft(_ run: RunRecord) -> Bool { !inserted.contains(run.id) && others[run.id] == nil }
+        // What kept them out may end between two statements.
+        for _ in 0..<3 {
+            var over: [RunID: RunRecord] = [:]
+            for run in runs.filter(isLeft) {
+                guard let other = try liveRun(likewise: run) else { continue }
+                if try isOver(other, now: now) { over[other.id] = other } else { others[run.id] = other }
+            }
+            try expireInOrder(over.values.sorted { $0.id < $1.id }, now: now)
+            try inserted.formUnion(insert(runs.filter(isLeft), now: now))
+        }
         return try runs.map { run in
             if inserted.contains(run.id) { return (run, true) }
-            for _ in 0..<3 {
-                if let other = try liveRun(likewise: run), try !expire(other, now: now) { return (other, false) }
-                // What kept it out ended between the two statements.
-                if try !insert([run], now: now).isEmpty { return (run, true) }
-            }
-            throw StoreError(.broken, "a run of \(run.job) could not be inserted")
+            guard let other = others[run.id] else { throw StoreError(.broken, "a run of \(run.job) could not be inserted") }
+            return (other, false)
         }
+    }
+
+    /// Their rows are locked before the first of them is written, by their numbers: two that take the places of the same
+    /// runs then wait for each other one after the other, whatever the order of what they enqueue.
+    private func expireInOrder(_ runs: [RunRecord], now: Instant) throws {
+        guard !runs.isEmpty else { return }
+        try connection.run(
+            "SELECT FROM \(schema)runs WHERE id = ANY (?::bigint[]) ORDER BY id FOR UPDATE", [.text(PostgresArray(runs.map(\.id.value)).value)])
+        try expire(runs, now: now)
     }
 
     /// Returns those that no live run kept out.
     private func insert(_ runs: [RunRecord], now: Instant) throws -> Set<RunID> {
+        guard !runs.isEmpty else { return [] }
         let statement = try connection.prepare("""
             INSERT INTO \(schema)runs (id, job, trigger, state, fire_time, available_at, rank, max_attempts, priority,
                 unique_key, idempotency_key, retry_of, payload, expires_at, created_at, attempt)

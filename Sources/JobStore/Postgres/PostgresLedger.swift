@@ -32,6 +32,7 @@ final class PostgresLedger: Ledger {
     private var formatLife: Int?
     /// A commit's answer was lost: what looks refused may be what that commit wrote.
     var mayHaveCommitted = false
+    var expiredBeside: [RunRecord] = []
 
     init(connection: PostgresConnection, schema: String, host: String, session: PostgresMembership) {
         self.connection = connection

@@ -16,6 +16,7 @@ enum PostgresMigrations {
         Migration(version: 5, name: "a run knows whether it may be tried again", script: idempotent),
         Migration(version: 6, name: "ends wait for nobody's claims", script: jobEnds),
         Migration(version: 7, name: "what is enqueued may expire", script: expiry),
+        Migration(version: 8, name: "what the doors to the queue refuse, what ended lately", script: doors),
     ]
     static var newest: Int64 { all.map(\.version).max() ?? 0 }
 

@@ -21,6 +21,8 @@ public final class PostgresStore: Sendable {
     private let threads = ThreadCount()
     private let listener: PostgresListener?
     private let membership = PostgresMembership()
+    /// Ended by calls that are about something else.
+    let expired = ExpiredBeside()
     /// The last claim of waiting runs asked for many and was given as many.
     let moreWaits = Mutex(false)
 
@@ -99,6 +101,13 @@ public final class PostgresStore: Sendable {
         _ body: @escaping @Sendable (PostgresLedger) throws -> Value
     ) async throws -> Value {
         try await Self.await(writer ?? writes, inTransaction: true, locking: locks, body)
+    }
+    /// The same, where `body` may end runs whose time is over.
+    func writeExpiring<Value: Sendable>(
+        to writer: Mailbox<Operation<PostgresLedger>>? = nil, locking locks: JobLocks = JobLocks(),
+        _ body: @escaping @Sendable (PostgresLedger) throws -> Value
+    ) async throws -> Value {
+        expired.keep(try await write(to: writer, locking: locks) { try ExpiredBeside.noting($0, body) })
     }
     /// A question whose answer is a few rows by an index.
     func ask<Value: Sendable>(

@@ -19,6 +19,7 @@ enum Migrations {
         Migration(version: 4, name: "rates of jobs", script: v4),
         Migration(version: 5, name: "a run knows whether it may be tried again", script: v5),
         Migration(version: 6, name: "what is enqueued may expire", script: v6),
+        Migration(version: 7, name: "what ended lately", script: v7),
     ]
     static var newest: Int64 { all.map(\.version).max() ?? 0 }
 
@@ -243,6 +244,11 @@ enum Migrations {
         CREATE INDEX runs_expiring ON runs (expires_at) WHERE expires_at IS NOT NULL AND finished_at IS NULL;
         -- Milliseconds since 1970; NULL: as the job's `expires_after` says.
         ALTER TABLE enqueue_inbox ADD COLUMN expires_at_ms INTEGER;
+        """
+
+    private static let v7 = """
+        -- What ended since an instant, for those who were away.
+        CREATE INDEX runs_ended ON runs (finished_at) WHERE finished_at IS NOT NULL;
         """
 }
 

@@ -1,3 +1,4 @@
+import JobCore
 import SQL
 
 /// The ledger in a SQLite file, whose writer is alone.
@@ -7,8 +8,11 @@ final class SQLiteLedger: Ledger {
     var forUpdate: String { "" }
     var forUpdateOfFree: String { "" }
     var prunable: String { "1 = 1" }
+    var expiredBeside: [RunRecord] = []
 
     init(connection: SQLiteConnection) { self.connection = connection }
+
+    func expiryClock(_ now: Instant) -> Instant { now }
 
     func allocate(_ name: String, _ count: Int) throws -> [Int64] {
         let last = try connection.first(

@@ -18,7 +18,7 @@ extension SQLiteStore: Store {
         if inbox == nil {
             guard try await ask({ try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
         }
-        return try await write { ledger in
+        return try await writeExpiring { ledger in
             var taken = try inbox.map { try ledger.drainInbox(jobs: $0.jobs, limit: $0.limit, now: now) } ?? InboxResult()
             var claims = try ledger.claimWaiting(limits, owner: owner, now: now)
             let claimed = Set(claims.runs.map(\.id))
@@ -34,14 +34,16 @@ extension SQLiteStore: Store {
         try await write { try $0.refuseClaims(refusals, owner: owner, now: now) }
     }
     public func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] {
-        try await write { try $0.complete(completions, now: now) }
+        try await writeExpiring { try $0.complete(completions, now: now) }
     }
     /// `complete` without a task: `completion` is called on the writer's thread and must be short.
     public func complete(
         _ completions: [Completion], now: Instant,
         completion: @escaping @Sendable (Result<[Bool], StoreError>) -> Void
     ) {
-        submit({ try $0.complete(completions, now: now) }, completion: completion)
+        submit({ ledger in try ExpiredBeside.noting(ledger) { try $0.complete(completions, now: now) } }) { [expired] in
+            completion($0.map(expired.keep))
+        }
     }
     @discardableResult
     public func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing {
@@ -59,7 +61,7 @@ extension SQLiteStore: Store {
     // MARK: Enqueueing and operators
 
     public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
-        try await write { try $0.enqueue(requests, now: now) }
+        try await writeExpiring { try $0.enqueue(requests, now: now) }
     }
     public func claims(of owner: Owner) async throws -> [HeldClaim] {
         try await ask { try $0.claims(of: owner) }
@@ -68,12 +70,14 @@ extension SQLiteStore: Store {
         try await ask { try $0.jobsInInbox() }
     }
     public func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
-        try await write { try $0.drainInbox(jobs: jobs, limit: limit, now: now) }
+        try await writeExpiring { try $0.drainInbox(jobs: jobs, limit: limit, now: now) }
     }
     public func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord] {
-        // Most looks find nothing; those cost no commit.
-        guard try await ask({ try $0.nextExpiry().map { $0 <= now } ?? false }) else { return [] }
-        return try await write { try $0.expireWaiting(limit: limit, now: now) }
+        try await expired.joined(limit) { limit in
+            // Most looks find nothing; those cost no commit.
+            guard try await ask({ try $0.nextExpiry().map { $0 <= now } ?? false }) else { return [] }
+            return try await write { try $0.expireWaiting(limit: limit, now: now) }
+        }
     }
     public func cancelWaiting(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool {
         try await write { try $0.cancelWaiting(run, reason: reason, by: actor, now: now) }

@@ -15,6 +15,8 @@ public final class SQLiteStore: Sendable {
     private let questions = Mailbox<Operation<SQLiteLedger>>()
     private let listings = Mailbox<Operation<SQLiteLedger>>()
     private let threads = ThreadCount()
+    /// Ended by calls that are about something else.
+    let expired = ExpiredBeside()
 
     private init(path: String) { self.path = path }
 
@@ -81,6 +83,10 @@ public final class SQLiteStore: Sendable {
     /// In the writer's next transaction.
     func write<Value: Sendable>(_ body: @escaping @Sendable (SQLiteLedger) throws -> Value) async throws -> Value {
         try await Self.await(writes, body)
+    }
+    /// The same, where `body` may end runs whose time is over.
+    func writeExpiring<Value: Sendable>(_ body: @escaping @Sendable (SQLiteLedger) throws -> Value) async throws -> Value {
+        expired.keep(try await write { try ExpiredBeside.noting($0, body) })
     }
     /// A question whose answer is a few rows by an index.
     func ask<Value: Sendable>(_ body: @escaping @Sendable (SQLiteLedger) throws -> Value) async throws -> Value {

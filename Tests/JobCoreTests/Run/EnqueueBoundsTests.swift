@@ -20,6 +20,7 @@ import Testing
         (0, 0, "it expires at 2026-01-01T00:00:00Z, which is not after 2026-01-01T00:00:00Z, when it is due"),
         (60, 59, "it expires at 2026-01-01T00:00:59Z, which is not after 2026-01-01T00:01:00Z, when it is due"),
         (60, 61 + 366 * 86_400, "it expires at 2027-01-02T00:01:01Z, more than 366 days after it is due"),
+        (-400 * 86_400, 60, nil), (-60, 1 + 366 * 86_400, "it expires at 2027-01-02T00:00:01Z, more than 366 days from now"),
     ] as [(Int64, Int64?, String?)])
     func expiry(due: Int64, expires: Int64?, problem: String?) {
         let end = expires.map { Self.now + .seconds($0) }

@@ -74,7 +74,7 @@ extension Alert {
     /// What happened once and has no end; nil: nothing that anybody is told of.
     init?(of event: HostEvent) {
         switch event {
-        case .ended(let run) where run.state == .discarded:
+        case .ended(let run) where run.state == .discarded, .endedWaiting(let run) where run.state == .discarded:
             let why = run.reason.isEmpty ? "" : ": \(run.reason)"
             self.init(.runDiscarded, subject: run.job, "run \(run.id) of \(run.job) is a dead letter\(why)", hint: "jobhost retry \(run.id)")
         case .notRun(let job, let reason, let text, _) where reason.state == .missed:

@@ -7,6 +7,8 @@ public enum HostEvent: Sendable {
     case started(job: String, run: RunID, at: Instant, pid: Int32)
     /// As the attempt left it.
     case ended(RunRecord)
+    /// A run that waited ended without another attempt: it was cancelled, or has expired.
+    case endedWaiting(RunRecord)
     /// Attempts of the job ended on other hosts.
     case elsewhere(job: String, at: Instant)
     /// Fires that never became an attempt. `text` is a sentence.
@@ -27,7 +29,7 @@ public enum HostEvent: Sendable {
     /// Listeners of `/events` hear of it.
     var isStreamed: Bool {
         switch self {
-        case .started, .ended, .elsewhere, .notRun, .breaker, .reload, .action, .problems: true
+        case .started, .ended, .endedWaiting, .elsewhere, .notRun, .breaker, .reload, .action, .problems: true
         case .worker, .store, .settled: false
         }
     }

@@ -78,7 +78,7 @@ extension API {
         switch event {
         case .started(let job, let run, let at, let pid):
             return encoded(.runStarted, job, RunStarted(job: job, run: run.value, at: at, pid: pid))
-        case .ended(let run): return encoded(.runEnded, run.job, Run(run))
+        case .ended(let run), .endedWaiting(let run): return encoded(.runEnded, run.job, Run(run))
         case .elsewhere(let job, let at): return encoded(.elsewhere, job, Elsewhere(job: job, at: at))
         case .notRun(let job, let reason, let text, let at):
             return encoded(.notRun, job, NotRun(job: job, reason: reason, state: reason.state, text: text, at: at))

@@ -38,7 +38,7 @@ final class HostMetrics: Sendable {
             case .store(let operation, let took): figures.store[operation, default: .store].observe(took.seconds)
             case .worker(.started(let plugin)): figures.workerStarts[plugin, default: 0] &+= 1
             case .worker(.ended(let plugin, let how)): figures.workerExits[plugin, default: [:]][how, default: 0] &+= 1
-            case .started, .elsewhere, .notRun, .action, .problems, .settled: break
+            case .started, .endedWaiting, .elsewhere, .notRun, .action, .problems, .settled: break
             }
         }
     }
