@@ -10,8 +10,9 @@ import sys
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-MODULES = ["test_cluster", "test_page", "test_live", "test_drawings", "test_stopwatch", "test_access"]
+MODULES = sorted(path.stem for path in Path(__file__).parent.glob("test_*.py"))
 
 
 def cases(suite):
