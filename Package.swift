@@ -168,7 +168,7 @@ let package = Package(
         tests(
             "ViewsTests",
             [
-                "JobConfig", "JobCore", "JobHost", "JobJSON", "JobStore", "JobTestKit",
+                "JobConfig", "JobCore", "JobHost", "JobJSON", "JobStore", "JobTestKit", "SQL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),

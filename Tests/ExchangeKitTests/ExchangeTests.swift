@@ -118,6 +118,10 @@ import Testing
         #expect(try exchange.emit("Happened", key: "k", JSONObject([("n", 1)]), at: 0))
         #expect(try !exchange.emit("Happened", key: "k", JSONObject(), at: 0))
         #expect(try exchange.connection.rows("SELECT payload FROM outbox_events", []) { try $0.text(0) } == [#"{"n":1}"#])
+        for (event, key) in [("", "k2"), ("Happened", ""), ("Happened", String(repeating: "é", count: 257)), (String(repeating: "x", count: 513), "k2")] {
+            #expect(throws: JobFailure.self) { try exchange.emit(event, key: key, JSONObject(), at: 0) }
+        }
+        #expect(try exchange.emit("Happened", key: String(repeating: "x", count: 512), JSONObject(), at: 0))
     }
 
     @Test func everyStatementCompiles() throws {

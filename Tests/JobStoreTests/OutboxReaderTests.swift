@@ -27,12 +27,33 @@ import Testing
             for key in ["a", "b", "c"] { try put(connection, key) }
             try put(connection, "long", "\"" + String(repeating: "x", count: OutboxReader.mostBytes) + "\"")
             #expect(try await reader.last() == 4)
-            let rows = try await reader.rows(2...Int64.max, limit: 2)
-            #expect(rows.map(\.key) == ["b", "c"])
-            #expect(rows.first == OutboxRow(seq: 2, event: "OrderExpired", key: "b", payload: #"{"n":1}"#, at: Instant(milliseconds: 1_777_888_800_000)))
-            #expect(try await reader.rows(4...4, limit: 2).map(\.payload) == [nil])
+            let page = try await reader.rows(2...Int64.max, limit: 2)
+            #expect(page.rows.map(\.key) == ["b", "c"] && page.isCut)
+            #expect(page.rows.first == OutboxRow(seq: 2, event: "OrderExpired", key: "b", payload: #"{"n":1}"#, at: Instant(milliseconds: 1_777_888_800_000)))
+            #expect(try await reader.rows(4...4, limit: 2).rows.map(\.payload) == [nil])
             #expect(!reader.mayCommitLate)
+            #expect(try await reader.size(1...9, limit: 9) == (4, 21))
+            #expect(try await reader.size(1...9, limit: 2) == (2, 14))
+            try await boundsPages(reader, from: 5) { try put(connection, $0, $1) }
         }
+    }
+
+    /// A page has about a megabyte of payloads, whatever they are; nobody is told of names without end.
+    private func boundsPages(_ reader: OutboxReader, from first: Int64, _ put: (String, String) throws -> Void) async throws {
+        let long = "\"" + String(repeating: "x", count: 250 << 10) + "\""
+        for i in 0..<9 { try put("large \(i)", long) }
+        var (next, pages) = (first, [Int]())
+        while true {
+            let page = try await reader.rows(next...Int64.max)
+            guard let last = page.numbers.last else { break }
+            pages.append(page.rows.count)
+            next = last + 1
+        }
+        #expect(pages == [5, 4])
+        try put(String(repeating: "k", count: OutboxReader.longestName + 1), "{}")
+        try put(String(repeating: "é", count: OutboxReader.longestName / 2), "{}")
+        let page = try await reader.rows(next...Int64.max)
+        #expect(page.unusable == [next] && page.rows.map(\.seq) == [next + 1] && page.numbers == [next, next + 1] && !page.isCut)
     }
 
     @Test("In PostgreSQL a row may come after one with a higher number", .enabled(if: TestPostgres.url != nil))
@@ -52,13 +73,15 @@ import Testing
             try first.begin(.rowLocks)
             try first.run(insert, [.text("A"), .text("late"), .text("{}")])
             try second.run(insert, [.text("A"), .text("early"), .text(#"{"n": 1}"#)])
-            #expect(try await reader.rows(1...Int64.max, limit: 10).map(\.key) == ["early"])
+            #expect(try await reader.rows(1...Int64.max, limit: 10).rows.map(\.key) == ["early"])
             try first.control("COMMIT")
-            #expect(try await reader.rows(1...Int64.max, limit: 10).map(\.key) == ["late", "early"])
+            #expect(try await reader.rows(1...Int64.max, limit: 10).rows.map(\.key) == ["late", "early"])
             #expect(try await reader.last() == 2)
             for key in ["c", "d", "e"] { try second.run(insert, [.text("A"), .text(key), .text("{}")]) }
-            #expect(try await reader.rows(inAnyOf: [1...1, 4...5, 7...9], limit: 10).map(\.key) == ["late", "d", "e"])
+            #expect(try await reader.rows(inAnyOf: [1...1, 4...5, 7...9], limit: 10).rows.map(\.key) == ["late", "d", "e"])
             #expect(try await reader.last(before: Instant(milliseconds: 1_777_888_800_000)) == 0)
+            #expect(try await reader.size(1...9, limit: 9).rows == 5)
+            try await boundsPages(reader, from: 6) { try second.run(insert, [.text("A"), .text($0), .text($1)]) }
         }
     }
 }

@@ -255,10 +255,17 @@ public final class Exchange {
         ])
     }
 
-    /// Announces an event in the outbox; false: it was announced before under this key.
+    /// Bytes of an event's name, and of its key: nobody is told of rows with longer ones.
+    public static let longestEventKey = 512
+
+    /// Announces an event in the outbox; false: it was announced before under this key. A name or key of no or too many
+    /// bytes fails the run for good.
     @discardableResult
     public func emit(_ event: String, key: String, _ payload: JSONObject, at now: Int64) throws -> Bool {
-        try run("put_event", [
+        for (what, text) in [("name", event), ("key", key)] where !(1...Self.longestEventKey).contains(text.utf8.count) {
+            throw JobFailure.permanent("the \(what) of an event has \(text.utf8.count) bytes; allowed are 1 … \(Self.longestEventKey)")
+        }
+        return try run("put_event", [
             "event": .text(event), "key": .text(key), "payload": .text(JSON.object(payload).text), "now": .int(now),
         ]) == 1
     }

@@ -26,6 +26,11 @@ public struct OutboxRow: Hashable, Sendable {
 public final class OutboxReader: Sendable {
     /// Of a payload; a longer one is left out.
     public static let mostBytes = 256 << 10
+    /// Bytes of an event's name, and of a key; rows with longer ones are not told.
+    public static let longestName = EnqueueBounds.longestKey
+    /// Rows of one look, and about the bytes of their payloads.
+    public static let batch = 100
+    static let pageBytes = 1 << 20
 
     /// Rows may become visible after ones with a higher `seq`: several transactions write at a time.
     public let mayCommitLate: Bool
@@ -58,30 +63,67 @@ public final class OutboxReader: Sendable {
         }
     }
 
-    /// Rows with numbers in `range`, ascending, at most `limit`.
-    public func rows(_ range: ClosedRange<Int64>, limit: Int) async throws -> [OutboxRow] {
-        try await rows(where: "seq BETWEEN ? AND ?", [.int(range.lowerBound), .int(range.upperBound)], limit: limit)
+    /// What one look finds, ascending. As many bytes as one listener may have in memory.
+    public struct Page: Sendable {
+        public var rows: [OutboxRow] = []
+        /// Numbers of rows that nobody can be told of.
+        public var unusable: [Int64] = []
+        /// There may be more.
+        public var isCut = false
+        public init() {}
+        /// Of all of them.
+        public var numbers: [Int64] { (rows.map(\.seq) + unusable).sorted() }
     }
 
-    /// Rows with numbers in one of these, where rows may come late.
-    public func rows(inAnyOf ranges: [ClosedRange<Int64>], limit: Int) async throws -> [OutboxRow] {
+    /// Rows with numbers in `range`, the first of them.
+    public func rows(_ range: ClosedRange<Int64>, limit: Int = batch) async throws -> Page {
+        try await page("outbox_events WHERE seq BETWEEN ? AND ?", [.int(range.lowerBound), .int(range.upperBound)], limit)
+    }
+
+    /// Rows with numbers in one of these, which have none in common; where rows may come late.
+    public func rows(inAnyOf ranges: [ClosedRange<Int64>], limit: Int = batch) async throws -> Page {
         let (from, to) = (PostgresArray(ranges.map(\.lowerBound)), PostgresArray(ranges.map(\.upperBound)))
-        return try await rows(
-            where: "EXISTS (SELECT 1 FROM unnest(?::bigint[], ?::bigint[]) AS r (a, z) WHERE seq BETWEEN r.a AND r.z) AND seq BETWEEN ? AND ?",
-            [.text(from.value), .text(to.value), .int(ranges.map(\.lowerBound).min() ?? 1), .int(ranges.map(\.upperBound).max() ?? 0)], limit: limit)
+        return try await page(
+            "unnest(?::bigint[], ?::bigint[]) AS r (a, z) JOIN outbox_events ON seq BETWEEN r.a AND r.z", [.text(from.value), .text(to.value)], limit)
     }
 
-    private func rows(where condition: String, _ values: [SQLValue], limit: Int) async throws -> [OutboxRow] {
-        let payload = "CASE WHEN \(mayCommitLate ? "octet_length(payload::text)" : "length(CAST(payload AS BLOB))") > \(Self.mostBytes) THEN NULL ELSE payload END"
+    /// How many rows have numbers in `range`, and the bytes of what would be told of them; of the first `limit`.
+    public func size(_ range: ClosedRange<Int64>, limit: Int) async throws -> (rows: Int64, bytes: Int64) {
+        let size = told
         return try await ask { connection in
-            try connection.rows("""
-                SELECT seq, event, key, \(payload), created_ms FROM outbox_events WHERE \(condition) ORDER BY seq LIMIT ?
+            try connection.first("""
+                SELECT count(*), CAST(coalesce(sum(size), 0) AS bigint)
+                FROM (SELECT \(size) AS size FROM outbox_events WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?) AS found
+                """, [.int(range.lowerBound), .int(range.upperBound), .int(Int64(limit))]
+            ) { (rows: try $0.int64(0), bytes: try $0.int64(1)) } ?? (0, 0)
+        }
+    }
+
+    private func bytes(_ column: String) -> String { mayCommitLate ? "octet_length(\(column)::text)" : "length(CAST(\(column) AS BLOB))" }
+    /// Of a payload, those that are told.
+    private var told: String { "CASE WHEN \(bytes("payload")) <= \(Self.mostBytes) THEN \(bytes("payload")) ELSE 0 END" }
+
+    private func page(_ source: String, _ values: [SQLValue], _ limit: Int) async throws -> Page {
+        func name(_ column: String) -> String { "CASE WHEN \(bytes(column)) <= \(Self.longestName) THEN \(column) END AS \(column)" }
+        let columns = "seq, \(name("event")), \(name("key")), CASE WHEN \(bytes("payload")) <= \(Self.mostBytes) THEN payload END AS payload, created_ms, \(told) AS size"
+        return try await ask { connection in
+            var (page, bytes, count): (Page, Int64, Int) = (Page(), 0, 0)
+            // Cut where it is, so that no more of it comes over here.
+            _ = try connection.rows("""
+                SELECT seq, event, key, payload, created_ms, size FROM (
+                    SELECT seq, event, key, payload, created_ms, size, sum(size) OVER (ORDER BY seq) - size AS before
+                    FROM (SELECT \(columns) FROM \(source) ORDER BY seq LIMIT ?) AS found) AS measured
+                WHERE before < \(Self.pageBytes) ORDER BY seq
                 """, values + [.int(Int64(limit))]
             ) { row in
-                OutboxRow(
-                    seq: try row.int64(0), event: try row.text(1), key: try row.text(2), payload: try row.textOrNil(3),
-                    at: Instant(milliseconds: try row.int64(4)))
+                (count, bytes) = (count + 1, bytes + (try row.int64OrNil(5) ?? 0))
+                let seq = try row.int64(0)
+                guard let event = try row.textOrNil(1), let key = try row.textOrNil(2) else { return page.unusable.append(seq) }
+                page.rows.append(OutboxRow(
+                    seq: seq, event: event, key: key, payload: try row.textOrNil(3), at: Instant(milliseconds: try row.int64(4))))
             }
+            page.isCut = count >= limit || bytes >= Self.pageBytes
+            return page
         }
     }
 

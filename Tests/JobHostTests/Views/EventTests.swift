@@ -206,7 +206,7 @@ struct EventHubTests {
             // Who lacks more hears that it is not to be had now, and keeps its id.
             let replay = EventReplay(control: host, shelf: SnapshotShelf(control: host, clock: SystemClock(), reuse: 0), clock: SystemClock())
             await #expect(throws: StoreError.self) {
-                try await replay.missed(since: since, start: .init(way: .kept(since: since, seen: [:]), after: 0, id: "x"), holds: { _ in true })
+                try await replay.missed(since: since, start: .init(way: .kept(since: since, seen: [:]), after: 0, id: "x"), client: "a", holds: { _ in true })
             }
         }
     }

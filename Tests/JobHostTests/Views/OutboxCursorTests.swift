@@ -38,11 +38,14 @@ struct OutboxCursorTests {
         #expect(cursor.settled == 9)
     }
 
-    @Test func gapsAreBounded() {
+    @Test func gapsAreBoundedAndThoseThatAreGivenUpAreToldOf() {
         var cursor = OutboxCursor(high: 0, mayCommitLate: true)
-        cursor.took((1...Int64(OutboxCursor.mostGaps) + 5).map { $0 * 2 }, now: at(0))
+        let givenUp = cursor.took((1...Int64(OutboxCursor.mostGaps) + 5).map { $0 * 2 }, now: at(0))
+        #expect(givenUp == 5)
         #expect(cursor.gaps.count == OutboxCursor.mostGaps && cursor.settled == 10)
-        cursor.skip(to: 1_000)
-        #expect(cursor.settled == 1_000 && cursor.high == 1_000)
+        let later = cursor.took([], now: at(0) + OutboxCursor.patience + .seconds(1))
+        #expect(later == 0 && cursor.gaps.isEmpty)
+        cursor.skip(to: 100_000)
+        #expect(cursor.settled == 100_000 && cursor.high == 100_000)
     }
 }

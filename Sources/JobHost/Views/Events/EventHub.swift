@@ -134,20 +134,27 @@ final class EventHub: Sendable {
         return state.withLock { Self.isHeard($0, now) }
     }
 
-    /// What an outbox has, and how far that goes.
-    func tell(outbox name: String, _ events: [[UInt8]], upTo place: OutboxPlace) {
+    /// What an outbox has, and how far that goes. `isGap`: there may be more that nobody is ever told of.
+    func tell(outbox name: String, _ events: [[UInt8]], upTo place: OutboxPlace, isGap: Bool = false) {
+        guard !pass(outbox: name, upTo: place) else { return }
+        var told: [Streamed] = events.map { .event(.outbox, job: nil, data: $0) }
+        if isGap {
+            told.append(.event(.reset, job: nil, data: Array(#"{"reason":"rows of the outbox \#(name) may be missing; read it anew"}"#.utf8)))
+        }
+        state.withLock { $0.ring.append(told + [.outbox(name, place)]) }
+        if !told.isEmpty { wake(.events) }
+    }
+
+    /// Up to there an outbox has nothing for anybody. false: somebody listens, or may come back, and is to be told.
+    func pass(outbox name: String, upTo place: OutboxPlace) -> Bool {
         let now = clock.now().monotonic
-        let isHeard = state.withLock { state in
-            if Self.isHeard(state, now) {
-                state.ring.append(events.map { .event(.outbox, job: nil, data: $0) } + [.outbox(name, place)])
-                return true
-            }
+        return state.withLock { state in
+            guard !Self.isHeard(state, now) else { return false }
             // Whoever comes back with an earlier id reads it there.
             if let before = state.ring.outboxes[name], before.high < place.high { state.ring.passOver() }
             state.ring.settle(outbox: name, place)
-            return false
+            return true
         }
-        if isHeard, !events.isEmpty { wake(.events) }
     }
 
     func forgetOutbox(_ name: String) { state.withLock { $0.ring.settle(outbox: name, nil) } }

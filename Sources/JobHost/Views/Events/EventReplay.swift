@@ -18,13 +18,26 @@ actor EventReplay {
     }
 
     struct Missed: Sendable {
-        /// In the order in which they happened.
-        var entries: [Entry]
+        /// Of whoever was told everything up to then.
+        fileprivate var since: Instant
+        /// One list for all who come back together.
+        fileprivate var all: [Entry]
         /// What follows this number is read from the ring, and whose id that is.
         var after: Int64
         var id: String
         /// The highest number of each outbox that was told by then.
         var told: [String: Int64]
+
+        /// In the order in which they happened.
+        var entries: some Sequence<Entry> { all.lazy.filter { since < $0.until } }
+    }
+
+    enum Answer: Sendable {
+        case missed(Missed)
+        /// Part of it is not to be had.
+        case gone
+        /// This client had so much read lately that it is not read for it now.
+        case tooOften
     }
 
     /// More than that is a gap: the state is the shorter answer.
@@ -49,6 +62,7 @@ actor EventReplay {
     private let control: any HostControl
     private let shelf: SnapshotShelf
     private let clock: any TimeSource
+    private var pace = ReplayPace()
     private var kept: Read?
     private var coming: (since: Instant, start: EventHub.Start, task: Task<Read, any Error>)?
 
@@ -58,17 +72,19 @@ actor EventReplay {
         self.clock = clock
     }
 
-    /// For somebody who was told everything up to `since`, and listens from `start` on. nil: part of it is not to be had.
-    /// Throws when the store does not answer.
+    /// For somebody who was told everything up to `since`, and listens from `start` on. Throws when the store does not
+    /// answer.
     ///
-    /// `holds`: whether everything after a number is still in the ring.
-    func missed(since: Instant, start: EventHub.Start, holds: @Sendable (Int64) -> Bool) async throws -> Missed? {
+    /// - Parameters:
+    ///   - client: who asks, by an address.
+    ///   - holds: whether everything after a number is still in the ring.
+    func missed(since: Instant, start: EventHub.Start, client: String, holds: @Sendable (Int64) -> Bool) async throws -> Answer {
         for width in [Self.width, .zero] {
-            let read = try await read(since: since, width: width, start: start, holds: holds)
+            guard let read = try await read(since: since, width: width, start: start, client, holds: holds) else { return .tooOften }
             guard let entries = read.entries else { continue }
-            return Missed(entries: entries.filter { since < $0.until }, after: read.start.after, id: read.start.id, told: read.start.told)
+            return .missed(Missed(since: since, all: entries, after: read.start.after, id: read.start.id, told: read.start.told))
         }
-        return nil
+        return .gone
     }
 
     /// Forgets what nobody will ask for any more.
@@ -76,34 +92,47 @@ actor EventReplay {
         if let kept, clock.now().monotonic - kept.at > Self.patience { self.kept = nil }
     }
 
-    private func read(since: Instant, width: Duration, start: EventHub.Start, holds: (Int64) -> Bool) async throws -> Read {
+    /// One reading at a time, whoever asks. nil: `client` has used up its own.
+    private func read(
+        since: Instant, width: Duration, start: EventHub.Start, _ client: String, holds: (Int64) -> Bool
+    ) async throws -> Read? {
         func serves(_ read: Instant, _ other: EventHub.Start) -> Bool { read <= since && other.after <= start.after && holds(other.after) }
         let from = since - width
-        // What went further back may have been too much where less is not.
-        if let kept, serves(kept.since, kept.start), kept.entries != nil || from <= kept.since,
-            clock.now().monotonic - kept.at <= Self.patience
-        {
-            return kept
+        while true {
+            // What went further back may have been too much where less is not.
+            if let kept, serves(kept.since, kept.start), kept.entries != nil || from <= kept.since,
+                clock.now().monotonic - kept.at <= Self.patience
+            {
+                return kept
+            }
+            guard let other = coming else { break }
+            let isThis = serves(other.since, other.start) && from <= other.since
+            let read = await other.task.result
+            if coming?.task == other.task { coming = nil }
+            if isThis { return try read.get() }
         }
-        if let coming, serves(coming.since, coming.start), from <= coming.since { return try await coming.task.value }
+        guard pace.mayRead(client, now: clock.now().monotonic) else { return nil }
         let task = Task { [control, shelf, clock] in
             Read(since: from, entries: try await Self.entries(since: from, control, shelf), start: start, at: clock.now().monotonic)
         }
         coming = (from, start, task)
-        defer { if coming?.task == task { coming = nil } }
-        let read = try await task.value
+        let result = await task.result
+        if coming?.task == task { coming = nil }
+        let read = try result.get()
         kept = read
         return read
     }
 
     private static func entries(since: Instant, _ control: any HostControl, _ shelf: SnapshotShelf) async throws -> [Entry]? {
         let (host, store) = (await shelf.snapshot(), control.store)
+        // What is kept no longer is not worth the reading.
+        guard host.jobs.allSatisfy({ job in job.retention.map { host.now - since < $0.age } ?? true }) else { return nil }
         var filter = RunFilter()
         filter.endedAfter = store.isShared ? since - slack : since
         filter.withoutPayloads = true
         filter.limit = mostEntries + 1
         let runs = try await store.runs(filter)
-        guard runs.count <= mostEntries, keepsAll(runs, since: since, host) else { return nil }
+        guard runs.count <= mostEntries, keepsAll(runs, host) else { return nil }
         var entries: [Entry] = []
         func add(_ event: HostEvent, _ at: Instant, until: Instant) {
             guard let (kind, job, data) = API.encode(event) else { return }
@@ -147,13 +176,35 @@ actor EventReplay {
         return entries.sorted { $0.at < $1.at }
     }
 
-    /// Whether the ledger still has each run that ended since: of a job it keeps so many, for so long.
-    private static func keepsAll(_ runs: [RunRecord], since: Instant, _ host: HostSnapshot) -> Bool {
+    /// Whether the ledger still has each run that ended since, as far as their number goes.
+    private static func keepsAll(_ runs: [RunRecord], _ host: HostSnapshot) -> Bool {
         var ended: [String: Int] = [:]
         for run in runs { ended[run.job, default: 0] += 1 }
-        return host.jobs.allSatisfy { job in
-            guard let rule = job.retention else { return true }
-            return ended[job.name] ?? 0 < rule.runs && host.now - since < rule.age
+        return host.jobs.allSatisfy { job in job.retention.map { ended[job.name] ?? 0 < $0.runs } ?? true }
+    }
+}
+
+/// How often a client may have the store read for it: somebody whose ids go ever further back is not served by what was
+/// read for others. Pure.
+struct ReplayPace {
+    /// At once, and how long until there is one more.
+    static let most = 8
+    static let interval = Duration.seconds(5)
+    /// Clients that are remembered; of those without any use for it the first are forgotten.
+    static let mostClients = 1_024
+
+    /// From when on a client has all of its readings again.
+    private var rested: [String: MonotonicInstant] = [:]
+
+    /// Counts one, unless `client` has none left.
+    mutating func mayRead(_ client: String, now: MonotonicInstant) -> Bool {
+        let from = max(rested[client] ?? now, now)
+        guard from - now <= Self.interval * (Self.most - 1) else { return false }
+        if rested.count >= Self.mostClients, rested[client] == nil {
+            rested = rested.filter { $0.value > now }
+            if rested.count >= Self.mostClients, let least = rested.min(by: { $0.value < $1.value }) { rested[least.key] = nil }
         }
+        rested[client] = from + Self.interval
+        return true
     }
 }

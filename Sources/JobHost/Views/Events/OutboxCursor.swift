@@ -5,8 +5,8 @@ import JobCore
 struct OutboxCursor: Sendable {
     /// A transaction that is open for longer loses its place in the stream.
     static let patience = Duration.seconds(60)
-    /// The oldest are given up first.
-    static let mostGaps = 100
+    /// The oldest are given up first, and whoever listens hears so.
+    static let mostGaps = 2_000
 
     struct Gap: Equatable, Sendable {
         var numbers: ClosedRange<Int64>
@@ -28,8 +28,10 @@ struct OutboxCursor: Sendable {
     /// Everything up to here was read, or will never come.
     var settled: Int64 { gaps.first.map { $0.numbers.lowerBound - 1 } ?? high }
 
-    /// Rows with these ascending numbers, each above `high` or in a gap, have been read.
-    mutating func took(_ numbers: [Int64], now: MonotonicInstant) {
+    /// Rows with these ascending numbers, each above `high` or in a gap, have been read. Returns how many gaps were given
+    /// up before their time, since there are too many: what comes in them is never told.
+    @discardableResult
+    mutating func took(_ numbers: [Int64], now: MonotonicInstant) -> Int {
         for number in numbers {
             if number > high {
                 if mayCommitLate, number > high + 1 { gaps.append(Gap(numbers: (high + 1)...(number - 1), since: now)) }
@@ -43,7 +45,9 @@ struct OutboxCursor: Sendable {
             }
         }
         gaps.removeAll { now - $0.since > Self.patience }
-        if gaps.count > Self.mostGaps { gaps.removeFirst(gaps.count - Self.mostGaps) }
+        let excess = max(0, gaps.count - Self.mostGaps)
+        gaps.removeFirst(excess)
+        return excess
     }
 
     /// Nobody wants what there is up to `number`.

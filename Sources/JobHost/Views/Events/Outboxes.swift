@@ -5,17 +5,18 @@ import Logging
 import NIOCore
 import NIOPosix
 
-/// The outboxes that `[http] outbox` names: follows each while somebody listens, and has what a listener missed.
+/// The outboxes that `[http] outbox` names: follows each, and has what a listener missed.
 actor Outboxes {
-    /// Between two looks while somebody listens, and while nobody does, when only its end is looked for.
+    /// Between two looks while somebody listens, and while nobody does. (Then only the end is looked for; but where rows
+    /// come late all are read: which are missing is known in no other way.)
     private static let pace = TimeAmount.milliseconds(500)
     private static let idlePace = TimeAmount.seconds(5)
-    /// Rows of one look.
-    private static let batch = 100
 
     private struct Followed {
         var source: OutboxSource
         var reader: OutboxReader
+        /// Its place is known, or its database was not to be had.
+        var first: Task<Void, Never>
         var task: Task<Void, Never>
     }
 
@@ -43,8 +44,18 @@ actor Outboxes {
         for source in sources where followed[source.name] == nil {
             do {
                 let reader = try OutboxReader(source.url)
-                let task = Task { [hub, log, clock] in await Self.follow(source.name, reader, hub, log, clock) }
-                followed[source.name] = Followed(source: source, reader: reader, task: task)
+                let follower = OutboxFollower(name: source.name, reader: reader, hub: hub, log: log, clock: clock)
+                let first = Task { _ = await follower.look() }
+                let task = Task {
+                    await first.value
+                    while !Task.isCancelled {
+                        let isClose = await !follower.isAway && hub.isHeard
+                        let pace = isClose ? Self.pace : Self.idlePace
+                        try? await MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: pace) {}.futureResult.get()
+                        while !Task.isCancelled, await follower.look() {}
+                    }
+                }
+                followed[source.name] = Followed(source: source, reader: reader, first: first, task: task)
             } catch { log.error("the outbox \(source.name) is not followed: \(error)") }
         }
     }
@@ -55,9 +66,21 @@ actor Outboxes {
         (followed, isBegun) = ([:], false)
     }
 
+    /// Returns when whoever begins to listen hears of every row from now on.
+    func areReady() async {
+        for one in followed.values { await one.first.value }
+    }
+
+    /// Numbers of rows that a listener has missed.
+    struct Missed: Sendable {
+        var outbox: String
+        var numbers: ClosedRange<Int64>
+    }
+
     /// What came after `seen` and up to `told`, by outbox. nil: too much. Throws `StoreError` when one does not answer.
-    func missed(after seen: [String: Int64], upTo told: [String: Int64], limit: Int) async throws -> [[UInt8]]? {
-        var (out, bytes): ([[UInt8]], Int) = ([], 0)
+    func missed(after seen: [String: Int64], upTo told: [String: Int64]) async throws -> [Missed]? {
+        var missed: [Missed] = []
+        var (rows, bytes): (Int64, Int64) = (0, 0)
         for (name, first) in seen.sorted(by: { $0.key < $1.key }) {
             // What the config does not name any more is nobody's.
             guard let reader = followed[name]?.reader else {
@@ -66,63 +89,21 @@ actor Outboxes {
             }
             guard let last = told[name] else { throw StoreError(.unavailable, "the outbox \(name) has not been read yet") }
             guard first < last else { continue }
-            var seen = first
-            while seen < last {
-                let rows = try await reader.rows((seen + 1)...last, limit: Self.batch)
-                out += rows.compactMap { try? APIJSON.bytes(of: API.OutboxEvent(name, $0)) }
-                bytes += out.suffix(rows.count).reduce(0) { $0 + $1.count }
-                guard out.count <= limit, bytes <= EventReplay.mostBytes else { return nil }
-                guard rows.count == Self.batch, let newest = rows.last else { break }
-                seen = newest.seq
-            }
+            let size = try await reader.size(first + 1...last, limit: EventReplay.mostEntries + 1)
+            (rows, bytes) = (rows + size.rows, bytes + size.bytes)
+            guard rows <= EventReplay.mostEntries, bytes <= EventReplay.mostBytes else { return nil }
+            missed.append(Missed(outbox: name, numbers: first + 1...last))
         }
-        return out
+        return missed
     }
 
-    private static func follow(_ name: String, _ reader: OutboxReader, _ hub: EventHub, _ log: Logger, _ clock: any TimeSource) async {
-        var cursor: OutboxCursor?
-        var problem: String?
-        while !Task.isCancelled {
-            var isFull = false
-            do {
-                // Where rows come late, which are missing is only known to whoever reads all of them.
-                if var place = cursor, hub.isHeard || reader.mayCommitLate {
-                    isFull = try await look(name, reader, &place, hub, clock)
-                    cursor = place
-                } else {
-                    let last = try await reader.last(before: reader.mayCommitLate ? clock.now().wall - OutboxCursor.patience : nil)
-                    guard !Task.isCancelled else { return }
-                    var place = cursor ?? OutboxCursor(high: last, mayCommitLate: reader.mayCommitLate)
-                    place.skip(to: last)
-                    cursor = place
-                    hub.tell(outbox: name, [], upTo: OutboxPlace(settled: place.settled, high: place.high))
-                }
-                if problem != nil { log.notice("the outbox \(name) can be read again") }
-                problem = nil
-            } catch {
-                if problem != "\(error)" { log.warning("the outbox \(name) cannot be read: \(error); it is tried again") }
-                problem = "\(error)"
-            }
-            guard !isFull else { continue }
-            let pace = hub.isHeard && problem == nil ? Self.pace : idlePace
-            try? await MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: pace) {}.futureResult.get()
-        }
-    }
-
-    /// → There is more.
-    private static func look(
-        _ name: String, _ reader: OutboxReader, _ cursor: inout OutboxCursor, _ hub: EventHub, _ clock: any TimeSource
-    ) async throws -> Bool {
-        var rows: [OutboxRow] = []
-        if !cursor.gaps.isEmpty { rows += try await reader.rows(inAnyOf: cursor.gaps.map(\.numbers), limit: batch) }
-        // Nothing has a higher number than the highest.
-        guard cursor.high < .max else { return false }
-        let new = try await reader.rows((cursor.high + 1)...Int64.max, limit: batch)
-        rows += new
-        guard !Task.isCancelled else { return false }
-        cursor.took(rows.map(\.seq), now: clock.now().monotonic)
-        hub.tell(outbox: name, rows.compactMap { try? APIJSON.bytes(of: API.OutboxEvent(name, $0)) },
-            upTo: OutboxPlace(settled: cursor.settled, high: cursor.high))
-        return new.count == batch
+    /// The first of them, and those that are left; nil: there are none. So that however many listen, and however slowly,
+    /// each has one page in memory.
+    func page(of missed: Missed) async throws -> (rows: [[UInt8]], rest: Missed?)? {
+        guard let reader = followed[missed.outbox]?.reader else { return nil }
+        let page = try await reader.rows(missed.numbers)
+        guard let last = page.numbers.last else { return nil }
+        let rest = last < missed.numbers.upperBound ? Missed(outbox: missed.outbox, numbers: last + 1...missed.numbers.upperBound) : nil
+        return (page.rows.compactMap { try? APIJSON.bytes(of: API.OutboxEvent(missed.outbox, $0)) }, rest)
     }
 }

@@ -4,10 +4,12 @@ import NIOCore
 extension APIRoutes {
     var readingEvents: [Route] {
         [
-            Route(method: .get, path: "/events", summary: "what happens, as it happens (text/event-stream)", query: ["job", "kind"]) { request, _ in
+            Route(method: .get, path: "/events", summary: "what happens, as it happens (text/event-stream)", query: ["job", "kind"]) { request, context in
                 let query = try APIQuery(request.uri.query, allowed: ["job", "kind"])
                 let kinds = try query.words("kind", API.EventKind.self)
                 let lastID = HTTPFields.Element.Name("Last-Event-ID").flatMap { request.headers[$0] }
+                let wanted = Wanted(kinds: kinds.isEmpty ? Set(API.EventKind.allCases) : Set(kinds).union([.reset]), job: query.text("job"))
+                if wanted.takes(.outbox, of: nil) { await outboxes.areReady() }
                 guard let listener = hub.listen(lastID: lastID) else {
                     var response = problemResponse(
                         API.Problem(
@@ -16,8 +18,8 @@ extension APIRoutes {
                     response.headers[.retryAfter] = "10"
                     return response
                 }
-                let wanted = Wanted(kinds: kinds.isEmpty ? Set(API.EventKind.allCases) : Set(kinds).union([.reset]), job: query.text("job"))
-                return stream(listener, wanted, try await greeting(listener.start, wanted))
+                let client = context.peer.address
+                return stream(listener, wanted, try await greeting(listener.start, wanted, client))
             }
         ]
     }
@@ -32,40 +34,76 @@ extension APIRoutes {
         }
     }
 
-    /// What a stream begins with, and after which number it goes on from the ring.
-    private func greeting(_ start: EventHub.Start, _ wanted: Wanted) async throws -> (text: [UInt8], after: Int64) {
-        func event(_ name: String, _ data: String, id: String?) -> String {
-            (id.map { "id: \($0)\n" } ?? "") + "event: \(name)\ndata: \(data)\n\n"
+    /// What a stream begins with.
+    private struct Greeting: Sendable {
+        var text: String
+        /// After which number it goes on from the ring.
+        var after: Int64
+        var missed: EventReplay.Missed?
+        var rows: [Outboxes.Missed] = []
+    }
+
+    private func greeting(_ start: EventHub.Start, _ wanted: Wanted, _ client: String) async throws -> Greeting {
+        func begin(_ name: String, _ data: String, id: String?, after: Int64) -> Greeting {
+            Greeting(text: "retry: 2000\n" + (id.map { "id: \($0)\n" } ?? "") + "event: \(name)\ndata: \(data)\n\n", after: after)
         }
-        let retry = "retry: 2000\n"
+        var reason = "what came after that id is not kept any more"
         switch start.way {
-        case .here(let resumes):
-            return (Array((retry + event("hello", "{\"resumed\":\(resumes)}", id: start.id)).utf8), start.after)
+        case .here(let resumes): return begin("hello", "{\"resumed\":\(resumes)}", id: start.id, after: start.after)
         case .kept(let since, let seen):
-            guard let missed = try await replay.missed(since: since, start: start, holds: { hub.holds(after: $0) }) else { break }
-            let rows = wanted.takes(.outbox, of: nil)
-                ? try await outboxes.missed(after: seen, upTo: missed.told, limit: EventReplay.mostEntries) : []
-            guard let rows else { break }
-            // Whoever is cut off on the way asks for all of it again: what it had was its last id.
-            var text = Array((retry + event("hello", "{\"resumed\":true}", id: nil)).utf8)
-            for entry in missed.entries where wanted.takes(entry.kind, of: entry.job) {
-                text += Array("event: \(entry.kind.rawValue)\ndata: ".utf8) + entry.data + [10, 10]
+            switch try await replay.missed(since: since, start: start, client: client, holds: { hub.holds(after: $0) }) {
+            case .missed(let missed):
+                let rows = wanted.takes(.outbox, of: nil) ? try await outboxes.missed(after: seen, upTo: missed.told) : []
+                guard let rows else { break }
+                // Whoever is cut off on the way asks for all of it again: what it had was its last id.
+                var greeting = begin("hello", "{\"resumed\":true}", id: nil, after: missed.after)
+                (greeting.missed, greeting.rows) = (missed, rows)
+                return greeting
+            case .gone: break
+            case .tooOften: reason = "what came after earlier ids was asked for too often from your address"
             }
-            for row in rows { text += Array("event: \(API.EventKind.outbox.rawValue)\ndata: ".utf8) + row + [10, 10] }
-            return (text + Array("id: \(missed.id)\n\n".utf8), missed.after)
         case .lost: break
         }
-        let reason = "{\"reason\":\"what came after that id is not kept any more; read the state anew\"}"
-        return (Array((retry + event(API.EventKind.reset.rawValue, reason, id: start.id)).utf8), start.after)
+        return begin(API.EventKind.reset.rawValue, "{\"reason\":\"\(reason); read the state anew\"}", id: start.id, after: start.after)
+    }
+
+    /// A piece at a time: however much it is, and however slowly it is taken, a listener has little of it in memory.
+    private func write(_ greeting: Greeting, _ wanted: Wanted, to writer: inout any ResponseBodyWriter) async throws {
+        var text = Array(greeting.text.utf8)
+        func add(_ kind: API.EventKind, _ data: [UInt8]) { text += Array("event: \(kind.rawValue)\ndata: ".utf8) + data + [10, 10] }
+        func flush(above limit: Int) async throws {
+            guard text.count > limit else { return }
+            try await writer.write(ByteBuffer(bytes: text))
+            text.removeAll(keepingCapacity: true)
+        }
+        // The client hears at once that it is let in.
+        try await flush(above: 0)
+        guard let missed = greeting.missed else { return }
+        for entry in missed.entries where wanted.takes(entry.kind, of: entry.job) {
+            add(entry.kind, entry.data)
+            try await flush(above: 64 << 10)
+        }
+        for rows in greeting.rows {
+            var rest: Outboxes.Missed? = rows
+            while let next = rest, let page = try await outboxes.page(of: next) {
+                for row in page.rows {
+                    add(.outbox, row)
+                    try await flush(above: 64 << 10)
+                }
+                rest = page.rest
+            }
+        }
+        text += Array("id: \(missed.id)\n\n".utf8)
+        try await flush(above: 0)
     }
 
     /// Ends when the client goes, when it was so slow that events are gone which it has not taken
     /// (it knows its last id), or when the host ends it.
-    private func stream(_ listener: EventHub.Listener, _ wanted: Wanted, _ greeting: (text: [UInt8], after: Int64)) -> Response {
+    private func stream(_ listener: EventHub.Listener, _ wanted: Wanted, _ greeting: Greeting) -> Response {
         var response = Response(
             status: .ok,
-            body: ResponseBody { [hub] writer in
-                try await writer.write(ByteBuffer(bytes: greeting.text))
+            body: ResponseBody { writer in
+                try await write(greeting, wanted, to: &writer)
                 var number = greeting.after
                 wakes: for await wake in listener.wakes {
                     // Of much that it did not ask for it hears nothing, but how far that went.
