@@ -177,12 +177,16 @@ public struct RunFilter: Hashable, Sendable {
 }
 
 public struct QueueDepth: Hashable, Codable, Sendable {
+    /// Also what is to run later.
     public var waiting: Int64
+    /// Of `waiting`, what could start now.
+    public var due: Int64
     public var running: Int64
     public var dead: Int64
     public var oldestWaiting: Instant?
-    public init(waiting: Int64, running: Int64, dead: Int64, oldestWaiting: Instant?) {
+    public init(waiting: Int64, due: Int64, running: Int64, dead: Int64, oldestWaiting: Instant?) {
         self.waiting = waiting
+        self.due = due
         self.running = running
         self.dead = dead
         self.oldestWaiting = oldestWaiting

@@ -79,8 +79,11 @@ class StopwatchTest(PageTest):
         for asset in range(count):
             self.host.post("/jobs/mint/enqueue", {"payload": {"asset": asset}})
 
+    def counted(self):
+        return next(job for job in self.host.get("/api/v1/counters")["jobs"] if job["job"] == "mint")
+
     def waiting(self):
-        return next(job for job in self.host.get("/api/v1/counters")["jobs"] if job["job"] == "mint")["waiting"]
+        return self.counted()["waiting"]
 
     # Which job failed last night, and why.
 
@@ -211,9 +214,8 @@ class StopwatchTest(PageTest):
         return page.wait(script)
 
     def test_the_queue_drains_by_page(self):
-        self.enqueue(120)
-        # Ten of them, so that there is a pace.
-        self.host.until(lambda: self.waiting() <= 110, "the queue to be begun")
+        self.enqueue(300)
+        self.host.until(lambda: (self.counted()["shrinks_per_minute"] or 0) > 0, "the queue to get shorter")
         with Stopwatch(self, "the queue drains, by page") as watch:
             page = watch.open()
             watch.keys("g", "q")
@@ -230,8 +232,8 @@ class StopwatchTest(PageTest):
         self.assertEqual(self.waiting(), 0)
 
     def test_the_queue_drains_by_command(self):
-        self.enqueue(120)
-        self.host.until(lambda: self.waiting() <= 110, "the queue to be begun")
+        self.enqueue(300)
+        self.host.until(lambda: (self.counted()["shrinks_per_minute"] or 0) > 0, "the queue to get shorter")
 
         def look():
             head, row, *_ = watch.command("queue", "mint").splitlines()
@@ -244,6 +246,23 @@ class StopwatchTest(PageTest):
             self.host.until(lambda: self.waiting() < int(first[1]) - 5, "the queue to be drained further")
             later = look()
         self.assertLess(int(later[1]), int(first[1]))
+
+    def test_a_queue_that_grows_is_not_said_to_drain(self):
+        # Many are done, and more come; what is to run later does not count.
+        for asset in range(40):
+            self.host.post("/jobs/mint/enqueue", {"payload": {"asset": asset}, "delay_ms": 3_600_000})
+        page = self.open("#/queues")
+        self.assertEqual(self.cells(page)["Empty in"], "–")
+
+        def grown():
+            self.enqueue(30)
+            return (self.counted()["shrinks_per_minute"] or 0) < 0 and self.cells(page)["Empty in"] == "grows"
+
+        self.host.until(grown, "the queue to grow, and the page to say so")
+        done = subprocess.run(
+            [self.host.bin + "/jobhost", "queue", "mint", "--no-color"], cwd=self.host.folder, capture_output=True, text=True, check=True)
+        self.assertRegex(done.stdout.splitlines()[1], r"^mint +\d+ +grows ")
+        self.assertGreater(self.counted()["waiting"], self.counted()["due"])
 
     def test_a_queue_that_is_held_back_is_not_said_to_drain(self):
         # Some were done within the last minute: that says nothing of the others.

@@ -205,8 +205,8 @@ extension StoreSuite {
         _ = try await claimed(Self.claim(fire: 2, from: 1))
         _ = try await store.complete([Self.end(run, .failed, .discarded, at: 2)], now: Self.at(2))
         try equal(try await store.queueDepths(now: Self.at(10)), [
-            "mint": QueueDepth(waiting: 3, running: 0, dead: 0, oldestWaiting: Self.at(3)),
-            "candles": QueueDepth(waiting: 0, running: 1, dead: 1, oldestWaiting: nil),
+            "mint": QueueDepth(waiting: 3, due: 2, running: 0, dead: 0, oldestWaiting: Self.at(3)),
+            "candles": QueueDepth(waiting: 0, due: 0, running: 1, dead: 1, oldestWaiting: nil),
         ])
     }
 

@@ -33,6 +33,8 @@ public struct JobHealth: Hashable, Sendable {
         public var errorsLastHour: Int
         /// As in `BreakerSnapshot.state`.
         public var breaker: String
+        /// As in `BreakerSnapshot.reason`.
+        public var breakerReason = ""
         /// By name; of several series the highest.
         public var metrics: [String: Double]
         /// Since when the host has known the job: before that, no success is missed.
@@ -51,12 +53,18 @@ public struct JobHealth: Hashable, Sendable {
                 reasons.append(Reason(grade: grade, rule: rule, text: text))
             }
         }
+        // Somebody wanted that so too, and may forget it: it is said, and nobody is woken.
+        if facts.breaker == "forced_open", policy.warning.breaker != nil || policy.critical.breaker != nil {
+            let why = facts.breakerReason
+            let by = why.isEmpty ? "" : why.hasPrefix("by ") ? " \(why)" : ": \(why)"
+            reasons.append(Reason(grade: .warning, rule: "breaker", text: "its breaker is held open\(by)"))
+        }
     }
 
     private static func breaches(_ facts: Facts, _ bounds: HealthBounds, _ now: Instant) -> [(rule: String, text: String)] {
         var found: [(String, String)] = []
         switch (bounds.breaker, facts.breaker) {
-        case (.open?, "open"), (.open?, "forced_open"), (.halfOpen?, "open"), (.halfOpen?, "forced_open"), (.halfOpen?, "half_open"):
+        case (.open?, "open"), (.halfOpen?, "open"), (.halfOpen?, "half_open"):
             found.append(("breaker", "its breaker is \(facts.breaker.replacing("_", with: "-"))"))
         default: break
         }

@@ -27,9 +27,9 @@ struct PoolHealth {
     func message(of pool: String) -> String? { problems[pool]?.message }
 
     /// For health, in order of the pools' names.
-    var sentences: [String] {
+    var sentences: [(pool: String, sentence: String)] {
         problems.sorted { $0.key < $1.key }.map { pool, problem in
-            "pool \(pool): \(problem.message)" + (problem.count > 1 ? " (\(Self.times(problem.count)))" : "")
+            (pool, "pool \(pool): \(problem.message)" + (problem.count > 1 ? " (\(Self.times(problem.count)))" : ""))
         }
     }
 

@@ -42,6 +42,8 @@ public struct LibraryHistory: Codable, Equatable, Sendable {
             self.reason = reason
         }
 
+        var isByCanary: Bool { by == "canary" }
+
         /// "rolled back on 2026-11-21T03:00:00Z by root (wrong sums)"
         var origin: String {
             "rolled back on \(Instant(seconds: at.secondsFloor).rfc3339) by \(by)" + (reason.isEmpty ? "" : " (\(reason))")

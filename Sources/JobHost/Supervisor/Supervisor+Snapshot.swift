@@ -7,7 +7,6 @@ extension Supervisor {
     public func snapshot() -> HostSnapshot {
         var snapshot = hostSnapshot()
         snapshot.hostProblems = hostProblems()
-        snapshot.problems = snapshot.hostProblems.map(\.text)
         snapshot.jobs = (dispatcher.jobs.filter { !$0.isRemoved }.map(jobSnapshot) + generation.refused.values.map(jobSnapshot))
             .sorted { $0.name < $1.name }
         snapshot.plugins = generation.plugins.values.map { plugin in
@@ -20,7 +19,8 @@ extension Supervisor {
             snapshot.canary = canaries[plugin.config.name]?.sentence ?? ""
             return snapshot
         }.sorted { $0.name < $1.name }
-        snapshot.notes = canaries.values.sorted { $0.plugin < $1.plugin }.map { "plugin \($0.plugin): \($0.sentence)" } + differences
+        snapshot.notes = snapshot.hostProblems.filter { $0.grade < .critical }.map(\.text)
+            + canaries.values.sorted { $0.plugin < $1.plugin }.map { "plugin \($0.plugin): \($0.sentence)" } + differences
         for job in generation.jobs.values where !job.config.isServed(by: generation.config.host) {
             snapshot.elsewhere[job.config.name] = job.config.runOn
         }
@@ -82,15 +82,15 @@ extension Supervisor {
     }
 
     /// What is wrong with the host itself, in sentences.
-    func problems() -> [String] { hostProblems().map(\.text) }
+    func problems() -> [String] { hostProblems().filter { $0.grade == .critical }.map(\.text) }
 
     /// Records that the store refuses, told one by one.
     private static var mostStuck: Int { 5 }
 
     func hostProblems() -> [HostProblem] {
         var problems: [HostProblem] = []
-        func say(_ kind: HostProblem.Kind, _ text: String, subject: String = "") {
-            problems.append(HostProblem(kind: kind, subject: subject, text: text))
+        func say(_ kind: HostProblem.Kind, _ text: String, subject: String = "", _ grade: HealthGrade = .critical, since: Instant? = nil) {
+            problems.append(HostProblem(kind: kind, subject: subject, text: text, grade: grade, since: since))
         }
         if let storeProblem = storeHealth.problem { say(.store, "the store does not answer: \(storeProblem); nothing new starts") }
         for record in refusedRecords.filter(\.isStuck).prefix(Self.mostStuck) {
@@ -98,25 +98,28 @@ extension Supervisor {
         }
         if let sentence = holdSentence { say(holds.contains(.clock) ? .clock : .store, "\(sentence); nothing new starts here") }
         if dispatcher.clock.isHolding { say(.clock, "the wall clock jumped; firing is held for a minute") }
-        for sentence in poolHealth.sentences { say(.other, sentence, subject: sentence) }
+        for (pool, sentence) in poolHealth.sentences { say(.other, sentence, subject: "pool \(pool)") }
         if let problem = room.problem { say(.other, problem, subject: "room") }
         for plugin in generation.plugins.values.sorted(by: { $0.config.name < $1.config.name }) {
             let name = plugin.config.name
             if !plugin.problem.isEmpty { say(.plugin, "plugin \(name): \(plugin.problem)", subject: name) }
-            if let rollback = plugin.rollback { say(.other, "plugin \(name): \(rollback.sentence(of: name))", subject: "rollback of \(name)") }
+            if let rollback = plugin.rollback {
+                let grade: HealthGrade = rollback.isByCanary ? .critical : .warning
+                say(.rollback, "plugin \(name): \(rollback.sentence(of: name))", subject: name, grade, since: rollback.at)
+            }
         }
         if let apiProblem { say(.other, apiProblem, subject: "http") }
         if let lastReload, lastReload.accepted, lastReload.removesMany {
             say(
-                .other,
+                .removal,
                 "\(lastReload.removedJobs.count) of \(lastReload.jobsBefore) jobs were removed by the reload at \(TimeText.absolute(lastReload.at))",
-                subject: "removed jobs")
+                .warning, since: lastReload.at)
         }
         if let lastReload, !lastReload.accepted {
-            say(.reload, "the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")")
+            say(.reload, "the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")", since: lastReload.at)
         }
         for (subject, sentence) in standstills { say(.other, sentence, subject: subject) }
-        return problems
+        return problemTimes.dated(problems, now: clock.now().wall)
     }
 
     private func jobSnapshot(_ job: DispatchedJob) -> JobSnapshot {
@@ -143,6 +146,7 @@ extension Supervisor {
         snapshot.breaker = breakerSnapshot(job)
         snapshot.counters = counters[job.name] ?? [:]
         snapshot.endedLastMinute = job.ends.count(clock.now().monotonic)
+        snapshot.shrinksPerMinute = queueTrend.shrinksPerMinute(job.name)
         snapshot.limits += memoryLimit(of: job.plan.config.plugin)
         snapshot.pluginMetrics = pluginMetrics.of(job: job.name)
         snapshot.oldestWaiting = depth?.oldestWaiting
@@ -173,7 +177,7 @@ extension Supervisor {
         let facts = JobHealth.Facts(
             isEnabled: job.isEnabled, badSettings: job.badSettings, lastSuccess: snapshot.lastSuccess, failingSince: snapshot.failingSince,
             lastDuration: snapshot.recent.last?.duration, running: snapshot.running.compactMap(\.startedAt),
-            errorsLastHour: job.errors.count(clock.now().monotonic), breaker: snapshot.breaker.state,
+            errorsLastHour: job.errors.count(clock.now().monotonic), breaker: snapshot.breaker.state, breakerReason: snapshot.breaker.reason,
             metrics: Dictionary(snapshot.pluginMetrics.map { ($0.name, $0.value) }, uniquingKeysWith: max), since: startedAt)
         return JobHealth(of: facts, by: job.plan.config.health, now: clock.now().wall)
     }

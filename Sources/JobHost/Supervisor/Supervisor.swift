@@ -82,6 +82,7 @@ public actor Supervisor: HostControl {
 
     // Health and bookkeeping
     var poolHealth = PoolHealth()
+    var problemTimes = ProblemTimes()
     /// Who cancelled runs that have not ended yet, and why.
     var cancellations: [RunID: String] = [:]
     var notifier: Notify
@@ -99,7 +100,10 @@ public actor Supervisor: HostControl {
     var isInboxForClaim = false
     /// A claim with it has failed: what is wrong with it keeps no claim from succeeding.
     var isInboxAlone = false
-    var depths: [String: QueueDepth] = [:]
+    var depths: [String: QueueDepth] = [:] {
+        didSet { queueTrend.note(depths.mapValues(\.due), clock.now().monotonic) }
+    }
+    var queueTrend = QueueTrend()
     var counters: [String: [String: Int64]] = [:]
     /// Attempts of them ended on other hosts, and have not been read yet.
     var jobsHeardOf: Set<String> = []

@@ -184,7 +184,7 @@ public struct HostSnapshot: Sendable {
     /// starting, running, reloading, draining
     public var phase: String
     /// Sentences; empty: healthy.
-    public var problems: [String]
+    public var problems: [String] { hostProblems.filter { $0.grade == .critical }.map(\.text) }
     /// Sentences about what is under way.
     public var notes: [String] = []
     /// By name.
@@ -198,7 +198,7 @@ public struct HostSnapshot: Sendable {
     public var consumes = true
     /// Why nothing new starts on the whole host, apart from a pause; "": no such trouble.
     public var hold = ""
-    /// The same as `problems`, told apart.
+    /// What `problems` say, told apart, and what somebody wanted so (in `notes`).
     public var hostProblems: [HostProblem] = []
     /// Nothing new starts.
     public var isStoreAway = false
@@ -212,7 +212,7 @@ public struct HostSnapshot: Sendable {
     public var repairs: [(kind: String, count: Int)] = []
     public init(name: String, version: String, pid: Int32, startedAt: Instant, now: Instant, generation: Int64,
                 configFile: String, stateDir: String, storeURL: String, control: ControlRow, phase: String,
-                problems: [String] = [], jobs: [JobSnapshot] = [], plugins: [PluginSnapshot] = [],
+                jobs: [JobSnapshot] = [], plugins: [PluginSnapshot] = [],
                 workers: [WorkerSnapshot] = [], lastReload: ReloadReport? = nil) {
         self.name = name
         self.version = version
@@ -225,7 +225,6 @@ public struct HostSnapshot: Sendable {
         self.storeURL = storeURL
         self.control = control
         self.phase = phase
-        self.problems = problems
         self.jobs = jobs
         self.plugins = plugins
         self.workers = workers
@@ -233,14 +232,25 @@ public struct HostSnapshot: Sendable {
     }
 }
 
-/// What is wrong with the host itself.
+/// What is wrong with the host itself, or is otherwise than its config says because somebody wanted it so.
 public struct HostProblem: Hashable, Sendable {
-    public enum Kind: Sendable { case store, clock, plugin, reload, other }
+    public enum Kind: String, Codable, CaseIterable, Sendable {
+        case store, clock, plugin, reload
+        /// An earlier library serves than the file's; the subject is the plugin.
+        case rollback
+        /// The last reload removed many jobs.
+        case removal
+        case other
+    }
     public var kind: Kind
     /// The plugin, or what else tells two problems of a kind apart; "" where there is one only.
     public var subject: String
     /// A sentence.
     public var text: String
+    /// `critical`: it is wrong. `warning`: somebody wanted it so, and nobody is woken for it.
+    public var grade = HealthGrade.critical
+    /// nil: nobody has looked at it twice yet.
+    public var since: Instant?
 }
 
 public struct JobSnapshot: Sendable {
@@ -279,6 +289,8 @@ public struct JobSnapshot: Sendable {
     public var dead: Int64
     /// Attempts that ended within the last minute.
     public var endedLastMinute = 0
+    /// By how many a minute its queue gets shorter; negative: it grows; nil: not known yet.
+    public var shrinksPerMinute: Int64?
     public var last: RunRecord?
     /// Oldest first, at most 20.
     public var recent: [RecentAttempt] = []

@@ -94,17 +94,18 @@ extension Ledger {
 
     func queueDepths(now: Instant) throws -> [String: QueueDepth] {
         var depths: [String: QueueDepth] = [:]
-        let none = QueueDepth(waiting: 0, running: 0, dead: 0, oldestWaiting: nil)
+        let none = QueueDepth(waiting: 0, due: 0, running: 0, dead: 0, oldestWaiting: nil)
         for condition in [StateSQL.ready, StateSQL.later] {
             // These few rows first, by their own index: to have them in the order of the jobs SQLite would look at every
             // row that the ledger keeps.
             let rows = try connection.rows("""
                 WITH waiting AS MATERIALIZED (SELECT job, available_at FROM \(schema)runs WHERE \(condition))
-                SELECT job, count(*), min(available_at) FROM waiting GROUP BY job
-                """
-            ) { (try $0.text(0), try $0.int64(1), try $0.instant(2)) }
-            for (job, count, oldest) in rows {
+                SELECT job, count(*), count(CASE WHEN available_at <= ? THEN 1 END), min(available_at) FROM waiting GROUP BY job
+                """, [.int(now.stored)]
+            ) { (try $0.text(0), try $0.int64(1), try $0.int64(2), try $0.instant(3)) }
+            for (job, count, due, oldest) in rows {
                 depths[job, default: none].waiting += count
+                depths[job, default: none].due += due
                 // What is not due yet does not wait yet.
                 guard oldest <= now else { continue }
                 depths[job, default: none].oldestWaiting = min(depths[job]?.oldestWaiting ?? oldest, oldest)

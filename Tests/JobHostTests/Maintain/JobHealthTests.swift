@@ -26,7 +26,14 @@ struct JobHealthTests {
     @Test func theDefaultsGradeBreakerErrorsAndLastingFailure() {
         #expect(health { $0.breaker = "half_open" } == ["warning breaker: its breaker is half-open"])
         #expect(health { $0.breaker = "open" } == ["critical breaker: its breaker is open"])
-        #expect(health { $0.breaker = "forced_open" } == ["critical breaker: its breaker is forced-open"])
+        // Somebody wanted it so, whichever bounds there are; "none" is not looked at.
+        #expect(health { $0.breaker = "forced_open" } == ["warning breaker: its breaker is held open"])
+        var policy = HealthPolicy()
+        policy.warning.breaker = nil
+        let held = { (facts: inout JobHealth.Facts) in (facts.breaker, facts.breakerReason) = ("forced_open", "by root: the bank is down") }
+        #expect(health(policy, held) == ["warning breaker: its breaker is held open by root: the bank is down"])
+        policy.critical.breaker = nil
+        #expect(health(policy, held) == [])
         #expect(health { $0.breaker = "disabled" }.isEmpty)
         #expect(health { $0.errorsLastHour = 4 }.isEmpty)
         #expect(health { $0.errorsLastHour = 5 } == ["warning errors_per_hour: 5 attempts failed within the last hour"])

@@ -208,8 +208,10 @@ struct APIServerTests {
             try await grade(503, "critical", ["no success for 2h", "it took longer than 5s", "\"problems\":[]"])
             host.edit { $0.jobs[0].health.reasons = [] }
             try await grade(200, "healthy", ["\"jobs\":[]"])
-            host.edit { $0.problems = ["the store does not answer"] }
+            host.edit { $0.hostProblems = [HostProblem(kind: .store, subject: "", text: "the store does not answer")] }
             try await grade(503, "critical", ["the store does not answer"])
+            host.edit { $0.hostProblems = [HostProblem(kind: .rollback, subject: "market", text: "rolled back", grade: .warning, since: sampleNow)] }
+            try await grade(200, "warning", ["\"kind\":\"rollback\"", "\"since\":\"2026-05-04T10:00:00Z\"", "\"problems\":[]"])
         }
     }
 

@@ -123,7 +123,9 @@ struct AlertBookTests {
 }
 
 struct AlertKindTests {
-    private func problem(_ kind: HostProblem.Kind, _ subject: String = "") -> HostProblem { HostProblem(kind: kind, subject: subject, text: "trouble") }
+    private func problem(_ kind: HostProblem.Kind, _ subject: String = "", _ grade: HealthGrade = .critical) -> HostProblem {
+        HostProblem(kind: kind, subject: subject, text: "trouble", grade: grade)
+    }
 
     /// What an operator is promised to be told of, out of the state and the events that it comes from.
     @Test func everyTroubleIsAnAlert() {
@@ -151,8 +153,20 @@ struct AlertKindTests {
         paused.control.paused = true
         var held = Samples.broken
         held.breaker.state = "forced_open"
+        let facts = JobHealth.Facts(
+            isEnabled: true, badSettings: nil, lastSuccess: sampleNow, failingSince: nil, lastDuration: nil, running: [], errorsLastHour: 0,
+            breaker: "forced_open", metrics: [:], since: sampleNow)
+        held.health = JobHealth(of: facts, by: HealthPolicy(), now: sampleNow)
+        #expect(held.health.grade == .warning)
         // An operator wanted these so.
-        #expect(Alert.conditions(Samples.snapshot([Samples.healthy, Samples.running, Samples.off, paused, held])) == [])
+        var host = Samples.snapshot([Samples.healthy, Samples.running, Samples.off, paused, held])
+        host.hostProblems = [problem(.rollback, "market", .warning), problem(.removal, "", .warning)]
+        #expect(Alert.conditions(host) == [])
+        #expect(host.problems == [] && API.HostHealth(host).grade == .warning)
+        // A canary's decision nobody asked for.
+        host.hostProblems = [problem(.rollback, "market")]
+        #expect(Alert.conditions(host).map(\.key) == ["host_problem:market"])
+        #expect(API.HostHealth(host).grade == .critical)
         for event: HostEvent in [
             .ended(Samples.record(9)), .ended(Samples.record(9, state: .retryable, outcome: .retry)),
             .notRun(job: "candles", reason: .overlap, text: "", at: sampleNow), .problems(["x"], at: sampleNow),

@@ -83,7 +83,7 @@ final class FakeStore: Store {
     }
     func counters() async throws -> [String: [String: Int64]] { try read { _ in ["candles": ["succeeded": 41, "failed": 1]] } }
     func queueDepths(now: Instant) async throws -> [String: QueueDepth] {
-        try read { _ in ["mint": QueueDepth(waiting: 3, running: 0, dead: 1, oldestWaiting: Instant(seconds: 1_777_888_700))] }
+        try read { _ in ["mint": QueueDepth(waiting: 3, due: 3, running: 0, dead: 1, oldestWaiting: Instant(seconds: 1_777_888_700))] }
     }
     func audit(_ filter: AuditFilter) async throws -> [AuditRow] {
         try read {

@@ -179,7 +179,9 @@ struct OperatorViewTests {
         report.jobsBefore = 19
         let many = status { snapshot in
             snapshot.lastReload = report
-            snapshot.problems = ["18 of 19 jobs were removed by the reload at 2026-05-04 09:00:00Z"]
+            let text = "18 of 19 jobs were removed by the reload at 2026-05-04 09:00:00Z"
+            snapshot.hostProblems = [HostProblem(kind: .removal, subject: "", text: text, grade: .warning, since: report.at)]
+            snapshot.notes = [text]
         }
         #expect(many.count { $0.contains("18 of 19 jobs were removed by the reload at 2026-05-04 09:00:00Z, 1h ago: job-1,") } == 1)
         #expect(many.count { $0.contains("removed") } == 1)

@@ -241,13 +241,13 @@ struct RenderTests {
     @Test func pausesAndRefusedReloadsAreInTheHeader() {
         var snapshot = Samples.snapshot([Samples.healthy])
         snapshot.control = ControlRow(paused: true, pauseReason: "exchange maintenance", pausedSince: sampleNow - .seconds(300))
-        snapshot.problems = ["the store does not answer since 40s; running work continues"]
+        snapshot.hostProblems = [HostProblem(kind: .store, subject: "", text: "the store does not answer; running work continues", since: sampleNow - .seconds(40))]
         var report = Samples.report
         report.accepted = false
         snapshot.lastReload = report
         let lines = StatusView(screen: plain).lines(API.Status(snapshot)).map { $0.text(color: false) }
         #expect(lines[2] == "‖  paused since 5m ago: exchange maintenance. Go on: jobhost resume")
-        #expect(lines[3] == "!  the store does not answer since 40s; running work continues")
+        #expect(lines[3] == "!  the store does not answer; running work continues (for 40s)")
         #expect(lines[4] == "!  the last reload, now, was refused. See: jobhost plan")
         #expect(lines[7].hasPrefix("‖  candles  every 1m  paused"))
     }
@@ -266,7 +266,7 @@ struct RenderTests {
         var report = Samples.report
         report.accepted = false
         report.errors = ["jobs.toml:3:1: no such key"]
-        snapshot.problems = ["the last reload was refused: jobs.toml:3:1: no such key"]
+        snapshot.hostProblems = [HostProblem(kind: .reload, subject: "", text: "the last reload was refused: jobs.toml:3:1: no such key")]
         snapshot.lastReload = report
         let lines = StatusView(screen: plain).lines(API.Status(snapshot)).map { $0.text(color: false) }
         #expect(

@@ -45,13 +45,13 @@ public struct Alert: Hashable, Sendable {
 extension Alert {
     /// What is wrong at the moment of a snapshot.
     static func conditions(_ host: HostSnapshot) -> [Alert] {
-        var alerts = host.hostProblems.map { problem in
+        var alerts = host.hostProblems.filter { $0.grade == .critical }.map { problem in
             let kind: Kind = switch problem.kind {
             case .store: .storeTrouble
             case .clock: .clockTrouble
             case .plugin: .pluginRefused
             case .reload: .reloadRefused
-            case .other: .hostProblem
+            case .rollback, .removal, .other: .hostProblem
             }
             return Alert(kind, subject: problem.subject, problem.text, hint: problem.kind == .plugin || problem.kind == .reload ? "jobhost plan" : "jobhost status")
         }

@@ -186,16 +186,17 @@ extension APIRoutes {
 
     private func counters() async throws -> API.Counters {
         let host = await shelf.snapshot()
-        let rates = Dictionary(host.jobs.map { ($0.name, $0.endedLastMinute) }, uniquingKeysWith: { $1 })
+        let jobs = Dictionary(host.jobs.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         let ever = try await control.store.counters()
         let depths = try await control.store.queueDepths(now: host.now)
-        let names = Set(ever.keys).union(depths.keys).union(rates.keys).sorted()
+        let names = Set(ever.keys).union(depths.keys).union(jobs.keys).sorted()
         return API.Counters(
             jobs: names.map { name in
                 let depth = depths[name]
                 return API.JobCounters(
-                    job: name, counters: ever[name] ?? [:], waiting: depth?.waiting ?? 0, running: depth?.running ?? 0,
-                    dead: depth?.dead ?? 0, oldestWaiting: depth?.oldestWaiting, endedLastMinute: rates[name] ?? 0)
+                    job: name, counters: ever[name] ?? [:], waiting: depth?.waiting ?? 0, due: depth?.due ?? 0,
+                    running: depth?.running ?? 0, dead: depth?.dead ?? 0, oldestWaiting: depth?.oldestWaiting,
+                    endedLastMinute: jobs[name]?.endedLastMinute ?? 0, shrinksPerMinute: jobs[name]?.shrinksPerMinute)
             })
     }
 }

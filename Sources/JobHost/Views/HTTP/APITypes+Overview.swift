@@ -28,7 +28,9 @@ extension API {
         public var residentBytes: UInt64
         /// Sentences; empty: healthy.
         public var problems: [String]
-        /// Sentences about what is under way, such as a canary.
+        /// What `problems` say, and what somebody wanted so, told apart.
+        public var conditions: [HostCondition]
+        /// Sentences about what is under way, such as a canary, and what somebody wanted so.
         public var notes: [String]
         /// What waits for a second person, the oldest first.
         public var asks: [Ask]
@@ -163,7 +165,7 @@ extension API.HostLine {
             name: snapshot.name, version: snapshot.version, pid: snapshot.pid, phase: snapshot.phase,
             startedAt: snapshot.startedAt, now: snapshot.now, generation: snapshot.generation,
             control: API.Control(snapshot.control), workers: snapshot.workers.count, residentBytes: residentBytes,
-            problems: snapshot.problems, notes: snapshot.notes, asks: snapshot.asks.map { API.Ask($0, now: snapshot.now) },
+            problems: snapshot.problems, conditions: snapshot.hostProblems.map(API.HostCondition.init), notes: snapshot.notes, asks: snapshot.asks.map { API.Ask($0, now: snapshot.now) },
             reload: snapshot.lastReload.map { report in
                 API.ReloadLine(
                     generation: report.generation, at: report.at, accepted: report.accepted, clean: report.isClean,

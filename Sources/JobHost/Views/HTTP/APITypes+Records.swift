@@ -67,13 +67,19 @@ extension API {
     public struct JobCounters: Codable, Sendable {
         public var job: String
         public var counters: [String: Int64]
+        /// Also what is to run later.
         public var waiting: Int64
+        /// Of `waiting`, what could start now.
+        public var due: Int64
         public var running: Int64
         public var dead: Int64
         /// When the run that is due and has waited longest became due.
         public var oldestWaiting: Instant?
         /// Attempts that ended within the last minute.
         public var endedLastMinute: Int
+        /// By how many a minute `due` falls, as seen within the last minute; negative: it grows; `null`: nothing is due,
+        /// or it has not been seen for long enough.
+        public var shrinksPerMinute: Int64?
     }
 
     /// What a reload did, or would do.

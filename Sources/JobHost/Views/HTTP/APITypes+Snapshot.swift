@@ -18,7 +18,8 @@ extension API.Host {
             uptimeMs: max(0, (snapshot.now - snapshot.startedAt).milliseconds), generation: snapshot.generation,
             configFile: snapshot.configFile, stateDir: snapshot.stateDir, storeUrl: maskingPassword(snapshot.storeURL),
             control: API.Control(snapshot.control), workers: snapshot.workers.count, jobs: snapshot.jobs.count,
-            jobsOn: snapshot.jobs.count { $0.enabled && $0.refused.isEmpty }, problems: snapshot.problems, notes: snapshot.notes,
+            jobsOn: snapshot.jobs.count { $0.enabled && $0.refused.isEmpty }, problems: snapshot.problems,
+            conditions: snapshot.hostProblems.map(API.HostCondition.init), notes: snapshot.notes,
             lastReload: snapshot.lastReload.map(API.Report.init))
     }
 }
@@ -90,8 +91,10 @@ extension API.HostHealth {
             let health = API.Health(job.health)
             return JobHealth(job: job.name, grade: health.grade, reasons: health.reasons)
         }
-        let worst = jobs.map(\.grade).max() ?? .healthy
-        self.init(grade: host.problems.isEmpty ? worst : .critical, problems: host.problems, jobs: jobs)
+        let worst = (jobs.map(\.grade) + host.hostProblems.map(\.grade)).max() ?? .healthy
+        self.init(
+            grade: host.problems.isEmpty ? worst : .critical, problems: host.problems,
+            conditions: host.hostProblems.map(API.HostCondition.init), jobs: jobs)
     }
 }
 

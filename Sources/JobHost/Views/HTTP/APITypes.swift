@@ -32,7 +32,9 @@ public enum API {
         public var jobsOn: Int
         /// Sentences; empty: healthy.
         public var problems: [String]
-        /// Sentences about what is under way, such as a canary.
+        /// What `problems` say, and what somebody wanted so, told apart.
+        public var conditions: [HostCondition]
+        /// Sentences about what is under way, such as a canary, and what somebody wanted so.
         public var notes: [String]
         public var lastReload: Report?
     }
@@ -68,11 +70,27 @@ public enum API {
         public var grade: HealthGrade
         /// Of the host itself: sentences, each of them critical.
         public var problems: [String]
+        /// What `problems` say, and what somebody wanted so (warnings).
+        public var conditions: [HostCondition]
         public var jobs: [JobHealth]
         public struct JobHealth: Codable, Sendable {
             public var job: String
             public var grade: HealthGrade
             public var reasons: [HealthReason]
+        }
+    }
+
+    /// What is wrong with the host itself (`critical`), or otherwise than its config says because somebody wanted it so
+    /// (`warning`).
+    public struct HostCondition: Codable, Sendable {
+        public var grade: HealthGrade
+        public var kind: HostProblem.Kind
+        /// The plugin, or what else tells two of a kind apart; "" where there is one only.
+        public var subject: String
+        public var text: String
+        public var since: Instant?
+        init(_ problem: HostProblem) {
+            (grade, kind, subject, text, since) = (problem.grade, problem.kind, problem.subject, problem.text, problem.since)
         }
     }
 

@@ -184,8 +184,9 @@ struct QueueCommand: AsyncParsableCommand {
         commandName: "queue", abstract: "What waits, since when, how fast it is done, and what died.",
         discussion: """
             Of every job with runs that wait, run, ended within the last minute, or are dead
-            letters. EMPTY IN is at the pace of the last minute, or what holds the queue
-            back.
+            letters. EMPTY IN is at the pace at which the queue got shorter within the last
+            minute, `grows` where it got longer, or what holds the queue back. What is to run
+            later is not counted for it.
 
             Example: jobhost queue mint
             """)

@@ -26,15 +26,21 @@ struct QueueView {
         return table.lines(width: screen.width) + dead
     }
 
-    /// What holds it back comes first: what was done before that says nothing of what is to come.
+    /// What holds it back comes first: what was done before that says nothing of what is to come. What is to run later
+    /// waits for its time, not for its turn.
     private func emptyIn(_ row: API.JobCounters, _ status: API.Status?) -> Styled {
         guard row.waiting > 0 else { return Styled("–") }
         if let held = status?.holdingBack(row.job) { return Styled(held, .bad) }
-        if row.endedLastMinute > 0 {
-            return Styled("about " + TimeText.span(Int64(row.waiting) * 60_000_000 / Int64(row.endedLastMinute)))
+        guard row.due > 0 else { return Styled("–") }
+        if row.endedLastMinute == 0, let oldest = row.oldestWaiting, screen.now - oldest > .seconds(60) {
+            return Styled("stands still", .bad)
         }
-        guard let oldest = row.oldestWaiting, screen.now - oldest > .seconds(60) else { return Styled("–") }
-        return Styled("stands still", .bad)
+        switch row.shrinksPerMinute {
+        case let shrinks? where shrinks > 0: return Styled("about " + TimeText.span(Int64(row.due) * 60_000_000 / shrinks))
+        case let shrinks? where shrinks < 0: return Styled("grows", .warn)
+        case 0? where row.endedLastMinute > 0: return Styled("stays as long", .warn)
+        default: return Styled("–")
+        }
     }
 }
 

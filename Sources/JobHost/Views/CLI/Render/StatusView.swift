@@ -71,11 +71,11 @@ struct StatusView {
             let why = host.control.pauseReason.isEmpty ? "" : ": \(host.control.pauseReason)"
             lines += note("‖", .warn, "paused\(since_(host.control.pausedSince))\(why). Go on: \(command("resume"))")
         }
-        // What the last reload did has its own lines below, which say when it was.
-        for problem in host.problems where host.lastReload == nil || !problem.isOfTheLastReload {
-            lines += note("!", .bad, problem)
+        for condition in host.conditions where condition.grade == .critical && (host.lastReload == nil || !condition.isOfTheLastReload) {
+            lines += note("!", .bad, condition.text + (condition.since.map { " (for \(TimeText.span((screen.now - $0).microseconds)))" } ?? ""))
         }
-        for text in host.notes { lines += note("◐", .accent, text) }
+        let removals = host.conditions.filter(\.isOfTheLastReload).map(\.text)
+        for text in host.notes where host.lastReload == nil || !removals.contains(text) { lines += note("◐", .accent, text) }
         if let reload = host.lastReload, reload.accepted { lines += removed(by: reload) }
         if let reload = host.lastReload, !reload.clean {
             let why = reload.errors.first.map { ": \($0)" } ?? ""
@@ -94,7 +94,7 @@ struct StatusView {
         let list = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", …" : "")
         let when = "\(TimeText.absolute(reload.at)), \(TimeText.relative(reload.at, now: screen.now))"
         return note(
-            "!", isMany ? .bad : .warn,
+            "!", .warn,
             "\(count) removed by the reload at \(when): \(list). If not meant, mend the config, then: \(command("reload")); if meant, the same ends this line")
     }
 
@@ -135,7 +135,9 @@ struct StatusView {
         if !job.enabled { return ("○", .dim) }
         if !job.running.isEmpty { return ("▶", .accent) }
         if job.control.paused || hostPaused { return ("‖", .warn) }
-        if job.breaker.state == "open" || job.breaker.state == "forced_open" { return ("✗", .bad) }
+        if job.breaker.state == "open" { return ("✗", .bad) }
+        // Somebody holds it.
+        if job.breaker.state == "forced_open" { return ("✗", .warn) }
         if job.failure(now: screen.now) != nil { return ("✗", .bad) }
         switch job.last?.outcome {
         case .failed, .timedOut, .crashed, .lost: return ("✗", .dim)
@@ -151,7 +153,7 @@ struct StatusView {
         case .refused: Styled("refused", .bad)
         case .off: Styled("off", .dim)
         case .paused: Styled("paused", .warn)
-        case .held: Styled("held", .bad)
+        case .held: Styled("held", .warn)
         case .stopping, .nothing: Styled("–", .dim)
         }
     }
@@ -187,7 +189,7 @@ struct StatusView {
         switch job.breaker.state {
         case "closed", "off": ""
         case "half_open": Styled("half-open", .warn)
-        case "disabled": Styled("disabled", .warn)
+        case "disabled", "forced_open": Styled(wordsOf(job.breaker.state), .warn)
         default: Styled(wordsOf(job.breaker.state), .bad)
         }
     }
@@ -220,7 +222,7 @@ struct StatusView {
         if job.breaker.state == "open" || job.breaker.state == "forced_open" {
             let why = job.breaker.reason.isEmpty ? "" : ": \(job.breaker.reason)"
             let until = BreakerText.until(job.breaker, now: now)
-            say(.bad, "breaker \(wordsOf(job.breaker.state))\(until)\(why). Close it: \(command("breaker \(job.name) close"))")
+            say(job.breaker.state == "open" ? .bad : .warn, "breaker \(wordsOf(job.breaker.state))\(until)\(why). Close it: \(command("breaker \(job.name) close"))")
         }
         let failure = job.failure(now: now)
         let isDead = failure?.state == .discarded
@@ -255,9 +257,7 @@ extension API.Job {
     }
 }
 
-extension String {
-    /// A problem of the host that comes from its last reload.
-    fileprivate var isOfTheLastReload: Bool {
-        hasPrefix("the last reload was refused") || contains("jobs were removed by the reload")
-    }
+extension API.HostCondition {
+    /// What the last reload did has its own lines, which say when it was.
+    fileprivate var isOfTheLastReload: Bool { kind == .reload || kind == .removal }
 }

@@ -2,7 +2,7 @@
 // to the audit, and shows the command that does the same.
 
 import { h, render } from "./dom.js";
-import { post, path, APIError } from "./api.js";
+import { post, path, APIError, LONG } from "./api.js";
 import { counted } from "./words.js";
 import { parseTime, timeText, now, instant, when, exact, zoneName, age } from "./time.js";
 import { refresh } from "./live.js";
@@ -11,7 +11,8 @@ const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace
 
 /**
  * Each: `label` of the button; `title(about)` and `verb` of the dialog; `path`, `body`, `command`
- * of (about, fields); `fields` it asks for besides the reason; `danger`: it takes something away.
+ * of (about, fields); `fields` it asks for besides the reason; `danger`: it takes something away; `patience`: how long
+ * it is waited for, in milliseconds.
  */
 const ACTIONS = {
   trigger: {
@@ -93,7 +94,7 @@ const ACTIONS = {
   reload: {
     label: "Reload", verb: "Reload", title: () => "Apply the config as it is on disk now",
     note: "Unchanged jobs notice nothing. Look at the plan first.",
-    path: () => "/reload", command: () => "reload",
+    path: () => "/reload", command: () => "reload", patience: LONG,
     done: (report) => ({
       text: report.accepted ? (report.clean ? `Generation ${report.generation} serves.` : "Accepted, but not all of it.") : "The reload was refused; nothing changed.",
       tone: report.clean ? "" : "bad", link: "#/plugins", word: "Report",
@@ -102,7 +103,7 @@ const ACTIONS = {
   rollback: {
     label: "Let it serve", verb: "Let it serve", title: ({ plugin, version, hash }) => `Let ${plugin} ${version} (${hash.slice(0, 7)}) serve`,
     note: "Nothing else of the config is read or changed. Survives restarts and reloads until the file changes.",
-    path: ({ plugin }) => path("plugins", plugin, "rollback"), body: ({ hash }) => ({ hash }),
+    path: ({ plugin }) => path("plugins", plugin, "rollback"), patience: LONG, body: ({ hash }) => ({ hash }),
     command: ({ plugin, hash }) => `plugin rollback ${plugin} ${hash.slice(0, 12)}`,
     done: (report, { plugin, hash }) => ({
       text: report.clean ? `${plugin} serves with ${hash.slice(0, 7)}.` : `${plugin} did not go back: ${report.errors[0] ?? report.plugins[0]?.detail ?? ""}`,
@@ -154,6 +155,7 @@ const PLACES = {
   host: { label: "Host", place: () => "#/host" },
   hosts: { label: "Hosts", place: () => "#/hosts" },
   plugins: { label: "Plugins", place: () => "#/plugins" },
+  versions: { label: "Versions", place: ({ plugin }) => `#/plugins?versions=${encodeURIComponent(plugin)}` },
   plan: { label: "Plan", place: () => "#/plugins/plan" },
 };
 
@@ -172,7 +174,7 @@ export function ask(action, about) {
     ...rest, title: rest.title(about), fields,
     command: (values) => rest.command(about, values),
     async submit(values, reason) {
-      const answer = await post(rest.path(about), { ...body(about, values), ...(reason ? { reason } : {}) });
+      const answer = await post(rest.path(about), { ...body(about, values), ...(reason ? { reason } : {}) }, rest.patience);
       notice(done(answer, about));
       refresh();
       return answer;
@@ -186,26 +188,33 @@ export function ask(action, about) {
  */
 export function askMany(what, runs) {
   const verb = what === "retry" ? "Retry" : "Discard";
+  const word = what === "retry" ? "tried again" : "discarded";
+  const left = [...runs];
+  const failed = [];
+  let done = 0;
   return dialog({
     title: `${verb} ${counted(runs.length, "dead letter")}`, verb, danger: what === "discard",
     note: what === "retry" ? "Each becomes a new run with its payload and idempotency key." : "They leave the dead letters for good. Their history stays.",
     command: () => runs.slice(0, 3).map((run) => `dead ${what} ${run}`).join("; ") + (runs.length > 3 ? "; …" : ""),
     fields: [],
     async submit(_, reason, progress) {
-      const failed = [];
-      let done = 0;
-      for (const run of runs) {
+      for (let run = left[0]; run !== undefined; run = left[0]) {
         try {
           await post(path("dead", run, what), reason ? { reason } : {});
           done += 1;
         } catch (error) {
-          // Without the host there is no use in going on.
-          if (error.status === 0 || error.status === 401 || error.status === 403) throw error;
+          // Without the host there is no use in going on. Pressed again, it goes on with the rest.
+          if (error.status === 0 || error.status === 401 || error.status === 403) {
+            refresh();
+            // Of this one nobody knows.
+            if (error.status === 0) left.shift();
+            throw new APIError(`${done} of ${runs.length} ${word}, then at run ${run}: ${error.message}`, error);
+          }
           failed.push(`${run}: ${error.message}`);
         }
-        progress(`${done + failed.length} of ${runs.length}`);
+        left.shift();
+        progress(`${runs.length - left.length} of ${runs.length}`);
       }
-      const word = what === "retry" ? "tried again" : "discarded";
       notice({
         text: `${counted(done, "dead letter")} ${word}${failed.length > 0 ? `; ${failed.length} not: ${failed.slice(0, 3).join("; ")}` : "."}`,
         tone: failed.length > 0 ? "bad" : "",
@@ -273,7 +282,7 @@ function dialog({ title, note, verb, first, danger, fields, command, submit, ext
       try { line = `jobhost ${command(values)}${reason ? ` --reason ${quote(reason)}` : ""}`; } catch { /* a field is half written */ }
       render(
         element,
-        h("form", { method: "dialog", onsubmit: go, "aria-labelledby": "dialog-title" },
+        h("form", { method: "dialog", onsubmit: go },
           h("h2", { id: "dialog-title" }, title),
           note && h("p.note", note),
           fields.map((field) => fieldNode(field)),
@@ -333,6 +342,7 @@ function dialog({ title, note, verb, first, danger, fields, command, submit, ext
       draw();
     }
 
+    element.setAttribute("aria-labelledby", "dialog-title");
     element.addEventListener("close", () => {
       element.remove();
       resolve(result);
@@ -349,9 +359,10 @@ export function askToken(purpose, problem) {
   return new Promise((resolve) => {
     const element = document.createElement("dialog");
     let given = null;
+    element.setAttribute("aria-labelledby", "token-title");
     render(element,
       h("form", {
-        method: "dialog", "aria-labelledby": "token-title",
+        method: "dialog",
         onsubmit: (event) => {
           event.preventDefault();
           given = new FormData(event.target).get("token").trim();

@@ -5,6 +5,8 @@ import { learnClock } from "./time.js";
 const BASE = "api/v1";
 /** A request that nothing answers is given up after this, in milliseconds. */
 const PATIENCE = 15_000;
+/** What builds and probes libraries first takes as long as those do. */
+export const LONG = 180_000;
 
 export class APIError extends Error {
   constructor(message, { status = 0, code = "unreachable", hint = null } = {}) {
@@ -68,7 +70,7 @@ async function firstAnswer(method, where) {
   return response?.ok ? { response, sent: first.sent, received: first.received } : null;
 }
 
-async function send(method, where, body, mayAsk) {
+async function send(method, where, body, mayAsk, patience = PATIENCE) {
   let sent = Date.now();
   let received = null;
   let response;
@@ -79,12 +81,10 @@ async function send(method, where, body, mayAsk) {
     else response = await fetch(BASE + where, {
       method, headers: headers(body === undefined ? {} : { "Content-Type": "application/json" }),
       body: body === undefined ? undefined : JSON.stringify(body),
-      cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE),
+      cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(patience),
     });
   } catch (error) {
-    throw new APIError(
-      error.name === "TimeoutError" ? "the host did not answer in time" : "the host does not answer",
-      { hint: "the page tries again by itself" });
+    throw unanswered(method, error.name === "TimeoutError" ? patience : null);
   }
   if (response.ok) {
     let answer;
@@ -101,20 +101,30 @@ async function send(method, where, body, mayAsk) {
   if (response.status === 401 && method === "GET" && shown) {
     forget(shown);
     // Of several that were asked together the first one forgets; each asks again. One without a token does not.
-    if (shown !== token) return send(method, where, body, mayAsk);
+    if (shown !== token) return send(method, where, body, mayAsk, patience);
   }
   // A token that may only read is refused otherwise than one that is not known.
   const wantsToken = response.status === 401 || (response.status === 403 && method === "POST" && token !== "");
   if (wantsToken && mayAsk && askForToken && (await askForToken(error, method))) {
-    return send(method, where, body, false);
+    return send(method, where, body, false, patience);
   }
   throw error;
+}
+
+/** `waited`: milliseconds; null: the connection failed. */
+function unanswered(method, waited) {
+  if (method === "GET") {
+    return new APIError(waited === null ? "the host does not answer" : "the host did not answer in time", { hint: "the page tries again by itself" });
+  }
+  return new APIError(waited === null ? "the host does not answer; it may have done it" : `the host has not answered after ${waited / 1000} s; it may still do it`,
+    { hint: "look at the audit before you press again" });
 }
 
 export function get(where) { return send("GET", where, undefined, true); }
 /** For what runs by itself: never opens a question. */
 export function quietly(where) { return send("GET", where, undefined, false); }
-export function post(where, body = {}) { return send("POST", where, body, true); }
+/** Never tried again by itself: it may have been done. */
+export function post(where, body = {}, patience = PATIENCE) { return send("POST", where, body, true, patience); }
 
 /**
  * Server-sent events, read with fetch so that they carry the token. Calls `onOpen()`, then

@@ -53,7 +53,6 @@ function draw() {
     // For measuring: what was asked for has been painted.
     requestAnimationFrame(() => setTimeout(() => performance.mark("jobs shown")));
   }
-  document.title = titleText();
 }
 
 /** Problems that the title counts; as of the last news. */
@@ -75,6 +74,7 @@ function route() {
   else page = new (PAGES.find(([address]) => address === first) ?? PAGES[0])[3](context, parameters, rest[0]);
   scrollTo(0, 0);
   draw();
+  document.title = titleText();
 }
 
 function drawTop() {
@@ -84,7 +84,7 @@ function drawTop() {
       const isHere = address === place || (address === "" && place === "jobs");
       return h("a", { key: name, href: `#/${address}`, "aria-current": isHere ? "page" : false, title: `g ${key}`, accesskey: false }, name);
     })),
-    h("div.status", connection(),
+    h("div.status", h("span.unseen", { key: "said", role: "status" }, announced()), connection(),
       h("button.plain.num", { type: "button", key: "zone", title: "Times in UTC or in this machine's zone", onclick: () => { toggleZone(); draw(); } }, `${clock(now())} ${zoneName()}`),
       h("button.plain", { type: "button", key: "theme", title: `Theme: ${themeName()}`, "aria-label": `Theme: ${themeName()}. Change it`, onclick: changeTheme }, themeIcon()),
       h("button.plain", { type: "button", key: "help", title: "Keys and marks ( ? )", "aria-label": "Help", onclick: help }, "?")));
@@ -94,12 +94,19 @@ function drawTop() {
 function connection() {
   const asOf = state.asOf === null ? "no data yet" : `data as of ${clock(state.asOf)}${staleness() > 60_000 ? ` (${age(staleness())} old)` : ""}`;
   switch (state.mode) {
-    case "live": return h("span.live.tone-ok", { key: "live", role: "status", title: asOf }, h("i"), "live");
-    case "polling": return h("span.live.tone-ok", { key: "live", role: "status", title: `${asOf}; asking every few seconds` }, h("i"), "polling");
-    case "offline": return h("span.live.tone-bad", { key: "live", role: "status", title: state.error?.message ?? "" }, h("i"), `${asOf}, ${state.error?.status === 401 ? "no access" : "reconnecting …"}`,
+    case "live": return h("span.live.tone-ok", { key: "live", title: asOf }, h("i"), "live");
+    case "polling": return h("span.live.tone-ok", { key: "live", title: `${asOf}; asking every few seconds` }, h("i"), "polling");
+    case "offline": return h("span.live.tone-bad", { key: "live", title: state.error?.message ?? "" }, h("i"), `${asOf}, ${state.error?.status === 401 ? "no access" : "reconnecting …"}`,
       state.error?.status === 401 && h("button", { type: "button", onclick: giveToken }, "Give a token"));
-    default: return h("span.live", { key: "live", role: "status" }, h("i"), "connecting …");
+    default: return h("span.live", { key: "live" }, h("i"), "connecting …");
   }
+}
+
+/** The same for those who hear it: once for each change, not with each second that passes. */
+function announced() {
+  if (state.mode === "connecting") return "";
+  if (state.mode !== "offline") return "connected to the host";
+  return state.error?.status === 401 ? "no access to the host" : `the host does not answer${state.asOf === null ? "" : `, data as of ${clock(state.asOf)}`}`;
 }
 
 async function giveToken() {
@@ -161,7 +168,8 @@ function help() {
   const element = document.createElement("dialog");
   const keys = [["/", "find"], ["j  k", "next, previous job"], ["Enter", "open it"], ["Esc", "leave the field, forget the search"], ["u", "up, to all jobs"],
     ...PAGES.map(([, key, name]) => [`g ${key}`, name]), ["?", "this"]];
-  render(element, h("form", { method: "dialog", "aria-labelledby": "help-title" }, h("h2", { id: "help-title" }, "Keys and marks"),
+  element.setAttribute("aria-labelledby", "help-title");
+  render(element, h("form", { method: "dialog" }, h("h2", { id: "help-title" }, "Keys and marks"),
     h("div.columns.two",
       h("dl.facts", keys.map(([key, what]) => h("div", { key }, h("dt", key.split("  ").map((text) => h("kbd", text))), h("dd", what)))),
       h("dl.facts", OUTCOME_NAMES.map((name) => h("div", { key: name }, h("dt", outcomeCell(name), ` ${OUTCOMES[name].word}`), h("dd", OUTCOMES[name].help))))),
@@ -178,8 +186,10 @@ onTokenNeeded(async (problem, method) => {
   return Boolean(token);
 });
 subscribe((change) => {
-  bad = state.host ? problems(state.host, [...state.jobs.values()]).filter((problem) => problem.tone === "bad").length : 0;
+  bad = state.host ? problems(state, [...state.jobs.values()]).filter((problem) => problem.tone === "bad").length : 0;
   page?.changed?.(change);
+  // Not with the drawing: nothing is drawn in a tab that is not seen, whose title is all there is to see.
+  if (page) document.title = titleText();
   // The first answer is not kept waiting for a frame.
   if (state.host && !isShown) draw();
   else context.draw();

@@ -7,6 +7,8 @@ import { now, instant } from "./time.js";
 /** Milliseconds between looks at everything: without events, with events, after a failure. */
 const POLL = 3_000;
 const SWEEP = 15_000;
+/** Who takes alerts changes seldom: they are asked for so often. */
+const RECEIVERS = 10_000;
 /** How far a run is comes by no event: jobs that run are asked for so often, unless they are many. */
 const PACE = 2_000;
 const MOST_RUNNING = 20;
@@ -24,7 +26,13 @@ const SILENCE = 45_000;
  * `mode`: connecting, live, polling, offline. `jobs` by name, in its order: all of them, unless `first` says how many
  * at the beginning are there; then there are `total`, and of the others only those that ask for attention.
  */
-export const state = { mode: "connecting", asOf: null, error: null, host: null, jobs: new Map(), total: 0, first: null, recent: new Map() };
+export const state = {
+  mode: "connecting", asOf: null, error: null, host: null, jobs: new Map(), total: 0, first: null, recent: new Map(),
+  /** Of alerts: name, waiting, lost, problem. */
+  receivers: [],
+  /** While the host does not answer: what is known is of `since`. */
+  get gone() { return this.mode === "offline" ? { since: this.asOf, message: this.error?.message ?? "", status: this.error?.status ?? 0 } : null; },
+};
 
 const listeners = new Set();
 let lastId = null;
@@ -83,10 +91,25 @@ export async function refresh() {
     state.first = null;
     succeeded();
     tell({ jobs: new Set(), all: true });
+    askReceivers();
   } catch (error) {
     failed(error);
   }
   schedule();
+}
+
+let receiversAsked = -Infinity;
+
+/** No event tells of them. */
+async function askReceivers() {
+  if (performance.now() - receiversAsked < RECEIVERS) return;
+  receiversAsked = performance.now();
+  try {
+    const { receivers } = await quietly("/alerts");
+    const isNew = JSON.stringify(receivers) !== JSON.stringify(state.receivers);
+    state.receivers = receivers;
+    if (isNew) tell({ jobs: new Set(), all: false });
+  } catch { /* the next look says what is the matter */ }
 }
 
 function take(overview, whole) {
@@ -232,6 +255,22 @@ export function reader(page, read) {
     if (again) setTimeout(() => { if (!page.isClosed) load(); }, AGAIN);
   };
   return load;
+}
+
+/**
+ * Questions by name → `{ answers, errors }` by name: one that fails takes none of the others along. Where nothing
+ * answers at all the bar on top says so, and what is known stays: that is no error of a part that `isKnown(name)`.
+ */
+export async function each(questions, isKnown = () => false) {
+  const names = Object.keys(questions);
+  const settled = await Promise.allSettled(Object.values(questions));
+  const found = { answers: {}, errors: {} };
+  settled.forEach(({ status, value, reason }, index) => {
+    const name = names[index];
+    if (status === "fulfilled") found.answers[name] = value;
+    else if (reason.status > 0 || !isKnown(name)) found.errors[name] = reason;
+  });
+  return found;
 }
 
 /** Milliseconds since the data was true. */

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { quietly, get, query } from "./api.js";
-import { state, reader } from "./live.js";
+import { state, reader, each } from "./live.js";
 import { button } from "./actions.js";
 import { problems } from "./problems.js";
 import { instant, now, age, when, relative } from "./time.js";
@@ -14,6 +14,8 @@ export class HostPage {
   constructor(context) {
     this.context = context;
     this.host = null;
+    this.workers = null;
+    this.alerts = null;
     this.error = null;
     this.isClosed = false;
     this.load = reader(this, () => this.read());
@@ -26,29 +28,30 @@ export class HostPage {
   get needsTicks() { return true; }
 
   async read() {
-    try {
-      const [host, workers] = await Promise.all([quietly("/host"), quietly("/workers")]);
-      Object.assign(this, { host, workers: workers.workers, error: null });
-    } catch (error) {
-      if (error.status > 0) this.error = error;
-    }
+    const { answers, errors } = await each({ host: quietly("/host"), workers: quietly("/workers"), alerts: quietly("/alerts") }, (name) => this[name] !== null);
+    this.error = errors.host ?? errors.workers ?? errors.alerts ?? null;
+    if (answers.host) this.host = answers.host;
+    if (answers.workers) this.workers = answers.workers.workers;
+    if (answers.alerts) this.alerts = answers.alerts;
   }
 
   view() {
-    if (this.error) return failure(this.error);
+    if (this.error && !this.host) return failure(this.error);
     if (!this.host || !state.host) return h("p.empty", "…");
     return [h("header.title", { key: "title" }, h("h1", this.host.name), badge(this.host.phase === "running" ? "ok" : "warn", this.host.phase),
       h("div.press", button(state.host.control.paused ? "resumeHost" : "pauseHost", {}), h("a.button", { href: "#/plugins" }, "Reloads"))),
-    h("div.columns", { key: "columns" }, this.health(), this.about()), this.workerList()];
+    this.error && failure(this.error),
+    h("div.columns", { key: "columns" }, this.health(), this.about()), this.told(), this.workerList()];
   }
 
   health() {
-    const found = problems(state.host, [...state.jobs.values()]);
+    const found = problems(state, [...state.jobs.values()]);
     const ofHost = found.filter((problem) => problem.job === null);
     return section("Health", {},
       ofHost.length === 0 ? h("p.fine", toneMark("ok", ""), "Nothing is wrong with the host itself.") : h("ul.plainlist", ofHost.map((problem) =>
         h("li", { key: problem.key, class: `tone-${problem.tone}` }, problem.why, problem.since !== null && h("span.hint", ` since ${when(problem.since)}`)))),
-      (state.host.notes ?? []).map((text) => h("p.hint", { key: text }, text)),
+      // Some of them are conditions, which stand above.
+      state.host.notes.filter((text) => !state.host.conditions.some((condition) => condition.text === text)).map((text) => h("p.hint", { key: text }, text)),
       found.length > ofHost.length && h("p", h("a", { href: "#/" }, `${counted(found.length - ofHost.length, "job")} with a problem`)),
       facts([["Workers", `${this.host.workers}, ${size(state.host.resident_bytes)} together`], ["Paused", this.host.control.paused && `${this.host.control.pause_reason || "yes"}, since ${when(instant(this.host.control.paused_since))}`]]));
   }
@@ -62,7 +65,21 @@ export class HostPage {
     ]));
   }
 
+  /** Who hears of what is wrong, and whether they do. */
+  told() {
+    if (!this.alerts) return null;
+    const { alerts, receivers } = this.alerts;
+    const rows = receivers.map(({ name, problem, waiting, lost }) => h("tr", { key: name }, h("td.why", name),
+      h("td.why", problem ? badge("bad", problem) : badge("ok", "takes them")), h("td.num", waiting.toLocaleString("en")), h("td.num", { class: lost > 0 ? "tone-bad" : "" }, lost.toLocaleString("en"))));
+    const right = (text) => ({ text, class: "num" });
+    return section("Alerts", { key: "alerts" },
+      table("Receivers", ["Who is told", "State", right("Waiting"), right("Given up")], rows, "Nobody is told: [alerts] in the config names webhooks or a command."),
+      alerts.length > 0 && h("ul.plainlist", alerts.map(({ key, severity, text, since, hint }) =>
+        h("li", { key, class: `tone-${severity === "critical" ? "bad" : "warn"}` }, text, h("span.hint", ` since ${when(instant(since))}; `), h("code", hint)))));
+  }
+
   workerList() {
+    if (!this.workers) return null;
     const rows = [...this.workers].sort((a, b) => b.resident_bytes - a.resident_bytes).map((worker) => h("tr", { key: worker.pid },
       h("td.num", String(worker.pid)), h("td", worker.plugin), h("td", badge(worker.state === "running" ? "busy" : worker.state === "idle" ? "ok" : "idle", worker.state)), h("td", worker.run ? runLink(worker.run) : ""),
       h("td.num", worker.runs.toLocaleString("en")), h("td.num", age(now() - instant(worker.started_at))), h("td.num", size(worker.resident_bytes)), h("td", h("code", worker.library_hash.slice(0, 12)))));
@@ -87,12 +104,16 @@ export class AuditPage {
   changed(change) { if (change.all) this.load(); }
 
   async load() {
+    const mine = (this.asked = (this.asked ?? 0) + 1);
     try {
       const page = await get("/audit" + query({ job: this.job, limit: this.limit }));
+      // Of another job, which was chosen before.
+      if (mine !== this.asked) return;
       this.entries = page.audit;
       this.before = page.next_before;
       this.error = null;
     } catch (error) {
+      if (mine !== this.asked) return;
       if (error.status > 0) this.error = error;
     }
     if (!this.isClosed) this.context.draw();

@@ -2,8 +2,8 @@
 
 import { h } from "./dom.js";
 import { get, quietly, path, query } from "./api.js";
-import { state, wantRecent, reader } from "./live.js";
-import { problems, condition, lately, nextWords } from "./problems.js";
+import { state, wantRecent, reader, each } from "./live.js";
+import { jobProblem, condition, lately, nextWords } from "./problems.js";
 import { toneMark, strip, spark } from "./marks.js";
 import { button, askBackfill } from "./actions.js";
 import { Log } from "./log.js";
@@ -12,6 +12,8 @@ import { breakerOf, counted, pretty, OUTCOMES } from "./words.js";
 import { section, table, ledgerRows, runColumns, facts, time, runLink, auditRows, auditColumns, failure, badge } from "./parts.js";
 
 const PAGE = 25;
+/** The most that one answer holds. */
+const MOST = 1_000;
 const HISTORIES = [["", "All"], ["bad", "Failed"], ["good", "Succeeded"], ["waiting", "Waiting, running"]];
 const STATES = { waiting: { state: "scheduled,available,retryable,running" }, bad: { outcome: "failed,timed_out,crashed,lost,retry" }, good: { outcome: "succeeded,nothing_to_do" } };
 
@@ -20,10 +22,13 @@ export class JobPage {
     this.context = context;
     this.name = name;
     this.job = null;
-    this.error = null;
+    /** Of what could not be had, by name: job, history, fires, audit. */
+    this.errors = {};
     this.fires = null;
     this.audit = null;
-    this.history = { runs: [], ranges: [], next: null };
+    this.history = null;
+    /** As many of them as are shown. */
+    this.limit = PAGE;
     this.which = "";
     this.explained = null;
     this.explainText = timeText(now() - 60_000);
@@ -45,19 +50,22 @@ export class JobPage {
 
   async read() {
     const where = path("jobs", this.name);
-    try {
-      const [job, history, fires, audit] = await Promise.all([
-        quietly(where), quietly("/runs" + query({ job: this.name, limit: PAGE, ...STATES[this.which] })),
-        quietly(where + "/next" + query({ count: 6 })), quietly("/audit" + query({ job: this.name, limit: 10 })),
-      ]);
-      if (this.isClosed) return;
-      Object.assign(this, { job, fires, audit: audit.audit, error: null });
-      if (!this.older) this.history = { runs: history.runs, ranges: history.ranges, next: history.next_before };
-      this.follow(history.runs);
-    } catch (error) {
-      if (this.isClosed) return;
-      if (error.status > 0 || !this.job) this.error = error;
-    }
+    const { which, limit } = this;
+    // Without its store the host still knows how the job does: what fails takes nothing else along.
+    const { answers, errors } = await each({
+      job: quietly(where), history: quietly("/runs" + query({ job: this.name, limit, ...STATES[which] })),
+      fires: quietly(where + "/next" + query({ count: 6 })), audit: quietly("/audit" + query({ job: this.name, limit: 10 })),
+    }, (name) => this[name] !== null);
+    if (this.isClosed) return;
+    const { job, fires, audit, history } = answers;
+    this.errors = errors;
+    if (job) this.job = job;
+    if (fires) this.fires = fires;
+    if (audit) this.audit = audit.audit;
+    // Others may have been chosen, or more asked for, meanwhile.
+    if (!history || which !== this.which || limit !== this.limit) return;
+    this.history = { runs: history.runs, ranges: history.ranges, next: history.next_before };
+    this.follow(history.runs);
   }
 
   /** The log of the newest run that has started, unless somebody is reading another one. */
@@ -69,11 +77,12 @@ export class JobPage {
   }
 
   view() {
-    if (this.error) return [h("h1", this.name), failure(this.error), h("p", h("a", { href: "#/runs?job=" + encodeURIComponent(this.name) }, "Its runs in the ledger"))];
+    const { job: error } = this.errors;
+    if (error && (!this.job || error.status === 404)) return [h("h1", this.name), failure(error), h("p", h("a", { href: "#/runs?job=" + encodeURIComponent(this.name) }, "Its runs in the ledger"))];
     if (!this.job) return h("p.empty", "…");
     const line = state.jobs.get(this.name);
     queueMicrotask(() => wantRecent([this.name]));
-    return [this.head(line), h("div.columns", { key: "columns" }, this.nowPart(line), this.steering(), h("div.stack", { key: "when" }, this.schedule(), this.explainPart())),
+    return [this.head(line), error && failure(error), h("div.columns", { key: "columns" }, this.nowPart(line), this.steering(), h("div.stack", { key: "when" }, this.schedule(), this.explainPart())),
       this.logPart(), this.historyPart(), h("div.columns", { key: "more" }, this.settings(), this.limits(), this.auditPart())];
   }
 
@@ -87,7 +96,7 @@ export class JobPage {
 
   nowPart(line) {
     if (!line) return null;
-    const [problem] = problems(null, [line]);
+    const problem = jobProblem(line, state.host);
     const next = nextWords(line, state.host);
     const run = line.running[0];
     return section("Now", {},
@@ -138,10 +147,11 @@ export class JobPage {
   }
 
   schedule() {
-    const fires = this.fires.fires.filter((fire) => instant(fire) > now());
+    const fires = (this.fires?.fires ?? []).filter((fire) => instant(fire) > now());
     return section("Schedule", {},
       h("p.rule", this.job.schedule, this.job.timezone !== "UTC" && h("span.hint", ` ${this.job.timezone}`)),
-      fires.length === 0 ? h("p.empty", "No fire time of its own.") : h("ol.fires", fires.map((fire) => {
+      this.errors.fires && failure(this.errors.fires),
+      !this.fires ? null : fires.length === 0 ? h("p.empty", "No fire time of its own.") : h("ol.fires", fires.map((fire) => {
         const ms = instant(fire);
         return h("li", { key: fire }, time(fire), this.job.timezone !== "UTC" && h("span.hint.num", ` ${inZone(ms, this.job.timezone)}`), h("span.hint.num", ` ${relative(ms)}`));
       })));
@@ -175,20 +185,24 @@ export class JobPage {
     return section("History", {
       aside: h("div.chips", HISTORIES.map(([key, label]) => h("button.chip", {
         key, type: "button", "aria-pressed": this.which === key ? "true" : "false",
-        onclick: () => { this.which = key; this.older = false; this.load(); },
+        onclick: () => { this.which = key; this.limit = PAGE; this.load(); },
       }, label))),
     },
-    table("History", runColumns(false), ledgerRows(this.history, false), "No run yet."),
-    this.history.next !== null && h("button.plain", { type: "button", onclick: () => this.more() }, "Older"));
+    this.errors.history && failure(this.errors.history),
+    this.history && table("History", runColumns(false), ledgerRows(this.history, false), "No run yet."),
+    this.history && this.history.next !== null && h("button.plain", { type: "button", onclick: () => this.more() }, "Older"));
   }
 
   async more() {
-    this.older = true;
+    const { which, history } = this;
     try {
-      const page = await get("/runs" + query({ job: this.name, limit: PAGE, before: this.history.next, ...STATES[this.which] }));
-      this.history = { runs: [...this.history.runs, ...page.runs], ranges: [...this.history.ranges, ...page.ranges], next: page.next_before };
-    } catch (error) { this.error = error; }
-    this.context.draw();
+      const page = await get("/runs" + query({ job: this.name, limit: PAGE, before: history.next, ...STATES[which] }));
+      if (which !== this.which) return;
+      this.history = { runs: [...history.runs, ...page.runs], ranges: [...history.ranges, ...page.ranges], next: page.next_before };
+      // What is shown is kept as it is now: all of it is asked for again.
+      this.limit = Math.min(this.history.runs.length, MOST);
+    } catch (error) { this.errors = { ...this.errors, history: error }; }
+    if (!this.isClosed) this.context.draw();
   }
 
   logPart() {
@@ -209,7 +223,8 @@ export class JobPage {
 
   auditPart() {
     return section("What was done by hand", { wide: true, aside: h("a", { href: "#/audit?job=" + encodeURIComponent(this.name) }, "All") },
-      table("Audit", auditColumns(false), auditRows(this.audit ?? [], false), "Nothing."));
+      this.errors.audit && failure(this.errors.audit),
+      this.audit && table("Audit", auditColumns(false), auditRows(this.audit, false), "Nothing."));
   }
 
   drawn(root) { this.log?.settle(root); }

@@ -74,7 +74,7 @@ export class JobsPage {
   }
 
   problems(jobs, missing) {
-    const found = problems(state.host, jobs);
+    const found = problems(state, jobs);
     const shown = kept.allProblems ? found : found.slice(0, PROBLEMS);
     if (found.length === 0) {
       const on = jobs.filter((job) => job.enabled).length + missing;
@@ -186,7 +186,15 @@ export class JobsPage {
     this.context.draw();
   }
 
-  drawn() { this.look(); }
+  drawn() {
+    this.look();
+    if (!this.isMoving) return;
+    // Where the keys have gone: it is read out, and Tab goes on from there. Its row may be on its way.
+    const link = document.querySelector("table.jobs tr[aria-selected=true] .c-name a");
+    if (!link) return;
+    this.isMoving = false;
+    link.focus({ preventScroll: true });
+  }
 
   key(name) {
     const rows = this.shown ?? [];
@@ -194,6 +202,7 @@ export class JobsPage {
     if (name === "j" || name === "k") {
       const index = Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + (name === "j" ? 1 : -1)));
       kept.selected = rows[index]?.name ?? null;
+      this.isMoving = true;
       this.reveal(index);
       this.context.draw();
       return true;

@@ -1,8 +1,8 @@
 // Plugins, their versions, and what the last reload did.
 
 import { h } from "./dom.js";
-import { quietly, post, path, query } from "./api.js";
-import { reader } from "./live.js";
+import { quietly, post, path, query, LONG } from "./api.js";
+import { reader, each } from "./live.js";
 import { ask, button } from "./actions.js";
 import { instant, relative, span } from "./time.js";
 import { size } from "./words.js";
@@ -14,6 +14,8 @@ export class PluginsPage {
   constructor(context, parameters, place) {
     this.context = context;
     this.plugins = null;
+    this.workers = null;
+    this.reloads = null;
     this.error = null;
     this.planned = null;
     /** Of the plugin whose versions are shown. */
@@ -22,6 +24,8 @@ export class PluginsPage {
     this.load = reader(this, () => this.read());
     this.load();
     if (place === "plan") this.plan();
+    const shown = parameters.get("versions");
+    if (shown) this.showVersions(shown);
   }
 
   get title() { return "Plugins"; }
@@ -29,12 +33,19 @@ export class PluginsPage {
   changed(change) { if (change.all) this.load(); }
 
   async read() {
-    try {
-      const [plugins, workers, reloads] = await Promise.all([quietly("/plugins"), quietly("/workers"), quietly("/reloads" + query({ limit: 20 }))]);
-      Object.assign(this, { plugins: plugins.plugins, workers: workers.workers, reloads: reloads.reloads, error: null });
-    } catch (error) {
-      if (error.status > 0) this.error = error;
-    }
+    const { answers, errors } = await each(
+      { plugins: quietly("/plugins"), workers: quietly("/workers"), reloads: quietly("/reloads" + query({ limit: 20 })) }, (name) => this[name] !== null);
+    this.error = errors.plugins ?? errors.workers ?? errors.reloads ?? null;
+    if (answers.plugins) this.plugins = answers.plugins.plugins;
+    if (answers.workers) this.workers = answers.workers.workers;
+    if (!answers.reloads) return;
+    const before = this.reloads?.[0];
+    this.reloads = answers.reloads.reloads;
+    const last = this.reloads[0];
+    // What was said before it is not so any more.
+    if (before === undefined || !last || (last.generation === before.generation && last.at === before.at)) return;
+    if (!this.planned?.isUnderWay) this.planned = null;
+    if (this.versions) this.showVersions(this.versions.plugin);
   }
 
   async showVersions(plugin) {
@@ -52,7 +63,7 @@ export class PluginsPage {
   async plan() {
     this.planned = { isUnderWay: true };
     this.context.draw();
-    try { this.planned = { report: await post("/plan") }; } catch (error) { this.planned = { error }; }
+    try { this.planned = { report: await post("/plan", {}, LONG) }; } catch (error) { this.planned = { error }; }
     if (!this.isClosed) this.context.draw();
   }
 
@@ -73,7 +84,7 @@ export class PluginsPage {
   list() {
     if (!this.plugins) return h("p.empty", "…");
     const rows = this.plugins.map((plugin) => {
-      const mine = this.workers.filter((worker) => worker.plugin === plugin.name);
+      const mine = (this.workers ?? []).filter((worker) => worker.plugin === plugin.name);
       const old = mine.filter((worker) => worker.library_hash !== plugin.library_hash).length;
       return h("tr", { key: plugin.name },
         h("td.why", h("b", plugin.name), plugin.description && h("span.hint", ` ${plugin.description}`)),

@@ -2,13 +2,15 @@
 
 import { h } from "./dom.js";
 import { quietly, get, query } from "./api.js";
-import { state, reader } from "./live.js";
+import { state, reader, each } from "./live.js";
 import { ask, askMany } from "./actions.js";
 import { instant, now, age } from "./time.js";
 import { short } from "./words.js";
 import { section, table, jobLink, runLink, runBadge, time, failure } from "./parts.js";
 
 const PAGE = 100;
+/** The most that one answer holds. */
+const MOST = 1_000;
 
 export class QueuesPage {
   constructor(context, parameters) {
@@ -16,6 +18,8 @@ export class QueuesPage {
     this.job = parameters.get("job") ?? "";
     this.counters = null;
     this.dead = null;
+    /** As many as are shown. */
+    this.limit = PAGE;
     this.chosen = new Set();
     this.showsAll = false;
     this.error = null;
@@ -30,16 +34,16 @@ export class QueuesPage {
   get needsTicks() { return true; }
 
   async read() {
-    try {
-      const [counters, dead] = await Promise.all([quietly("/counters"), this.older ? null : quietly("/dead" + query({ job: this.job, limit: PAGE }))]);
-      this.counters = counters.jobs;
-      if (dead) this.dead = dead;
-      const there = new Set(this.dead.runs.map((run) => run.id));
-      for (const run of this.chosen) if (!there.has(run)) this.chosen.delete(run);
-      this.error = null;
-    } catch (error) {
-      if (error.status > 0) this.error = error;
-    }
+    const { job, limit } = this;
+    const { answers, errors } = await each({ counters: quietly("/counters"), dead: quietly("/dead" + query({ job, limit })) }, (name) => this[name] !== null);
+    this.error = errors.counters ?? errors.dead ?? null;
+    if (answers.counters) this.counters = answers.counters.jobs;
+    // Others may have been chosen, or more asked for, meanwhile.
+    if (!answers.dead || job !== this.job || limit !== this.limit) return;
+    this.dead = answers.dead;
+    // What was retried meanwhile is not offered again.
+    const there = new Set(this.dead.runs.map((run) => run.id));
+    for (const run of this.chosen) if (!there.has(run)) this.chosen.delete(run);
   }
 
   view() {
@@ -70,9 +74,13 @@ export class QueuesPage {
   drains(job, isStuck) {
     const held = this.held(job);
     if (held) return h("td.num.tone-bad", held);
-    if (job.waiting === 0) return h("td.num", "–");
-    if (job.ended_last_minute > 0) return h("td.num", `about ${age((job.waiting / job.ended_last_minute) * 60_000)}`);
-    return h("td.num", { class: isStuck ? "tone-bad" : "" }, isStuck ? "stands still" : "–");
+    // What is to run later waits for its time, not for its turn.
+    if (job.due === 0) return h("td.num", "–");
+    if (isStuck) return h("td.num.tone-bad", "stands still");
+    const shrinks = job.shrinks_per_minute;
+    if (shrinks > 0) return h("td.num", `about ${age((job.due / shrinks) * 60_000)}`);
+    if (shrinks < 0) return h("td.num.tone-warn", "grows");
+    return shrinks === 0 && job.ended_last_minute > 0 ? h("td.num.tone-warn", "stays as long") : h("td.num", "–");
   }
 
   /** Why what waits is not begun; null: it is, or nothing waits. */
@@ -87,7 +95,7 @@ export class QueuesPage {
 
   choose(job) {
     this.job = job;
-    this.older = false;
+    this.limit = PAGE;
     this.chosen.clear();
     history.replaceState(null, "", "#/queues" + query({ job }));
     this.load();
@@ -124,11 +132,15 @@ export class QueuesPage {
   }
 
   async more() {
-    this.older = true;
+    const { job, dead } = this;
     try {
-      const page = await get("/dead" + query({ job: this.job, limit: PAGE, before: this.dead.next_before }));
-      this.dead = { ...page, runs: [...this.dead.runs, ...page.runs] };
+      const page = await get("/dead" + query({ job, limit: PAGE, before: dead.next_before }));
+      if (job !== this.job) return;
+      this.dead = { ...page, runs: [...dead.runs, ...page.runs] };
+      // What is shown is kept as it is now: all of it is asked for again.
+      this.limit = Math.min(this.dead.runs.length, MOST);
+      this.load();
     } catch (error) { this.error = error; }
-    this.context.draw();
+    if (!this.isClosed) this.context.draw();
   }
 }

@@ -47,10 +47,10 @@ export class RunPage {
   }
 
   view() {
-    if (this.error) return [h("h1", `Run ${this.id}`), failure(this.error)];
+    if (this.error && (!this.detail || this.error.status === 404)) return [h("h1", `Run ${this.id}`), failure(this.error)];
     if (!this.detail) return h("p.empty", "…");
     const { run } = this.detail;
-    return [this.head(run), h("div.columns", { key: "columns" }, this.howItWent(run), this.circumstances(run)),
+    return [this.head(run), this.error && failure(this.error), h("div.columns", { key: "columns" }, this.howItWent(run), this.circumstances(run)),
       section("Log", {}, this.log.view()),
       h("div.columns", { key: "more" }, this.attempts(run), this.payload(run), this.audit())];
   }

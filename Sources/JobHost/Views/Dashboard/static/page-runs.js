@@ -7,6 +7,8 @@ import { now, parseTime, zoneName } from "./time.js";
 import { section, table, ledgerRows, runColumns, failure } from "./parts.js";
 
 const PAGE = 100;
+/** The most that one answer holds. */
+const MOST = 1_000;
 const ENDED = { "": {}, bad: { outcome: "failed,timed_out,crashed,lost,retry" }, dead: { state: "discarded" },
   none: { state: "skipped,missed" }, good: { outcome: "succeeded,nothing_to_do" }, live: { state: "scheduled,available,running,retryable" } };
 const CHOICES = [["", "However they ended"], ["bad", "Failed"], ["dead", "Dead letters"], ["none", "Did not run"], ["good", "Succeeded"], ["live", "Not ended"]];
@@ -21,6 +23,8 @@ export class RunsPage {
     this.from = parameters.get("from") ?? "";
     this.to = parameters.get("to") ?? "";
     this.page = null;
+    /** As many as are shown. */
+    this.limit = PAGE;
     this.error = null;
     this.isClosed = false;
     this.load();
@@ -28,18 +32,18 @@ export class RunsPage {
 
   get title() { return "Runs"; }
   close() { this.isClosed = true; }
-  changed(change) { if (change.all && !this.older) this.load(); }
+  changed(change) { if (change.all) this.load(); }
 
   filter() {
     const from = this.from ? parseTime(this.from) : this.hours ? now() - Number(this.hours) * 3_600_000 : null;
     const to = this.to ? parseTime(this.to) : null;
     const text = (ms) => (ms === null ? null : new Date(ms).toISOString());
-    return { job: this.job.trim(), from: text(from), to: text(to), limit: PAGE, ...ENDED[this.ended] };
+    return { job: this.job.trim(), from: text(from), to: text(to), limit: this.limit, ...ENDED[this.ended] };
   }
 
   choose(changes) {
     Object.assign(this, changes);
-    this.older = false;
+    this.limit = PAGE;
     // So that the address can be handed on.
     history.replaceState(null, "", "#/runs" + query({ job: this.job, ended: this.ended || "", hours: this.hours, from: this.from, to: this.to }));
     this.load();
@@ -60,10 +64,17 @@ export class RunsPage {
   }
 
   async more() {
-    this.older = true;
-    const page = await get("/runs" + query({ ...this.filter(), before: this.page.next_before })).catch((error) => { this.error = error; });
-    if (page) this.page = { runs: [...this.page.runs, ...page.runs], ranges: [...this.page.ranges, ...page.ranges], next_before: page.next_before };
-    this.context.draw();
+    // An answer that is on its way holds less than will be shown.
+    const mine = (this.asked += 1);
+    const before = this.page;
+    const page = await get("/runs" + query({ ...this.filter(), limit: PAGE, before: before.next_before })).catch((error) => { this.error = error; });
+    if (mine !== this.asked) return;
+    if (page) {
+      this.page = { runs: [...before.runs, ...page.runs], ranges: [...before.ranges, ...page.ranges], next_before: page.next_before };
+      // What is shown is kept as it is now: all of it is asked for again.
+      this.limit = Math.min(this.page.runs.length, MOST);
+    }
+    if (!this.isClosed) this.context.draw();
   }
 
   view() {

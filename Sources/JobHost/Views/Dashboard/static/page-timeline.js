@@ -24,6 +24,8 @@ export class TimelinePage {
     this.data = null;
     this.error = null;
     this.pointed = null;
+    /** The bar that the keys have reached: { job, run }. */
+    this.reached = null;
     this.isClosed = false;
     this.asked = 0;
     this.load();
@@ -31,9 +33,9 @@ export class TimelinePage {
 
   get title() { return "Timeline"; }
   close() { this.isClosed = true; clearTimeout(this.timer); }
-  changed(change) {
+  changed() {
     // A whole look at the ledger: not with every run.
-    if (change.all || this.timer) return;
+    if (this.timer) return;
     this.timer = setTimeout(() => { this.timer = null; this.load(); }, 5_000);
   }
 
@@ -80,7 +82,8 @@ export class TimelinePage {
         h("span.legend", legend("ok", "ran"), legend("bad", "failed"), legend("warn", "retry"), legend("busy", "running"), legend("none", "did not run"), legend("thick", "several at once"))),
       this.error && failure(this.error),
       this.data && h("section.panel.timeline", { key: "lanes", "aria-label": `Runs from ${when(this.data.start)} to ${when(this.data.end)} ${zoneName()}` },
-        h("p.pointed", { "aria-live": "off" }, this.pointed ?? (this.data.truncated ? "There is more than can be drawn: choose less time." : `${counted(shown.length, "job")} with something to show. Point at a bar.`)),
+        // Read out as the keys go from bar to bar, not wherever the mouse passes.
+        h("p.pointed", { "aria-live": this.reached ? "polite" : "off" }, this.pointed ?? (this.data.truncated ? "There is more than can be drawn: choose less time." : `${counted(shown.length, "job")} with something to show. Point at a bar, or reach it by Tab and ← →.`)),
         this.axis(), shown.slice(0, LANES).map((lane) => this.lane(lane)),
         shown.length === 0 && h("p.empty", "Nothing ran."),
         shown.length > LANES && h("p.hint", `${shown.length - LANES} more: search, or look at those with trouble.`)),
@@ -105,9 +108,10 @@ export class TimelinePage {
     return h("div.lane", { key: lane.job },
       h("a.name", { href: `#/jobs/${encodeURIComponent(lane.job)}`, title: lane.job }, lane.job),
       h("svg.track", {
-        viewBox: `0 0 ${WIDTH} ${LANE}`, preserveAspectRatio: "none", role: "img", "aria-label": laneWords(lane),
+        viewBox: `0 0 ${WIDTH} ${LANE}`, preserveAspectRatio: "none", role: "button", tabindex: 0,
+        "aria-label": laneWords(lane), "aria-description": "Arrow keys go from bar to bar, Enter opens its run.",
         onpointermove: (event) => this.point(lane, event), onclick: (event) => this.open(lane, event),
-        onpointerleave: () => { this.pointed = null; this.context.draw(); },
+        onpointerleave: () => { this.leave(); }, onkeydown: (event) => this.step(lane, event), onblur: () => { this.leave(); },
       },
       h("path", { d: `M0 ${LANE - 1}H${WIDTH}`, class: "base" }),
       lane.ranges.map((range) => h("rect", { key: `${range.first}${range.reason}`, class: "range", ...this.extent(instant(range.first), instant(range.last), 2), y: 13, height: 5 })),
@@ -115,7 +119,34 @@ export class TimelinePage {
         const d = lane.spans.filter((entry) => outcomeOf(entry.outcome).tone === tone).map((entry) => this.bar(entry, tone)).join("");
         return d && h("path", { key: tone, d, class: `fill tone-${tone}` });
       }),
-      running.map((run) => h("rect", { key: run.run, class: "line tone-busy", ...this.extent(instant(run.started_at), now(), 3), y: 4, height: 13 }))));
+      running.map((run) => h("rect", { key: run.run, class: "line tone-busy", ...this.extent(instant(run.started_at), now(), 3), y: 4, height: 13 })),
+      this.reachedOf(lane).map((entry) => h("rect", { key: "reached", class: "reached", ...this.extent(instant(entry.first), instant(entry.last), 6), y: 0.5, height: LANE - 1 }))));
+  }
+
+  reachedOf(lane) { return this.reached?.job === lane.job ? lane.spans.filter((entry) => entry.run === this.reached.run) : []; }
+
+  leave() {
+    this.pointed = null;
+    this.reached = null;
+    this.context.draw();
+  }
+
+  /** From bar to bar, in the order of time. */
+  step(lane, event) {
+    const spans = [...lane.spans].sort((a, b) => instant(a.first) - instant(b.first));
+    const at = spans.indexOf(this.reachedOf(lane)[0]);
+    if (event.key === "Enter" && at >= 0) location.hash = `#/runs/${spans[at].run}`;
+    else {
+      const next = { ArrowRight: at + 1, ArrowLeft: at < 0 ? spans.length - 1 : at - 1, Home: 0, End: spans.length - 1 }[event.key];
+      if (next === undefined) return;
+      const entry = spans[Math.max(0, Math.min(spans.length - 1, next))];
+      if (entry) {
+        this.reached = { job: lane.job, run: entry.run };
+        this.pointed = this.words(lane, instant(entry.first), entry, null);
+        this.context.draw();
+      }
+    }
+    event.preventDefault();
   }
 
   extent(first, last, least) {
@@ -144,6 +175,12 @@ export class TimelinePage {
 
   point(lane, event) {
     const { ms, entry, range } = this.at(lane, event);
+    this.reached = null;
+    this.pointed = this.words(lane, ms, entry, range);
+    this.context.draw();
+  }
+
+  words(lane, ms, entry, range) {
     const parts = [h("b", lane.job), ` ${clock(ms)}: `];
     if (entry) {
       const until = instant(entry.last) - instant(entry.first) > 1000 ? ` … ${clock(instant(entry.last))}` : "";
@@ -151,8 +188,7 @@ export class TimelinePage {
     }
     if (range) parts.push(`${entry ? "; " : ""}${range.count} ${range.state}: ${REASONS[range.reason] ?? range.reason}`);
     if (!entry && !range) parts.push("nothing ran");
-    this.pointed = parts;
-    this.context.draw();
+    return parts;
   }
 
   open(lane, event) {

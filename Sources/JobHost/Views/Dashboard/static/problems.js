@@ -9,15 +9,41 @@ const OVERDUE = 15_000;
 /**
  * Of each: `key`, `job` (null: the host), `tone` (bad, warn), `rank` (less is worse), `why`,
  * `more` (further sentences), `since` (ms or null), `actions` (names for actions.js, each with
- * what it is about).
+ * what it is about). `known`: the host as it was last seen, since when it does not answer (`gone`), and who is told
+ * of alerts (`receivers`).
  */
-export function problems(host, jobs) {
-  const found = hostProblems(host);
+export function problems({ host, gone, receivers }, jobs) {
+  const found = [...lost(gone), ...hostProblems(host), ...deaf(receivers)];
   for (const job of jobs) {
     const problem = jobProblem(job, host);
     if (problem) found.push(problem);
   }
   return found.sort((a, b) => a.rank - b.rank || (a.since ?? Infinity) - (b.since ?? Infinity) || a.key.localeCompare(b.key));
+}
+
+function lost(gone) {
+  if (!gone) return [];
+  const why = gone.status > 0 ? `the host answers no more: ${gone.message}` : "the host does not answer";
+  return [{
+    key: "host gone", job: null, tone: "bad", rank: -1, why, more: ["What stands below is as it was then."], since: gone.since, actions: [],
+  }];
+}
+
+/** Who is to be told of alerts, and does not take the last one. */
+function deaf(receivers) {
+  return (receivers ?? []).filter(({ problem }) => problem).map(({ name, problem, waiting, lost }) => ({
+    key: `receiver ${name}`, job: null, tone: "bad", rank: 2, why: `alerts do not reach ${name}: ${problem}`,
+    more: [[waiting > 0 && `${counted(waiting, "message")} ${waiting === 1 ? "waits" : "wait"}`, lost > 0 && `${counted(lost, "message")} given up`].filter(Boolean).join(", ")].filter(Boolean),
+    since: null, actions: [{ action: "host" }],
+  }));
+}
+
+/** What helps with what the host says of itself. */
+function helpWith({ kind, subject, text }) {
+  if (kind === "rollback") return [{ action: "versions", plugin: subject }];
+  if (kind === "removal") return [{ action: "plugins" }, { action: "plan" }, { action: "reload" }];
+  if (kind === "plugin" || kind === "reload") return [{ action: "plugins" }];
+  return [{ action: text.startsWith("the host was taken out") ? "hosts" : "host" }];
 }
 
 function hostProblems(host) {
@@ -26,10 +52,11 @@ function hostProblems(host) {
   const add = (key, tone, rank, why, since, actions) =>
     found.push({ key: `host ${key}`, job: null, tone, rank, why, more: [], since, actions });
   const reload = host.reload;
-  for (const text of host.problems) {
-    // The refused reload has its own entry, which says when it was.
-    if (reload && !reload.accepted && text.startsWith("the last reload was refused")) continue;
-    add(text, "bad", 0, text, null, [{ action: text.startsWith("the host was taken out") ? "hosts" : "host" }]);
+  for (const condition of host.conditions) {
+    // The refused reload has its own entry.
+    if (reload && !reload.accepted && condition.kind === "reload") continue;
+    const isBad = condition.grade === "critical";
+    add(`${condition.kind} ${condition.subject} ${condition.text}`, isBad ? "bad" : "warn", isBad ? 0 : 9, condition.text, instant(condition.since), helpWith(condition));
   }
   if (host.phase === "draining") add("draining", "warn", 1, "the host drains: it starts nothing new and will exit", null, []);
   if (host.control.paused) {
@@ -49,7 +76,8 @@ function hostProblems(host) {
   return found;
 }
 
-function jobProblem(job, host) {
+/** What is wrong with one job, as `problems` has it; null: nothing. */
+export function jobProblem(job, host) {
   const notes = jobNotes(job, host);
   if (notes.length === 0) return null;
   notes.sort((a, b) => a.rank - b.rank);
@@ -87,7 +115,8 @@ function jobNotes(job, host) {
     const until = breaker.until ? `; closes ${relative(instant(breaker.until))}` : "";
     // "by root from 127.0.0.1: the bank is down".
     const why = breaker.reason.startsWith("by ") ? ` ${breaker.reason}` : breaker.reason ? `: ${breaker.reason}` : "";
-    add(6, "bad", `breaker opened by hand${why}${until}${held}`, instant(breaker.since),
+    // Somebody wanted it so.
+    add(9, "warn", `breaker opened by hand${why}${until}${held}`, instant(breaker.since),
       [{ action: "breakerClose" }]);
   } else if (failure) {
     const row = failuresInARow(job);
@@ -149,8 +178,10 @@ function overdue(job, host) {
   const next = instant(job.next_fire);
   if (next === null || !job.enabled || job.control.paused || job.running.length > 0) return null;
   if (host?.control.paused || host?.phase !== "running" || ["open", "forced_open"].includes(job.breaker.state)) return null;
-  if (now() - next < OVERDUE) return null;
-  return { why: `was due ${age(now() - next)} ago and has not started`, since: next };
+  // As of when the host said so: of what it has done since then nothing is known.
+  const seen = instant(host.now);
+  if (seen - next < OVERDUE) return null;
+  return { why: `was due ${age(seen - next)} ago and has not started`, since: next };
 }
 
 /** The most telling of a job's conditions: a tone for its mark, and a word. */
@@ -159,7 +190,8 @@ export function condition(job, host) {
   if (job.refused) return { tone: "bad", word: "refused" };
   if (job.problems.length > 0 || job.running.some((run) => run.problem)) return { tone: "bad", word: "broken" };
   if (!job.enabled) return { tone: "idle", word: "off" };
-  if (["open", "forced_open"].includes(job.breaker.state)) return { tone: "bad", word: "breaker open" };
+  if (job.breaker.state === "open") return { tone: "bad", word: "breaker open" };
+  if (job.breaker.state === "forced_open") return { tone: "warn", word: "held open" };
   if (failure) return { tone: "bad", word: "failing" };
   if (job.control.paused || host?.control.paused) return { tone: "warn", word: "paused" };
   if (overdue(job, host)) return { tone: "bad", word: "overdue" };
@@ -193,9 +225,12 @@ export function nextWords(job, host) {
   // An open breaker lets nothing start before its probe.
   const isOpen = ["open", "forced_open"].includes(job.breaker.state);
   const next = isOpen && job.next ? instant(job.next.at) : instant(job.next_fire);
-  if (isOpen && (next === null || next <= now())) return { text: "breaker", tone: "bad" };
+  if (isOpen && (next === null || next <= now())) return { text: "breaker", tone: job.breaker.state === "open" ? "bad" : "warn" };
   if (next === null || host?.phase === "draining") return { text: "–", tone: "idle" };
   const left = next - now();
-  if (left < -OVERDUE) return { text: `${age(-left)} late`, tone: "bad", at: next };
+  const late = host ? instant(host.now) - next : -left;
+  if (late > OVERDUE) return { text: `${age(late)} late`, tone: "bad", at: next };
+  // Since then nobody has said what became of it.
+  if (left < -OVERDUE) return { text: "?", tone: "idle", at: next };
   return { text: left < 1000 ? "now" : age(left), tone: "", at: next };
 }

@@ -46,7 +46,7 @@ export const BREAKERS = {
   closed: { word: "closed", tone: "ok" },
   open: { word: "open", tone: "bad" },
   half_open: { word: "half-open", tone: "warn" },
-  forced_open: { word: "forced open", tone: "bad" },
+  forced_open: { word: "forced open", tone: "warn" },
   disabled: { word: "disabled", tone: "warn" },
   off: { word: "none", tone: "idle" },
 };
