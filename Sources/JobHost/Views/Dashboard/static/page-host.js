@@ -69,11 +69,11 @@ export class HostPage {
   told() {
     if (!this.alerts) return null;
     const { alerts, receivers } = this.alerts;
-    const rows = receivers.map(({ name, problem, waiting, lost }) => h("tr", { key: name }, h("td.why", name),
-      h("td.why", problem ? badge("bad", problem) : badge("ok", "takes them")), h("td.num", waiting.toLocaleString("en")), h("td.num", { class: lost > 0 ? "tone-bad" : "" }, lost.toLocaleString("en"))));
-    const right = (text) => ({ text, class: "num" });
     return section("Alerts", { key: "alerts" },
-      table("Receivers", ["Who is told", "State", right("Waiting"), right("Given up")], rows, "Nobody is told: [alerts] in the config names webhooks or a command."),
+      receivers.length === 0 ? h("p.empty", "Nobody is told: [alerts] in the config names webhooks or a command.")
+        : h("ul.plainlist", receivers.map(({ name, problem, waiting, lost }) => h("li", { key: name, style: { "overflow-wrap": "anywhere" } },
+          h("b", name), " ", problem ? badge("bad", problem) : badge("ok", "takes them"),
+          waiting > 0 && h("span.hint", ` ${waiting.toLocaleString("en")} waiting`), lost > 0 && h("span.tone-bad", ` ${lost.toLocaleString("en")} given up`)))),
       alerts.length > 0 && h("ul.plainlist", alerts.map(({ key, severity, text, since, hint }) =>
         h("li", { key, class: `tone-${severity === "critical" ? "bad" : "warn"}` }, text, h("span.hint", ` since ${when(instant(since))}; `), h("code", hint)))));
   }
