@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import JobCore
 import Testing
@@ -24,86 +23,6 @@ struct DeathTests {
         try startRun("volatile int *nowhere = NULL; *nowhere = 1; return 0;")
         #expect(try worker.end() == .signalled(SIGSEGV))
         #expect(throws: WorkerProcess.Failure.self) { try worker.untilResult() }
-    }
-
-    /// A worker with a slate.
-    private func slated<Result>(_ body: (WorkerProcess, OpaquePointer?) throws -> Result) throws -> Result {
-        let descriptor = cl_slate_create("\(workshop.folder)/slate")
-        try #require(descriptor >= 0)
-        defer {
-            close(descriptor)
-            unlink("\(workshop.folder)/slate")
-        }
-        let slate = cl_slate_map(descriptor)
-        defer { cl_slate_unmap(slate) }
-        return try body(WorkerProcess(slate: descriptor), slate)
-    }
-
-    /// What a worker says until its end: what was written, and what waited for it on the slate.
-    private func lastWords(_ library: String, runs: ClosedRange<Int64>) throws -> (written: [UInt8], waiting: [UInt8]) {
-        try slated { worker, slate in
-            let ready = try FrameEncoder.encode(WorkerFrame.ready(try worker.load(library))).count
-            var frames = FrameEncoder()
-            try frames.append(HostFrame.instance())
-            for run in runs { try frames.append(HostFrame.run(.go(run))) }
-            try worker.sendRaw(frames.bytes)
-            let written = try worker.receiveRaw()
-            let end = try worker.end()
-            #expect(end == .signalled(SIGABRT))
-            var waiting = [UInt8](repeating: 0, count: Int(CL_SLATE_UNSENT))
-            let count = cl_slate_unsent(slate, UInt64(ready + written.count), &waiting)
-            return (written, Array(waiting[..<count]))
-        }
-    }
-
-    private func story(_ bytes: [UInt8]) throws -> [String] {
-        var decoder = FrameDecoder<WorkerFrame>()
-        decoder.append(bytes[...])
-        var story: [String] = []
-        while let frame = try decoder.next() {
-            switch frame {
-            case .started(let run): story.append("started \(run)")
-            case .result(let result): story.append("\(result.code) \(result.run)")
-            default: story.append("\(frame)")
-            }
-        }
-        return story
-    }
-
-    @Test func `Of runs that came together, each beginning and each end is known after a crash`() throws {
-        let library = try workshop.plugin(run: "if (c->run_id == 4) abort();")
-        var waited = 0
-        for _ in 0..<20 {
-            let (written, waiting) = try lastWords(library, runs: 1...6)
-            let told = try story(written + waiting)
-            #expect(told == ["started 1", "succeeded 1", "started 2", "succeeded 2", "started 3", "succeeded 3", "started 4"])
-            waited += waiting.isEmpty ? 0 : 1
-        }
-        #expect(waited > 0, "each was written by itself")
-    }
-
-    @Test func `A run that lasts is known to have begun, whatever came with it`() throws {
-        try slated { worker, _ in
-            _ = try worker.load(workshop.plugin(run: "if (c->run_id == 2) for (;;) pause(); usleep(300);"))
-            try worker.send(.instance(), .run(.go(1)), .run(.go(2)), .run(.go(3)))
-            var frame = try worker.receive()
-            while frame != .started(run: RunID(2)) { frame = try worker.receive() }
-        }
-    }
-
-    @Test func `A child that a plugin forks off tells nothing in its name`() throws {
-        let library = try workshop.plugin(
-            run: """
-                if (c->run_id == 2 && fork() == 0) { c->log(c, JOB_LOG_INFO, JOB_STR("of the child"), JOB_STR("")); _exit(0); }
-                if (c->run_id == 2) { wait(NULL); }
-                if (c->run_id == 1) { usleep(300); }
-                if (c->run_id == 3) { abort(); }
-                """, before: "#include <sys/wait.h>")
-        for _ in 0..<5 {
-            let (written, waiting) = try lastWords(library, runs: 1...3)
-            let told = try story(written + waiting)
-            #expect(told == ["started 1", "succeeded 1", "started 2", "succeeded 2", "started 3"])
-        }
     }
 
     @Test func `An abort is seen as its signal`() throws {

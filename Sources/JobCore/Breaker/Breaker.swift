@@ -96,7 +96,7 @@ public struct Breaker: Hashable, Sendable {
 
     /// Asks to start an attempt now. Moves an opening that is over to half-open.
     public mutating func acquire(now: Instant) -> Permit {
-        settle(now: now)
+        settleOpening(now: now)
         switch mode {
         case .closed, .disabled:
             return .granted(generation: generation, isProbe: false)
@@ -226,8 +226,8 @@ public struct Breaker: Hashable, Sendable {
         if case .open(let until) = mode, until > now + openFor { mode = .open(until: now + openFor) }
     }
 
-    /// Brings what is remembered back in reach when the clock was set back. Where an attempt begins or ends only: it
-    /// is stored with those, and others, who read it there, would reckon with other instants meanwhile.
+    /// Brings what is remembered back in reach when the clock was set back. Where an attempt ends only: with that it
+    /// is stored, and who counts by the store would reckon with other instants else.
     private mutating func settle(now: Instant) {
         settleOpening(now: now)
         guard let last = counted.last, last > now else { return }

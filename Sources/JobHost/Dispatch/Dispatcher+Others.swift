@@ -42,7 +42,7 @@ extension Dispatcher {
     mutating func adoptBreaker(job: String, _ row: BreakerRow, isSettled: Bool = true, now: Now) -> DispatchActions {
         var out = DispatchActions()
         guard let i = index[job], let own = jobs[i].breaker, jobs[i].storedBreaker != row,
-            let stored = Breaker(encoded: row.data, policy: own.policy)
+            let stored = Breaker(stored: row, policy: own.policy, now: now.wall)
         else { return finish(out, now) }
         let known = jobs[i].storedBreaker?.generation ?? BreakerRow.first
         // A host writes nothing over these by itself, so they are an operator's.
@@ -98,6 +98,13 @@ extension DispatchedJob {
     var hasProbe: Bool {
         active.values.contains { run in
             if case .granted(_, isProbe: true)? = run.permit { true } else { false }
+        }
+    }
+
+    /// The newest generation of its breaker that a run under way has a permit of; 0: none has.
+    var latestPermit: Int64 {
+        active.values.reduce(0) { latest, run in
+            if case .granted(let generation, _)? = run.permit { max(latest, generation) } else { latest }
         }
     }
 

@@ -323,7 +323,7 @@ struct Dispatcher: ~Copyable {
         let job = DispatchedJob(
             plan: plan, schedule: newSchedule(plan, row, now.wall),
             breaker: plan.config.breaker.map { policy in
-                row.breaker.flatMap { Breaker(encoded: $0.data, policy: policy) } ?? Breaker(policy: policy)
+                row.breaker.flatMap { Breaker(stored: $0, policy: policy, now: now.wall) } ?? Breaker(policy: policy)
             },
             control: row.control, state: state)
         job.storedBreaker = row.breaker
@@ -350,7 +350,9 @@ struct Dispatcher: ~Copyable {
         switch (jobs[i].breaker, plan.config.breaker) {
         case (_, nil): jobs[i].breaker = nil
         case (nil, let policy?):
-            jobs[i].breaker = jobs[i].storedBreaker.flatMap { Breaker(encoded: $0.data, policy: policy) } ?? Breaker(policy: policy)
+            let stored = jobs[i].storedBreaker.flatMap { Breaker(stored: $0, policy: policy, now: now.wall) } ?? Breaker(policy: policy)
+            // What began before it was taken out says nothing of it.
+            jobs[i].breaker = stored.inGeneration(max(stored.generation, jobs[i].latestPermit) + 1)
         case (_?, let policy?):
             jobs[i].breaker?.adopt(policy: policy)
             jobs[i].breaker?.settleOpening(now: now.wall)
@@ -446,9 +448,8 @@ struct Dispatcher: ~Copyable {
     /// An operator's hand, as it is in the store by now.
     mutating func setBreaker(job: String, _ row: BreakerRow, now: Now) -> DispatchActions {
         var out = DispatchActions()
-        guard let i = index[job], let own = jobs[i].breaker, let stored = Breaker(encoded: row.data, policy: own.policy) else {
-            return finish(out, now)
-        }
+        guard let i = index[job], let own = jobs[i].breaker, let stored = Breaker(stored: row, policy: own.policy, now: now.wall)
+        else { return finish(out, now) }
         flushRefused(i, now, &out)
         takeOver(stored, row, i)
         consider(i, now, &out)
@@ -476,4 +477,12 @@ struct Dispatcher: ~Copyable {
     }
 
     func followers(of job: String) -> [String] { followers[job] ?? [] }
+}
+
+extension Breaker {
+    /// As its row has it, which was written by the clock and the policy of then; nil: it cannot be read.
+    init?(stored row: BreakerRow, policy: BreakerPolicy, now: Instant) {
+        self.init(encoded: row.data, policy: policy)
+        settleOpening(now: now)
+    }
 }

@@ -73,10 +73,11 @@ struct CanaryTrial {
     /// It was given back unattempted.
     mutating func returned(_ run: RunID) { underway.remove(run) }
 
-    /// Any run of the plugin has ended.
-    mutating func ended(_ run: RunID, job: String, _ outcome: Outcome, reason: String) -> Decision? {
+    /// Any run of the plugin has ended. `library`: what served it; of one from before the trial it may be a third one,
+    /// which says nothing of these two.
+    mutating func ended(_ run: RunID, job: String, library: String, _ outcome: Outcome, reason: String) -> Decision? {
         guard underway.remove(run) != nil else {
-            beside.add(outcome)
+            if library == old { beside.add(outcome) }
             return nil
         }
         guard decision == nil else { return nil }

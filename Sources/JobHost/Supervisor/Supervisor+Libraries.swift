@@ -171,7 +171,8 @@ extension Supervisor {
 
     func canaryHears(_ end: AttemptEnd) {
         guard !canaries.isEmpty, let plugin = generation.jobs[end.job]?.config.plugin else { return }
-        if let decision = canaries[plugin]?.ended(end.run, job: end.job, end.outcome, reason: end.reason) { obey(decision, plugin) }
+        let decision = canaries[plugin]?.ended(end.run, job: end.job, library: end.libraryHash, end.outcome, reason: end.reason)
+        if let decision { obey(decision, plugin) }
     }
 
     func canaryRefused(_ pool: String, _ message: String) {

@@ -256,6 +256,15 @@ struct BreakerTests {
         #expect(breaker.failures == 0)
     }
 
+    @Test("a clock set back: an attempt that begins leaves what is remembered as it is stored")
+    func beginningSteppedBack() {
+        var breaker = Breaker(policy: BreakerPolicy(failures: 3, window: .seconds(60)))
+        breaker.attempt(.failed, now: at(1_000))
+        let stored = breaker.encoded
+        #expect(breaker.acquire(now: at(0)) == .granted(generation: breaker.generation, isProbe: false))
+        #expect(breaker.encoded == stored)
+    }
+
     @Test("another policy keeps mode, memory and generation; a shorter open_for holds from now")
     func adopt() {
         var counting = Breaker(policy: usual)

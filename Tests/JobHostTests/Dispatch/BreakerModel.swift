@@ -69,7 +69,9 @@ struct BreakerModel {
         let isBad = [.failed, .retry, .timedOut, .crashed].contains(outcome)
         let isGood = [.succeeded, .nothingToDo].contains(outcome)
         switch state {
-        case .counting(var failures):
+        case .counting(let remembered):
+            // None lies ahead, where the clock was set back.
+            var failures = remembered.map { min($0, now) }
             if isGood, policy.window == nil { failures = [] }
             if isBad { failures.append(now) }
             if let window = policy.window { failures.removeAll { $0 < now - window } }
@@ -107,9 +109,8 @@ struct BreakerModel {
         return next
     }
 
-    /// No opening lasts longer than it was meant to from now, and no failure lies ahead.
+    /// No opening lasts longer than it was meant to from now.
     mutating func clockWasSet(_ now: Instant) {
         if case .open(let until) = state { state = .open(until: min(until, now + policy.openFor)) }
-        if case .counting(let failures) = state { state = .counting(failures.map { min($0, now) }) }
     }
 }

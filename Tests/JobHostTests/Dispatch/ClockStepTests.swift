@@ -57,6 +57,21 @@ import Testing
         #expect(host.moves.map(\.rewind) == [true])
     }
 
+    @Test("An opening that ends far in the future, by a clock that was wrong in an earlier life, lasts no longer than open_for")
+    func bornOpen() {
+        let policy = BreakerPolicy(failures: 1, openFor: .seconds(60), successes: 1)
+        var breaker = Breaker(policy: policy)
+        _ = breaker.record(.failed, generation: 1, wasProbe: false, now: Instant(rfc3339: "2027-01-01T00:00:00Z")!)
+        var row = JobStateRow()
+        row.cursor = Instant(rfc3339: "2026-01-01T00:00:00Z")!
+        row.scheduleText = every(90).text
+        row.breaker = BreakerRow(breaker.encoded, generation: BreakerRow.first + 1)
+        var host = host()
+        host.apply([SimulatedHost.job("a", every(90)) { $0.breaker = policy }], rows: ["a": row])
+        host.advance(to: at("00:01:30"))
+        #expect(host.started.map(\.job) == ["a"])
+    }
+
     @Test("An edit while the cursor is being set back: the old rule accounts for the time until then")
     func editInRewind() {
         var host = host()

@@ -9,9 +9,9 @@ import Testing
 @Suite("A breaker that other hosts share") struct SharedBreakerTests {
     private static let policy = BreakerPolicy(failures: 3, openFor: .seconds(60), successes: 1)
 
-    private func shared() -> SimulatedHost {
+    private func shared(_ policy: BreakerPolicy = policy) -> SimulatedHost {
         var host = SimulatedHost(at: "2026-01-01T00:00:00Z")
-        host.apply([SimulatedHost.job("a", .none) { $0.breaker = Self.policy; $0.retry.maxAttempts = 1; $0.concurrency = 2 }])
+        host.apply([SimulatedHost.job("a", .none) { $0.breaker = policy; $0.retry.maxAttempts = 1; $0.concurrency = 2 }])
         return host
     }
 
@@ -94,6 +94,20 @@ import Testing
         #expect(breaker(host).failures == 0)
     }
 
+    @Test("A run of before a reload took the breaker out says nothing of the one that the next puts back") func putBack() {
+        var host = shared()
+        func reload(_ policy: BreakerPolicy?, _ generation: Int64) {
+            host.apply([SimulatedHost.job("a", .none) { $0.breaker = policy; $0.retry.maxAttempts = 1; $0.concurrency = 2 }], generation: generation)
+        }
+        host.enqueue("a", maxAttempts: 1)
+        reload(nil, 2)
+        reload(Self.policy, 3)
+        host.end(.failed)
+        #expect(breaker(host).failures == 0)
+        fail(&host)
+        #expect(breaker(host).failures == 1)
+    }
+
     @Test("A probe that another host's success has made needless is not taken for a failure; the breaker is closed") func probe() {
         var host = shared()
         for _ in 0..<3 { fail(&host) }
@@ -112,5 +126,19 @@ import Testing
         #expect(breaker(host).mode == .closed)
         host.end(.failed)
         #expect(breaker(host).failures == 0)
+    }
+
+    @Test("Where the clock was set back, host and store count the same failures") func clockSetBack() {
+        var host = shared(BreakerPolicy(failures: 2, window: .seconds(60), openFor: .seconds(60), successes: 1))
+        host.advance(to: "2026-01-01T00:00:40Z")
+        fail(&host)
+        host.setClock("2026-01-01T00:00:00Z")
+        host.enqueue("a", maxAttempts: 1)
+        host.end(.succeeded)
+        // A minute after the first failure by the clock that was set back, half a minute by the one before.
+        host.advance(to: "2026-01-01T00:01:10Z")
+        fail(&host)
+        #expect(breaker(host).mode == .closed && breaker(host).failures == 1)
+        #expect(host.dispatcher.jobs[0].storedBreaker?.data == breaker(host).encoded)
     }
 }

@@ -29,8 +29,9 @@ struct SimulatedDay {
     /// Libraries on trial that crash, and how many of their runs have begun and not been given back.
     var bad: Set<String> = []
     var onTrial: [RunID: String] = [:]
+    /// The libraries of all other runs under way.
+    var beside: [RunID: String] = [:]
     var begunOnTrial: [String: Int] = [:]
-    var crashedOnTrial: Set<String> = []
     var rolledBack: Set<String> = []
     /// Plugins of which some old run has crashed or timed out beside the trial.
     var crashedBeside: Set<String> = []
@@ -60,11 +61,12 @@ struct SimulatedDay {
     /// The host has died: nothing that it or its workers had planned happens.
     mutating func forget() {
         turns.removeAll()
-        (events, free, planned, onTrial, canaries) = ([], [], [], [:], [:])
-        (begunOnTrial, crashedOnTrial, crashedBeside) = ([:], [], [])
+        (events, free, planned, onTrial, beside, canaries) = ([], [], [], [:], [:], [:])
+        (begunOnTrial, crashedBeside) = ([:], [])
     }
 
     mutating func returned(_ run: RunID, of plugin: String) {
+        beside[run] = nil
         guard let library = onTrial.removeValue(forKey: run) else { return }
         begunOnTrial[library, default: 0] -= 1
         canaries[plugin]?.returned(run)

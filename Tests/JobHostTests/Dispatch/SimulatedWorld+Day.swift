@@ -203,7 +203,10 @@ extension SimulatedWorld {
         let plugin = plugin(of: request)
         day.plan(.work(request.run), at: now.monotonic + .milliseconds(1))
         checkBreaker(request.job)
-        guard let fresh = day.canaries[plugin]?.fresh, day.canaries[plugin]?.takes(request.run) == true else { return }
+        guard let fresh = day.canaries[plugin]?.fresh, day.canaries[plugin]?.takes(request.run) == true else {
+            day.beside[request.run] = day.libraries[plugin] ?? "h"
+            return
+        }
         day.onTrial[request.run] = fresh
         day.begunOnTrial[fresh, default: 0] += 1
         if day.begunOnTrial[fresh]! > Self.onTrial { faults.append("library \(fresh) was given more runs than its trial has") }
@@ -221,15 +224,16 @@ extension SimulatedWorld {
     mutating func endDaysRun(_ request: AttemptRequest, _ outcome: Outcome) {
         checkBreaker(request.job)
         let plugin = plugin(of: request)
-        let fresh = day.onTrial.removeValue(forKey: request.run)
+        let (fresh, served) = (day.onTrial.removeValue(forKey: request.run), day.beside.removeValue(forKey: request.run))
         // It says nothing of the library: another one takes its place.
         if let fresh, outcome == .cancelled { day.begunOnTrial[fresh, default: 0] -= 1 }
         let isBroken = outcome == .crashed || outcome == .timedOut
-        if isBroken {
-            if let fresh { day.crashedOnTrial.insert(fresh) } else { day.crashedBeside.insert(plugin) }
-        }
-        guard let trial = day.canaries[plugin], trial.decision == nil else { return }
-        let decision = day.canaries[plugin]!.ended(request.run, job: request.job, outcome, reason: "")
+        guard let trial = day.canaries[plugin] else { return }
+        // A run may have begun before the trial, and be of an older library, or of one that was on trial then.
+        let library = fresh ?? served ?? ""
+        if isBroken, library == trial.old { day.crashedBeside.insert(plugin) }
+        guard trial.decision == nil else { return }
+        let decision = day.canaries[plugin]!.ended(request.run, job: request.job, library: library, outcome, reason: "")
         switch decision {
         case .takeOver?:
             if day.canaries[plugin]!.tally.ended < Self.onTrial { faults.append("library \(trial.fresh) takes over before its trial is over") }
@@ -238,7 +242,7 @@ extension SimulatedWorld {
             let tally = day.canaries[plugin]!.tally
             if tally.failed + tally.broke == 0 { faults.append("library \(trial.fresh) is rolled back, and none of its runs was bad") }
         case nil:
-            if fresh != nil, isBroken, !day.crashedBeside.contains(plugin) {
+            if fresh == trial.fresh, isBroken, !day.crashedBeside.contains(plugin) {
                 faults.append("library \(trial.fresh) has crashed where the old one has not, and is not rolled back")
             }
         }

@@ -84,7 +84,10 @@ extension SimulatedWorld {
                 if completion.breaker != nil { unsure.insert(job) }
                 continue
             }
-            if store.states[job]?.breaker != before { storedBreakers[job] = breakersAtEnd[completion.fence] }
+            if let row = store.states[job]?.breaker, row != before {
+                storedBreakers[job] = breakersAtEnd[completion.fence]
+                note("run \(completion.run) leaves the breaker of \(job) in the store as \(row.data)")
+            }
             if let due = completion.availableAt { events.append(.waiting(job: job, due: due)) }
             for run in completion.enqueues { events.append(.waiting(job: run.job, due: run.fireTime)) }
         }

@@ -163,7 +163,10 @@ struct SimulatedWorld: ~Copyable {
             store.beginLife(name, config.schedule!, asked: asked, now: now.wall)
         }
         breakers = configs.compactMapValues { $0.breaker.map { BreakerModel(policy: $0) } }
-        for (name, stored) in storedBreakers where breakers[name] != nil { breakers[name] = stored.afterDeath(policy: breakers[name]!.policy) }
+        for (name, stored) in storedBreakers where breakers[name] != nil {
+            breakers[name] = stored.afterDeath(policy: breakers[name]!.policy)
+            breakers[name]!.clockWasSet(now.wall)
+        }
         (breakersAtEnd, permits, strays, believedBreakers) = ([:], [:], StrayClaims(), storedBreakers)
         let story = describeAll()
         note("a life begins: \(story)")
@@ -240,7 +243,11 @@ struct SimulatedWorld: ~Copyable {
         note("reload: \(story)")
         for (name, config) in configs {
             guard let policy = config.breaker else { breakers[name] = nil; continue }
-            if breakers[name] == nil { breakers[name] = believedBreakers[name]?.afterDeath(policy: policy) ?? BreakerModel(policy: policy) }
+            if breakers[name] == nil {
+                breakers[name] = believedBreakers[name]?.afterDeath(policy: policy) ?? BreakerModel(policy: policy)
+                // What began before it was taken out says nothing of it.
+                for (run, live) in room where live.request.job == name { permits[run] = nil }
+            }
             breakers[name]!.policy = policy
             breakers[name]!.clockWasSet(now.wall)
         }

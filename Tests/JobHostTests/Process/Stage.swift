@@ -137,8 +137,8 @@ actor Stage {
         room?.start([Self.request(run, entry, timeout: timeout, grace: grace, heartbeat: heartbeat, payload: payload, pool: pool)])
     }
 
-    func startAll(_ entry: String, _ payloads: [(run: Int64, payload: String)]) {
-        room?.start(payloads.map { Self.request($0.run, entry, payload: $0.payload) })
+    func startAll(_ entry: String, _ payloads: [(run: Int64, payload: String)], timeout: Duration? = .seconds(30)) {
+        room?.start(payloads.map { Self.request($0.run, entry, timeout: timeout, payload: $0.payload) })
     }
 
     /// In one turn of the loop, which hears nothing meanwhile: lets a run of `brief` end that

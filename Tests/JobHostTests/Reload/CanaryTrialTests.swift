@@ -16,8 +16,8 @@ struct CanaryTrialTests {
         func returned(_ run: Int64) { machine.returned(RunID(run)) }
         func remember(_ outcomes: [Outcome]) { machine.remember(outcomes) }
         func refused(_ message: String) -> CanaryTrial.Decision? { machine.refused(message) }
-        func ended(_ run: Int64, _ outcome: Outcome) -> CanaryTrial.Decision? {
-            machine.ended(RunID(run), job: "credit", outcome, reason: "")
+        func ended(_ run: Int64, _ outcome: Outcome, library: String = "aaaaaaaa") -> CanaryTrial.Decision? {
+            machine.ended(RunID(run), job: "credit", library: library, outcome, reason: "")
         }
 
         /// Ends runs that the new library serves, one after the other; the decision that comes of it.
@@ -78,6 +78,13 @@ struct CanaryTrialTests {
         trial.remember(Array(repeating: .succeeded, count: 100))
         for run in 1...4 { #expect(trial.ended(Int64(run), .retry) == nil) }
         #expect(trial.serves(.retry, .retry, .retry, .retry, .retry) == .takeOver("5 runs (5 failed)"))
+    }
+
+    @Test("what runs of a third library do, which began before the trial, says nothing of the two")
+    func stragglers() {
+        trial.remember(Array(repeating: .succeeded, count: 50))
+        for run in 1...20 { #expect(trial.ended(Int64(run), .crashed, library: "cccccccc") == nil) }
+        #expect(trial.serves(.crashed) == .rollBack("run 1000 of credit crashed; 1 of 1 run crashed or timed out, of the old library's 50 0"))
     }
 
     @Test("with nothing to compare, all failing is bad and some failing is not")
