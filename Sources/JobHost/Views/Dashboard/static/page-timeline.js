@@ -109,7 +109,7 @@ export class TimelinePage {
       h("a.name", { href: `#/jobs/${encodeURIComponent(lane.job)}`, title: lane.job }, lane.job),
       h("svg.track", {
         viewBox: `0 0 ${WIDTH} ${LANE}`, preserveAspectRatio: "none", role: "button", tabindex: 0,
-        "aria-label": laneWords(lane), "aria-description": "Arrow keys go from bar to bar, Enter opens its run.",
+        "aria-label": laneWords(lane),
         onpointermove: (event) => this.point(lane, event), onclick: (event) => this.open(lane, event),
         onpointerleave: () => { this.leave(); }, onkeydown: (event) => this.step(lane, event), onblur: () => { this.leave(); },
       },
