@@ -85,6 +85,7 @@ static void run(struct bytes *b, int64_t number) {
     text(b, ""); /* payload */
     put32(b, 0); /* state's version */
     text(b, ""); /* state */
+    put8(b, 0);  /* not before: at once */
     end(b, frame);
 }
 

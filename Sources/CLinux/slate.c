@@ -32,6 +32,8 @@ struct cl_slate {
     /// Of the supervisor: odd while it reads from a stream, and how much it has read.
     _Alignas(64) _Atomic uint64_t reads[2];
     _Atomic int64_t read[2];
+    /// Of the supervisor: how often it has asked for runs back.
+    _Atomic uint64_t asked_back;
     _Alignas(64) entry entries[CL_SLATE_ENTRIES];
     /// Bytes told so far. The byte at offset n of all that the worker ever writes is at n % CL_SLATE_UNSENT.
     _Alignas(64) _Atomic uint64_t told;
@@ -110,6 +112,14 @@ bool cl_slate_close(cl_slate *slate, int64_t fence) {
     if (!slate) return true;
     return atomic_compare_exchange_strong(&slate->gate, &fence, -fence);
 }
+
+// MARK: asking back
+
+void cl_slate_ask_back(cl_slate *slate) {
+    if (slate) atomic_fetch_add(&slate->asked_back, 1);
+}
+
+uint64_t cl_slate_asked_back(cl_slate *slate) { return slate ? atomic_load(&slate->asked_back) : 0; }
 
 // MARK: output
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -49,6 +50,24 @@ int clw_set_limit(int which, uint64_t value) {
     case CLW_LIMIT_CORE: return setrlimit(RLIMIT_CORE, &limit);
     default: errno = EINVAL; return -1;
     }
+}
+
+bool clw_wait_for(sem_t *semaphore, int64_t microseconds) {
+    if (microseconds <= 0) return sem_trywait(semaphore) == 0;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += microseconds / 1000000;
+    until.tv_nsec += microseconds % 1000000 * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    /* Of this thread, and for this wait alone: what the plugin waits for, or starts, is its own choice. */
+    int slack = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+    prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
+    bool posted = sem_clockwait(semaphore, CLOCK_MONOTONIC, &until) == 0;
+    prctl(PR_SET_TIMERSLACK, slack > 0 ? (unsigned long)slack : 0UL, 0, 0, 0);
+    return posted;
 }
 
 void clw_line_buffered_output(void) { setvbuf(stdout, NULL, _IOLBF, BUFSIZ); }

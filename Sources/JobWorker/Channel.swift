@@ -71,11 +71,12 @@ struct Channel: Sendable {
         }
     }
 
-    /// Whether something arrives within so many milliseconds, or the other end is gone. Ends the process as
-    /// `receive` does.
-    func isReadable(within milliseconds: Int32, lease: MonotonicInstant?) -> Bool {
-        if wait(for: POLLIN, milliseconds: milliseconds) { return true }
-        if let lease, lease <= Self.now() { endWithChildren(.leaseLapsed) }
+    /// Whether something arrives within that time, or the other end is gone. Ends the process as `receive` does,
+    /// and may say no when the lease ends.
+    func isReadable(within time: Duration, lease: MonotonicInstant?) -> Bool {
+        let end = lease.map { $0 - Clocks.monotonic() } ?? time
+        if wait(for: POLLIN, milliseconds: Int32(clamping: max(.zero, min(time, end)).roundedUp)) { return true }
+        if let lease, lease <= Clocks.monotonic() { endWithChildren(.leaseLapsed) }
         return false
     }
 
@@ -84,16 +85,9 @@ struct Channel: Sendable {
             wait(for: POLLIN)
             return
         }
-        let left = lease - Self.now()
+        let left = lease - Clocks.monotonic()
         let isThere = wait(for: POLLIN, milliseconds: left > .zero ? Int32(clamping: left.milliseconds + 1) : 0)
         if !isThere, left <= .zero { endWithChildren(.leaseLapsed) }
-    }
-
-    /// CLOCK_BOOTTIME, as the host's limits.
-    private static func now() -> MonotonicInstant {
-        var time = timespec()
-        clock_gettime(CLOCK_BOOTTIME, &time)
-        return MonotonicInstant(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
     }
 
     // The supervisor may have made its end non-blocking, which the two ends do not share; a
@@ -106,4 +100,9 @@ struct Channel: Sendable {
         var entry = pollfd(fd: socket, events: Int16(events), revents: 0)
         return poll(&entry, 1, milliseconds) > 0
     }
+}
+
+extension Duration {
+    /// Milliseconds.
+    fileprivate var roundedUp: Int64 { microseconds.saturatingAdd(999) / 1_000 }
 }

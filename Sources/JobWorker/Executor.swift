@@ -56,6 +56,7 @@ final class Executor {
         case .run(let frame): return run(frame)
         case .diagnose(let frame): output.send(.diagnosed(diagnose(frame)))
         case .withdrawn: break
+        case .giveBack(let run): output.send(.returned(run: run))
         case .shutdown: shutDown()
         }
         cpuAtEnd = nil
@@ -228,6 +229,17 @@ enum Clocks {
         MonotonicInstant(microseconds: read(CLOCK_BOOTTIME).microseconds)
     }
     static func wall() -> Instant { .epoch + read(CLOCK_REALTIME) }
+    /// Both, of one moment: not of before and after this thread had to wait for a processor.
+    static func now() -> Now {
+        var before = monotonic()
+        for _ in 0 ..< 10 {
+            let wall = wall()
+            let after = monotonic()
+            if after - before < .microseconds(100) { return Now(wall: wall, monotonic: after) }
+            before = after
+        }
+        return Now(wall: wall(), monotonic: monotonic())
+    }
 
     private static func read(_ clock: clockid_t) -> Duration {
         var time = timespec()

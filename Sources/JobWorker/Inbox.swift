@@ -14,6 +14,8 @@ final class Inbox: Sendable {
         case diagnose(DiagnoseFrame)
         /// A run that was here and has been given back.
         case withdrawn
+        /// A run that was sent ahead is to be given back: its instant is not what it was.
+        case giveBack(RunID)
         case shutdown
     }
 
@@ -21,6 +23,12 @@ final class Inbox: Sendable {
         var orders: [Order] = []
         /// Orders before this index have been taken.
         var head = 0
+        /// Not yet orders.
+        var ahead = RunsAhead()
+        /// Frames that ask for runs back, of those that the supervisor has announced on the slate.
+        var callBacks: UInt64 = 0
+        /// What the supervisor may begin here ends then; nil: the store is its alone.
+        var lease: MonotonicInstant?
         var current: RunID?
         /// Before it began.
         var isDoctorCancelled = false
@@ -30,12 +38,15 @@ final class Inbox: Sendable {
             var withdrawn: [RunID] = []
             if case .shutdown = order {
                 isShuttingDown = true
+                callBacks += 1
                 withdrawn = orders[head...].compactMap(\.run)
                 for run in withdrawn { _ = withdraw(run) }
+                withdrawn += ahead.removeAll()
             }
             if isShuttingDown, let run = order.run {
                 withdrawn.append(run)
-                orders.append(.withdrawn)
+            } else if case .run(let frame) = order, frame.notBefore != nil {
+                ahead.add(frame, now: Clocks.now())
             } else {
                 orders.append(order)
             }
@@ -43,19 +54,41 @@ final class Inbox: Sendable {
         }
 
         mutating func withdraw(_ run: RunID) -> Bool {
-            guard let place = orders[head...].firstIndex(where: { $0.run == run }) else { return false }
+            guard let place = orders[head...].firstIndex(where: { $0.named == run }) else { return ahead.remove(run) }
             orders[place] = .withdrawn
             return true
+        }
+
+        /// The supervisor has announced more than has been heard.
+        func isCalledBack(_ announced: UInt64?) -> Bool { announced.map { $0 > callBacks } ?? false }
+
+        /// A machine that slept past its lease wakes here before its supervisor: others may have these runs by now.
+        var hasLapsed: Bool { lease.map { $0 <= Clocks.monotonic() } ?? false }
+
+        /// Those whose instant has come wait behind what came before it. Not while something is on its way here that may
+        /// ask for them back: then the supervisor, who has written it, may believe that they do not begin.
+        mutating func promote(announced: UInt64?) {
+            guard let next = ahead.next else { return }
+            let now = Clocks.now()
+            guard next <= now.monotonic, !isCalledBack(announced), !hasLapsed else { return }
+            for verdict in ahead.due(now: now) {
+                switch verdict {
+                case .begin(let frame): orders.append(.run(frame))
+                case .giveBack(let run): orders.append(.giveBack(run))
+                }
+            }
         }
     }
 
     private let state = Mutex(State())
+    private let callBacks: CallBacks
     private let filled: Semaphore
     private let cancelFlag = Atomic<Bool>(false)
     /// Readable while the current run is cancelled.
     let cancelDescriptor: Int32
 
-    init?() {
+    init?(_ slate: Slate) {
+        callBacks = slate.callBacks
         guard let semaphore = Semaphore() else { return nil }
         filled = semaphore
         let high = clw_event_above(Channel.lowestDescriptor)
@@ -72,14 +105,16 @@ final class Inbox: Sendable {
     /// - Returns: runs that are not to be started for it, which the caller gives back.
     func put(_ orders: [Order]) -> [RunID] {
         let withdrawn = state.withLock { state in orders.flatMap { state.put($0) } }
-        for _ in orders { filled.signal() }
+        filled.signal()
         return withdrawn
     }
 
     /// true: it had not started and is not going to; the caller gives it back. It is not left
     /// to the main thread, which may be in a run for as long as that lasts.
     func cancel(_ run: RunID) -> Bool {
-        state.withLock { state in
+        defer { filled.signal() }
+        return state.withLock { state in
+            state.callBacks += 1
             if state.current == run {
                 raiseCancelFlag()
                 return false
@@ -91,10 +126,26 @@ final class Inbox: Sendable {
 
     /// As `cancel`, for a run that has not started; one that has is left alone.
     func recall(_ run: RunID) -> Bool {
-        state.withLock { $0.withdraw(run) }
+        defer { filled.signal() }
+        return state.withLock { state in
+            state.callBacks += 1
+            return state.withdraw(run)
+        }
     }
 
-    /// Whether several runs wait.
+    func holdLease(until end: MonotonicInstant) {
+        state.withLock { $0.lease = end }
+        filled.signal()
+    }
+
+    /// The main thread has nothing to do now.
+    var isIdle: Bool {
+        state.withLock { state in
+            state.current == nil && state.orders.isEmpty && state.ahead.next.map { $0 > Clocks.monotonic() } ?? true
+        }
+    }
+
+    /// Whether several runs wait that may begin.
     var isCrowded: Bool { state.withLock { $0.orders[$0.head...].lazy.filter { $0.run != nil }.dropFirst().first != nil } }
 
     private func raiseCancelFlag() {
@@ -108,21 +159,29 @@ final class Inbox: Sendable {
     /// Waits for the next order. A run it returns is the current one from then on: a
     /// cancellation that comes before `run` is called is not lost.
     func next() -> Order {
-        filled.wait()
-        return take()
-    }
-
-    /// The next order if there is one already.
-    func nextIfThere() -> Order? {
-        filled.tryWait() ? take() : nil
+        while true {
+            if let order = nextIfThere() { return order }
+            // Something came, or has been taken already; or it is time; or the reader has heard what was announced, or of
+            // another lease.
+            let (instant, isHeldUp) = state.withLock { ($0.ahead.next, $0.isCalledBack(callBacks.announced) || $0.hasLapsed) }
+            guard let instant else {
+                filled.wait()
+                continue
+            }
+            let left = instant - Clocks.monotonic()
+            if left > .zero { filled.wait(for: left) } else if isHeldUp { filled.wait() }
+        }
     }
 
     func runEnded() {
         state.withLock { $0.current = nil }
     }
 
-    private func take() -> Order {
+    /// The next order if there is one already.
+    func nextIfThere() -> Order? {
         state.withLock { state in
+            state.promote(announced: callBacks.announced)
+            guard state.head < state.orders.count else { return nil }
             let order = state.orders[state.head]
             state.head += 1
             if state.head == state.orders.count {
@@ -157,9 +216,16 @@ extension Inbox.Order {
     fileprivate var run: RunID? {
         if case .run(let frame) = self { frame.run } else { nil }
     }
+    /// The run that it begins, or gives back.
+    fileprivate var named: RunID? {
+        if case .giveBack(let run) = self { run } else { run }
+    }
+    fileprivate var notBefore: MonotonicInstant? {
+        if case .run(let frame) = self { frame.notBefore?.monotonic } else { nil }
+    }
 }
 
-/// A counting semaphore, unnamed, of this process.
+/// A counting semaphore, unnamed, of this process. It says that something has come, not how much.
 private struct Semaphore: @unchecked Sendable {
     // Never freed: the inbox lives as long as the process.
     private let raw: UnsafeMutablePointer<sem_t>
@@ -171,7 +237,8 @@ private struct Semaphore: @unchecked Sendable {
     }
     func signal() { sem_post(raw) }
     func wait() { while sem_wait(raw) != 0 {} }
-    func tryWait() -> Bool { sem_trywait(raw) == 0 }
+    /// Or until the time is over, or a signal has come.
+    func wait(for time: Duration) { _ = clw_wait_for(raw, time.microseconds) }
 }
 
 /// The thread that always reads.
@@ -215,16 +282,23 @@ enum Reader {
             var decoder = FrameDecoder<HostFrame>()
             var lease: MonotonicInstant?
             var tending: Tending?
+            var appointments = Appointments()
             while true {
-                if inbox.isCrowded { begin(&tending) }
-                while let looks = tending?.quietLooks, !channel.isReadable(within: 1, lease: lease) {
+                if appointments.keep() || inbox.isCrowded { begin(&tending) }
+                output.willLook(at: appointments.next)
+                while let looks = tending?.quietLooks, !channel.isReadable(within: .milliseconds(1), lease: lease) {
                     if output.tend() {
                         tending?.quietLooks = 0
-                    } else if looks < Tending.mostQuietLooks || !output.endTending() {
-                        tending?.quietLooks += 1
-                    } else {
+                    } else if inbox.isIdle || looks >= Tending.mostQuietLooks, output.endTending() {
                         tending = nil
+                    } else {
+                        tending?.quietLooks += 1
                     }
+                }
+                if tending == nil, let next = appointments.next,
+                    !channel.isReadable(within: next - Clocks.monotonic(), lease: lease)
+                {
+                    continue
                 }
                 let count = channel.receive(into: buffer, lease: lease)
                 decoder.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
@@ -235,8 +309,13 @@ enum Reader {
                             orders.append(order)
                             continue
                         }
-                        hand(&orders, &tending)
-                        if case .lease(let until) = frame { lease = until } else { obey(frame) }
+                        hand(&orders, &tending, &appointments)
+                        if case .lease(let until) = frame {
+                            lease = until
+                            inbox.holdLease(until: until)
+                        } else {
+                            obey(frame)
+                        }
                     }
                 } catch {
                     if case .wireVersion(let host) = error {
@@ -245,7 +324,33 @@ enum Reader {
                     }
                     quit(.protocolError)
                 }
-                hand(&orders, &tending)
+                hand(&orders, &tending, &appointments)
+            }
+        }
+
+        /// When runs that were sent ahead will have begun, of which nobody else tells in time.
+        private struct Appointments {
+            /// After the instant: a short run has ended by then, and told of itself.
+            static let delay = Duration.milliseconds(1)
+            private var instants: [MonotonicInstant] = []
+
+            var next: MonotonicInstant? { instants.first }
+
+            mutating func make(for instant: MonotonicInstant) {
+                let look = instant + Self.delay
+                var place = instants.endIndex
+                while place > 0, instants[place - 1] > look { place -= 1 }
+                if place > 0, instants[place - 1] == look { return }
+                instants.insert(look, at: place)
+            }
+
+            /// true: one was due.
+            mutating func keep() -> Bool {
+                guard let first = instants.first else { return false }
+                let now = Clocks.monotonic()
+                guard first <= now else { return false }
+                instants.removeFirst(instants.prefix { $0 <= now }.count)
+                return true
             }
         }
 
@@ -261,10 +366,12 @@ enum Reader {
         }
 
         /// Leaves them to the main thread.
-        private func hand(_ orders: inout [Inbox.Order], _ tending: inout Tending?) {
+        private func hand(_ orders: inout [Inbox.Order], _ tending: inout Tending?, _ appointments: inout Appointments) {
             guard !orders.isEmpty else { return }
             // Before the first of them is taken.
-            if orders.lazy.filter({ $0.run != nil }).dropFirst().first != nil { begin(&tending) }
+            if orders.lazy.filter({ $0.run != nil && $0.notBefore == nil }).dropFirst().first != nil { begin(&tending) }
+            for instant in orders.lazy.compactMap(\.notBefore) { appointments.make(for: instant) }
+            output.willLook(at: appointments.next)
             for run in inbox.put(orders) { output.send(.returned(run: run)) }
             orders.removeAll(keepingCapacity: true)
         }

@@ -23,6 +23,10 @@ final class Output: Sendable {
     private let pending = Mutex(Pending())
     /// Somebody looks every moment whether something waits. Lowered with the lock held.
     private let isTended = Atomic<Bool>(false)
+    /// When somebody begins to, CLOCK_BOOTTIME in microseconds; he says that he has before he says that he will not.
+    private let nextLook = Atomic<Int64>(.max)
+    /// A look that is no further away is in time.
+    private static let soon = Duration.milliseconds(2)
 
     init(_ channel: Channel, _ slate: Slate) {
         self.channel = channel
@@ -35,14 +39,20 @@ final class Output: Sendable {
     /// Leaves it to a later `send` to write it, unless much has come together.
     func sendSoon(_ frame: WorkerFrame) { put(frame) { _ in true } }
 
-    /// As `sendSoon` while somebody tends what waits and it survives a crash, else as `send`: for what the
-    /// supervisor has to know in time, whatever becomes of this process.
+    /// As `sendSoon` while somebody tends what waits, or is about to, and it survives a crash, else as `send`: for what
+    /// the supervisor has to know in time, whatever becomes of this process.
     func sendInTime(_ frame: WorkerFrame) {
         put(frame) { pending in
-            let mayWait = isTended.load(ordering: .relaxed) && unsent.capacity > 0
+            let mayWait = unsent.capacity > 0 && willBeTended
             pending.hasWaited = pending.hasWaited || mayWait
             return mayWait
         }
+    }
+
+    private var willBeTended: Bool {
+        let look = nextLook.load(ordering: .sequentiallyConsistent)
+        if isTended.load(ordering: .sequentiallyConsistent) { return true }
+        return look != .max && look <= (Clocks.monotonic() + Self.soon).microseconds
     }
 
     private func put(_ frame: WorkerFrame, mayWait: (inout Pending) -> Bool) {
@@ -63,7 +73,10 @@ final class Output: Sendable {
     // MARK: The reader's side, which must neither wait for who writes nor for who reads
 
     /// Several runs have come at once: the caller promises to `tend` every moment until `endTending`.
-    func beginTending() { isTended.store(true, ordering: .relaxed) }
+    func beginTending() { isTended.store(true, ordering: .sequentiallyConsistent) }
+
+    /// The caller promises to begin then; nil: it makes no promise but that it has kept the one before.
+    func willLook(at instant: MonotonicInstant?) { nextLook.store(instant?.microseconds ?? .max, ordering: .sequentiallyConsistent) }
 
     /// Writes what waits, as far as it goes out at once. false: nothing has been left to the caller since the last look.
     func tend() -> Bool {
@@ -81,7 +94,7 @@ final class Output: Sendable {
     func endTending() -> Bool {
         pending.withLockIfAvailable { pending in
             guard pending.encoder.isEmpty, !pending.hasWaited else { return false }
-            isTended.store(false, ordering: .relaxed)
+            isTended.store(false, ordering: .sequentiallyConsistent)
             return true
         } ?? false
     }

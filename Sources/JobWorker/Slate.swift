@@ -35,6 +35,9 @@ struct Slate {
     /// For what is told; of whoever writes to the socket.
     var unsent: Unsent { Unsent(memory: memory) }
 
+    /// For what waits for its instant; of whoever takes it.
+    var callBacks: CallBacks { CallBacks(memory: memory) }
+
     /// What has been printed up to now.
     func written() -> WrittenOutput {
         WrittenOutput(stdout: cl_slate_written(memory, 0, out), stderr: cl_slate_written(memory, 1, err))
@@ -56,4 +59,10 @@ struct Unsent: @unchecked Sendable {
     }
     /// Bytes of the stream that were written and did not wait.
     func told(_ count: Int) { cl_slate_told(memory, count) }
+}
+
+/// How many frames the supervisor has announced that ask for runs back.
+struct CallBacks: @unchecked Sendable {
+    fileprivate let memory: OpaquePointer?
+    var announced: UInt64? { memory == nil ? nil : cl_slate_asked_back(memory) }
 }

@@ -41,7 +41,7 @@ enum Worker {
         _ = clw_become_subreaper()
         clw_line_buffered_output()
         let slate = Slate(descriptor: arguments.slate)
-        guard let channel = Channel(takingOver: socket), let inbox = Inbox() else { quit(.resources) }
+        guard let channel = Channel(takingOver: socket), let inbox = Inbox(slate) else { quit(.resources) }
         let output = Output(channel, slate)
         guard Reader.start(channel, inbox, output) else { quit(.resources) }
 

@@ -3,13 +3,13 @@ import Testing
 
 @Suite struct CodecTests {
     @Test func `A frame has these bytes`() throws {
-        #expect(try FrameEncoder.encode(HostFrame.shutdown) == [3, 0, 0, 0, 4, 0, 6])
+        #expect(try FrameEncoder.encode(HostFrame.shutdown) == [3, 0, 0, 0, 5, 0, 6])
         #expect(
             try FrameEncoder.encode(WorkerFrame.started(run: RunID(258)))
-                == [11, 0, 0, 0, 4, 0, 68, 2, 1, 0, 0, 0, 0, 0, 0])
+                == [11, 0, 0, 0, 5, 0, 68, 2, 1, 0, 0, 0, 0, 0, 0])
         #expect(
             try FrameEncoder.encode(WorkerFrame.refused(code: .noSymbol, message: "né"))
-                == [11, 0, 0, 0, 4, 0, 66, 3, 3, 0, 0, 0, 0x6E, 0xC3, 0xA9])
+                == [11, 0, 0, 0, 5, 0, 66, 3, 3, 0, 0, 0, 0x6E, 0xC3, 0xA9])
     }
 
     @Test(arguments: UInt64(1) ... 20) func `Every frame survives the wire, however it is cut`(seed: UInt64) throws {
@@ -52,7 +52,7 @@ import Testing
         let tooLong = HostFrame.validate(requestID: 1, entry: "", settings: Bytes(repeating: 7, count: most + 1))
         #expect(throws: WireError.frameTooLong(wireMaxFrameBytes + 1)) { try encoder.append(tooLong) }
         // What was there before is untouched.
-        #expect(encoder.bytes == [3, 0, 0, 0, 4, 0, 6])
+        #expect(encoder.bytes == [3, 0, 0, 0, 5, 0, 6])
     }
 
     @Test func `A length beyond the limit is refused before anything is collected`() {
@@ -83,17 +83,17 @@ import Testing
 
     @Test(arguments: [
         ([3, 0, 0, 0, 1, 0, 6], WireError.wireVersion(1)),
-        ([3, 0, 0, 0, 4, 0, 99], .unknownTag(99)),
+        ([3, 0, 0, 0, 5, 0, 99], .unknownTag(99)),
         // A worker's frame where the supervisor's are expected.
-        ([11, 0, 0, 0, 4, 0, 68, 1, 0, 0, 0, 0, 0, 0, 0], .unknownTag(68)),
+        ([11, 0, 0, 0, 5, 0, 68, 1, 0, 0, 0, 0, 0, 0, 0], .unknownTag(68)),
         ([0, 0, 0, 0], .truncated),
-        ([2, 0, 0, 0, 4, 0], .truncated),
-        ([4, 0, 0, 0, 4, 0, 6, 0], .trailing(1)),
-        ([10, 0, 0, 0, 4, 0, 5, 1, 0, 0, 0, 0, 0, 0], .truncated),
+        ([2, 0, 0, 0, 5, 0], .truncated),
+        ([4, 0, 0, 0, 5, 0, 6, 0], .trailing(1)),
+        ([10, 0, 0, 0, 5, 0, 5, 1, 0, 0, 0, 0, 0, 0], .truncated),
         // validate, whose entry is longer than the frame.
-        ([11, 0, 0, 0, 4, 0, 2, 1, 0, 0, 0, 255, 255, 255, 255], .truncated),
+        ([11, 0, 0, 0, 5, 0, 2, 1, 0, 0, 0, 255, 255, 255, 255], .truncated),
         // validate, whose entry is not UTF-8: an overlong slash.
-        ([17, 0, 0, 0, 4, 0, 2, 1, 0, 0, 0, 3, 0, 0, 0, 0xC0, 0xAF, 0, 0, 0, 0], .invalidUTF8),
+        ([17, 0, 0, 0, 5, 0, 2, 1, 0, 0, 0, 3, 0, 0, 0, 0xC0, 0xAF, 0, 0, 0, 0], .invalidUTF8),
     ] as [([UInt8], WireError)])
     func `Bytes that are no frame are an error`(bytes: [UInt8], expected: WireError) {
         var decoder = FrameDecoder<HostFrame>()

@@ -46,7 +46,8 @@ extension HostFrame {
                     run: RunID(r.integer()), instance: r.integer(), attempt: r.integer(),
                     trigger: Trigger.allCases.randomElement(using: &r) ?? .manual, fireTime: r.instant(),
                     timeout: .microseconds(r.integer(Int64.self)), fence: r.integer(), idempotencyKey: r.text(),
-                    payload: r.bytes(2_000), stateVersion: r.integer(), state: r.bytes(2_000)))
+                    payload: r.bytes(2_000), stateVersion: r.integer(), state: r.bytes(2_000),
+                    notBefore: r.optional { Now(wall: $0.instant(), monotonic: MonotonicInstant(microseconds: $0.integer())) }))
         case 4: r.flag() ? .cancel(run: RunID(r.integer())) : .recall(run: RunID(r.integer()))
         case 5:
             .diagnose(

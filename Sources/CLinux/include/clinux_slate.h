@@ -35,6 +35,9 @@ void cl_slate_sign(cl_slate *slate, int32_t pid, uint64_t start_time, const char
 
 /// This attempt begins now. Fences are positive and name one attempt of the whole store.
 void cl_slate_begin(cl_slate *slate, int64_t fence);
+/// How many frames the supervisor has announced that ask for runs back: what the worker keeps for a later instant does
+/// not begin before it has heard all of them. 0 without a slate.
+uint64_t cl_slate_asked_back(cl_slate *slate);
 /// This attempt has ended. false: the supervisor has closed it before, and kills this process.
 bool cl_slate_end(cl_slate *slate, int64_t fence);
 /// Bytes that have been written to stream 0 (stdout) or 1 (stderr), whose pipe `fd` is an end
@@ -57,6 +60,8 @@ void cl_slate_told(cl_slate *slate, size_t count);
 /// What the worker, which is gone, had told and not written: all after the first `received` bytes.
 /// `bytes` has room for CL_SLATE_UNSENT. How many there are; 0 also where more have been received than told.
 size_t cl_slate_unsent(cl_slate *slate, uint64_t received, uint8_t *bytes);
+/// A frame follows that asks for a run back, or for all.
+void cl_slate_ask_back(cl_slate *slate);
 /// What the worker had told is nobody's concern any more.
 void cl_slate_forget_unsent(cl_slate *slate);
 /// The fence of the attempt under way; 0: none is, or it has been closed.

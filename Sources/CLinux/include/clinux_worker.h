@@ -4,6 +4,7 @@
 #define CLINUX_WORKER_H
 
 #include <stdbool.h>
+#include <semaphore.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,10 @@ int clw_set_limit(int which, uint64_t value);
 /// C's stdout, a pipe here, hands on every line as soon as it is complete. stderr stays
 /// unbuffered: the last words before a crash may lack the newline.
 void clw_line_buffered_output(void);
+/// Waits for the semaphore until so many microseconds from now, to the microsecond instead of the 50 that the system
+/// takes by itself. false: the time is over, or a signal came.
+bool clw_wait_for(sem_t *semaphore, int64_t microseconds);
+
 /// Writes out what C's stdout still holds.
 void clw_flush_output(void);
 

@@ -4,7 +4,7 @@
 /// Version of the wire: another one whenever the fields of a frame change. Both binaries ship
 /// together; a mismatch (a half-finished upgrade) ends the handshake with a clear reason, for
 /// which the frame's head and the fields of `WorkerFrame.refused` stay as they are for ever.
-public let wireVersion: UInt16 = 4
+public let wireVersion: UInt16 = 5
 /// Longest frame, header included.
 public let wireMaxFrameBytes = 1 << 20
 /// Longest state blob.
@@ -25,7 +25,9 @@ public enum HostFrame: Hashable, Sendable {
     /// Create the instance for (job, settings hash) when its first run comes. The settings
     /// travel once per worker and job, not once per run.
     case settings(SettingsFrame)
-    /// Execute. Several may be written at once; they are executed in order.
+    /// Execute. Several may be written at once; they are executed in order. One with `notBefore` waits in the worker for
+    /// its instant, while others are executed, and is begun there without another word. What the wall clock, set
+    /// meanwhile, has made of that instant the worker leaves to the supervisor: it returns the run.
     case run(RunFrame)
     /// Set the cancel flag of this run and make its `cancel_fd` readable. A run that has not
     /// started is returned by `returned` at once, whatever is executing. `RunID.none` is the
@@ -39,6 +41,15 @@ public enum HostFrame: Hashable, Sendable {
     case lease(until: MonotonicInstant)
     /// Execute nothing more; return at once what has not started; destroy instances; exit 0.
     case shutdown
+
+    /// The supervisor announces it on the worker's slate: what was sent ahead of its instant does not begin before the
+    /// worker has heard all that may ask for it back.
+    public var asksBack: Bool {
+        switch self {
+        case .cancel, .recall, .shutdown: true
+        case .load, .validate, .diagnose, .settings, .run, .lease: false
+        }
+    }
 }
 
 public struct LoadRequest: Hashable, Sendable {
@@ -92,10 +103,13 @@ public struct RunFrame: Hashable, Sendable {
     /// The job's state blob; `stateVersion` 0 and no bytes: none yet.
     public var stateVersion: UInt32
     public var state: Bytes
+    /// Sent ahead: not to be begun before then, by either clock (CLOCK_BOOTTIME, and where the two see the same wall
+    /// clock, by that). nil: at once.
+    public var notBefore: Now?
     public init(
         run: RunID, instance: UInt32, attempt: UInt32, trigger: Trigger, fireTime: Instant,
         timeout: Duration, fence: Int64, idempotencyKey: String, payload: Bytes = [],
-        stateVersion: UInt32 = 0, state: Bytes = []
+        stateVersion: UInt32 = 0, state: Bytes = [], notBefore: Now? = nil
     ) {
         self.run = run
         self.instance = instance
@@ -108,6 +122,7 @@ public struct RunFrame: Hashable, Sendable {
         self.payload = payload
         self.stateVersion = stateVersion
         self.state = state
+        self.notBefore = notBefore
     }
 }
 

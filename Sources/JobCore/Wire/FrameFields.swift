@@ -182,6 +182,11 @@ extension RunFrame {
         writer.write(payload)
         writer.write(stateVersion)
         try writer.writeState(state)
+        writer.write(notBefore != nil)
+        if let notBefore {
+            writer.write(notBefore.monotonic.microseconds)
+            writer.write(notBefore.wall)
+        }
     }
     fileprivate init(from reader: inout WireReader) throws(WireError) {
         let run = try reader.readRunID()
@@ -199,6 +204,9 @@ extension RunFrame {
             run: run, instance: instance, attempt: attempt, trigger: trigger, fireTime: fireTime,
             timeout: timeout, fence: fence, idempotencyKey: idempotencyKey, payload: payload,
             stateVersion: stateVersion, state: try reader.readState())
+        guard try reader.readBool() else { return }
+        let monotonic = MonotonicInstant(microseconds: try reader.readInt64())
+        notBefore = Now(wall: try reader.readInstant(), monotonic: monotonic)
     }
 }
 

@@ -9,6 +9,8 @@ struct DispatchActions {
     /// Waiting runs to claim: at the most so many of each job.
     var waiting: [String: Int] = [:]
     var starts: [AttemptRequest] = []
+    /// Of those that were sent ahead.
+    var takeBacks: [RunID] = []
     var refusals: [Refusal] = []
     /// To be given back, unattempted.
     var releases: [HeldClaim] = []

@@ -45,6 +45,8 @@ final class DispatchedJob {
     private(set) var active: [RunID: ActiveRun] = [:]
     /// Those of them that are held for their instant.
     private(set) var held: Set<RunID> = []
+    /// Those that were sent ahead of it, and are not known to have begun.
+    private(set) var sentAhead: Set<RunID> = []
     /// Waiting runs that were claimed together with those before them, in their order: they begin as soon
     /// as the job's concurrency has a place, without a commit in between.
     private(set) var ready = FIFO<RunID>()
@@ -62,7 +64,9 @@ final class DispatchedJob {
     /// Fires on time that wait: for a worker, or (overlap = "queue") for their turn; and every
     /// waiting fire of a rule that counts from the end of runs.
     private(set) var waitingFires: Set<RunID> = []
-    var state: StateBlob?
+    var state: StateBlob? { didSet { stateRevision &+= 1 } }
+    /// Another one with each state.
+    private(set) var stateRevision: UInt64 = 0
     /// The attempt that left `state`; 0: read at the start, or of an earlier one.
     var stateFence: Int64 = 0
     /// The breaker's row as this host believes it to be in the store: read there, or written.
@@ -93,7 +97,7 @@ final class DispatchedJob {
     // MARK: Places
 
     var hasHeld: Bool { !held.isEmpty }
-    /// With the process room.
+    /// With the process room; what was sent ahead has its place already.
     var submitted: Int { active.count - held.count - ready.count }
     /// How many waiting runs may be claimed: what the job may run at once, and behind it what the work of `moment`
     /// is. That much a host that dies keeps from the others for the length of its lease.
@@ -152,6 +156,28 @@ final class DispatchedJob {
         // A fire that waited was under way already.
         if waitingFires.remove(run.claim.id) == nil { schedule.runStarted() }
         active[run.claim.id] = run
+        if run.isSentAhead { sentAhead.insert(run.claim.id) }
+    }
+
+    /// It was sent ahead and has begun. → Its pool; nil: it was not, or is known to have.
+    func begun(_ run: RunID) -> String? {
+        guard sentAhead.remove(run) != nil else { return nil }
+        active[run]?.phase = .submitted
+        return active[run]?.pool
+    }
+
+    /// What was sent ahead before may not begin as it was sent: the job may not run, or runs by another plan, library or
+    /// state, or its breaker has moved.
+    func isOutdated(_ run: ActiveRun, hostPaused: Bool, now: Instant) -> Bool {
+        if refusal(hostPaused: hostPaused, now: now) != nil || run.plan !== plan || run.stateRevision != stateRevision { return true }
+        guard let breaker else { return false }
+        return run.permit != .granted(generation: breaker.generation, isProbe: false)
+    }
+
+    /// A run may be sent ahead: nothing but time stands between it and its start.
+    var maySendAhead: Bool {
+        guard plan.config.overlap == .allow || submitted < concurrency else { return false }
+        return breaker.map { $0.mode == .closed || $0.mode == .disabled } ?? true
     }
 
     /// A fire waits in the store. To the rule its run is under way from now on, so that a fixed
@@ -202,6 +228,7 @@ final class DispatchedJob {
         switch active[run]?.phase {
         case .held: held.remove(run)
         case .ready: _ = ready.remove { $0 == run }
+        case .sent: sentAhead.remove(run)
         case .submitted, .running, nil: break
         }
     }
@@ -326,9 +353,18 @@ struct ActiveRun {
         case held(until: Instant)
         /// Claimed, and due; waits for a place of its job's concurrency.
         case ready
+        /// With the process room ahead of its instant, at which its worker begins it without another word.
+        case sent(until: Instant)
         /// With the process room.
         case submitted
         case running(since: Instant, pid: Int32)
+    }
+    /// What becomes of a run that was sent ahead and taken back.
+    enum TakenBack: Equatable {
+        /// Held again, and judged at its instant.
+        case held
+        case refused(NoRunReason)
+        case released
     }
     var claim: ClaimedRun
     var phase: Phase
@@ -338,6 +374,12 @@ struct ActiveRun {
     /// As it was submitted; a reload may have brought another one since.
     var plan: ResolvedJob?
     var submittedAt: Instant?
+    /// Of the job, as it was submitted.
+    var stateRevision: UInt64 = 0
+    /// It was sent ahead and came back: the next time it begins at its instant.
+    var hasComeBack = false
+    /// It is asked back from where it was sent ahead.
+    var takenBack: TakenBack?
     var isIdempotent: Bool { plan?.entry.idempotent ?? false }
     var permit: Breaker.Permit?
     /// Its worker was killed and does not end: no place of its pool is taken by it.
@@ -354,9 +396,15 @@ struct ActiveRun {
     var isWithRoom: Bool {
         switch phase {
         case .held, .ready: false
-        case .submitted, .running: true
+        case .sent, .submitted, .running: true
         }
     }
+    var isSentAhead: Bool { sentUntil != nil }
+    var sentUntil: Instant? {
+        if case .sent(let until) = phase { until } else { nil }
+    }
+    /// It has been begun, or may have been.
+    var isUnderWay: Bool { isWithRoom && !isSentAhead }
     var heldUntil: Instant? {
         if case .held(let until) = phase { until } else { nil }
     }

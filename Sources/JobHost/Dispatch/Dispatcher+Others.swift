@@ -11,6 +11,7 @@ extension Dispatcher {
         guard !isSuspended else { return finish(out, now) }
         isSuspended = true
         giveBackUnbegun(now, &out)
+        takeBackAll(&out)
         return finish(out, now)
     }
 

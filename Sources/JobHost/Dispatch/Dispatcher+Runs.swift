@@ -37,34 +37,41 @@ extension Dispatcher {
     }
 
     /// Takes a permit and hands the run to the process room. false: the breaker refused.
-    private mutating func submit(_ i: Int, _ active: ActiveRun, _ now: Now, _ out: inout DispatchActions) -> Bool {
+    /// `notBefore`: ahead of its instant.
+    mutating func submit(
+        _ i: Int, _ active: ActiveRun, notBefore: Instant? = nil, _ now: Now, _ out: inout DispatchActions
+    ) -> Bool {
         var active = active
         if let permit = jobs[i].breaker?.acquire(now: now.wall) {
             if case .refused = permit { return false }
             active.permit = permit
         }
         let plan = jobs[i].plan
-        active.phase = .submitted
+        active.phase = notBefore.map { .sent(until: $0) } ?? .submitted
         active.pool = plan.pool
         active.plan = plan
-        active.submittedAt = now.wall
+        active.submittedAt = notBefore ?? now.wall
+        active.stateRevision = jobs[i].stateRevision
         let claim = active.claim
         if let claimed = jobs[i].active[claim.id] { leave(claimed) }
         jobs[i].submit(active)
         owners[claim.id] = i
-        pools[plan.pool]?.busy += 1
-        out.starts.append(AttemptRequest(
+        if notBefore == nil { pools[plan.pool]?.busy += 1 } else { pools[plan.pool]?.promised += 1 }
+        var request = AttemptRequest(
             run: claim.id, job: plan.config.name, entry: plan.config.entry, pool: plan.pool,
             attempt: claim.attempt, trigger: claim.trigger, fireTime: claim.fireTime, fence: claim.fence,
             idempotencyKey: claim.idempotencyKey, payload: claim.payload, settings: plan.settings,
             timeout: plan.config.timeout, killGrace: plan.config.killGrace, heartbeat: plan.config.heartbeat,
-            logLevel: plan.config.logLevel, state: jobs[i].state))
+            logLevel: plan.config.logLevel, state: jobs[i].state)
+        request.notBefore = notBefore
+        out.starts.append(request)
         return true
     }
 
     /// The pool's account of it.
-    private mutating func leave(_ active: ActiveRun) {
-        if active.isHeld { pools[active.pool]?.promised -= 1 } else if !active.isStuck { pools[active.pool]?.busy -= 1 }
+    mutating func leave(_ active: ActiveRun) {
+        guard !active.isStuck else { return }
+        if active.isHeld || active.isSentAhead { pools[active.pool]?.promised -= 1 } else { pools[active.pool]?.busy -= 1 }
     }
 
     /// Its worker was killed and does not end: to its job it goes on, for nobody knows what it may still do; to its pool
@@ -372,7 +379,9 @@ extension Dispatcher {
 
     /// A run that the room never started is due again at once, its attempt uncounted.
     mutating func attemptReturned(_ run: RunID, _ now: Now, _ out: inout DispatchActions) {
-        guard let i = owners[run], let active = drop(run, i) else { return }
+        guard let i = owners[run] else { return }
+        if jobs[i].sentAhead.contains(run) { return cameBack(run, i, now, &out) }
+        guard let active = drop(run, i) else { return }
         if active.isWithRoom { jobs[i].schedule.runReturned() }
         // A fire that has not begun waits again, and keeps its place.
         if active.claim.attempt == 1, isWaitingFire(active.claim.trigger, i) { jobs[i].await(fire: run) }
@@ -420,7 +429,7 @@ extension Dispatcher {
         if let active = drop(run, i) { out.releases.append(active.claim.held) }
     }
 
-    private mutating func afterSlotFreed(_ i: Int, pool: String, _ now: Now, _ out: inout DispatchActions) {
+    mutating func afterSlotFreed(_ i: Int, pool: String, _ now: Now, _ out: inout DispatchActions) {
         consider(i, now, &out)
         serve(pool, now, &out)
     }

@@ -7,13 +7,17 @@ import JobStore
 /// actions and brings back what came of them.
 ///
 /// A scheduled fire goes: *claimed* (durable, up to `preclaimLead` ahead) → *held* until its
-/// instant → checked again → *submitted* to the process room → *running* → ended. A waiting run
+/// instant → checked again → *submitted* to the process room → *running* → ended. Where nothing but time stands between it
+/// and its start it is *sent* to its worker up to `sendLead` ahead, which begins it at the instant (Dispatcher+Ahead.swift). A waiting run
 /// (enqueued, retried, caught up, queued behind an overlap) goes: claimed when there is room, short ones
 /// some ahead (*ready*) → submitted → running → ended.
 struct Dispatcher: ~Copyable {
     struct Settings {
         /// How far ahead a fire is claimed, so that no commit stands between instant and start.
         var preclaimLead = Duration.seconds(2)
+        /// How far ahead of its instant a held run goes to its worker; zero: at the instant. Less than
+        /// `Heartbeat.slack - Heartbeat.period`: what a worker begins was sent by a life of which the heartbeat tells.
+        var sendLead = Duration.zero
         var lease = Duration.seconds(60)
         /// Fires that are refused for a lasting reason (paused, breaker) are recorded together,
         /// at most this late, and always before the reason changes.
@@ -126,6 +130,7 @@ struct Dispatcher: ~Copyable {
             }
         case .started(let run, let at, let pid, let hash):
             guard let i = owners[run] else { break }
+            began(run, i)
             jobs[i].change(run) {
                 $0.phase = .running(since: at, pid: pid)
                 $0.libraryHash = hash
@@ -167,8 +172,10 @@ struct Dispatcher: ~Copyable {
     /// Starts what is held and due, accounts for fires, claims what waits, and sets the job's
     /// next wake-up. Called whenever something about the job has changed.
     mutating func consider(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        lookAtSent(i, now, &out)
         startHeld(i, now, &out)
         startReady(i, now, &out)
+        sendAhead(i, now, &out)
         account(i, now, &out)
         claimWaiting(i, now, &out)
         timeline.set(job: i, at: nextLook(i, now))
@@ -179,7 +186,7 @@ struct Dispatcher: ~Copyable {
 
     func nextLook(_ i: Int, _ now: Now) -> Instant? {
         guard !isAtRest else { return nil }
-        var earliest = jobs[i].held.compactMap { jobs[i].active[$0]?.heldUntil }.min()
+        var earliest = jobs[i].held.compactMap { heldLook(i, $0, now.wall) }.min()
         func propose(_ at: Instant) { earliest = min(earliest ?? at, at) }
         if !jobs[i].isAccounting, !isLeftToOthers(i) {
             if let retry = backoff(i, now.wall) {
@@ -229,12 +236,14 @@ struct Dispatcher: ~Copyable {
         switch clock.observe(now) {
         case .steady: return
         case .stepped(let by):
+            takeBackAll(&out)
             // What was to be done a moment from now would now be done that much later.
             if by < .zero {
                 settleBreakers(now)
                 rebuildTimeline(now)
             }
         case .jumped(let by):
+            takeBackAll(&out)
             settleBreakers(now)
             let seconds = by.microseconds / 1_000_000
             out.notes.append(DispatchNote(
@@ -308,7 +317,7 @@ struct Dispatcher: ~Copyable {
         }
         for job in jobs {
             for run in job.active.values {
-                if run.isHeld { loads[run.pool]?.promised += 1 } else if !run.isStuck { loads[run.pool]?.busy += 1 }
+                if run.isHeld || run.isSentAhead { loads[run.pool]?.promised += 1 } else if !run.isStuck { loads[run.pool]?.busy += 1 }
             }
             if let claiming = job.claiming { loads[claiming.pool]?.promised += claiming.fires }
             if let asked = job.asked { loads[asked.pool]?.asked += asked.runs }
@@ -373,6 +382,7 @@ struct Dispatcher: ~Copyable {
         flushRefused(i, now, &out)
         if isServedElsewhere, settings.isShared {
             for run in jobs[i].held.sorted() { giveBack(run, i, &out) }
+            for run in jobs[i].sentAhead.sorted() { takeBack(run, i, .released, &out) }
         }
         jobs[i].isRemoved = true
         replaceRule(i, now, &out)
@@ -390,13 +400,13 @@ struct Dispatcher: ~Copyable {
             calendar: plan.calendar.map { ($0, plan.calendarZone) }, jitter: plan.config.jitter, now: now.wall)
         jobs[i].ruleText = spec.text
         jobs[i].editedAt = now.wall
-        for run in jobs[i].held.sorted() {
-            guard let fire = jobs[i].active[run]?.claim.fireTime, fire > now.wall else { continue }
-            if !isSameText && !jobs[i].fires(at: fire) {
-                refuse(run, i, .reload, &out)
-            } else if !jobs[i].isOpen(at: fire) {
-                refuse(run, i, .calendar, &out)
-            }
+        for run in jobs[i].held.union(jobs[i].sentAhead).sorted() {
+            guard let active = jobs[i].active[run], active.claim.fireTime > now.wall else { continue }
+            let fire = active.claim.fireTime
+            let isOld = !isSameText && !jobs[i].fires(at: fire)
+            guard isOld || !jobs[i].isOpen(at: fire) else { continue }
+            let reason = isOld ? NoRunReason.reload : .calendar
+            if active.isHeld { refuse(run, i, reason, &out) } else { takeBack(run, i, .refused(reason), &out) }
         }
     }
 
@@ -468,6 +478,7 @@ struct Dispatcher: ~Copyable {
         isDraining = true
         timeline.removeAll()
         giveBackUnbegun(now, &out)
+        takeBackAll(&out)
         return finish(out, now)
     }
 

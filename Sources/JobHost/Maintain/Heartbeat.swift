@@ -10,7 +10,8 @@ import JobCore
 /// nothing.
 public final class Heartbeat: Sendable {
     public static let period = Duration.milliseconds(500)
-    /// How long after the last beat the host may have lived.
+    /// How long after the last beat the host may have lived, and what it had sent ahead of its instant may have begun:
+    /// a period, and `Supervisor.sendLead`.
     public static let slack = Duration.seconds(1)
 
     /// The last beat of the life before this one, in this boot of the machine; nil: not known.

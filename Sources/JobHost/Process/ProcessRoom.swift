@@ -51,6 +51,8 @@ public final class ProcessRoom: WorkerRoom {
         var attempt: Attempt
         /// nil: queued.
         var worker: WorkerID?
+        /// Asked back: whatever else it was recalled for, it does not wait for another worker.
+        var isTakenBack = false
         var sentAt = Instant.epoch
         var timer: (due: MonotonicInstant, token: EventLoop.TimerToken)?
         var enqueues: [EnqueueRequest] = []
@@ -118,6 +120,8 @@ public final class ProcessRoom: WorkerRoom {
 
     public func start(_ requests: [AttemptRequest]) {
         var accepted: [(run: RunID, job: String, pool: String, bytes: Int)] = []
+        var ahead: [(pool: String, request: RunQueue.Request)] = []
+        let now = now
         for request in requests where runs[request.run] == nil {
             let spec = force.pools[request.pool]?.spec
             let limits = Attempt.Limits(
@@ -127,11 +131,20 @@ public final class ProcessRoom: WorkerRoom {
             runs[request.run] = LiveRun(request: request, attempt: Attempt(limits: limits))
             if let problem = request.problem {
                 end(request.run, Attempt.Ending(outcome: .failed, reason: problem), workerLives: false)
+            } else if let notBefore = request.notBefore {
+                ahead.append((request.pool, RunQueue.Request(
+                    run: request.run, job: request.job, since: now.monotonic, bytes: request.bytes,
+                    notBefore: now.monotonic + (notBefore - now.wall))))
             } else {
                 accepted.append((request.run, request.job, request.pool, request.bytes))
             }
         }
-        run(force.submit(accepted, now: now.monotonic))
+        if !accepted.isEmpty || ahead.isEmpty { run(force.submit(accepted, now: now.monotonic)) }
+        if !ahead.isEmpty { run(force.sendAhead(ahead, now: now.monotonic)) }
+    }
+
+    public func takeBack(_ asked: [RunID]) {
+        run(asked.compactMap { run in runs[run].map { Workforce.Action(pool: $0.request.pool, what: .takeBack(run)) } })
     }
 
     public func cancel(run id: RunID, reason: CancelReason) {
@@ -296,6 +309,7 @@ public final class ProcessRoom: WorkerRoom {
         case .spawn(let id): spawn(id, pool: action.pool)
         case .send(let id, let batch): send(batch, to: id)
         case .recall(let id, let run): write(.recall(run: run), to: id)
+        case .takeBack(let run): takeBack(run)
         case .leave(let id): write(.shutdown, to: id)
         case .kill(let id): members[id]?.process.killTree()
         case .stuck(let id): stuck(id)

@@ -110,6 +110,8 @@ public struct AttemptRequest: Sendable {
     /// Lines of its log below this are not kept.
     public var logLevel: LogLevel
     public var state: StateBlob?
+    /// To be sent ahead: its worker begins it then, by itself. nil: it is to begin at once.
+    public var notBefore: Instant?
     public init(
         run: RunID, job: String, entry: String, pool: String, attempt: Int, trigger: Trigger, fireTime: Instant,
         fence: Int64, idempotencyKey: String, payload: [UInt8] = [], settings: [UInt8], timeout: Duration?,
@@ -193,7 +195,8 @@ public enum ProcessEvent: Sendable {
     case progress(run: RunID, done: UInt64, total: UInt64, text: String)
     case metric(run: RunID, job: String, MetricSample)
     case ended(AttemptEnd)
-    /// Never started (its worker died or was told to go before it began): unattempted, due again.
+    /// Never started (its worker died or was told to go before it began; it was taken back, or found no place ahead of
+    /// its instant): unattempted, due again.
     case returned(run: RunID)
     /// The host could not do its part (no process, no descriptor …); the room retries with
     /// backoff, this is for health and logs. nil: recovered.
@@ -326,8 +329,11 @@ public protocol WorkerRoom: AnyObject {
     func hide(_ secrets: Secrets)
     /// The host's cap on workers, from the next start on.
     func setMaxWorkers(_ count: Int)
-    /// Executes; a request for which no worker is free waits in the pool's own queue, in order.
+    /// Executes; a request for which no worker is free waits in the pool's own queue, in order. One with a `notBefore`
+    /// is sent ahead to a worker that has time for it, or comes back as `returned` at once.
     func start(_ requests: [AttemptRequest])
+    /// These were sent ahead and are not to begin: each comes back as `returned`, or has begun. Others are ignored.
+    func takeBack(_ runs: [RunID])
     /// Cancel flag now, kill after the attempt's `killGrace`. Unknown runs are ignored.
     func cancel(run: RunID, reason: CancelReason)
     /// Has at least this many workers ready soon (prewarm).

@@ -38,6 +38,7 @@ extension ProcessRoom {
 
     func write(_ frame: HostFrame, to id: WorkerID) {
         guard let process = members[id]?.process else { return }
+        if frame.asksBack { process.slate?.askBack() }
         do {
             try process.append(frame)
             process.flush()
@@ -47,6 +48,7 @@ extension ProcessRoom {
     /// Settings that the worker does not know yet, then the runs: one write.
     func send(_ batch: [RunID], to id: WorkerID) {
         guard let member = members[id] else { return }
+        let now = now
         let sentAt = now.wall
         for run in batch {
             guard let live = runs[run] else { continue }
@@ -54,12 +56,23 @@ extension ProcessRoom {
             live.sentAt = sentAt
             do {
                 let instance = try instance(for: live.request, on: member)
-                try member.process.append(.run(live.request.frame(instance: instance)))
+                try member.process.append(.run(live.request.frame(instance: instance, now)))
             } catch {
                 end(run, Attempt.Ending(outcome: .failed, reason: "it cannot be sent to a worker: \(error)"), workerLives: true)
             }
         }
         member.process.flush()
+    }
+
+    /// What has been sent and not begun comes back by its worker's word; what waits in the queue at once.
+    func takeBack(_ id: RunID) {
+        guard let live = runs[id], live.attempt.startedAt == nil else { return }
+        live.isTakenBack = true
+        if let worker = live.worker {
+            write(.recall(run: id), to: worker)
+        } else if force.removeQueued(id, pool: live.request.pool) {
+            apply(.returned, to: id)
+        }
     }
 
     private func instance(for request: AttemptRequest, on member: Member) throws(WireError) -> UInt32 {
@@ -244,7 +257,7 @@ extension ProcessRoom {
             return
         }
         let (requeued, actions) = force.returned(id, run, now: now.monotonic)
-        if requeued, !live.attempt.isFlagged {
+        if requeued, !live.attempt.isFlagged, !live.isTakenBack {
             runs[run]?.worker = nil
         } else {
             if requeued { _ = force.removeQueued(run, pool: live.request.pool) }
@@ -368,11 +381,12 @@ extension PoolSpec {
 }
 
 extension AttemptRequest {
-    func frame(instance: UInt32) -> RunFrame {
+    func frame(instance: UInt32, _ now: Now) -> RunFrame {
         RunFrame(
             run: run, instance: instance, attempt: UInt32(clamping: attempt), trigger: trigger, fireTime: fireTime,
             timeout: timeout ?? .zero, fence: fence, idempotencyKey: idempotencyKey, payload: payload,
-            stateVersion: state?.version ?? 0, state: state?.bytes ?? []
+            stateVersion: state?.version ?? 0, state: state?.bytes ?? [],
+            notBefore: notBefore.flatMap { $0 > now.wall ? Now(wall: $0, monotonic: now.monotonic + ($0 - now.wall)) : nil }
         )
     }
 }

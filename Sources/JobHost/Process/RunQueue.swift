@@ -10,13 +10,16 @@ struct RunQueue {
         var since: MonotonicInstant
         /// What it adds to the frames of its worker, about.
         var bytes = 0
+        /// Sent ahead: its worker begins it then.
+        var notBefore: MonotonicInstant?
         /// Its place among those of one instant, given by the queue.
         fileprivate(set) var sequence: UInt64 = 0
-        init(run: RunID, job: String, since: MonotonicInstant, bytes: Int = 0) {
+        init(run: RunID, job: String, since: MonotonicInstant, bytes: Int = 0, notBefore: MonotonicInstant? = nil) {
             self.run = run
             self.job = job
             self.since = since
             self.bytes = bytes
+            self.notBefore = notBefore
         }
         fileprivate var age: Age { Age(since: since, sequence: sequence) }
     }
@@ -100,6 +103,13 @@ struct RunQueue {
         lines[line].lastServed = serveCount
         rank(line)
         return request
+    }
+
+    /// One that passes the queue by was given to a worker.
+    mutating func assign(job: String) {
+        let line = line(of: job)
+        lines[line].assigned += 1
+        rank(line)
     }
 
     /// A run of the job is no longer with a worker.

@@ -38,6 +38,9 @@ final class Slate {
     /// its way here.
     func close(attempt fence: Int64) -> Bool { cl_slate_close(memory, fence) }
 
+    /// Before a frame that asks for a run back, or for all.
+    func askBack() { cl_slate_ask_back(memory) }
+
     /// The worker is gone: what it had told and not written yet, after so many bytes that it had.
     func unsent(after received: UInt64) -> [UInt8] {
         Array(unsafeUninitializedCapacity: Int(CL_SLATE_UNSENT)) { bytes, count in

@@ -15,6 +15,8 @@ enum PoolAction: Equatable {
     case send(WorkerID, [RunID])
     /// Take back a run that has been sent but not started.
     case recall(WorkerID, RunID)
+    /// The same, whichever worker has it by then.
+    case takeBack(RunID)
     /// Shutdown frame: finish what runs, return the rest, exit.
     case leave(WorkerID)
     /// Kill the whole tree.
@@ -32,7 +34,9 @@ enum PoolAction: Equatable {
 
 /// The workers of one pool and the runs that wait for them. Pure: it decides, the shell acts.
 ///
-/// A worker: starting → ready (free or busy) → leaving → gone; killed from anywhere.
+/// A worker: starting → ready (free, reserved or busy) → leaving → gone; killed from anywhere. *Reserved*: it has been
+/// sent runs ahead of their instant and nothing else. Until then it is there for what is due now: a short run goes to
+/// it as it is, for another one its runs are taken back.
 struct WorkerPool {
     /// Most runs written to one worker at once …
     static let longestBatch = 512
@@ -63,6 +67,9 @@ struct WorkerPool {
         var executing: RunID?
         var executingSince = MonotonicInstant(microseconds: 0)
         var recalled: Set<RunID> = []
+        /// Of what it has been sent since it was free: what it is expected to take, its weight, the earliest instant
+        /// (in the past, where anything had none), and whether all of it is short.
+        var load = Load()
         var spawnedAt: MonotonicInstant
         var freeSince: MonotonicInstant
         var runsDone = 0
@@ -73,10 +80,23 @@ struct WorkerPool {
         /// Killed, and still there after `goneLimit`: it has no place among those that work.
         var isStuck = false
 
+        struct Load {
+            var time = Duration.zero
+            var bytes = 0
+            var earliest = MonotonicInstant.distantFuture
+            var isShort = true
+        }
+
         var isFree: Bool { phase == .ready && !isOld && runs.isEmpty }
+        func isReserved(_ now: MonotonicInstant) -> Bool {
+            phase == .ready && !isOld && executing == nil && !runs.isEmpty && load.earliest > now
+        }
         var isGoing: Bool { phase == .leaving || phase == .killed }
 
-        mutating func take(_ run: RunID) -> Request? { runs.remove { $0.run == run } }
+        mutating func take(_ run: RunID) -> Request? {
+            defer { if runs.isEmpty { load = Load() } }
+            return runs.remove { $0.run == run }
+        }
 
         mutating func kill(_ now: MonotonicInstant) {
             if phase != .killed { killedAt = now }
@@ -122,6 +142,9 @@ struct WorkerPool {
     var hasUsableWorker: Bool { workers.values.contains { !$0.isOld && !$0.isGoing } }
 
     func isBlocked(_ now: MonotonicInstant) -> Bool { backoff.isBlocked(now) || crashWait.isBlocked(now) }
+
+    /// Whether it could have one more worker, the host's cap aside.
+    func mayGrow(_ now: MonotonicInstant) -> Bool { !isClosing && !isBlocked(now) && countedWorkers < spec.maxWorkers }
 
     /// Workers to start now, the host's cap aside.
     func spawnDeficit(_ now: MonotonicInstant) -> Int {
@@ -178,9 +201,70 @@ struct WorkerPool {
             hand(request, to: worker.id)
             batches.append(Batch(worker: worker.id, runs: [request]))
         }
-        if !mayGrow, startingCount == 0 { pipeline(&batches) }
+        if !mayGrow, startingCount == 0 {
+            if !queue.isEmpty { useReserved(now, &batches, &actions) }
+            pipeline(&batches)
+        }
         for batch in batches { actions.append(.send(batch.worker, batch.runs.map(\.run))) }
         if freeWorkers.count + startingCount >= warmTarget || countedWorkers >= spec.maxWorkers { warmTarget = 0 }
+    }
+
+    /// A reserved worker loses nothing by a short run; what it has for later does not wait behind another one.
+    private mutating func useReserved(_ now: MonotonicInstant, _ batches: inout [Batch], _ actions: inout [PoolAction]) {
+        let reserved = workers.values.filter { $0.isReserved(now) }
+            .sorted { ($0.load.earliest, $0.id) > ($1.load.earliest, $1.id) }
+        for worker in reserved {
+            guard let request = takeNext() else { return }
+            if !isShort(request.job) || !worker.load.isShort { takeBackReserved(worker.id, &actions) }
+            hand(request, to: worker.id)
+            batches.append(Batch(worker: worker.id, runs: [request]))
+        }
+    }
+
+    private mutating func takeBackReserved(_ id: WorkerID, _ actions: inout [PoolAction]) {
+        let behind = workers[id]?.runs.all.map(\.run).filter { workers[id]?.recalled.contains($0) == false } ?? []
+        workers[id]?.recalled.formUnion(behind)
+        actions += behind.map { .recall(id, $0) }
+    }
+
+    /// Gives runs to workers before their instant: one to each that is free, whatever it takes; when no more workers can
+    /// come, short ones behind short ones, evenly, as many as a worker can begin at nearly one instant. What finds no
+    /// place goes back at once.
+    mutating func sendAhead(
+        _ requests: [Request], mayGrow: Bool, _ now: MonotonicInstant, _ actions: inout [PoolAction]
+    ) {
+        var batches: [WorkerID: [RunID]] = [:]
+        var free = isClosing ? [] : freeWorkers.sorted { ($0.freeSince, $0.id) < ($1.freeSince, $1.id) }.map(\.id)
+        var shared: [WorkerID]?
+        var turn = 0
+        for request in requests {
+            let short = recent[request.job]?.shortTime
+            var place = free.popLast()
+            if place == nil, let short, !isClosing, !mayGrow, startingCount == 0 {
+                var places = shared ?? workers.values.filter { $0.isReserved(now) && $0.load.isShort }
+                    .sorted { ($0.load.time, $0.id) < ($1.load.time, $1.id) }.map(\.id)
+                while place == nil, !places.isEmpty {
+                    if turn >= places.count { turn = 0 }
+                    if let worker = workers[places[turn]], worker.runs.count < Self.longestBatch,
+                        worker.load.time + short <= Self.batchTime, worker.load.bytes + request.bytes <= Self.batchBytes
+                    {
+                        place = worker.id
+                        turn += 1
+                    } else {
+                        places.remove(at: turn)
+                    }
+                }
+                shared = places
+            }
+            guard let place else {
+                actions.append(.giveBack(request.run))
+                continue
+            }
+            queue.assign(job: request.job)
+            hand(request, to: place)
+            batches[place, default: []].append(request.run)
+        }
+        for (id, runs) in batches.sorted(by: { $0.key < $1.key }) { actions.append(.send(id, runs)) }
     }
 
     private mutating func pipeline(_ batches: inout [Batch]) {
@@ -207,7 +291,16 @@ struct WorkerPool {
 
     private func isShort(_ job: String) -> Bool { recent[job]?.shortTime != nil }
 
-    private mutating func hand(_ request: Request, to id: WorkerID) { workers[id]?.runs.append(request) }
+    private mutating func hand(_ request: Request, to id: WorkerID) {
+        let short = recent[request.job]?.shortTime
+        guard var load = workers[id]?.load else { return }
+        load.time = load.time + (short ?? .zero)
+        load.bytes += request.bytes
+        load.earliest = min(load.earliest, request.notBefore ?? MonotonicInstant(microseconds: 0))
+        load.isShort = load.isShort && short != nil
+        workers[id]?.load = load
+        workers[id]?.runs.append(request)
+    }
 
     /// First come, first served. But a job may not hold the pool's last worker while a sibling
     /// is due: that one goes by turns.
@@ -274,13 +367,15 @@ struct WorkerPool {
         recycleIfDue(id, now, &actions)
     }
 
-    /// A run came back unstarted. true: it was recalled, and waits in the queue again.
+    /// A run came back unstarted. true: it was recalled, and waits in the queue again. One whose instant is still to
+    /// come is not for the queue.
     mutating func returned(_ id: WorkerID, _ run: RunID, _ now: MonotonicInstant) -> Bool {
-        guard let request = workers[id]?.take(run) else { return false }
+        guard var request = workers[id]?.take(run) else { return false }
         queue.release(job: request.job)
         let wasRecalled = workers[id]?.recalled.remove(run) != nil
         if workers[id]?.runs.isEmpty == true { workers[id]?.noteFree(now) }
-        guard wasRecalled, !isClosing, workers[id]?.isOld == false else { return false }
+        guard wasRecalled, !isClosing, workers[id]?.isOld == false, request.notBefore ?? now <= now else { return false }
+        request.notBefore = nil
         queue.putBack(request)
         return true
     }

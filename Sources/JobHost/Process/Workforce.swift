@@ -55,6 +55,20 @@ struct Workforce {
         }
     }
 
+    /// To workers that wait for the instant themselves; a run for which there is no place now goes back.
+    mutating func sendAhead(_ requests: [(pool: String, request: WorkerPool.Request)], now: MonotonicInstant) -> [Action] {
+        act(now) { actions, force in
+            for (key, requests) in Dictionary(grouping: requests, by: \.pool).sorted(by: { $0.key < $1.key }) {
+                guard !force.isStopping, let pool = force.pools[key] else {
+                    actions += requests.map { Action(pool: key, what: .giveBack($0.request.run)) }
+                    continue
+                }
+                let mayGrow = force.workerCount < force.maxWorkers && pool.mayGrow(now)
+                force.on(key, &actions) { $0.sendAhead(requests.map(\.request), mayGrow: mayGrow, now, &$1) }
+            }
+        }
+    }
+
     mutating func removeQueued(_ run: RunID, pool: String) -> Bool { pools[pool]?.removeQueued(run) ?? false }
 
     mutating func prewarm(pool: String, workers: Int, now: MonotonicInstant) -> [Action] {

@@ -35,7 +35,11 @@ extension Supervisor {
         repeats(every: .seconds(60)) { $0.prune() }
         if let interval = notifier.watchdogInterval { repeats(every: interval) { $0.notifier.send(.watchdog) } }
         loop.onClockSet = { [weak self] in
-            self?.assumeIsolated { $0.dispatch(.tick) }
+            self?.assumeIsolated { supervisor in
+                supervisor.dispatch(.tick)
+                // Whether it is right now is known by another one alone.
+                if supervisor.store.isShared { supervisor.renewLeases() }
+            }
         }
     }
 
@@ -72,7 +76,7 @@ extension Supervisor {
     private func sayAlive() {
         let jobs = dispatcher.jobs.filter { !$0.isRemoved }
         let status = AliveLine.Status(
-            jobs: jobs.count, running: jobs.reduce(0) { $0 + $1.active.values.count(where: \.isWithRoom) },
+            jobs: jobs.count, running: jobs.reduce(0) { $0 + $1.active.values.count(where: \.isUnderWay) },
             waiting: depths.values.reduce(0) { $0 + $1.waiting }, generation: generation.number, problems: problems())
         if let text = aliveLine?.text(status, ended: attemptsEnded, now: clock.now().monotonic) { log.info("\(text)") }
     }
@@ -112,7 +116,8 @@ extension Supervisor {
     /// Rows that other programs inserted become runs: with the claim of their jobs' runs where one can be made now, so
     /// that one commit stands between a row and its start, else by themselves.
     func drainInbox() {
-        guard !isDrainingInbox, phase != .draining, !holds.contains(.format) else { return }
+        // By a wrong clock rows would wait that are due, or be refused: other hosts take them.
+        guard !isDrainingInbox, phase != .draining, holds.isDisjoint(with: [.format, .clock]) else { return }
         isDrainingInbox = true
         isInboxHinted = false
         Task {

@@ -193,6 +193,8 @@ extension Supervisor {
             choose(.takeOver(canary.copy), name)
         case .rollBack(let why):
             log.error("plugin \(name): canary: library \(fresh) is rolled back to \(plugin.copy.sha256.prefix(7)): \(why)")
+            // Sent ahead to what has just been judged: they begin elsewhere.
+            if let trial = canaries[name] { room.takeBack(trial.underway.sorted()) }
             audit(host, "canary rolled back", detail: "\(name): library \(fresh): \(why)")
             choose(.rollBack(to: plugin.copy, from: canary.copy, by: "canary", reason: why), name)
         }

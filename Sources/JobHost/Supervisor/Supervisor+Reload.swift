@@ -319,7 +319,7 @@ extension Supervisor {
         phase = .draining
         notifier.send(.stopping, .status("draining"))
         perform(reloads.stop())
-        let running = dispatcher.jobs.reduce(0) { $0 + $1.active.values.count(where: \.isWithRoom) }
+        let running = dispatcher.jobs.reduce(0) { $0 + $1.active.values.count(where: \.isUnderWay) }
         let runs = running == 1 ? "1 run" : "\(running) runs"
         audit(actor, "stop", detail: running == 0 ? "nothing runs" : "\(runs) may finish within \(durationText(generation.config.host.grace))")
         log.notice("stopping (\(actor.name)): \(running == 0 ? "nothing runs" : "\(runs) may finish within \(durationText(generation.config.host.grace))")")

@@ -135,7 +135,7 @@ extension Supervisor {
         snapshot.busyWorkers = dispatcher.pools[job.plan.pool]?.busy ?? 0
         snapshot.ratedUntil = job.ratedUntil(clock.now().wall)
         snapshot.workerProblem = poolHealth.message(of: job.plan.pool) ?? ""
-        snapshot.running = job.active.values.filter(\.isWithRoom).map(runningRun).sorted { $0.run < $1.run }
+        snapshot.running = job.active.values.filter(\.isUnderWay).map(runningRun).sorted { $0.run < $1.run }
         let depth = depths[job.name]
         snapshot.waiting = depth?.waiting ?? 0
         snapshot.dead = depth?.dead ?? 0
@@ -182,11 +182,12 @@ extension Supervisor {
         return JobHealth(of: facts, by: job.plan.config.health, now: clock.now().wall)
     }
 
-    /// The held fire counts as next: it has been claimed, not started.
+    /// The held fire counts as next, wherever it is kept: it has been claimed, not started.
     private func nextFire(_ job: DispatchedJob) -> Instant? {
         guard job.isEnabled, dispatcher.settings.schedules else { return nil }
-        let held = job.active.values.compactMap { active -> Instant? in
-            if case .held(let until) = active.phase { until } else { nil }
+        let now = clock.now().wall
+        let held = job.active.values.compactMap { active in
+            active.heldUntil ?? active.sentUntil.flatMap { $0 > now ? $0 : nil }
         }.min()
         return held ?? job.schedule.nextFire()
     }

@@ -164,6 +164,9 @@ public actor Supervisor: HostControl {
     private var finished: [CheckedContinuation<Void, Never>] = []
     private(set) var isFinished = false
 
+    /// What ten thousand runs of one instant take to be decided and sent, and as much again.
+    static let sendLead = Duration.milliseconds(200)
+
     enum Phase: String { case starting, running, reloading, draining }
 
     init(
@@ -196,6 +199,7 @@ public actor Supervisor: HostControl {
         settings.schedules = generation.config.host.schedule
         settings.consumes = generation.config.host.consume
         settings.seed = seed
+        settings.sendLead = Self.sendLead
         dispatcher = Dispatcher(settings: settings, zones: SystemZones(environment: environment), now: now)
     }
 
@@ -215,6 +219,7 @@ public actor Supervisor: HostControl {
             beatIfDue()
             room.start(onTrial(actions.starts))
         }
+        if !actions.takeBacks.isEmpty { room.takeBack(actions.takeBacks) }
         if !actions.claims.isEmpty { claimFires(actions.claims) }
         if !actions.moves.isEmpty { moveCursors(actions.moves) }
         if !actions.waiting.isEmpty { claimWaiting(actions.waiting) }

@@ -18,6 +18,7 @@ import Testing
         func show(_ workers: [WorkerSnapshot]) { state.withLock { $0.workers = workers } }
         // On the loop alone.
         var handler: ((ProcessEvent) -> Void)?
+        func takeBack(_ runs: [RunID]) {}
         func start(_ requests: [AttemptRequest]) { state.withLock { $0.starts += requests.map(\.run) } }
         func snapshot() -> [WorkerSnapshot] { state.withLock { $0.workers } }
         func configure(pools: [PoolSpec], drain: Duration) {}

@@ -30,6 +30,10 @@ struct SimulatedHost: ~Copyable {
     /// With the process room, in order of start.
     var started: [AttemptRequest] = []
     var startedAt: [RunID: Instant] = [:]
+    /// Sent ahead, waiting with their workers for their instants.
+    var ahead: [AttemptRequest] = []
+    /// Asked back from there. `comeBack` answers.
+    var takenBack: [RunID] = []
     var cancelled: [RunID] = []
     var notes: [DispatchNote] = []
     /// false: every call fails as unavailable.
@@ -98,6 +102,20 @@ struct SimulatedHost: ~Copyable {
 
     private mutating func step(to wall: Instant) {
         now = Now(wall: wall, monotonic: now.monotonic + (wall - now.wall))
+        for request in ahead where request.notBefore.map({ $0 <= now.wall }) ?? true {
+            ahead.removeAll { $0.run == request.run }
+            started.append(request)
+            startedAt[request.run] = request.notBefore
+        }
+    }
+
+    /// Workers give back what they have not begun: what they were asked for, or this.
+    mutating func comeBack(_ runs: [RunID]? = nil) {
+        for run in runs ?? takenBack where ahead.contains(where: { $0.run == run }) {
+            ahead.removeAll { $0.run == run }
+            send(.returned(run: run))
+        }
+        takenBack = []
     }
 
     /// Sets the wall clock without time passing.
@@ -131,9 +149,14 @@ struct SimulatedHost: ~Copyable {
         wakeAt = actions.wakeAt
         notes += actions.notes
         for request in actions.starts {
+            guard request.notBefore == nil else {
+                ahead.append(request)
+                continue
+            }
             started.append(request)
             startedAt[request.run] = now.wall
         }
+        takenBack += actions.takeBacks
         cancelled += actions.cancels.map(\.run)
         for refusal in actions.refusals { rows[refusal.claim.run]?.state = refusal.reason.state }
         for (_, completion) in actions.completions { complete(completion) }

@@ -92,10 +92,12 @@ extension SimulatedWorld {
             if let next = day.next { wait = min(wait, max(next - now.monotonic, .zero)) }
             let stands = max(day.clockStands - now.monotonic, .zero)
             if let wakeAt { wait = min(wait, max(wakeAt - now.wall + stands, .zero)) }
+            if let next = ahead.next { wait = min(wait, max(next - now.monotonic, .zero)) }
             if sweeps { wait = min(wait, max(lastSweep + .seconds(30) - now.monotonic, .zero)) }
             let standing = min(stands, wait)
             now = Now(wall: now.wall + (wait - standing), monotonic: now.monotonic + wait)
             latest = max(latest, now.wall)
+            beginDue()
             if sweeps, now.monotonic >= lastSweep + .seconds(30) {
                 sweep()
                 releaseStrays()

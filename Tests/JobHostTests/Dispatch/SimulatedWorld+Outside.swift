@@ -128,7 +128,10 @@ extension SimulatedWorld {
         }
         check(!store.hostControl.paused && store.states[request.job]?.control.paused != true, "though paused")
         check(!dispatcher.clock.isHolding, "while the clock is held")
-        if breakers[request.job] != nil {
+        if request.notBefore != nil {
+            check(now.wall >= request.notBefore!, "before its instant")
+            check(breakers[request.job]?.word ?? "closed" == "closed", "though the breaker is \(breakers[request.job]?.word ?? "")")
+        } else if breakers[request.job] != nil {
             permits[request.run] = breakers[request.job]!.begin(now.wall)
             check(permits[request.run] != nil, "though the breaker is \(breakers[request.job]!.word)")
         }
@@ -138,6 +141,7 @@ extension SimulatedWorld {
     }
 
     mutating func work(_ run: RunID) {
+        if comingBack.contains(run) { return comesBack(run) }
         guard let (request, since) = room[run] else { return }
         guard let since else {
             if scenario.faults.contains(.returns), chance(scenario.isDay ? 2 : 15), !isPrompt {

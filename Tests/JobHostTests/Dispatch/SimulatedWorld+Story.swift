@@ -23,7 +23,7 @@ extension SimulatedWorld {
         case 5..<8: commit()
         case 8..<11: deliver()
         case 11: writeRecords()
-        case 12..<17: if let run = room.keys.sorted().first(where: { _ in chance(60) }) { work(run) }
+        case 12..<17: if let run = comingBack.union(room.keys).sorted().first(where: { _ in chance(60) }) { work(run) }
         case 17 where kinds.contains(.operators): operate()
         case 18 where kinds.contains(.breakers): operateBreaker()
         // Edits that a jump of the clock puts into the future are another story.

@@ -64,6 +64,10 @@ struct SimulatedWorld: ~Copyable {
     var latest = Instant.distantPast
     /// With the process room; `since`: its `started` has been heard.
     var room: [RunID: (request: AttemptRequest, since: Instant?)] = [:]
+    /// Sent ahead of their instant; with the workers, or on their way back from there.
+    var sent: [RunID: AttemptRequest] = [:]
+    var ahead = RunsAhead()
+    var comingBack: Set<RunID> = []
     /// Fences of attempts that began, whether the host heard of it or not: what the workers' slates
     /// have.
     var begun: Set<Int64> = []
@@ -99,6 +103,7 @@ struct SimulatedWorld: ~Copyable {
     static func settings(_ seed: UInt64) -> Dispatcher.Settings {
         var settings = Dispatcher.Settings()
         settings.seed = seed
+        settings.sendLead = seed % 4 == 0 ? .zero : .milliseconds(200)
         return settings
     }
 
@@ -205,6 +210,7 @@ struct SimulatedWorld: ~Copyable {
             effects[run, default: 0] += 1
         }
         (calls, answers, records, room) = ([], [], [], [:])
+        (sent, ahead, comingBack) = ([:], RunsAhead(), [])
         if scenario.isDay {
             day.forget()
             isAway = false
@@ -275,7 +281,8 @@ struct SimulatedWorld: ~Copyable {
 
     mutating func perform(_ actions: DispatchActions) {
         wakeAt = actions.wakeAt
-        for request in actions.starts { start(request) }
+        for request in actions.starts { if request.notBefore == nil { start(request) } else { sendAhead(request) } }
+        for run in actions.takeBacks { takeBack(run) }
         ask(actions)
         for cancel in actions.cancels { note("cancel \(cancel.run)") }
         for refusal in actions.refusals { records.append(.refuse(refusal)) }
@@ -314,6 +321,7 @@ struct SimulatedWorld: ~Copyable {
     mutating func pass(_ duration: Duration) {
         now = Now(wall: now.wall + duration, monotonic: now.monotonic + duration)
         latest = max(latest, now.wall)
+        beginDue()
     }
 
     mutating func setClock(by duration: Duration) {
@@ -338,7 +346,8 @@ struct SimulatedWorld: ~Copyable {
             let nextSweep = lastSweep + .seconds(5)
             var wait = end - now.monotonic
             if let wakeAt { wait = min(wait, max(wakeAt - now.wall, .zero)) }
-            if isPrompt, !room.isEmpty { wait = min(wait, .milliseconds(200)) }
+            if let next = ahead.next { wait = min(wait, max(next - now.monotonic, .zero)) }
+            if isPrompt, !room.isEmpty || !comingBack.isEmpty { wait = min(wait, .milliseconds(200)) }
             if sweeps { wait = min(wait, max(nextSweep - now.monotonic, .zero)) }
             pass(max(wait, .microseconds(1)))
             if sweeps, now.monotonic >= nextSweep {
@@ -346,7 +355,7 @@ struct SimulatedWorld: ~Copyable {
                 releaseStrays()
             }
             if let wakeAt, now.wall >= wakeAt { send(.tick) }
-            if isPrompt { for run in room.keys.sorted() { work(run) } }
+            if isPrompt { for run in comingBack.union(room.keys).sorted() { work(run) } }
         }
     }
 

@@ -170,6 +170,20 @@ actor Stage {
         )
     }
 
+    /// Ahead of an instant that far from now.
+    func startAhead(_ run: Int64, _ entry: String, in time: Duration, pool: String = "trouble") {
+        var request = Self.request(run, entry, pool: pool)
+        request.notBefore = clock.now().wall + time
+        room?.start([request])
+    }
+    func takeBack(_ runs: Int64...) { room?.takeBack(runs.map { RunID($0) }) }
+    func returned(_ run: Int64) async {
+        _ = await event { event in
+            if case .returned(let returned) = event { return returned == RunID(run) }
+            return false
+        }
+    }
+
     func cancel(_ run: Int64, _ reason: CancelReason = .operatorAsked) { room?.cancel(run: RunID(run), reason: reason) }
     func kill(worker pid: Int32) { room?.kill(worker: pid) }
     func prewarm(_ count: Int) { room?.prewarm(pool: "trouble", workers: count) }

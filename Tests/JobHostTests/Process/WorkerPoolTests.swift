@@ -38,7 +38,7 @@ import Testing
                 case .spawn(let id): spawned.append(id)
                 case .send(let id, let runs): sent[id, default: []] += runs
                 case .giveBack(let run): given.append(run)
-                case .recall, .leave, .kill, .stuck, .cancelRun, .hostFault, .refused: break
+                case .recall, .takeBack, .leave, .kill, .stuck, .cancelRun, .hostFault, .refused: break
                 }
             }
         }

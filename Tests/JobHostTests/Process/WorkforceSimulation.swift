@@ -42,6 +42,8 @@ import Testing
         var open: Set<RunID> = []
         var done: Set<RunID> = []
         var handedBack: Set<RunID> = []
+        /// Of runs that were sent ahead: nobody begins them before.
+        var instants: [RunID: Int64] = [:]
         /// Workers of each pool at the last look.
         var counted: [String: Int] = [:]
         var problem: String?
@@ -92,7 +94,7 @@ import Testing
                 case .cancelRun(let run):
                     for id in workers.keys where workers[id]?.runs.contains(run) == true { workers[id]?.dying = true }
                 case .giveBack(let run): handBack(run)
-                case .hostFault, .refused, .stuck: break
+                case .hostFault, .refused, .stuck, .takeBack: break
                 }
             }
             check()
@@ -123,8 +125,9 @@ import Testing
 
         mutating func step() {
             now += Int64(random.below(40))
-            switch random.below(12) {
+            switch random.below(13) {
             case 0, 1, 2, 3: submit()
+            case 12: sendAhead()
             case 4: take(force.tick(now: instant))
             case 5: if random.below(8) == 0 { configure() }
             case 6: if random.below(10) == 0, let id = anyWorker() { die(id) }
@@ -141,6 +144,18 @@ import Testing
                 return (run: RunID(lastRun), job: "\(key)\(random.below(2))", pool: key, bytes: 0)
             }
             take(force.submit(batch, now: instant))
+        }
+
+        mutating func sendAhead() {
+            let requests = (0..<(1 + random.below(5))).map { _ in
+                lastRun += 1
+                open.insert(RunID(lastRun))
+                let key = random.one(of: Self.keys)
+                instants[RunID(lastRun)] = now + Int64(random.below(200))
+                let at = MonotonicInstant(microseconds: instants[RunID(lastRun)]! * 1_000)
+                return (pool: key, request: RunQueue.Request(run: RunID(lastRun), job: "\(key)\(random.below(2))", since: instant, notBefore: at))
+            }
+            take(force.sendAhead(requests, now: instant))
         }
 
         mutating func anyWorker() -> WorkerID? {
@@ -160,8 +175,9 @@ import Testing
                 if !done.insert(run).inserted { fail("\(run) ended twice") }
                 return take(force.finished(id, run, now: instant))
             }
-            guard let run = worker.runs.first else {
-                if worker.leaving { die(id) }
+            let isBack = { (run: RunID) in worker.leaving || worker.recalled.contains(run) }
+            guard let run = worker.runs.first(where: { isBack($0) || instants[$0] ?? now <= now }) else {
+                if worker.leaving, worker.runs.isEmpty { die(id) }
                 return
             }
             if worker.leaving || worker.recalled.contains(run) { return giveBack(run, id) }

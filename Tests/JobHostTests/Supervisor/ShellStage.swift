@@ -82,6 +82,7 @@ final class IdleRoom: WorkerRoom {
     func configure(pools: [PoolSpec], drain: Duration) {}
     func hide(_ secrets: Secrets) {}
     func setMaxWorkers(_ count: Int) {}
+    func takeBack(_ runs: [RunID]) {}
     func start(_ requests: [AttemptRequest]) {}
     func cancel(run: RunID, reason: CancelReason) {}
     func prewarm(pool: String, workers: Int) {}
