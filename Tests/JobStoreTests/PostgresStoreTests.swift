@@ -319,6 +319,21 @@ enum TemporaryPostgres {
         return try objects + (objects.isEmpty ? [] : version(connection).map { "version \($0)" })
     }
 
+    /// A step may read all of a long history.
+    @Test func aMigrationMayTakeLongerThanAStatement() async throws {
+        try await TestPostgres.use { schema in
+            var options = PostgresOptions()
+            options.statementTimeoutMilliseconds = 50
+            let connection = try PostgresConnection(PostgresAddress(schema.url), options: options)
+            defer { connection.close() }
+            #expect(throws: SQLError.self) { try connection.execute("SELECT pg_sleep(0.2)") }
+            try PostgresMigrations.apply([Migration(version: 1, name: "slow", script: "SELECT pg_sleep(0.2)")], to: connection, schema: schema.name)
+            #expect(try version(connection) == [1])
+            // Of other statements the limit stands.
+            #expect(throws: SQLError.self) { try connection.execute("SELECT pg_sleep(0.2)") }
+        }
+    }
+
     /// From every earlier version, the host that migrates dies at every statement of the next step in turn; and two
     /// hosts that begin at once go all the way.
     ///

@@ -364,6 +364,12 @@ import Testing
                 delayed.fireTime = right + .seconds(60)
                 _ = try await pair.alpha.enqueue([delayed], now: right)
                 await refuses { _ = try await pair.alpha.claimWaiting(limits: ["mint": 1], owner: Self.alpha, now: wrong) }
+                // What comes in now would be due when its clock said now.
+                await refuses { _ = try await pair.alpha.enqueue([.mint()], now: wrong) }
+                try pair.other.run("SELECT enqueue('mint', '7')")
+                await refuses { _ = try await pair.alpha.drainInbox(jobs: ["mint": InboxRule(maxAttempts: 1)], limit: 10, now: wrong) }
+                let taken = try await pair.beta.drainInbox(jobs: ["mint": InboxRule(maxAttempts: 1)], limit: 10, now: right)
+                #expect(taken.runs.map(\.state) == [.available])
             } else {
                 await refuses { _ = try await pair.alpha.moveCursors([move(to: wrong, from: right, rewind: true)], now: wrong) }
             }

@@ -83,8 +83,11 @@ public final class OutboxReader: Sendable {
     /// Rows with numbers in one of these, which have none in common; where rows may come late.
     public func rows(inAnyOf ranges: [ClosedRange<Int64>], limit: Int = batch) async throws -> Page {
         let (from, to) = (PostgresArray(ranges.map(\.lowerBound)), PostgresArray(ranges.map(\.upperBound)))
+        guard let first = ranges.map(\.lowerBound).min(), let last = ranges.map(\.upperBound).max() else { return Page() }
+        // The planner knows nothing of the ranges, and would read all there is for them.
         return try await page(
-            "unnest(?::bigint[], ?::bigint[]) AS r (a, z) JOIN outbox_events ON seq BETWEEN r.a AND r.z", [.text(from.value), .text(to.value)], limit)
+            "unnest(?::bigint[], ?::bigint[]) AS r (a, z) JOIN outbox_events ON seq BETWEEN r.a AND r.z WHERE seq BETWEEN ? AND ?",
+            [.text(from.value), .text(to.value), .int(first), .int(last)], limit)
     }
 
     /// How many rows have numbers in `range`, and the bytes of what would be told of them; of the first `limit`.
@@ -104,7 +107,7 @@ public final class OutboxReader: Sendable {
     private var told: String { "CASE WHEN \(bytes("payload")) <= \(Self.mostBytes) THEN \(bytes("payload")) ELSE 0 END" }
 
     private func page(_ source: String, _ values: [SQLValue], _ limit: Int) async throws -> Page {
-        func name(_ column: String) -> String { "CASE WHEN \(bytes(column)) <= \(Self.longestName) THEN \(column) END AS \(column)" }
+        func name(_ column: String) -> String { "CASE WHEN \(bytes(column)) BETWEEN 1 AND \(Self.longestName) THEN \(column) END AS \(column)" }
         let columns = "seq, \(name("event")), \(name("key")), CASE WHEN \(bytes("payload")) <= \(Self.mostBytes) THEN payload END AS payload, created_ms, \(told) AS size"
         return try await ask { connection in
             var (page, bytes, count): (Page, Int64, Int) = (Page(), 0, 0)

@@ -99,6 +99,8 @@ extension PostgresLedger {
 
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
         try demandFormat()
+        // What came now would wait here until it is now by a clock that is ahead.
+        try demandClock(now)
         let arrivals = try takeArrivals(InboxTake(jobs: jobs, limit: limit), now: now)
         var result = arrivals.result
         result.runs = try insertOrFind(arrivals.runs, now: now).filter(\.inserted).map(\.run)

@@ -360,6 +360,11 @@ extension PostgresMigrations {
         }
     }
 
+    /// The schema has the newest format that this program knows.
+    static func isUpToDate(_ connection: PostgresConnection, schema: String) throws -> Bool {
+        do { return try version(connection, schema, newest: newest) == newest } catch is NewerFormat { return false }
+    }
+
     /// nil: this program knows the schema's format.
     static func newerFormat(on connection: PostgresConnection, schema: String) throws -> StoreError? {
         do {
@@ -379,7 +384,11 @@ extension PostgresMigrations {
         if try version(connection, schema, newest: newest) == newest { return }
         for step in [nil] + steps.sorted(by: { $0.version < $1.version }).map(Optional.some) {
             try connection.transaction(.rowLocks) {
+                // A step may read all of a long history, and other hosts wait for it. But what it waits for itself holds
+                // up everybody behind it.
+                try connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
                 try connection.run("SELECT pg_advisory_xact_lock(?)", [.int(lock)])
+                try connection.execute("SET LOCAL lock_timeout = \(connection.options.lockTimeoutMilliseconds)")
                 guard let step else { return try makeRecord(connection, schema, newest: newest) }
                 guard try step.version > version(connection, schema, newest: newest) else { return }
                 try connection.execute(filled(step.script, schema))

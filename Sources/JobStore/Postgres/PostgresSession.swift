@@ -70,15 +70,14 @@ final class PostgresSession {
         settings.statementTimeoutMilliseconds = options.statementTimeoutMilliseconds
         settings.idleInTransactionMilliseconds = options.idleInTransactionMilliseconds
         settings.answerTimeoutMilliseconds = Int64(options.statementTimeoutMilliseconds) + 10_000
-        let connection = try PostgresConnection(address, options: settings)
-        if role == .writer, let faultPoint = options.faultPoint { connection.faultPoint = { faultPoint($0) } }
+        let connection = try connection(settings)
         do {
             guard connection.serverVersion >= 130_000 else {
                 throw StoreError(.incompatible, "\(address) is PostgreSQL \(connection.serverVersion / 10_000): version 13 or later is needed")
             }
             let ledger = PostgresLedger(connection: connection, schema: options.schema, host: host, session: membership)
-            if role == .writer {
-                let newer = try PostgresMigrations.applyUnlessNewer(to: connection, schema: options.schema)
+            if role == .writer, try !PostgresMigrations.isUpToDate(connection, schema: options.schema) {
+                let newer = try bringUpToDate(settings)
                 if let newer, !hasServed { throw newer }
             }
             return ledger
@@ -86,6 +85,21 @@ final class PostgresSession {
             connection.close()
             throw error
         }
+    }
+
+    private func connection(_ settings: PostgresOptions) throws -> PostgresConnection {
+        let connection = try PostgresConnection(address, options: settings)
+        if role == .writer, let faultPoint = options.faultPoint { connection.faultPoint = { faultPoint($0) } }
+        return connection
+    }
+
+    /// Over a connection of its own, on which an answer may take as long as a step with a long history does.
+    private func bringUpToDate(_ settings: PostgresOptions) throws -> StoreError? {
+        var patient = settings
+        patient.answerTimeoutMilliseconds = 0
+        let connection = try connection(patient)
+        defer { connection.close() }
+        return try PostgresMigrations.applyUnlessNewer(to: connection, schema: options.schema)
     }
 
     static func monotonic() -> MonotonicInstant {

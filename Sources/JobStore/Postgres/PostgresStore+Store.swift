@@ -57,7 +57,11 @@ extension PostgresStore: Store {
     // MARK: Enqueueing and operators
 
     public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
-        try await writeExpiring { try $0.enqueue(requests, now: now) }
+        try await writeExpiring { ledger in
+            // As with the inbox. What an attempt leaves behind is recorded with its end, by whatever clock.
+            try ledger.demandClock(now)
+            return try ledger.enqueue(requests, now: now)
+        }
     }
     public func jobsInInbox() async throws -> [String] {
         try await ask(oneStatement: true) { try $0.jobsInInbox() }
