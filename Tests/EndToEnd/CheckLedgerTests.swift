@@ -5,6 +5,9 @@ import Testing
 @Suite("scripts/check-ledger", .timeLimit(.minutes(2))) struct CheckLedgerTests {
     private static let spoilings = [
         ("DELETE FROM runs WHERE id = (SELECT id FROM runs WHERE job = 'tick' ORDER BY fire_time LIMIT 1 OFFSET 1)", "tick was due"),
+        ("UPDATE runs SET fire_time = fire_time + 1 WHERE id = (SELECT min(id) FROM runs WHERE job = 'tick')", "tick has an entry at "),
+        ("UPDATE ledger_ranges SET count = count + 1; DELETE FROM runs WHERE id = (SELECT id FROM runs WHERE job = 'tick' ORDER BY fire_time LIMIT 1 OFFSET 1)",
+         "the range of tick at "),
         ("UPDATE job_states SET cursor = cursor - 100000 WHERE job = 'tick'", "a cursor behind a run: tick"),
         ("UPDATE runs SET fire_time = (SELECT max(fire_time) FROM runs WHERE job = 'tick') WHERE id = (SELECT min(id) FROM runs WHERE job = 'tick')", "a due time with two runs: tick"),
         ("INSERT INTO ledger_ranges (job, reason, first, last, count) SELECT job, 'paused', fire_time, fire_time, 1 FROM runs WHERE job = 'tick' LIMIT 1", "a run inside a range: run"),
@@ -31,6 +34,11 @@ import Testing
             let host = try await test.start()
             #expect(try await test.jobhost("trigger", "mint", "--wait").code == 0)
             for _ in 0..<6 { try await host.logs("✓ tick", from: host.errors.all.count) }
+            // For a range.
+            #expect(try await test.jobhost("pause", "tick").code == 0)
+            while try test.ledger.number("SELECT count(*) FROM ledger_ranges WHERE reason = 'paused'") == 0 { try Task.checkCancellation() }
+            #expect(try await test.jobhost("resume", "tick").code == 0)
+            try await host.logs("✓ tick", from: host.errors.all.count)
             host.signal(SIGTERM)
             #expect(await host.exitCode() == 0)
 

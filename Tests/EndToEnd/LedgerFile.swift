@@ -84,6 +84,10 @@ struct LedgerFile {
         let cursor = try number("SELECT cursor FROM job_states WHERE job = '\(job)'")
         guard found > 0 else { return ["no entry of \(job)"] }
         let due = (cursor / period) - (first / period) + 1
-        return due == found ? [] : ["\(job) was due \(due) times and has \(found) entries"]
+        var faults = due == found ? [] : ["\(job) was due \(due) times and has \(found) entries"]
+        faults += try texts("SELECT first FROM (\(entries)) AS e WHERE first % \(period) <> 0").map { "\(job) has an entry at \($0), which is no due time of it" }
+        let wrong = "SELECT first FROM ledger_ranges WHERE job = '\(job)' AND count <> (last - first) / \(period) + 1"
+        faults += try texts(wrong).map { "the range of \(job) at \($0) counts what does not lie in it" }
+        return faults
     }
 }

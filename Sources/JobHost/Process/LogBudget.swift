@@ -6,6 +6,7 @@ struct LogBudget {
     static let head = 512 << 10
     static let tail = 512 << 10
 
+    private let run: LoggedRun?
     private var headLeft: Int
     private let tailLimit: Int
     private var tail: [[UInt8]] = []
@@ -17,7 +18,8 @@ struct LogBudget {
 
     /// `existing`: bytes that earlier attempts of the run have written; what a new attempt says
     /// first is kept in any case.
-    init(existing: Int = 0) {
+    init(of run: LoggedRun? = nil, existing: Int = 0) {
+        self.run = run
         headLeft = max(64 << 10, Self.head - existing)
         tailLimit = existing < Self.head + Self.tail ? Self.tail : 64 << 10
     }
@@ -54,7 +56,7 @@ struct LogBudget {
     mutating func takeTail(now: Instant) -> [UInt8] {
         var out: [UInt8] = []
         if leftOut > 0 {
-            out += LogLine(at: now, level: .info, stream: .host, text: "… \(leftOut) bytes left out …").json()
+            out += LogLine(at: now, level: .info, stream: .host, text: "… \(leftOut) bytes left out …").json(of: run)
         }
         for line in tail[tailStart...] { out += line }
         (tail, tailStart, tailBytes, leftOut) = ([], 0, 0, 0)

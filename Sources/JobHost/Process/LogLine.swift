@@ -2,8 +2,8 @@ import JobCore
 import JobJSON
 
 /// One line of a run's log, and its JSON form: one object on one line,
-/// `{"t":µs since the epoch,"level":…,"stream":…,"text":…,"fields":{…}}`, `fields` only when
-/// there are some.
+/// `{"t":µs since the epoch,"job":…,"run":…,"level":…,"stream":…,"text":…,"fields":{…}}`, `fields` only when
+/// there are some, `job` and `run` not between runs: a line that was shipped elsewhere still says whose it is.
 public struct LogLine: Sendable {
     public enum Stream: String, Sendable {
         case stdout, stderr
@@ -31,12 +31,13 @@ public struct LogLine: Sendable {
         self.init(at: at, level: level, stream: stream, text: Array(text.utf8), fields: fields)
     }
 
-    /// With the line end.
-    func json() -> [UInt8] {
+    /// With the line end. `run`: whose it is; nil: of no run.
+    func json(of run: LoggedRun? = nil) -> [UInt8] {
         var out: [UInt8] = []
-        out.reserveCapacity(text.count + fields.count + 80)
+        out.reserveCapacity(text.count + fields.count + 80 + (run?.json.count ?? 0))
         out += #"{"t":"#.utf8
         out += String(at.microseconds).utf8
+        if let run { out += run.json }
         out += #","level":"#.utf8
         JSONText.append(level.name, to: &out)
         out += #","stream":"#.utf8
@@ -57,6 +58,19 @@ public struct LogLine: Sendable {
         }
         out += "}\n".utf8
         return out
+    }
+}
+
+/// The run that lines are of, as it stands in each of them.
+struct LoggedRun: Sendable {
+    /// `,"job":"…","run":41`
+    fileprivate let json: [UInt8]
+
+    init(_ run: RunID, job: String) {
+        var out = Array(#","job":"#.utf8)
+        JSONText.append(job, to: &out)
+        out += #","run":\#(run.value)"#.utf8
+        json = out
     }
 }
 

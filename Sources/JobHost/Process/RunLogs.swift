@@ -63,7 +63,8 @@ public final class RunLogs: Sendable {
     // MARK: Writing
 
     public func append(run: RunID, job: String, _ line: LogLine) {
-        let bytes = line.json()
+        let logged = LoggedRun(run, job: job)
+        let bytes = line.json(of: logged)
         let schedule = state.withLock { state in
             if state.open[run] == nil {
                 let path = path(job: job, run: run)
@@ -72,7 +73,7 @@ public final class RunLogs: Sendable {
                     existing = 0
                     writer.post { rename(path, path + ".1") }
                 }
-                state.open[run] = Open(job: job, budget: LogBudget(existing: existing))
+                state.open[run] = Open(job: job, budget: LogBudget(of: logged, existing: existing))
             }
             // Taken out while it is changed, so that its buffers are not copied.
             guard var open = state.open.removeValue(forKey: run) else { return false }

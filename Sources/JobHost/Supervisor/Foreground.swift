@@ -136,7 +136,7 @@ enum Foreground {
     }
 
     private static func line(_ clock: SystemClock, _ level: String, _ text: String) -> API.LogLine {
-        API.LogLine(t: clock.now().wall, level: level, stream: "host", text: text, fields: .null)
+        API.LogLine(t: clock.now().wall, run: nil, level: level, stream: "host", text: text, fields: .null)
     }
 }
 
@@ -220,7 +220,7 @@ private final class LogFollower: Sendable {
                 state.offset = page.next
                 state.rest += page.bytes
                 while let end = state.rest.firstIndex(of: UInt8(ascii: "\n")) {
-                    onLine(LogPages.line(state.rest[..<end]))
+                    onLine(LogPages.line(state.rest[..<end], of: run))
                     state.rest.removeSubrange(...end)
                 }
             }

@@ -22,6 +22,20 @@ import Testing
                 == #"{"t":1735689600000000,"level":"info","stream":"stdout","text":"# + json + "}\n")
     }
 
+    @Test("Each line of a run says which, also the one that the host puts in for what it left out")
+    func whose() throws {
+        let run = LoggedRun(RunID(41), job: #"mint "fast""#)
+        let whole = #"{"t":1735689600000000,"job":"mint \"fast\"","run":41,"level":"info","stream":"stdout","text":"hi"}"#
+        #expect(String(decoding: line("hi").json(of: run), as: UTF8.self) == whole + "\n")
+        var budget = LogBudget(of: run)
+        for _ in 0..<3_000 { _ = budget.add(line(String(repeating: "x", count: 1_000)).json(of: run)) }
+        let kept = budget.takeReady() + budget.takeTail(now: Self.at)
+        for line in kept.split(separator: UInt8(ascii: "\n")) {
+            #expect(try JSON(parsing: Array(line)).objectValue?["run"]?.int64Value == 41)
+        }
+        #expect(String(decoding: kept, as: UTF8.self).contains("bytes left out"))
+    }
+
     @Test func brokenUTF8IsRepaired() throws {
         let zero = LogLine(at: Self.at, level: .info, stream: .stdout, text: [0x61, 0x00, 0x62]).json()
         #expect(try JSON(parsing: zero).objectValue?["text"]?.stringValue == "a␀b")

@@ -194,7 +194,7 @@ struct CLICommandTests {
             let json = await speak(["logs", "candles", "--json", "--socket", socket])
             let lines = json.out.split(separator: "\n")
             #expect(lines.count == 2)
-            #expect(lines.first == #"{"fields":null,"level":"warning","stream":"log","t":"2026-05-04T10:00:00Z","text":"first"}"#)
+            #expect(lines.first == #"{"fields":null,"level":"warning","run":50,"stream":"log","t":"2026-05-04T10:00:00Z","text":"first"}"#)
         }
     }
 

@@ -213,7 +213,7 @@ extension HostOperations {
             run: { _ in run }, check: { _ in report },
             execute: { request, onLine in
                 seen(request)
-                onLine(API.LogLine(t: sampleNow, level: "info", stream: "log", text: "hello", fields: .object(["n": .number("1.10")])))
+                onLine(API.LogLine(t: sampleNow, run: 41, level: "info", stream: "log", text: "hello", fields: .object(["n": .number("1.10")])))
                 return execution
             },
             doctor: { request in

@@ -1,5 +1,6 @@
 import Glibc
 import JobCore
+import JobJSON
 import JobStore
 import Testing
 
@@ -157,6 +158,46 @@ struct MetricsTests {
         let rules = try Files.read("\(root)/deploy/prometheus/alerts.yml").matches(of: #/- alert: (\w+)/#).map(\.1)
         let fires = Set(try Files.read("\(root)/deploy/prometheus/alerts_test.yml").matches(of: #/alertname: (\w+)\s+exp_alerts:\s+- exp_labels/#).map(\.1))
         #expect(rules.count >= 12 && rules.filter { !fires.contains($0) } == [])
+    }
+
+    /// Each of the dashboard's questions is PromQL, and two hosts that share a store are not added up.
+    @Test(.enabled(if: access("/usr/bin/promtool", X_OK) == 0, "scripts/setup --test installs promtool"))
+    func theDashboardCountsAStoreOnce() throws {
+        let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4).joined(separator: "/")
+        let board = try JSON(parsing: Array(Files.read("\(root)/deploy/grafana/jobhost.json").utf8))
+        let questions = (board["panels"]?.arrayValue ?? []).flatMap { $0["targets"]?.arrayValue ?? [] }.compactMap { $0["expr"]?.stringValue }
+            .map { $0.replacing("$__rate_interval", with: "5m").replacing("$job_name", with: ".*").replacing("$instance", with: ".*") }
+        #expect(questions.count > 10)
+        func yaml(_ text: String) -> String { "'" + text.replacing("'", with: "''") + "'" }
+        let rules = questions.enumerated().map { "      - {record: 'asked:\($0)', expr: \(yaml($1))}\n" }.joined()
+        func tests(_ asked: String, _ found: String) throws -> String {
+            let question = try #require(questions.first { $0.contains(asked) })
+            return "      - {expr: \(yaml(question)), eval_time: 10m, exp_samples: [\(found)]}\n"
+        }
+        let folder = try TestFolder()
+        try Files.write("groups:\n  - name: board\n    rules:\n" + rules, to: folder.path + "/board.yml")
+        try Files.write(
+            """
+            rule_files: [board.yml]
+            tests:
+              - interval: 1m
+                input_series:
+                  - {series: 'jobhost_dead_letters{job_name="mint", instance="a"}', values: "3x20"}
+                  - {series: 'jobhost_dead_letters{job_name="mint", instance="b"}', values: "3x20"}
+                  - {series: 'jobhost_dead_letters{job_name="pay", instance="b"}', values: "1x20"}
+                  - {series: 'jobhost_attempts_total{job_name="mint", outcome="failed", instance="a"}', values: "0+60x20"}
+                  - {series: 'jobhost_attempts_total{job_name="mint", outcome="failed", instance="b"}', values: "0+60x20"}
+                  - {series: 'jobhost_job_health{job_name="mint", instance="a"}', values: "2x20"}
+                  - {series: 'jobhost_job_health{job_name="mint", instance="b"}', values: "2x20"}
+                promql_expr_test:
+
+            """ + tests("jobhost_dead_letters", "{labels: '{}', value: 4}") + tests("jobhost_attempts_total", #"{labels: '{outcome="failed"}', value: 1}"#)
+                + tests("== 2) or vector", "{labels: '{}', value: 1}"),
+            to: folder.path + "/board_test.yml")
+        let out = folder.path + "/out"
+        let code = Shell.run("cd '\(folder.path)' && (promtool check rules board.yml && promtool test rules board_test.yml) > '\(out)' 2>&1")
+        let said = try Files.read(out)
+        #expect(code == 0, "\(said)")
     }
 
     /// Every metric that the shipped dashboard and rules ask for exists.

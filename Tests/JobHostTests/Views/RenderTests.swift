@@ -306,7 +306,7 @@ struct RenderTests {
     /// A plugin's text must not steer the terminal.
     @Test func controlSequencesOfPluginsAreMadeHarmless() {
         let line = API.LogLine(
-            t: nil, level: "info", stream: "stderr", text: "a\u{1B}[2J\u{9B}b\u{202E}c\td\u{7F}", fields: .object(["k": "\u{1B}]0;x\u{07}"]))
+            t: nil, run: 41, level: "info", stream: "stderr", text: "a\u{1B}[2J\u{9B}b\u{202E}c\td\u{7F}", fields: .object(["k": "\u{1B}]0;x\u{07}"]))
         let text = LogView(screen: plain).line(line).text(color: true)
         #expect(text.replacing(/\u{1B}\[[0-9]+m/, with: "") == "info     stderr  a?[2J?b?c d?  k=?]0;x?")
         #expect(harmless("naïve ✓ 株") == "naïve ✓ 株")

@@ -111,6 +111,8 @@ extension API {
 
     public struct LogLine: Codable, Sendable {
         public var t: Instant?
+        /// Whose line it is; `null`: said outside of runs.
+        public var run: Int64?
         /// debug, info, warning, error
         public var level: String
         /// log, stdout, stderr, host

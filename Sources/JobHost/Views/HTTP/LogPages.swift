@@ -17,21 +17,21 @@ struct LogPages: Sendable {
         // Each host has the logs of what it ran; an earlier attempt may have been here.
         let isElsewhere = !run.owner.isEmpty && run.owner != host && slice.bytes.isEmpty
         return API.LogPage(
-            run: run.id.value, lines: slice.bytes.split(separator: UInt8(ascii: "\n")).map(Self.line), next: slice.next,
+            run: run.id.value, lines: slice.bytes.split(separator: UInt8(ascii: "\n")).map { Self.line($0, of: run.id) }, next: slice.next,
             ended: slice.ended && run.state.isTerminal, elsewhere: isElsewhere ? run.owner : nil)
     }
 
     /// One JSON line of the log; what is none (a line longer than a page, in pieces) is shown as
     /// text.
-    static func line(_ bytes: ArraySlice<UInt8>) -> API.LogLine {
+    static func line(_ bytes: ArraySlice<UInt8>, of run: RunID) -> API.LogLine {
         guard let json = try? JSON(parsing: Array(bytes), limits: .init(bytes: limit, allowsDuplicateKeys: true)),
             case .object = json
         else {
             return API.LogLine(
-                t: nil, level: "info", stream: "log", text: String(decoding: bytes, as: UTF8.self), fields: .null)
+                t: nil, run: run.value, level: "info", stream: "log", text: String(decoding: bytes, as: UTF8.self), fields: .null)
         }
         return API.LogLine(
-            t: instant(json["t"]), level: json["level"]?.stringValue ?? "info",
+            t: instant(json["t"]), run: run.value, level: json["level"]?.stringValue ?? "info",
             stream: json["stream"]?.stringValue ?? "log", text: json["text"]?.stringValue ?? "",
             fields: json["fields"] ?? .null)
     }

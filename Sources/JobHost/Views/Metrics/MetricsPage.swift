@@ -118,11 +118,11 @@ struct MetricsPage {
         perJob("jobhost_job_last_success_timestamp_seconds", "When it last succeeded, as far as is remembered.") { $0.lastSuccess?.seconds }
         perJob("jobhost_job_failing_since_timestamp_seconds", "First failure after the last success; no sample: it does not fail.") { $0.failingSince?.seconds }
         perJob("jobhost_runs_running", "Runs under way.") { Double($0.running.count) }
-        perJob("jobhost_queue_depth", "Runs that wait: enqueued, retried, delayed.") { Double($0.waiting) }
+        perJob("jobhost_queue_depth", "Runs that wait: enqueued, retried, delayed; on all hosts that share the store.") { Double($0.waiting) }
         perJob("jobhost_queue_oldest_age_seconds", "How long the run has been due that waits longest.") { [now = host.now] job in
             job.oldestWaiting.map { max(.zero, now - $0).seconds }
         }
-        perJob("jobhost_dead_letters", "Runs that were discarded and are kept.") { Double($0.dead) }
+        perJob("jobhost_dead_letters", "Runs that were discarded and are kept, of all hosts that share the store.") { Double($0.dead) }
         text.family("jobhost_breaker_state", .gauge, "1 for the state that the job's breaker is in.")
         for job in host.jobs where job.breaker.state != "off" {
             for state in ["closed", "open", "half_open", "forced_open", "disabled"] {
@@ -140,14 +140,14 @@ struct MetricsPage {
     /// From the store's own counters, which outlive the host and the rows.
     private mutating func writeLedger() {
         // What alert rules ask for stands at 0 from the first: `increase` is blind to what a series is born with.
-        text.family("jobhost_attempts_total", .counter, "Ended attempts, ever, by outcome.")
+        text.family("jobhost_attempts_total", .counter, "Ended attempts, ever, by outcome, on all hosts that share the store.")
         for job in host.jobs {
             for outcome in Outcome.allCases {
                 guard let count = job.counters[outcome.rawValue] ?? (Self.isWatched(outcome) ? 0 : nil) else { continue }
                 text.sample([("job_name", job.name), ("outcome", outcome.rawValue)], count)
             }
         }
-        text.family("jobhost_fires_not_run_total", .counter, "Due times, and enqueued runs, that ended without an attempt, ever, with the reason.")
+        text.family("jobhost_fires_not_run_total", .counter, "Due times, and enqueued runs, that ended without an attempt, ever, with the reason, on all hosts that share the store.")
         for job in host.jobs {
             for reason in NoRunReason.allCases {
                 guard let count = job.counters[reason.rawValue] ?? (reason.state == .missed ? 0 : nil) else { continue }

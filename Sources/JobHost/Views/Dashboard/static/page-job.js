@@ -9,11 +9,9 @@ import { button, askBackfill } from "./actions.js";
 import { Log } from "./log.js";
 import { instant, when, exact, relative, now, parseTime, timeText, zoneName } from "./time.js";
 import { breakerOf, counted, pretty, OUTCOMES } from "./words.js";
-import { section, table, ledgerRows, runColumns, facts, time, runLink, auditRows, auditColumns, failure, badge } from "./parts.js";
+import { section, table, ledgerRows, runColumns, facts, time, runLink, auditRows, auditColumns, failure, badge, joined, MOST } from "./parts.js";
 
 const PAGE = 25;
-/** The most that one answer holds. */
-const MOST = 1_000;
 const HISTORIES = [["", "All"], ["bad", "Failed"], ["good", "Succeeded"], ["waiting", "Waiting, running"]];
 const STATES = { waiting: { state: "scheduled,available,retryable,running" }, bad: { outcome: "failed,timed_out,crashed,lost,retry" }, good: { outcome: "succeeded,nothing_to_do" } };
 
@@ -64,7 +62,8 @@ export class JobPage {
     if (audit) this.audit = audit.audit;
     // Others may have been chosen, or more asked for, meanwhile.
     if (!history || which !== this.which || limit !== this.limit) return;
-    this.history = { runs: history.runs, ranges: history.ranges, next: history.next_before };
+    const { runs, ranges, next_before: next } = joined(this.history && { ...this.history, next_before: this.history.next }, history, limit);
+    this.history = { runs, ranges, next };
     this.follow(history.runs);
   }
 

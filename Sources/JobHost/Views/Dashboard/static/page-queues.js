@@ -6,11 +6,9 @@ import { state, reader, each } from "./live.js";
 import { ask, askMany } from "./actions.js";
 import { instant, now, age } from "./time.js";
 import { short } from "./words.js";
-import { section, table, jobLink, runLink, runBadge, time, failure } from "./parts.js";
+import { section, table, jobLink, runLink, runBadge, time, failure, joined, MOST } from "./parts.js";
 
 const PAGE = 100;
-/** The most that one answer holds. */
-const MOST = 1_000;
 
 export class QueuesPage {
   constructor(context, parameters) {
@@ -40,7 +38,7 @@ export class QueuesPage {
     if (answers.counters) this.counters = answers.counters.jobs;
     // Others may have been chosen, or more asked for, meanwhile.
     if (!answers.dead || job !== this.job || limit !== this.limit) return;
-    this.dead = answers.dead;
+    this.dead = joined(this.dead, answers.dead, limit);
     // What was retried meanwhile is not offered again.
     const there = new Set(this.dead.runs.map((run) => run.id));
     for (const run of this.chosen) if (!there.has(run)) this.chosen.delete(run);

@@ -4,11 +4,9 @@ import { h } from "./dom.js";
 import { get, query } from "./api.js";
 import { state } from "./live.js";
 import { now, parseTime, zoneName } from "./time.js";
-import { section, table, ledgerRows, runColumns, failure } from "./parts.js";
+import { section, table, ledgerRows, runColumns, failure, joined, MOST } from "./parts.js";
 
 const PAGE = 100;
-/** The most that one answer holds. */
-const MOST = 1_000;
 const ENDED = { "": {}, bad: { outcome: "failed,timed_out,crashed,lost,retry" }, dead: { state: "discarded" },
   none: { state: "skipped,missed" }, good: { outcome: "succeeded,nothing_to_do" }, live: { state: "scheduled,available,running,retryable" } };
 const CHOICES = [["", "However they ended"], ["bad", "Failed"], ["dead", "Dead letters"], ["none", "Did not run"], ["good", "Succeeded"], ["live", "Not ended"]];
@@ -54,7 +52,7 @@ export class RunsPage {
     try {
       const page = await get("/runs" + query(this.filter()));
       if (mine !== this.asked) return;
-      this.page = page;
+      this.page = joined(this.page, page, this.limit);
       this.error = null;
     } catch (error) {
       if (mine !== this.asked) return;

@@ -90,4 +90,16 @@ export function failure(error) {
   return h("p.problem", { role: "alert" }, error.message, error.hint && h("span.hint", ` ${error.hint}`));
 }
 
+/** The most that one answer has. */
+export const MOST = 1_000;
 
+/** A list as it is now, newest first. What lies below the most that one answer has stays as it was shown. */
+export function joined(shown, fresh, limit) {
+  const last = fresh.runs.at(-1);
+  if (limit < MOST || !shown || !last || shown.runs.length <= fresh.runs.length) return fresh;
+  const isNew = (range) => !fresh.ranges.some((other) => other.job === range.job && other.first === range.first);
+  return {
+    ...fresh, runs: [...fresh.runs, ...shown.runs.filter((run) => run.id < last.id)], next_before: shown.next_before,
+    ranges: fresh.ranges && [...fresh.ranges, ...shown.ranges.filter(isNew)],
+  };
+}
