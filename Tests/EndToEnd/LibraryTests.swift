@@ -65,6 +65,27 @@ import Testing
         }
     }
 
+    @Test("A host that is stopped while libraries hang in its start ends at once, with whoever tried them")
+    func stoppedInItsStart() async throws {
+        try await TestHost.with { test in
+            let beacon = try test.beacon()
+            try await test.plugin("evil", constructor("for (;;) pause();"))
+            try test.config(Toml.plugin("evil", "start_timeout = \"10m\"") + Toml.job("evil", of: "evil", Toml.once))
+            let host = try test.launch()
+            let loading = try await beacon.pid("loading")
+            host.signal(SIGTERM)
+            try await host.logs("stopped by", "before anything had begun")
+            #expect(await host.exitCode() == 0)
+            #expect(Proc.ended(loading))
+            // What it left is no obstacle to the next start.
+            try await test.plugin("evil", PluginSource.says("good code"))
+            let again = try await test.start()
+            #expect(try await test.jobhost("trigger", "evil", "--wait").output.contains("good code"))
+            again.signal(SIGTERM)
+            #expect(await again.exitCode() == 0)
+        }
+    }
+
     @Test("A library renamed over the old one and a SIGHUP: the next run uses the new code and has its hash")
     func renamedOver() async throws {
         try await TestHost.with { test in

@@ -24,10 +24,16 @@ struct TogetherTests {
     }
 
     /// Loads the library and sends these runs at once. How many bytes the worker had written before them.
-    private func start(_ runs: ClosedRange<Int64>, of library: String, on worker: WorkerProcess, lease: MonotonicInstant? = nil) throws -> Int {
+    private func start(_ runs: ClosedRange<Int64>, of library: String, on worker: WorkerProcess, lease: Duration? = nil) throws -> Int {
         let ready = try FrameEncoder.encode(WorkerFrame.ready(try worker.load(library))).count
         var frames = FrameEncoder()
-        if let lease { try frames.append(HostFrame.lease(until: lease)) }
+        if let lease {
+            // From now on, whatever the start has taken.
+            var now = timespec()
+            clock_gettime(CLOCK_BOOTTIME, &now)
+            let boot = MonotonicInstant(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1_000)
+            try frames.append(HostFrame.lease(until: boot + lease))
+        }
         try frames.append(HostFrame.instance())
         for run in runs { try frames.append(HostFrame.run(.go(run))) }
         try worker.sendRaw(frames.bytes)
@@ -36,7 +42,7 @@ struct TogetherTests {
 
     /// What a worker says until its end: what was written, and what waited for it on the slate.
     private func lastWords(
-        _ library: String, runs: ClosedRange<Int64>, lease: MonotonicInstant? = nil, end expected: WorkerProcess.End = .signalled(SIGABRT)
+        _ library: String, runs: ClosedRange<Int64>, lease: Duration? = nil, end expected: WorkerProcess.End = .signalled(SIGABRT)
     ) throws -> (written: [UInt8], waiting: [UInt8]) {
         try slated { worker, slate in
             let ready = try start(runs, of: library, on: worker, lease: lease)
@@ -115,10 +121,7 @@ struct TogetherTests {
 
     @Test func `A lease that ends while short runs come one after the other ends the worker, and with it what it tells`() throws {
         let library = try workshop.plugin(run: "usleep(2000);")
-        var now = timespec()
-        clock_gettime(CLOCK_BOOTTIME, &now)
-        let lease = MonotonicInstant(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1_000) + .milliseconds(500)
-        let (written, waiting) = try lastWords(library, runs: 1...1_000, lease: lease, end: .signalled(SIGKILL))
+        let (written, waiting) = try lastWords(library, runs: 1...1_000, lease: .milliseconds(500), end: .signalled(SIGKILL))
         let told = try story(written + waiting)
         #expect(!told.isEmpty && !told.contains("started 1000"), "\(told.count) told")
     }

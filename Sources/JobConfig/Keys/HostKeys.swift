@@ -141,7 +141,7 @@ enum PluginKeys {
         "canary", .table, "unset", "A changed library serves a few runs before it takes over. Unset: it takes over at once. See below.")
     static let sha256 = key(
         "sha256", .string(64), "unset",
-        "The library's only allowed content, as `sha256sum` prints it. Any other is refused, and what serves goes on.")
+        "The library's only allowed content, as `sha256sum` prints it. Any other is refused, and what serves goes on; at a start nothing else serves either, but for what was rolled back to.")
     static let allowWorldWritable = key(
         "allow_world_writable", .boolean, "false",
         "true: takes a library that everybody may write to, or that lies in such a folder. Otherwise it is refused.")

@@ -107,6 +107,13 @@ struct ELFCheck {
         if count == 0 { count = integer(try bytes(at: offset, 64, "section table"), 32, UInt64.self) }
         let (length, overflow) = entry.multipliedReportingOverflow(by: count)
         guard !overflow, isInside(offset, length) else { throw cutShort("section table") }
+        // What names the sections is one of them. A file whose end is zeros, as a copy that takes its room first leaves it,
+        // has a table without it.
+        let naming = UInt64(integer(header, 62, UInt16.self))
+        if naming != 0, naming < count {
+            let names = try bytes(at: offset + naming * entry, 64, "section table")
+            guard integer(names, 4, UInt32.self) == 3 else { throw refusal("its section table is empty or damaged: is it still being copied?") }
+        }
         for index in 0..<count {
             let section = try bytes(at: offset + index * entry, 64, "section table")
             // SHT_NOBITS takes no room in the file.

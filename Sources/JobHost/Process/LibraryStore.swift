@@ -156,7 +156,11 @@ public struct LibraryStore: Sendable {
     private func settle(_ partial: String, _ target: Int32, hash: String, name: String) throws(LibraryRefusal) -> LibraryCopy {
         let home = "\(folder)/\(hash)"
         let path = "\(home)/\(name)"
-        if access(path, R_OK) == 0 { return LibraryCopy(sha256: hash, path: path) }
+        // One of another length is damaged: what it should be takes its place.
+        var (there, fresh) = (stat(), stat())
+        if access(path, R_OK) == 0, stat(path, &there) == 0, fstat(target, &fresh) == 0, there.st_size == fresh.st_size {
+            return LibraryCopy(sha256: hash, path: path)
+        }
         try makeFolder(home)
         guard fchmod(target, Self.fresh) == 0, rename(partial, path) == 0 else {
             throw Self.cannot("write \(path)", errno, fault: true)

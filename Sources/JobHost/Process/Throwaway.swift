@@ -1,3 +1,4 @@
+import Glibc
 import JobCore
 
 /// A worker that loads one library, answers what it is asked and is killed. Whatever the plugin
@@ -81,7 +82,16 @@ class Throwaway<Verdict> {
     // MARK: Its end
 
     private func exited(_ status: ChildExit) {
-        if verdict == nil { verdict = failed(words("\(status.sentence) \(occupation)")) }
+        if verdict == nil {
+            let sentence = "\(status.sentence) \(occupation)"
+            verdict = switch status.way {
+            // Of the worker itself: it could not have what it needs before it looks at the library.
+            case .code(WorkerExit.resources.rawValue): hostFault(words(sentence))
+            // Not by us, who would have decided: the machine was out of memory, or the library takes more than it may.
+            case .signal(SIGKILL): late(words(sentence))
+            default: failed(words(sentence))
+            }
+        }
         complete()
     }
 

@@ -49,8 +49,12 @@ struct CanaryTrial {
     private var before = Tally()
     private var beside = Tally()
 
+    /// Of its workers, since one of its runs ended.
+    private var failedStarts = 0
+
     /// Chance below which worse is called clearly worse.
     static let level = 0.05
+    static let mostFailedStarts = 3
 
     init(plugin: String, old: String, fresh: String, wanted: Int) {
         self.plugin = plugin
@@ -81,6 +85,7 @@ struct CanaryTrial {
             return nil
         }
         guard decision == nil else { return nil }
+        failedStarts = 0
         tally.add(outcome)
         return decide(last: "run \(run) of \(job) \(outcome.rawValue)" + (reason.isEmpty ? "" : ": \(reason)"))
     }
@@ -90,9 +95,12 @@ struct CanaryTrial {
         for outcome in outcomes { before.add(outcome) }
     }
 
-    /// Its workers do not come up, though its probe did.
+    /// Its worker does not come up, though its probe did. The machine may be the reason once or twice; three times in a
+    /// row it is the library.
     mutating func refused(_ message: String) -> Decision? {
         guard decision == nil else { return nil }
+        failedStarts += 1
+        guard failedStarts >= Self.mostFailedStarts else { return nil }
         return decided(.rollBack("its worker does not start: \(message)"))
     }
 

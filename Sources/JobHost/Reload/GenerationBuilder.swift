@@ -335,6 +335,8 @@ public actor GenerationBuilder {
             return .loaded(plugin, result)
         }
         guard let accepted = work.accepted, tools.stamp(accepted.path) != nil else { return nil }
+        // Whoever allows one content alone would rather have none than another one.
+        if let pin = work.plugin.sha256, pin != accepted.sha256 { return nil }
         if case .loaded(let plugin, _) = newest, plugin.copy.sha256 == accepted.sha256 { return nil }
         let copy = LibraryCopy(sha256: accepted.sha256, path: accepted.path)
         guard case .loaded(var plugin, let result) = await load(copy, work, resolver) else { return nil }

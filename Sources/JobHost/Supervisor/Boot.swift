@@ -28,13 +28,21 @@ enum Boot {
 
     static func run(configFile: String, environment: [String: String]) async -> Int32 {
         // First of all, so that a SIGHUP during start-up is a reload and not the end.
-        let signals = await UnixSignalsSequence(trapping: .sighup, .sigterm, .sigint, .sigusr1)
+        let trapped = await UnixSignalsSequence(trapping: .sighup, .sigterm, .sigint, .sigusr1)
+        let start = StartUnderWay()
+        let (signals, later) = AsyncStream.makeStream(of: UnixSignal.self)
+        Task {
+            for await signal in trapped {
+                if signal == .sigterm || signal == .sigint { start.endUnlessBegun("\(signal)") }
+                later.yield(signal)
+            }
+        }
         signal(SIGPIPE, SIG_IGN)
         // The state folder can be passed through; what is in it is for the owner and its group.
         umask(0o026)
         let host: Host
         do {
-            host = try await start(configFile: configFile, environment: environment)
+            host = try await Self.start(start, configFile: configFile, environment: environment)
         } catch let failure as Failure {
             for message in failure.messages { printError("jobhost: \(message)") }
             return failure.exitCode
@@ -59,7 +67,7 @@ enum Boot {
     ///
     /// SIGHUP → reload → `jobhost reload`. SIGTERM, SIGINT → drain within `host.grace`, a second
     /// one kills → `jobhost stop`. SIGUSR1 → reopen log files.
-    private static func obey(_ signals: UnixSignalsSequence, _ host: Host) async {
+    private static func obey(_ signals: AsyncStream<UnixSignal>, _ host: Host) async {
         for await signal in signals {
             switch signal {
             case .sighup: await host.supervisor.reloadBySignal()
@@ -73,7 +81,7 @@ enum Boot {
 
     // MARK: Start
 
-    private static func start(configFile: String, environment: [String: String]) async throws -> Host {
+    private static func start(_ start: StartUnderWay, configFile: String, environment: [String: String]) async throws -> Host {
         let clock = SystemClock()
         var reading: ConfigMemory?
         let config = try loadConfig(configFile, environment, &reading)
@@ -82,13 +90,17 @@ enum Boot {
         let sink = try openLog(config, environment)
         let log = Logger(label: "jobhost") { _ in HostLogHandler(sink: sink, clock: clock) }
         log.notice("jobhost \(Supervisor.version) starts with \(configFile)")
+        start.says { text in
+            log.notice("\(text)")
+            sink.flush()
+        }
 
         let socket = config.host.stateDir + "/jobhost.sock"
         let keeper = Doorkeeper(logger: log)
         do {
             let ground = Ground(
                 config: config, reading: reading, configFile: configFile, environment: environment, clock: clock, log: log,
-                heartbeat: heartbeat)
+                heartbeat: heartbeat, start: start)
             let (supervisor, api) = try await serve(ground, socket, keeper)
             return Host(supervisor: supervisor, locks: locks, log: log, sink: sink, api: api)
         } catch {
@@ -106,6 +118,7 @@ enum Boot {
         var clock: SystemClock
         var log: Logger
         var heartbeat: Heartbeat
+        var start: StartUnderWay
     }
 
     /// All that may take long: meanwhile the doorkeeper answers.
@@ -148,6 +161,7 @@ enum Boot {
             libraries: parts.libraries, builder: parts.builder, generation: generation, owner: owner, configFile: configFile,
             environment: environment, seed: Epoch.seed(clock.now()), notifier: Notify(environment: environment),
             heartbeat: ground.heartbeat, history: history)
+        ground.start.begins()
         try await supervisor.begin(report, proof, succeedingItself: isSucceedingItself)
         let alertFile = AlertFile(stateDir: config.host.stateDir)
         let api = APIServer(control: supervisor, logger: log, alertFile: alertFile) { [handle = parts.handle] in await handle.run(errand: $0, input: $1) }

@@ -110,7 +110,7 @@ extension Supervisor {
         for (job, completion, isAccepted) in written.ends {
             if completion.breaker != nil { breakersWritten.insert(job) }
             guard isAccepted else {
-                log.warning("run \(completion.run) of \(job): its late result was refused (the attempt is no longer ours)")
+                log.warning("run \(completion.run) of \(job): its late result was refused (the attempt is no longer ours)", metadata: ["said.job": "\(job)", "said.run": "\(completion.run)"])
                 continue
             }
             if let due = completion.availableAt { dispatch(.waiting(job: job, due: due)) }

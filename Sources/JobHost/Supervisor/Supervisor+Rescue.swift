@@ -75,7 +75,7 @@ extension Supervisor {
         let results = try await store.completeEach(ends.map(\.completion), now: now)
         return zip(ends, results).compactMap { end, result in
             if case .failure(let error) = result {
-                log.error("rescue: run \(end.run.id) of \(end.run.job) cannot be recorded as lost: \(error)")
+                log.error("rescue: run \(end.run.id) of \(end.run.job) cannot be recorded as lost: \(error)", metadata: ["said.job": "\(end.run.job)", "said.run": "\(end.run.id)"])
                 // Nobody else looks for a run of this host's own name; those of others are found again by the next look.
                 if end.run.owner == owner.host { self.record([.complete(job: end.run.job, end.completion)]) }
             }

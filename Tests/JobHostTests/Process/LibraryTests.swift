@@ -39,6 +39,14 @@ import Testing
         #expect(text == "the file is cut short: its section table lies beyond its end at \(bytes.count - 1) bytes")
     }
 
+    /// Of its full length from the beginning, as some programs copy, and quiet for as long as the network is.
+    @Test func aLibraryWhoseEndIsStillZerosIsRefused() throws {
+        let bytes = try Self.library.get()
+        for whole in stride(from: 0, to: bytes.count, by: 4_096) {
+            #expect(refusal(Array(bytes[..<whole]) + Array(repeating: 0, count: bytes.count - whole)) != nil, "zeros from \(whole) of \(bytes.count)")
+        }
+    }
+
     @Test(arguments: ["hi\n", "#!", "\u{7F}EL", String(repeating: "text ", count: 40)])
     func whatIsNoLibraryIsNotCalledCutShort(_ text: String) {
         #expect(refusal(Array(text.utf8)) == "it is not an ELF file")
@@ -100,6 +108,19 @@ import Testing
         #expect(info.st_ino == inode)
         // Only copies are there: nothing half-made.
         #expect(entries(folder.path + "/plugins") == [copy.sha256])
+    }
+
+    @Test("A copy of another length than what it is named by is damaged, and replaced when the same library comes again")
+    func damagedCopy() throws {
+        let folder = TemporaryFolder()
+        let bytes = try Self.library.get()
+        try write(bytes, to: folder.path + "/libMine.so")
+        let store = LibraryStore(stateDir: folder.path)
+        let copy = try store.accept(original: folder.path + "/libMine.so")
+        #expect(chmod(copy.path, 0o644) == 0)
+        #expect(truncate(copy.path, off_t(bytes.count / 2)) == 0)
+        #expect(try store.accept(original: folder.path + "/libMine.so") == copy)
+        #expect(ProcFS.read(copy.path, limit: 1 << 24) == bytes)
     }
 
     @Test("Of copies that may not have reached the disk the next life keeps those that are whole")

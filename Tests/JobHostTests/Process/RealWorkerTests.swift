@@ -368,6 +368,10 @@ import Testing
         ("crashes", "__attribute__((constructor)) static void c(void) { printf(\"hello\\n\"); fflush(stdout); abort(); }",
          "exited by signal 6 (SIGABRT) while the library was loaded; it printed: hello"),
         ("hangs", "__attribute__((constructor)) static void c(void) { for (;;) pause(); }", "not loaded within 300ms"),
+        ("is killed", "__attribute__((constructor)) static void c(void) { raise(SIGKILL); }",
+         "exited by signal 9 (SIGKILL) while the library was loaded"),
+        ("has no room", "__attribute__((constructor)) static void c(void) { _exit(69); }",
+         "exited with code 69 (\(WorkerExit.resources.description)) while the library was loaded"),
     ])
     func aLibraryThatCannotBeLoadedIsRefusedWithTheReason(name: String, constructor: String, reason: String) async throws {
         try await onStage { stage in
@@ -377,8 +381,9 @@ import Testing
             spec.library = try LibraryStore(stateDir: stage.folder.path).accept(original: original)
             switch await stage.probe(spec) {
             case .refused(let text): #expect(text == reason && name == "crashes")
-            case .late(let text): #expect(text == reason && name == "hangs", "it may be the machine's fault")
-            case .loaded, .hostFault: throw TestFailure(text: "not refused")
+            case .late(let text): #expect(text == reason && ["hangs", "is killed"].contains(name), "it may be the machine's fault")
+            case .hostFault(let text): #expect(text == reason && name == "has no room", "it is the machine's fault")
+            case .loaded: throw TestFailure(text: "not refused")
             }
         }
     }

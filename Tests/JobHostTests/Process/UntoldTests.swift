@@ -49,7 +49,7 @@ import Testing
     @Test("A worker that stands still in a run that it has not told of is killed by that run's limit; what it had ended has ended")
     func standsStill() async throws {
         try await onStageOfShortRuns { stage in
-            await stage.startAll("brief", (10...20).map { ($0, $0 == 15 ? "\"stop\"" : "") }, timeout: .milliseconds(200))
+            await stage.startAll("brief", (10...20).map { ($0, $0 == 15 ? "\"stop\"" : "") }, timeout: .seconds(2))
             for run in 10...14 as ClosedRange<Int64> {
                 let end = await end(of: run, on: stage)
                 #expect(end?.outcome == .succeeded, "run \(run): \(end?.reason ?? "given back")")

@@ -335,4 +335,15 @@ struct LibraryChoiceTests {
         wanted.plugins["bank"]?.sha256 = "aaaaaaaa"
         #expect(await build(wanted, previous: generation, history: history).report.isClean)
     }
+
+    @Test("at a start neither the file nor the copy that served before is taken against the pin: its jobs wait for the one that is allowed")
+    func pinnedAtStart() async throws {
+        var wanted = config(job("credit"))
+        wanted.plugins["bank"]?.sha256 = "cccccccc"
+        let accepted = AcceptedLibrary(plugin: "bank", sha256: "aaaaaaaa", path: "/copies/aaaaaaaa", acceptedAt: .epoch)
+        world.set(wanted)
+        let outcome = await builder.build(file: "jobs.toml", environment: [:], previous: nil, accepted: [accepted])
+        #expect(outcome.report.plugin("bank").contains("has the sha256 aaaaaaaa, but jobs.toml:1:1 allows only cccccccc"))
+        #expect(outcome.generation?.jobs.keys.sorted() ?? [] == [])
+    }
 }
