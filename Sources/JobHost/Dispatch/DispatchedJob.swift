@@ -403,8 +403,8 @@ struct ActiveRun {
     var sentUntil: Instant? {
         if case .sent(let until) = phase { until } else { nil }
     }
-    /// It has been begun, or may have been.
-    var isUnderWay: Bool { isWithRoom && !isSentAhead }
+    /// It has begun, or may have: a worker that keeps an instant tells of the beginning a moment later.
+    func isUnderWay(at now: Instant) -> Bool { isWithRoom && sentUntil.map { $0 <= now } ?? true }
     var heldUntil: Instant? {
         if case .held(let until) = phase { until } else { nil }
     }

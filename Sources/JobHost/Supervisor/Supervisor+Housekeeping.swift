@@ -74,11 +74,12 @@ extension Supervisor {
     }
 
     private func sayAlive() {
+        let now = clock.now()
         let jobs = dispatcher.jobs.filter { !$0.isRemoved }
         let status = AliveLine.Status(
-            jobs: jobs.count, running: jobs.reduce(0) { $0 + $1.active.values.count(where: \.isUnderWay) },
+            jobs: jobs.count, running: jobs.reduce(0) { $0 + $1.active.values.count { $0.isUnderWay(at: now.wall) } },
             waiting: depths.values.reduce(0) { $0 + $1.waiting }, generation: generation.number, problems: problems())
-        if let text = aliveLine?.text(status, ended: attemptsEnded, now: clock.now().monotonic) { log.info("\(text)") }
+        if let text = aliveLine?.text(status, ended: attemptsEnded, now: now.monotonic) { log.info("\(text)") }
     }
 
     /// Of all jobs on all hosts, ever, as last read.

@@ -319,7 +319,8 @@ extension Supervisor {
         phase = .draining
         notifier.send(.stopping, .status("draining"))
         perform(reloads.stop())
-        let running = dispatcher.jobs.reduce(0) { $0 + $1.active.values.count(where: \.isUnderWay) }
+        let now = clock.now().wall
+        let running = dispatcher.jobs.reduce(0) { $0 + $1.active.values.count { $0.isUnderWay(at: now) } }
         let runs = running == 1 ? "1 run" : "\(running) runs"
         audit(actor, "stop", detail: running == 0 ? "nothing runs" : "\(runs) may finish within \(durationText(generation.config.host.grace))")
         log.notice("stopping (\(actor.name)): \(running == 0 ? "nothing runs" : "\(runs) may finish within \(durationText(generation.config.host.grace))")")

@@ -133,9 +133,10 @@ extension Supervisor {
         snapshot.nextProbe = nextProbe(job, after: snapshot.nextFire)
         snapshot.workers = dispatcher.pools[job.plan.pool]?.maxWorkers ?? 0
         snapshot.busyWorkers = dispatcher.pools[job.plan.pool]?.busy ?? 0
-        snapshot.ratedUntil = job.ratedUntil(clock.now().wall)
+        let now = clock.now().wall
+        snapshot.ratedUntil = job.ratedUntil(now)
         snapshot.workerProblem = poolHealth.message(of: job.plan.pool) ?? ""
-        snapshot.running = job.active.values.filter(\.isUnderWay).map(runningRun).sorted { $0.run < $1.run }
+        snapshot.running = job.active.values.filter { $0.isUnderWay(at: now) }.map(runningRun).sorted { $0.run < $1.run }
         let depth = depths[job.name]
         snapshot.waiting = depth?.waiting ?? 0
         snapshot.dead = depth?.dead ?? 0

@@ -44,6 +44,13 @@ import Testing
         #expect(host.fires("a") == ["00:00:10", "00:00:20"])
     }
 
+    @Test("From its instant on it is under way, as far as anybody knows, though its beginning is told a moment later")
+    func underWay() throws {
+        let host = sent()
+        let run = try #require(host.dispatcher.jobs[0].active.values.first)
+        #expect(!run.isUnderWay(at: at("00:00:09.999")) && run.isUnderWay(at: at("00:00:10")))
+    }
+
     @Test("Its end alone says that it has begun")
     func endsUnheard() {
         var host = sent()
