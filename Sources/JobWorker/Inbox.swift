@@ -33,6 +33,8 @@ final class Inbox: Sendable {
         /// Before it began.
         var isDoctorCancelled = false
         var isShuttingDown = false
+        /// What was withdrawn for it has been given back: the main thread may end the process.
+        var mayEnd = false
 
         mutating func put(_ order: Order) -> [RunID] {
             var withdrawn: [RunID] = []
@@ -43,7 +45,9 @@ final class Inbox: Sendable {
                 for run in withdrawn { _ = withdraw(run) }
                 withdrawn += ahead.removeAll()
             }
-            if isShuttingDown, let run = order.run {
+            if case .shutdown = order {
+                // Not an order yet: `endIfAsked` makes it one.
+            } else if isShuttingDown, let run = order.run {
                 withdrawn.append(run)
             } else if case .run(let frame) = order, frame.notBefore != nil {
                 ahead.add(frame, now: Clocks.now())
@@ -107,6 +111,17 @@ final class Inbox: Sendable {
         let withdrawn = state.withLock { state in orders.flatMap { state.put($0) } }
         filled.signal()
         return withdrawn
+    }
+
+    /// What a shutdown has withdrawn is given back: the main thread, which ends the process, hears of it now.
+    func endIfAsked() {
+        let ends = state.withLock { state in
+            guard state.isShuttingDown, !state.mayEnd else { return false }
+            state.mayEnd = true
+            state.orders.append(.shutdown)
+            return true
+        }
+        if ends { filled.signal() }
     }
 
     /// true: it had not started and is not going to; the caller gives it back. It is not left
@@ -373,6 +388,7 @@ enum Reader {
             for instant in orders.lazy.compactMap(\.notBefore) { appointments.make(for: instant) }
             output.willLook(at: appointments.next)
             for run in inbox.put(orders) { output.send(.returned(run: run)) }
+            inbox.endIfAsked()
             orders.removeAll(keepingCapacity: true)
         }
 
