@@ -8,17 +8,19 @@ import Testing
 struct AheadTests {
     private let workshop: Workshop
     private let worker: WorkerProcess
+    /// The second attempt waits until it is cancelled.
+    private static let run = """
+        if (c->attempt == 2) {
+            struct pollfd p = {.fd = c->cancel_fd(c), .events = POLLIN};
+            if (poll(&p, 1, 20000) != 1) return JOB_FAILED;
+        }
+        return JOB_SUCCEEDED;
+        """
 
     init() throws {
         workshop = try Workshop()
         worker = try WorkerProcess()
-        _ = try worker.load(workshop.plugin(run: """
-            if (c->attempt == 2) {
-                struct pollfd p = {.fd = c->cancel_fd(c), .events = POLLIN};
-                if (poll(&p, 1, 20000) != 1) return JOB_FAILED;
-            }
-            return JOB_SUCCEEDED;
-            """))
+        _ = try worker.load(workshop.plugin(run: Self.run))
         try worker.send(.instance())
     }
 
@@ -81,13 +83,7 @@ struct AheadTests {
         let descriptor = cl_slate_create(path)
         defer { close(descriptor) }
         let worker = try WorkerProcess(slate: descriptor)
-        _ = try worker.load(workshop.plugin(run: """
-            if (c->attempt == 2) {
-                struct pollfd p = {.fd = c->cancel_fd(c), .events = POLLIN};
-                if (poll(&p, 1, 20000) != 1) return JOB_FAILED;
-            }
-            return JOB_SUCCEEDED;
-            """))
+        _ = try worker.load(workshop.plugin(run: Self.run))
         try worker.send(.instance())
         // Behind one that is long past its instant, too.
         try worker.send(.run(.go(1, attempt: 2)), ahead(2, at: Self.now(.milliseconds(20)), attempt: 2))
