@@ -345,8 +345,9 @@ enum Reader {
 
         /// When runs that were sent ahead will have begun, of which nobody else tells in time.
         private struct Appointments {
-            /// After the instant: a short run has ended by then, and told of itself.
-            static let delay = Duration.milliseconds(1)
+            /// After the instant: a short run has ended by then, and told of itself, also where many workers have the same
+            /// instant. Sooner, their readers would take the processors from what the others are to begin.
+            static let delay = Duration.milliseconds(5)
             private var instants: [MonotonicInstant] = []
 
             var next: MonotonicInstant? { instants.first }

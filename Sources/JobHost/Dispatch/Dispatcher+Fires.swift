@@ -9,6 +9,12 @@ extension Dispatcher {
         !jobs[i].hasHeld && jobs[i].hasRoom && jobs[i].plan.config.rate == nil && (pools[jobs[i].plan.pool]?.freeAhead ?? 0) > 0
     }
 
+    /// How far ahead this fire is claimed: of a job that fires often, not in the first third of the time since the fire
+    /// before, which is when the runs of that one begin and end.
+    func preclaimLead(_ i: Int, for fire: Instant) -> Duration {
+        min(settings.preclaimLead, max(.zero, fire - jobs[i].schedule.cursor) * 7 / 10)
+    }
+
     /// Until when accounting waits after a failure; nil: it does not. A clock that was set back
     /// does not prolong it.
     func backoff(_ i: Int, _ now: Instant) -> Instant? {
@@ -87,8 +93,8 @@ extension Dispatcher {
             _ = recordRefused(i, &out)
         } else if next <= now.wall {
             claimDue(i, now, &out)
-        } else if next <= now.wall + settings.preclaimLead, canPreclaim(i) {
-            claimAhead(i, now, &out)
+        } else if next <= now.wall + preclaimLead(i, for: next), canPreclaim(i) {
+            claimAhead(i, next, now, &out)
         }
     }
 
@@ -141,8 +147,8 @@ extension Dispatcher {
     }
 
     /// The next fire only: later ones are decided when it has started.
-    private mutating func claimAhead(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        let accounting = jobs[i].schedule.account(upTo: now.wall + settings.preclaimLead, now: now.wall)
+    private mutating func claimAhead(_ i: Int, _ next: Instant, _ now: Now, _ out: inout DispatchActions) {
+        let accounting = jobs[i].schedule.account(upTo: next, now: now.wall)
         guard let first = accounting.fires.first else {
             move(i, to: accounting.cursor, ranges: accounting.ranges, &out)
             return

@@ -13,8 +13,10 @@ import JobStore
 /// some ahead (*ready*) → submitted → running → ended.
 struct Dispatcher: ~Copyable {
     struct Settings {
-        /// How far ahead a fire is claimed, so that no commit stands between instant and start.
-        var preclaimLead = Duration.seconds(2)
+        /// How far ahead a fire is claimed at most, so that no commit stands between instant and start. No whole
+        /// second: fires fall on whole seconds, and what is done for the next one is not to compete with the runs of
+        /// the one before. See `preclaimLead(_:for:)`.
+        var preclaimLead = Duration.milliseconds(1_700)
         /// How far ahead of its instant a held run goes to its worker; zero: at the instant. Less than
         /// `Heartbeat.slack - Heartbeat.period`: what a worker begins was sent by a life of which the heartbeat tells.
         var sendLead = Duration.zero
@@ -197,7 +199,7 @@ struct Dispatcher: ~Copyable {
                 if jobs[i].refusal(hostPaused: hostControl.paused, now: now.wall) != nil {
                     propose(max(flushDue(jobs[i], fire, now.wall), now.wall + .milliseconds(1)))
                 } else if canPreclaim(i) {
-                    propose(max(fire - settings.preclaimLead, now.wall + .milliseconds(1)))
+                    propose(max(fire - preclaimLead(i, for: fire), now.wall + .milliseconds(1)))
                 } else {
                     propose(max(fire, now.wall + .milliseconds(1)))
                 }

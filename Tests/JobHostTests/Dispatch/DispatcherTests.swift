@@ -21,6 +21,22 @@ import Testing
         #expect(host.started.map(\.fireTime) == [Instant(rfc3339: "2026-01-01T00:00:10Z")!])
     }
 
+    @Test("What fires each second is claimed when the runs of the fire before have had a third of their second, not beside them")
+    func notClaimedBesideTheFireBefore() {
+        var host = SimulatedHost(at: "2026-01-01T00:00:00.500Z")
+        host.apply((0..<20).map { SimulatedHost.job("j\($0)", every(1)) }, workers: 20)
+        host.advance(to: "2026-01-01T00:00:05Z")
+        let claimed = host.claims.count
+        for _ in 0..<20 { host.end(.succeeded) }
+        #expect(host.started.isEmpty)
+        host.advance(to: "2026-01-01T00:00:05.299Z")
+        #expect(host.claims.count == claimed)
+        host.advance(to: "2026-01-01T00:00:05.300Z")
+        #expect(host.claims.count == claimed + 20)
+        host.advance(to: "2026-01-01T00:00:06Z")
+        #expect(host.started.count == 20 && host.started.allSatisfy { $0.fireTime == Instant(rfc3339: "2026-01-01T00:00:06Z") })
+    }
+
     @Test("Every due time of an hour ends in exactly one ledger entry")
     func hourIsComplete() {
         var host = SimulatedHost(at: "2026-01-01T00:00:00Z")
@@ -150,6 +166,7 @@ import Testing
     func paused() {
         var host = SimulatedHost(at: "2026-01-01T00:00:00.500Z")
         host.apply([SimulatedHost.job("a", every(1))])
+        host.advance(to: "2026-01-01T00:00:00.700Z")
         host.perform(host.dispatcher.setControl(job: "a", .init(paused: true), now: host.now))
         host.enqueue("a")
         host.advance(to: "2026-01-01T00:00:10.500Z")

@@ -117,8 +117,8 @@ import Testing
         var host = host()
         host.apply([SimulatedHost.job("a", every(10))])
         host.cursors["a"] = at("00:00:20")
-        host.advance(to: at("00:00:08.900"))
-        // One at 8 s, then one every 250 ms.
+        host.advance(to: at("00:00:09.100"))
+        // One at 8.3 s, then one every 250 ms.
         #expect(host.claims.count == 4)
         var row = JobStateRow()
         row.cursor = at("00:00:20")
@@ -132,6 +132,7 @@ import Testing
     func pausedAndAway() {
         var host = host()
         host.apply([SimulatedHost.job("a", every(1))])
+        host.advance(to: at("00:00:00.700"))
         host.perform(host.dispatcher.setControl(job: "a", .init(paused: true), now: host.now))
         host.advance(to: at("00:00:05.500"))
         host.storeAnswers = false
