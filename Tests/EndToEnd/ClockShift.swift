@@ -11,24 +11,17 @@ import Testing
 final class ClockShift: Sendable {
     /// What the host is to be started with.
     let environment: [String: String]
-    private let address: Int
+    private let page: SharedPage
 
     /// `folder`: where the library and the file go.
     init(_ test: TestHost) async throws {
         let source = try #require(Proc.text(of: TestHost.sources + "/scripts/clockshift.c"))
         try await test.sharedLibrary("clockshift", source)
         let path = test.folder + "/clock"
-        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        defer { close(file) }
-        guard file >= 0, ftruncate(file, 4_096) == 0,
-            let memory = mmap(nil, 4_096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), memory != MAP_FAILED
-        else { throw TestHost.Failure("cannot map \(path): \(errno)") }
-        address = Int(bitPattern: memory)
+        page = try SharedPage(path)
         environment = ["LD_PRELOAD": test.folder + "/libclockshift.so", "CLOCK_SHIFT": path]
     }
 
-    deinit { munmap(UnsafeMutableRawPointer(bitPattern: address), 4_096) }
-
     /// Sets the host's wall clock: so many seconds from the machine's. Heard of within 50 ms.
-    func set(_ seconds: Int64) { UnsafeMutablePointer<Int64>(bitPattern: address)?.pointee = seconds }
+    func set(_ seconds: Int64) { page.set(seconds) }
 }

@@ -10,13 +10,14 @@ import Testing
     /// A host with a run under way; `spoil` takes the store away, the run ends, `mend` gives it
     /// back. Nothing may start meanwhile, and the result must be there afterwards.
     private func trouble(
-        _ test: TestHost, through wrapper: [String] = [], spoil: () throws -> Void, mend: () throws -> Void
+        _ test: TestHost, _ environment: [String: String] = [:], through wrapper: [String] = [],
+        spoil: () throws -> Void, mend: () throws -> Void
     ) async throws {
         let (beacon, gate) = (try test.beacon(), try test.gate())
         try await test.plugin("slow", PluginSource.waits("finished in the dark"))
         try await test.plugin("good", PluginSource.entry("append(FOLDER \"/ticks\", context->idempotency_key.data, context->idempotency_key.size); return JOB_SUCCEEDED;"))
         try test.config(config)
-        let host = try await test.start(through: wrapper)
+        let host = try await test.start(environment, through: wrapper)
         try await test.jobhost("trigger", "slow")
         _ = try await beacon.hears("started")
         try await host.logs("✓ tick")
@@ -148,6 +149,66 @@ import Testing
             await mount.end()
             try result.get()
         }
+    }
+
+    @Test("Read-only while it serves: the same, by itself as soon as it may be written again")
+    func readOnlyMeanwhile() async throws {
+        try await TestHost.with { test in
+            let readOnly = try await ReadOnly(test, folder: test.folder + "/var")
+            try await trouble(test, readOnly.environment) { readOnly.set(true) } mend: { readOnly.set(false) }
+        }
+    }
+
+    @Test(
+        "The kernel makes the file system read-only for a fault of the disk: nothing starts, status says so, the host ends when it is asked to; on the repaired disk it goes on by rule",
+        .enabled(if: Image.isPossible))
+    func faultyDisk() async throws {
+        try await TestHost.with { test in
+            let image = try await Image(test, at: test.folder + "/var")
+            let result: Result<Void, any Error>
+            do {
+                try await serve(test, on: image)
+                result = .success(())
+            } catch { result = .failure(error) }
+            await test.killHosts()
+            await image.end()
+            try result.get()
+        }
+    }
+
+    private func serve(_ test: TestHost, on image: Image) async throws {
+        let (beacon, gate) = (try test.beacon(), try test.gate())
+        try await test.plugin("slow", PluginSource.waits("finished in the dark"))
+        try await test.plugin("good", PluginSource.entry("append(FOLDER \"/ticks\", context->idempotency_key.data, context->idempotency_key.size); return JOB_SUCCEEDED;"))
+        try test.config(config, grace: "1s")
+        let first = try await test.start()
+        try await test.jobhost("trigger", "slow")
+        _ = try await beacon.hears("started")
+        try await first.logs("✓ tick")
+
+        try image.fail()
+        try await first.logs("the store does not answer")
+        let status = try await test.jobhost("status")
+        #expect(status.output.contains("the store does not answer"), "\(status.output)")
+        #expect(try await test.jobhost("trigger", "tick").code == 8)
+        try gate.open()
+        try await first.logs("✓ slow", "finished in the dark")
+        first.signal(SIGTERM)
+        try await first.logs("could not be recorded: the store does not answer")
+        #expect(await first.exitCode() == 0)
+
+        try await image.repair()
+        let second = try await test.start()
+        // That it had succeeded was never recorded: by the rule of its job it is not tried again.
+        try await second.logs("✗ slow", "lost")
+        try await second.logs("✓ tick")
+        second.signal(SIGTERM)
+        #expect(await second.exitCode() == 0)
+        #expect(try test.ledger.faults(every: ["tick": 1_000_000]) == [])
+        #expect(try test.ledger.texts("SELECT state || ' ' || outcome || ' ' || attempt FROM runs WHERE job = 'slow'") == ["discarded lost 1"])
+        let executed = Proc.text(of: test.folder + "/ticks")?.split(separator: "\n").map(String.init) ?? []
+        let claimed = try test.ledger.texts("SELECT idempotency_key FROM runs WHERE job = 'tick' AND attempt > 0")
+        #expect(Set(executed).isSubset(of: claimed), "nothing was executed that is not on record")
     }
 
     @Test("A state folder on a read-only file system: refused at the start in a sentence", .enabled(if: Mount.isPossible))

@@ -62,6 +62,9 @@ extension StoreFile {
     func reactTo(_ error: any Error) {
         switch (error as? SQLError)?.kind {
         case .io, .corrupt, .notADatabase, .cannotOpen, .closed: close()
+        // What was opened while the file system was read-only stays so, and SQLite has a file that allows it beside a log
+        // that does not, where another connection's descriptor served for the one.
+        case .readOnly: close()
         default: break
         }
     }
