@@ -225,4 +225,97 @@ import Testing
             try await host.logs("takes over after 5 runs")
         }
     }
+
+    // MARK: Canary, and the host dies
+
+    @Test("canary: the host is killed in the middle of a trial, with one of its runs under way: no run is lost, the trial goes on where it was")
+    func killedInTrial() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            func library(_ word: String) -> String {
+                PluginSource.entry(
+                    "if (asked(context, \"wait\")) { tell(\"started\"); wait_gate(); } context->summary(context, JOB_STR(\"\(word)\")); return JOB_SUCCEEDED;")
+            }
+            try await test.plugin("good", library("first"))
+            try test.config(
+                Toml.plugin("good", "canary = { runs = 3 }")
+                    + Toml.job("tick", of: "good", "schedule = \"none\"\nbreaker = false\nretry = { max_attempts = 2, initial = \"100ms\", max = \"100ms\" }"))
+            let host = try await test.start()
+            #expect(try await run(test).contains("first"))
+            try await test.plugin("good", library("second"))
+            #expect(try await test.jobhost("reload").code == 0)
+            let fresh = try await hash(test)
+            #expect(try await run(test).contains("second"))
+            try await test.jobhost("trigger", "tick", "--payload", "\"wait\"")
+            let begun = try await beacon.hears("started").index
+            host.signal(SIGKILL)
+            #expect(await host.exitCode() == -SIGKILL)
+
+            let next = try await test.start()
+            let resumed = try await next.logs("canary: library \(fresh.prefix(7)) has served 1 of 3 runs", "its trial goes on")
+            #expect(try await states(test) == ["canary", "serving"])
+            // What was lost is tried again, by whichever of the two.
+            _ = try await beacon.hears("started", from: begun + 1)
+            try gate.open()
+            try await next.logs("✓ tick")
+            while !next.errors.all.contains(where: { $0.contains("takes over after 3 runs") }) {
+                let said = try await run(test)
+                #expect(said.contains("first") || said.contains("second"), "\(said)")
+            }
+            let decided = try await next.logs("takes over after 3 runs", from: resumed)
+            try await next.logs(" serves: ", from: decided)
+            #expect(try await run(test).contains("second"))
+            #expect(try await states(test) == ["serving", "kept"])
+            next.signal(SIGTERM)
+            #expect(await next.exitCode() == 0)
+            let onTrial = "FROM runs WHERE library_hash = '\(fresh)' AND finished_at <= (SELECT at FROM audit WHERE action = 'canary takes over')"
+            #expect(try test.ledger.number("SELECT count(*) \(onTrial)") == 3, "those of the life before count")
+            #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE state <> 'succeeded'") == 0)
+            #expect(try test.ledger.texts("SELECT attempt FROM runs WHERE payload LIKE '%wait%'") == ["2"])
+            #expect(try test.ledger.faults() == [])
+        }
+    }
+
+    @Test("canary: the host is killed after its verdict on a bad library and before it is obeyed: the library serves no further run, not after another kill either, until the file changes")
+    func killedAtVerdict() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            let loads = "\n__attribute__((constructor)) static void load(void) { tell(\"loading\"); wait_gate(); }"
+            try await test.plugin("good", PluginSource.says("first"))
+            try await test.plugin("other", PluginSource.succeeds)
+            try test.config(
+                Toml.plugin("good", "canary = { runs = 3 }") + Toml.job("tick", of: "good", Toml.once)
+                    + Toml.plugin("other", "start_timeout = \"90s\"") + Toml.job("other", of: "other", Toml.once))
+            let host = try await test.start()
+            for _ in 0..<3 { #expect(try await run(test).contains("first")) }
+            try await test.plugin("good", PluginSource.crashes)
+            #expect(try await test.jobhost("reload").code == 0)
+            // What is decided while a reload builds waits for that.
+            try await test.plugin("other", PluginSource.says("slow to load") + loads)
+            let reload = try test.foreground("reload")
+            _ = try await beacon.hears("loading")
+            #expect(try await run(test).contains("SIGSEGV"))
+            try await host.logs("plugin good: canary: library", "is rolled back to")
+            host.signal(SIGKILL)
+            #expect(await host.exitCode() == -SIGKILL)
+            _ = await reload.exitCode()
+
+            try gate.open(100)
+            for life in 2...3 {
+                let next = try await test.start()
+                for _ in 0..<3 { #expect(try await run(test).contains("first"), "life \(life)") }
+                while try await states(test) != ["rolled_back", "serving"] { try Task.checkCancellation() }
+                next.signal(SIGKILL)
+                #expect(await next.exitCode() == -SIGKILL)
+            }
+            #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE outcome = 'crashed'") == 1)
+            let last = try await test.start()
+            try await test.plugin("good", PluginSource.says("mended"))
+            #expect(try await test.jobhost("reload").code == 0)
+            #expect(try await run(test).contains("mended"))
+            last.signal(SIGTERM)
+            #expect(await last.exitCode() == 0)
+            #expect(try test.ledger.faults() == [])
+        }
+    }
 }

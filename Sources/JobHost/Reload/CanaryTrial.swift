@@ -51,16 +51,20 @@ struct CanaryTrial {
 
     /// Of its workers, since one of its runs ended.
     private var failedStarts = 0
+    /// How far it was in an earlier life of the host is being looked up: until then it is given no run.
+    private var isRecalling: Bool
 
     /// Chance below which worse is called clearly worse.
     static let level = 0.05
     static let mostFailedStarts = 3
 
-    init(plugin: String, old: String, fresh: String, wanted: Int) {
+    /// - Parameter isResumed: an earlier life of the host began the trial; `resume` is to say how far it came.
+    init(plugin: String, old: String, fresh: String, wanted: Int, isResumed: Bool = false) {
         self.plugin = plugin
         self.old = old
         self.fresh = fresh
         self.wanted = max(1, wanted)
+        isRecalling = isResumed
     }
 
     func isOf(_ plugin: LoadedPlugin) -> Bool {
@@ -69,7 +73,7 @@ struct CanaryTrial {
 
     /// A run is about to be sent to a worker. true: to one of the library on trial.
     mutating func takes(_ run: RunID) -> Bool {
-        guard decision == nil, underway.count + tally.ended < wanted else { return false }
+        guard decision == nil, !isRecalling, underway.count + tally.ended < wanted else { return false }
         underway.insert(run)
         return true
     }
@@ -93,6 +97,15 @@ struct CanaryTrial {
     /// How the old library did before the trial.
     mutating func remember(_ outcomes: some Sequence<Outcome>) {
         for outcome in outcomes { before.add(outcome) }
+    }
+
+    /// It goes on: so the runs ended that it had served in an earlier life of the host. Call it after `remember`.
+    mutating func resume(_ outcomes: some Sequence<Outcome>) -> Decision? {
+        guard isRecalling else { return nil }
+        isRecalling = false
+        for outcome in outcomes { tally.add(outcome) }
+        guard decision == nil, tally.ended > 0 else { return nil }
+        return decide(last: "as the ledger has it from before the host's start")
     }
 
     /// Its worker does not come up, though its probe did. The machine may be the reason once or twice; three times in a

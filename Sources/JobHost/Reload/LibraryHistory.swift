@@ -56,14 +56,29 @@ public struct LibraryHistory: Codable, Equatable, Sendable {
         }
     }
 
+    /// A library that is on trial, and since when: what it has served is in the ledger, so that a restart goes on with it.
+    public struct Trial: Codable, Hashable, Sendable {
+        public var sha256: String
+        public var since: Instant
+        public init(sha256: String, since: Instant) {
+            self.sha256 = sha256
+            self.since = since
+        }
+    }
+
     public struct Plugin: Codable, Equatable, Sendable {
         /// The one that served last is last.
         public var versions: [Version]
         public var rollback: Rollback?
-        public init(versions: [Version] = [], rollback: Rollback? = nil) {
+        public var trial: Trial?
+        public init(versions: [Version] = [], rollback: Rollback? = nil, trial: Trial? = nil) {
             self.versions = versions
             self.rollback = rollback
+            self.trial = trial
         }
+
+        /// When the trial of that library began; nil: it is not on trial.
+        func trialBegan(_ sha256: String) -> Instant? { trial.flatMap { $0.sha256 == sha256 ? $0.since : nil } }
 
         /// What served before that library did; never one that was just rolled back from.
         func previous(to sha256: String) -> Version? {
@@ -82,6 +97,9 @@ public struct LibraryHistory: Codable, Equatable, Sendable {
             var known = plugins[name] ?? Plugin()
             // What serves for want of the file's library says nothing about the file.
             if plugin.problem.isEmpty || plugin.rollback != nil { known.rollback = plugin.rollback }
+            known.trial = plugin.canary.map { canary in
+                Trial(sha256: canary.copy.sha256, since: known.trialBegan(canary.copy.sha256) ?? instant)
+            }
             if known.versions.last?.sha256 != plugin.copy.sha256 {
                 known.versions.removeAll { $0.sha256 == plugin.copy.sha256 }
                 known.versions.append(Version(

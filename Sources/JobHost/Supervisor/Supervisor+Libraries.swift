@@ -136,11 +136,17 @@ extension Supervisor {
                 trials[name] = trial
                 continue
             }
-            trials[name] = CanaryTrial(plugin: name, old: plugin.copy.sha256, fresh: canary.copy.sha256, wanted: canary.runs)
+            // Of an earlier life, where it died with the trial under way.
+            let since = history.plugins[name]?.trialBegan(canary.copy.sha256)
+            trials[name] = CanaryTrial(
+                plugin: name, old: plugin.copy.sha256, fresh: canary.copy.sha256, wanted: canary.runs, isResumed: since != nil)
             log.notice("plugin \(name): \(Changes.sentence(canary, beside: plugin.copy))")
             // Its first run shall not wait for a process.
             room.prewarm(pool: PoolPlan.canaryKey(of: name), workers: 1)
-            Task { await rememberRuns(of: plugin, jobs: next.jobs.values.filter { $0.config.plugin == name }.map(\.config.name)) }
+            Task {
+                await rememberRuns(of: plugin, jobs: next.jobs.values.filter { $0.config.plugin == name }.map(\.config.name))
+                if let since { await resumeTrial(of: plugin, canary.copy.sha256, since: since) }
+            }
         }
         canaries = trials
     }
@@ -154,6 +160,21 @@ extension Supervisor {
             guard let runs = try? await store.runs(filter), canaries[name]?.old == plugin.copy.sha256 else { continue }
             canaries[name]?.remember(runs.filter { $0.libraryHash == plugin.copy.sha256 }.compactMap(\.outcome))
         }
+    }
+
+    /// What the library on trial had served before this life of the host, from the ledger: it is judged by that too, and
+    /// serves as many runs fewer.
+    private func resumeTrial(of plugin: LoadedPlugin, _ fresh: String, since: Instant) async {
+        let name = plugin.config.name
+        var filter = RunFilter()
+        (filter.limit, filter.withoutPayloads) = (1_000, true)
+        let runs = (try? await store.runs(filter)) ?? []
+        guard let trial = canaries[name], trial.old == plugin.copy.sha256, trial.fresh == fresh else { return }
+        // What is to be tried again has an outcome too.
+        let served = runs.filter { $0.libraryHash == fresh && $0.owner == owner.host && $0.startedAt.map { $0 >= since } == true }
+        let decision = canaries[name]?.resume(served.compactMap(\.outcome))
+        if let sentence = canaries[name]?.sentence { log.notice("plugin \(name): \(sentence): its trial goes on") }
+        if let decision { obey(decision, name) }
     }
 
     /// Some of these runs go to a library on trial.

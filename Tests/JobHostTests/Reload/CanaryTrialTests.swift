@@ -9,12 +9,16 @@ struct CanaryTrialTests {
 
     /// The machine, for a test that asks it within its expectations.
     private final class Trial {
-        var machine = CanaryTrial(plugin: "bank", old: "aaaaaaaa", fresh: "bbbbbbbb", wanted: 5)
+        var machine: CanaryTrial
+        init(isResumed: Bool = false) {
+            machine = CanaryTrial(plugin: "bank", old: "aaaaaaaa", fresh: "bbbbbbbb", wanted: 5, isResumed: isResumed)
+        }
         var decision: CanaryTrial.Decision? { machine.decision }
         var tally: CanaryTrial.Tally { machine.tally }
         func takes(_ run: Int64) -> Bool { machine.takes(RunID(run)) }
         func returned(_ run: Int64) { machine.returned(RunID(run)) }
         func remember(_ outcomes: [Outcome]) { machine.remember(outcomes) }
+        func resume(_ outcomes: Outcome...) -> CanaryTrial.Decision? { machine.resume(outcomes) }
         func refused(_ message: String) -> CanaryTrial.Decision? { machine.refused(message) }
         func ended(_ run: Int64, _ outcome: Outcome, library: String = "aaaaaaaa") -> CanaryTrial.Decision? {
             machine.ended(RunID(run), job: "credit", library: library, outcome, reason: "")
@@ -108,6 +112,30 @@ struct CanaryTrialTests {
         for _ in 0..<2 { #expect(trial.refused("not ready within 10s") == nil) }
         #expect(trial.refused("not ready within 10s") == .rollBack("its worker does not start: not ready within 10s"))
         #expect(trial.refused("not ready within 10s") == nil)
+    }
+
+    @Test("after a restart it goes on where it was: nothing is given to it before that is known, then what is left of its runs")
+    func resumes() {
+        let other = Trial(isResumed: true)
+        #expect(!other.takes(1), "how many there were is not known yet")
+        #expect(other.resume(.succeeded, .lost, .failed, .nothingToDo) == nil)
+        #expect(other.tally.ended == 3)
+        #expect((1...5).filter { other.takes(Int64($0)) } == [1, 2])
+        #expect(other.ended(1, .succeeded) == nil)
+        #expect(other.ended(2, .succeeded) == .takeOver("5 runs (1 failed)"))
+    }
+
+    @Test("a verdict that the host did not live to obey is given again; a trial of which nothing had ended begins")
+    func resumesJudged() {
+        let crashed = Trial(isResumed: true)
+        crashed.remember(Array(repeating: .succeeded, count: 10))
+        #expect(crashed.resume(.succeeded, .crashed) == .rollBack(
+            "as the ledger has it from before the host's start; 1 of 2 runs crashed or timed out, of the old library's 10 0"))
+        #expect(!crashed.takes(1))
+        let ended = Trial(isResumed: true)
+        #expect(ended.resume(.succeeded, .succeeded, .succeeded, .succeeded, .succeeded) == .takeOver("5 runs, none of them bad"))
+        let empty = Trial(isResumed: true)
+        #expect(empty.resume() == nil && empty.takes(1))
     }
 
     @Test("the chance of so many among so many, against figures from tables of the binomial distribution")

@@ -303,6 +303,26 @@ struct LibraryChoiceTests {
         #expect(world.takeProbed() == [], "both are known")
     }
 
+    @Test("since when it is on trial is remembered over a restart, until it serves, goes, or another one is on trial")
+    func rememberedTrial() async throws {
+        let config = config(job("credit"), change: canary)
+        var (generation, history) = try await first(config)
+        #expect(history.plugins["bank"]?.trial == nil)
+        func next(_ second: Int64, previous: Bool = true, choices: [String: LibraryChoice] = [:]) async throws -> LibraryHistory.Trial? {
+            generation = try #require(await build(config, previous: previous ? generation : nil, history: history, choices: choices).generation)
+            history.record(generation, at: Instant(seconds: second))
+            return history.plugins["bank"]?.trial
+        }
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        #expect(try await next(2) == .init(sha256: "bbbbbbbb", since: Instant(seconds: 2)))
+        #expect(try await next(3) == .init(sha256: "bbbbbbbb", since: Instant(seconds: 2)), "a reload")
+        #expect(try await next(4, previous: false) == .init(sha256: "bbbbbbbb", since: Instant(seconds: 2)), "a start")
+        world.write("/lib/libBank.so", "cccccccc")
+        #expect(try await next(5) == .init(sha256: "cccccccc", since: Instant(seconds: 5)))
+        #expect(try await next(6, choices: ["bank": .takeOver(c)]) == nil)
+        #expect(generation.plugins["bank"]?.copy == c)
+    }
+
     @Test("a library that was changed while the host was down is a canary too")
     func atStart() async throws {
         let config = config(job("credit"), change: canary)
