@@ -158,7 +158,7 @@ let package = Package(
         tests("JobWorkerTests", ["CLinux", "JobCore"]),
         tests(
             "DispatchTests", ["JobConfig", "JobCore", "JobHost", "JobStore", "JobTestKit", .product(name: "Logging", package: "swift-log")],
-            path: "Tests/JobHostTests/Dispatch", exclude: ["Simulate.swift"]),
+            path: "Tests/JobHostTests/Dispatch", exclude: ["Simulation/Simulate.swift"]),
         tests("ProcessTests", ["CLinux", "JobConfig", "JobCore", "JobHost", "JobJSON", "JobTestKit"], path: "Tests/JobHostTests/Process"),
         tests("ReloadTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Reload"),
         tests("MaintainTests", ["JobConfig", "JobCore", "JobHost"], path: "Tests/JobHostTests/Maintain"),
@@ -230,11 +230,6 @@ if Context.environment["JOBHOST_SIMULATE"] != nil {
     package.targets.removeAll { $0.name == "DispatchTests" }
     package.targets.append(
         .executableTarget(
-            name: "Simulate", dependencies: ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Dispatch",
-            sources: [
-                "BreakerModel.swift", "DueTimesModel.swift", "Simulate.swift", "SimulatedDay.swift", "SimulatedHost.swift",
-                "SimulatedStore.swift", "SimulatedWorld.swift", "SimulatedWorld+Day.swift", "SimulatedWorld+Invariants.swift",
-                "SimulatedWorld+Outside.swift", "SimulatedWorld+Seeds.swift", "SimulatedWorld+Story.swift",
-            ],
+            name: "Simulate", dependencies: ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Dispatch/Simulation",
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
 }

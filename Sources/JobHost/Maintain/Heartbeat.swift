@@ -46,8 +46,9 @@ public final class Heartbeat: Sendable {
     /// Whether the life before this one certainly ended before the instant of a fire that it had
     /// claimed ahead, so that nothing of it was executed. Where nothing proves it: false.
     public func provesUnseen(fire: Instant) -> Bool {
-        previous.map { fire > $0 + Self.slack } ?? false
+        previous.map { Self.provesUnseen(fire: fire, lastBeat: $0) } ?? false
     }
+    static func provesUnseen(fire: Instant, lastBeat: Instant) -> Bool { fire > lastBeat + slack }
 
     /// I live.
     public func beat(_ now: Instant) {

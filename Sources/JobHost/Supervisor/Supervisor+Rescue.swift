@@ -16,13 +16,10 @@ extension Supervisor {
         var ends: [LostRun] = []
         var releases: [RunRecord] = []
         for run in orphans {
-            // A fire claimed ahead whose instant the host did not live to see was never started, nor
-            // was an attempt that no worker says it began. Without such a proof it counts as lost,
-            // which no entry is executed twice by. (Of a life elsewhere nothing is proved: heartbeat
-            // and slates are those of this state folder.)
+            // Of a life elsewhere nothing is proved: heartbeat and slates are those of this state folder.
             let isOwn = isSucceedingItself && (run.owner == owner.host || !store.isShared)
-            let isUnseen = run.startedAt == nil && heartbeat.provesUnseen(fire: run.fireTime) && run.createdAt <= now
-            if isOwn, isUnseen || proof.provesUnbegun(fence: run.fence, epoch: run.epoch) {
+            let isUnbegun = proof.provesUnbegun(fence: run.fence, epoch: run.epoch)
+            if isOwn, Rescue.givesBack(run, isUnseen: heartbeat.provesUnseen(fire: run.fireTime), isUnbegun: isUnbegun, now: now) {
                 releases.append(run)
                 continue
             }
@@ -83,23 +80,11 @@ extension Supervisor {
         }
     }
 
-    /// An attempt whose end nobody will tell.
     private func lost(_ run: RunRecord, _ reason: String) -> Completion {
-        let now = clock.now().wall
         let (job, refused) = (generation.jobs[run.job], generation.refused[run.job])
-        // As it was when the attempt was claimed, and as it is now: whatever executes it again must be so too.
-        let known = [run.isIdempotent, job?.entry.idempotent ?? refused?.isIdempotent].compactMap(\.self)
-        let isIdempotent = known.isEmpty ? nil : known.allSatisfy(\.self)
-        let next = RunLifecycle.afterAttempt(
-            outcome: .lost, attempt: run.attempt, maxAttempts: run.maxAttempts,
-            idempotent: isIdempotent ?? false, policy: job?.config.retry ?? refused?.config.retry ?? RetryPolicy(),
-            expiresAt: run.expiresAt, seed: UInt64(bitPattern: run.id.value), now: now)
-        var completion = Completion(run: run.id, fence: run.fence, outcome: .lost, state: next.state, finishedAt: now)
-        completion.availableAt = next.availableAt
-        completion.startedAt = run.startedAt
-        let why = isIdempotent == nil ? "whether it may be tried again is not known, for its job does not serve now" : next.reason
-        completion.reason = reason + (why.isEmpty ? "" : "; \(why)")
-        return completion
+        return Rescue.lost(
+            run, reason, isIdempotent: job?.entry.idempotent ?? refused?.isIdempotent,
+            policy: job?.config.retry ?? refused?.config.retry ?? RetryPolicy(), now: clock.now().wall)
     }
 
     /// In the log, to views and alerts.

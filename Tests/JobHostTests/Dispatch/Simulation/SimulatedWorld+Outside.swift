@@ -33,17 +33,19 @@ extension SimulatedWorld {
         }
         switch call {
         case .claims(let claims):
-            let runs = store.claimFires(claims, epoch: epoch, asked: number)
+            let runs = store.claimFires(claims.map { spoiled($0) }, epoch: epoch, asked: number)
             answer(.event(.firesClaimed(claims, runs)))
             let lost = zip(claims, runs).filter { $1 == nil }.map(\.0.job)
             if !lost.isEmpty { answer(.refresh(lost)) }
         case .moves(let moves):
-            let moved = moves.map { store.move($0, asked: number) }
+            let moved = moves.map { store.move(spoiled($0), asked: number) }
             answer(.event(.cursorsMoved(moves, moved)))
             let lost = zip(moves, moved).filter { !$1 }.map(\.0.job)
             if !lost.isEmpty { answer(.refresh(lost)) }
         case .waiting(let limits):
-            answer(.event(.waitingClaimed(limits: limits, WaitingClaims(store.claimWaiting(limits, epoch: epoch, now: now.wall)))))
+            let claims = store.claimWaiting(limits, epoch: epoch, now: now.wall)
+            if planted == .forgottenClaim, !claims.isEmpty { return }
+            answer(.event(.waitingClaimed(limits: limits, WaitingClaims(claims))))
         case .refresh(let jobs):
             for job in jobs { answer(.event(.refreshed(job: job, store.states[job] ?? JobStateRow()))) }
         }
@@ -77,7 +79,7 @@ extension SimulatedWorld {
         if isLost { note("the store has taken results, and says that it could not") } else { records = [] }
         var events: [Dispatcher.Event] = []
         var unsure: Set<String> = []
-        for case .complete(let completion) in batch {
+        for case .complete(let completion) in batch where planted != .forgottenEnd {
             let job = store.rows[completion.run]?.job ?? ""
             let before = store.states[job]?.breaker
             guard store.complete(completion, now: now.wall) else {
@@ -103,6 +105,23 @@ extension SimulatedWorld {
             guard let row = store.states[job]?.breaker else { continue }
             perform(dispatcher.adoptBreaker(job: job, row, isSettled: !records.contains { $0.writesBreaker(of: job, in: store) }, now: now))
         }
+    }
+
+    private func spoiled(_ claim: FireClaim) -> FireClaim {
+        var claim = claim
+        if planted == .shiftedFire { claim.fireTime = claim.fireTime + .milliseconds(1) }
+        if planted == .forgottenRange { claim.ranges = [] }
+        return claim
+    }
+
+    private func spoiled(_ move: CursorMove) -> CursorMove {
+        var move = move
+        if planted == .forgottenRange { move.ranges = [] }
+        return move
+    }
+
+    private func told(_ outcome: Outcome) -> Outcome {
+        planted == .deafBreaker && [.failed, .retry, .crashed, .timedOut].contains(outcome) ? .succeeded : outcome
     }
 
     // MARK: The workers' side
@@ -160,7 +179,7 @@ extension SimulatedWorld {
         let outcome = scenario.isDay ? outcomeOfDay(request) : isBad ? pick(bad) : .succeeded
         room[run] = nil
         if ![.retry, .snoozed].contains(outcome) { effects[run, default: 0] += 1 }
-        var end = AttemptEnd(run: run, job: request.job, outcome: outcome, startedAt: scenario.isDay ? since : now.wall, finishedAt: now.wall)
+        var end = AttemptEnd(run: run, job: request.job, outcome: told(outcome), startedAt: scenario.isDay ? since : now.wall, finishedAt: now.wall)
         if outcome == .snoozed { end.snoozeUntil = now.wall + .seconds(3) }
         if scenario.faults.contains(.enqueues), outcome == .succeeded, chance(scenario.isDay ? 1 : 10), let job = pickJob() {
             end.enqueues = [EnqueueRequest(job: job, payload: [], key: "", at: nil)]

@@ -12,6 +12,7 @@ struct SimulatedStore {
         var state: RunState
         var fireTime: Instant
         var availableAt: Instant
+        var createdAt: Instant
         var attempt = 0
         var maxAttempts: Int
         var fence: Int64 = 0
@@ -41,6 +42,8 @@ struct SimulatedStore {
     var live: [RunID] { liveRuns.values.flatMap(\.self).sorted() }
     var states: [String: JobStateRow] = [:]
     var hostControl = ControlRow()
+    /// By the host's clock.
+    var now = Instant.distantPast
     var ranges: [String: [FireRange]] = [:]
     /// Jobs that pass some due times again, since the clock was set back.
     var rewound: Set<String> = []
@@ -174,7 +177,7 @@ struct SimulatedStore {
         nextID += 1
         let id = RunID(nextID)
         rows[id] = Row(
-            job: job, trigger: trigger, state: state, fireTime: due, availableAt: due, maxAttempts: maxAttempts)
+            job: job, trigger: trigger, state: state, fireTime: due, availableAt: due, createdAt: now, maxAttempts: maxAttempts)
         liveRuns[job, default: []].insert(id)
         return id
     }
@@ -210,6 +213,16 @@ struct SimulatedStore {
             guard let row = rows[id], row.state == .running, row.epoch == epoch else { return nil }
             return HeldClaim(run: id, job: row.job, fence: row.fence)
         }
+    }
+
+    /// As a host reads it that begins.
+    func record(_ id: RunID, _ row: Row) -> RunRecord {
+        RunRecord(
+            id: id, job: row.job, trigger: row.trigger, state: row.state, outcome: row.outcome, fireTime: row.fireTime,
+            availableAt: row.availableAt, createdAt: row.createdAt, startedAt: nil, finishedAt: nil, attempt: row.attempt,
+            maxAttempts: row.maxAttempts, priority: 0, fence: row.fence, owner: "test", epoch: "\(row.epoch)", pid: 0, libraryHash: "",
+            generation: 0, reason: "", code: 0, items: 0, cpuMicroseconds: 0, uniqueKey: nil, idempotencyKey: "run-\(id)", retryOf: nil,
+            payload: "")
     }
 
     private mutating func take(_ id: RunID, epoch: Int) -> ClaimedRun {

@@ -206,7 +206,9 @@ extension SimulatedWorld {
         day.plan(.work(request.run), at: now.monotonic + .milliseconds(1))
         checkBreaker(request.job)
         guard let fresh = day.canaries[plugin]?.fresh, day.canaries[plugin]?.takes(request.run) == true else {
-            day.beside[request.run] = day.libraries[plugin] ?? "h"
+            let library = day.libraries[plugin] ?? "h"
+            day.beside[request.run] = library
+            if day.rolledBack.contains(library) { faults.append("library \(library) was rolled back, and serves run \(request.run)") }
             return
         }
         day.onTrial[request.run] = fresh
@@ -269,6 +271,7 @@ extension SimulatedWorld {
     private mutating func obey(_ decision: CanaryTrial.Decision, _ plugin: String) {
         guard let trial = day.canaries.removeValue(forKey: plugin) else { return }
         if case .takeOver = decision { day.libraries[plugin] = trial.fresh }
+        if planted == .deafTrial { day.libraries[plugin] = trial.fresh }
         note("library \(trial.fresh): \(decision)")
         serveAgain()
     }

@@ -7,11 +7,29 @@ extension SimulatedWorld {
         return Scenario(seed: seed, steps: 40 + Int(seed % 5) * 40, jobs: 1 + Int(seed % 4), faults: Set(faults.map(\.element)))
     }
 
-    /// A thousand jobs over a day.
-    static func day(_ seed: UInt64) -> Scenario {
+    /// A thousand jobs over a day; or so many, for so many minutes.
+    static func day(_ seed: UInt64, jobs: Int = 1_000, minutes: Int = 24 * 60) -> Scenario {
         var scenario = story(seed)
-        (scenario.steps, scenario.jobs, scenario.isDay) = (24 * 60, 1_000, true)
+        (scenario.steps, scenario.jobs, scenario.isDay) = (minutes, jobs, true)
         return scenario
+    }
+
+    /// `SEED`, or `SEED,JOBS,MINUTES`, as `again` writes it; nil: neither.
+    static func day(named text: String) -> Scenario? {
+        let numbers = text.split(separator: ",").map { UInt64($0) }
+        switch (numbers.count, numbers.compactMap(\.self)) {
+        case (1, let known) where known.count == 1: return day(known[0])
+        case (3, let known) where known.count == 3 && known[1...].allSatisfy({ (1...100_000).contains($0) }):
+            return day(known[0], jobs: Int(known[1]), minutes: Int(known[2]))
+        default: return nil
+        }
+    }
+
+    /// The command that repeats it.
+    static func again(_ scenario: Scenario) -> String {
+        guard scenario.isDay else { return "JOBHOST_SEED=\(scenario.seed) swift test --filter SimulationTests" }
+        let size = (scenario.jobs, scenario.steps) == (1_000, 24 * 60) ? "" : ",\(scenario.jobs),\(scenario.steps)"
+        return "JOBHOST_DAY=\(scenario.seed)\(size) swift test --filter BusyDayTests"
     }
 
     static func fails(_ scenario: Scenario) -> Bool {
@@ -20,8 +38,8 @@ extension SimulatedWorld {
         return world.violation != nil
     }
 
-    /// nil: no promise is broken. `again`: the command that repeats it.
-    static func failure(_ scenario: Scenario, again: String) -> String? {
+    /// nil: no promise is broken.
+    static func failure(_ scenario: Scenario) -> String? {
         guard fails(scenario) else { return nil }
         let least = shrink(scenario)
         var world = SimulatedWorld(least)
@@ -30,7 +48,7 @@ extension SimulatedWorld {
             \(world.violation ?? "")
             \(world.told.joined(separator: "\n"))
             \(least.steps) \(least.isDay ? "minutes" : "steps"), \(least.jobs) jobs, faults: \(least.faults.map { "\($0)" }.sorted().joined(separator: ", "))
-            Again: \(again)
+            Again: \(again(scenario))
             """
     }
 

@@ -21,6 +21,7 @@ struct SimulatedWorld: ~Copyable {
         var faults: Set<Fault>
         /// A day of a busy host, of which `steps` are the minutes: SimulatedWorld+Day.swift.
         var isDay = false
+        var planted: PlantedFault?
     }
     enum Call {
         case claims([FireClaim])
@@ -40,7 +41,7 @@ struct SimulatedWorld: ~Copyable {
 
     let scenario: Scenario
     var random: SeededGenerator
-    var now: Now
+    var now: Now { didSet { store.now = now.wall } }
     var store = SimulatedStore()
     var dispatcher: Dispatcher
     var configs: [String: JobConfig] = [:]
@@ -95,6 +96,7 @@ struct SimulatedWorld: ~Copyable {
         random = SeededGenerator(seed: scenario.seed)
         let start = Instant(rfc3339: "2026-03-01T00:00:00Z")! + .milliseconds(Int64(random.next() % 1000))
         now = Now(wall: start, monotonic: MonotonicInstant(microseconds: 1_000_000))
+        store.now = start
         dispatcher = Dispatcher(settings: Self.settings(random.next()), now: now)
         for number in 0..<scenario.jobs { editJob("job\(number)") }
         begin()
@@ -107,6 +109,7 @@ struct SimulatedWorld: ~Copyable {
         return settings
     }
 
+    var planted: PlantedFault? { scenario.planted }
     var violation: String? { store.violations.first ?? faults.first }
 
     // MARK: Chance
@@ -184,18 +187,15 @@ struct SimulatedWorld: ~Copyable {
         let hasProof = !chance(20)
         for id in store.live.sorted() {
             guard let row = store.rows[id], row.state == .running, row.epoch != epoch else { continue }
-            // Where the clock was set back, a fire time ahead of it does not prove that it never came.
+            let record = store.record(id, row)
             // A worker may have had no slate: then nothing proves what had not begun.
-            if row.fireTime > latest || hasProof && !begun.contains(row.fence) {
+            let isUnbegun = planted == .forgetfulRescue || hasProof && !begun.contains(row.fence)
+            if Rescue.givesBack(record, isUnseen: Heartbeat.provesUnseen(fire: row.fireTime, lastBeat: latest), isUnbegun: isUnbegun, now: now.wall) {
                 store.release(HeldClaim(run: id, job: row.job, fence: row.fence), epoch: row.epoch)
                 continue
             }
-            let next = RunLifecycle.afterAttempt(
-                outcome: .lost, attempt: row.attempt, maxAttempts: row.maxAttempts,
-                idempotent: idempotent[row.job] ?? false, policy: configs[row.job]?.retry ?? RetryPolicy(), seed: 1,
-                now: now.wall)
-            var completion = Completion(run: id, fence: row.fence, outcome: .lost, state: next.state, finishedAt: now.wall)
-            completion.availableAt = next.availableAt
+            let completion = Rescue.lost(
+                record, "", isIdempotent: idempotent[row.job], policy: configs[row.job]?.retry ?? RetryPolicy(), now: now.wall)
             _ = store.complete(completion, now: now.wall)
             if hasProof, !begun.contains(row.fence) { faults.append("run \(id) counts as lost, and had not begun") }
         }
@@ -282,6 +282,7 @@ struct SimulatedWorld: ~Copyable {
     mutating func perform(_ actions: DispatchActions) {
         wakeAt = actions.wakeAt
         for request in actions.starts { if request.notBefore == nil { start(request) } else { sendAhead(request) } }
+        if planted == .runTwice, let first = actions.starts.first(where: { $0.notBefore == nil }) { start(first) }
         for run in actions.takeBacks { takeBack(run) }
         ask(actions)
         for cancel in actions.cancels { note("cancel \(cancel.run)") }
