@@ -38,6 +38,79 @@ import Testing
         }
     }
 
+    /// The end of an opening as the store has it, since the epoch, in microseconds.
+    private func openUntil(_ test: TestHost) throws -> Int {
+        let row = try test.ledger.texts("SELECT data FROM breakers WHERE job = 'mint'").first ?? ""
+        let fields = row.split(separator: "|", omittingEmptySubsequences: false)
+        try #require(fields.count > 2 && fields[1] == "open", "\(row)")
+        return try #require(Int(fields[2]))
+    }
+
+    @Test("An opening ends by itself: what was enqueued meanwhile waits until then, goes on with one probe, and runs once that has succeeded")
+    func waitingResumes() async throws {
+        try await TestHost.with { test in
+            let (beacon, gate) = (try test.beacon(), try test.gate())
+            try await test.plugin("mint", PluginSource.entry(
+                """
+                if (asked(context, "bad")) { context->fail(context, 1, JOB_STR("down")); return JOB_FAILED; }
+                if (asked(context, "first")) { tell("probing"); wait_gate(); }
+                context->summary(context, context->payload);
+                return JOB_SUCCEEDED;
+                """))
+            try test.config(
+                Toml.plugin("mint")
+                    + Toml.job("mint", of: "mint", "schedule = \"none\"\nconcurrency = 3\nretry = { max_attempts = 1 }\nbreaker = { failures = 1, open_for = \"2s\", successes = 1 }"))
+            let host = try await test.start()
+            #expect(try await test.jobhost("enqueue", "mint", "--payload", "\"bad\"").code == 0)
+            try await host.logs("mint", "breaker opened until")
+            let until = try openUntil(test)
+            for payload in ["first", "second", "third", "fourth"] { try await test.jobhost("enqueue", "mint", "--payload", "\"\(payload)\"") }
+            _ = try await beacon.hears("probing")
+            #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE attempt > 0") == 2, "one probe at a time")
+            try gate.open()
+            let closed = try await host.logs("mint", "breaker closed")
+            for payload in ["second", "third", "fourth"] { try await host.logs("✓ mint", payload, from: closed) }
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            let early = """
+                SELECT count(*) FROM runs WHERE attempt > 0 AND payload NOT LIKE '%bad%' AND payload NOT LIKE '%first%'
+                AND started_at < (SELECT finished_at FROM runs WHERE payload LIKE '%first%')
+                """
+            #expect(try test.ledger.number(early) == 0)
+            #expect(try test.ledger.number("SELECT started_at FROM runs WHERE payload LIKE '%first%'") >= until)
+            #expect(try test.ledger.texts("SELECT state || ' ' || attempt FROM runs ORDER BY id") == ["discarded 1"] + Array(repeating: "succeeded 1", count: 4))
+            #expect(try test.ledger.faults() == [])
+        }
+    }
+
+    @Test("Open over a restart: the probe comes at the instant that was set before, not earlier and not later", arguments: [SIGTERM, SIGKILL])
+    func probeTime(ending: Int32) async throws {
+        try await TestHost.with { test in
+            let clock = try await ClockShift(test)
+            try await test.plugin("mint", PluginSource.entry(
+                "if (asked(context, \"bad\")) { context->fail(context, 1, JOB_STR(\"down\")); return JOB_FAILED; } return JOB_SUCCEEDED;"))
+            try test.config(
+                Toml.plugin("mint")
+                    + Toml.job("mint", of: "mint", "schedule = \"none\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 1, open_for = \"1h\", successes = 1 }"))
+            let first = try await test.start(clock.environment)
+            try await test.jobhost("enqueue", "mint", "--payload", "\"bad\"")
+            try await first.logs("mint", "breaker opened until")
+            let until = try openUntil(test)
+            try await test.jobhost("enqueue", "mint", "--payload", "\"waits\"")
+            first.signal(ending)
+            #expect(await first.exitCode() == (ending == SIGTERM ? 0 : -SIGKILL))
+            // All of the hour but its last seconds passes without a host: counted from the start, it would end in an hour.
+            clock.set(Int64(until - Proc.microseconds()) / 1_000_000 - 4)
+            let second = try await test.start(clock.environment)
+            try await second.logs("mint", "breaker closed")
+            let began = try test.ledger.number("SELECT started_at FROM runs WHERE payload LIKE '%waits%'")
+            #expect((until..<until + 60_000_000).contains(began), "it began \(began - until) µs after the instant")
+            second.signal(SIGTERM)
+            #expect(await second.exitCode() == 0)
+            #expect(try test.ledger.faults() == [])
+        }
+    }
+
     @Test("Half-open: probes that fail and crash open it again, then two that succeed close it")
     func probes() async throws {
         try await TestHost.with { test in

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: what must not grow.
-@Suite("Leaks, end to end", .timeLimit(.minutes(2))) struct LeakTests {
+@Suite("Leaks, end to end", .timeLimit(.minutes(4))) struct LeakTests {
     @Test("Two hundred runs, half of them crashes, and twenty reloads leave no descriptor, child, thread or file behind")
     func supervisor() async throws {
         try await TestHost.with { test in
@@ -42,6 +42,55 @@ import Testing
             #expect(try test.ledger.texts("SELECT state || ' ' || count(*) FROM runs GROUP BY state ORDER BY state") == ["discarded 105", "succeeded 105"])
             host.signal(SIGTERM)
             #expect(await host.exitCode() == 0)
+        }
+    }
+
+    @Test("Ten thousand runs in one warm worker, with output, state and metrics: no descriptor, no thread, no memory of its own more; the folder of logs shrinks to what is kept of runs")
+    func worker() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("quick", PluginSource.entry(
+                """
+                static char state[512];
+                context->items(context, 1);
+                summarize(context, "number %.*s", (int)context->payload.size, context->payload.data);
+                if (context->run_id % 8 == 0) {
+                    printf("printed by run %lld\\n", (long long)context->run_id);
+                    fflush(stdout);
+                    context->log(context, JOB_LOG_INFO, JOB_STR("said"), JOB_NONE);
+                    context->progress(context, 1, 2, JOB_STR("half"));
+                    context->state_put(context, 1, (job_str){state, sizeof state}, JOB_STATE_ON_SUCCESS);
+                }
+                return JOB_SUCCEEDED;
+                """, members: ".state_version = 1,"))
+            try test.config(
+                Toml.plugin("quick", "recycle = { runs = 1000000 }")
+                    + Toml.job("quick", of: "quick", "schedule = \"none\"\nbreaker = false\nretention = { age = \"1d\", runs = 100 }"))
+            let host = try await test.start()
+            func runs(from first: Int, through last: Int) async throws {
+                try test.ledger.execute("""
+                    WITH RECURSIVE n(i) AS (SELECT \(first) UNION ALL SELECT i + 1 FROM n WHERE i < \(last))
+                    INSERT INTO enqueue_inbox (job, payload) SELECT 'quick', i FROM n
+                    """)
+                try await host.logs("✓ quick", "number \(last)")
+            }
+            func figures() throws -> (pid: String, files: Int, threads: Int, memory: Int) {
+                let pid = try test.ledger.texts("SELECT pid FROM runs ORDER BY id DESC LIMIT 1")[0]
+                let number = try #require(pid_t(pid))
+                return (pid, Proc.openFiles(of: number), Proc.threads(of: number), Proc.memory(of: number, "RssAnon:"))
+            }
+            try await runs(from: 1, through: 1_000)
+            let before = try figures()
+            try await runs(from: 1_001, through: 10_000)
+            let after = try figures()
+            #expect(after.pid == before.pid, "one worker served them all")
+            #expect(before.memory > 0 && after.memory <= before.memory + 512, "kB: \(before) \(after)")
+            #expect(after.files <= before.files && after.threads <= before.threads, "\(before) \(after)")
+            // What retention takes away goes with its log, once a minute.
+            try await FolderWatch(test.folder + "/var/logs/quick").shrinks(to: 100)
+            #expect(try test.ledger.number("SELECT count(*) FROM runs") == 100)
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            #expect(try test.ledger.faults() == [])
         }
     }
 

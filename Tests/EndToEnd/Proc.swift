@@ -39,8 +39,10 @@ enum Proc {
     static func threads(of pid: pid_t) -> Int { names(in: "/proc/\(pid)/task").count }
 
     /// Resident memory in kB; `peak`: the most there ever was.
-    static func memory(of pid: pid_t, peak: Bool = false) -> Int {
-        let name = peak ? "VmHWM:" : "VmRSS:"
+    static func memory(of pid: pid_t, peak: Bool = false) -> Int { memory(of: pid, peak ? "VmHWM:" : "VmRSS:") }
+
+    /// What `/proc/PID/status` says there, in kB: `RssAnon:` is what the process has alone.
+    static func memory(of pid: pid_t, _ name: String) -> Int {
         let line = text(of: "/proc/\(pid)/status")?.split(separator: "\n").first { $0.hasPrefix(name) }
         return Int(line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first ?? "") ?? 0
     }
@@ -68,6 +70,35 @@ enum Proc {
             let count = read(file, &buffer, buffer.count)
             guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
             bytes += buffer[..<count]
+        }
+    }
+}
+
+/// Files that go from a folder.
+final class FolderWatch {
+    private let folder: String
+    private let descriptor: Int32
+
+    init(_ folder: String) throws {
+        self.folder = folder
+        descriptor = inotify_init1(Int32(IN_CLOEXEC | IN_NONBLOCK))
+        guard descriptor >= 0, inotify_add_watch(descriptor, folder, UInt32(IN_DELETE)) >= 0 else {
+            throw TestHost.Failure("cannot watch \(folder): \(errno)")
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Returns when there are so many files at the most.
+    func shrinks(to most: Int) async throws {
+        var events = [UInt8](repeating: 0, count: 64 << 10)
+        while Proc.names(in: folder).count > most {
+            try Task.checkCancellation()
+            // In pieces: others want the thread too.
+            var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            _ = poll(&watched, 1, 100)
+            while read(descriptor, &events, events.count) > 0 {}
+            await Task.yield()
         }
     }
 }
