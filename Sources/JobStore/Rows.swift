@@ -130,6 +130,29 @@ public struct LedgerRange: Hashable, Codable, Sendable {
     }
 }
 
+/// Where a page of ranges ends. The newest range of a job grows: by its end and its number what was shown stays behind
+/// the place, and what grows beyond it meanwhile is new.
+public struct RangePlace: Hashable, Sendable {
+    /// The end of the page's last range.
+    public var last: Instant
+    /// Its number in the store.
+    public var id: Int64
+    public init(last: Instant, id: Int64) {
+        self.last = last
+        self.id = id
+    }
+}
+
+public struct RangePage: Hashable, Sendable {
+    public var ranges: [LedgerRange]
+    /// For the next page; nil: this was the last.
+    public var next: RangePlace?
+    public init(ranges: [LedgerRange], next: RangePlace? = nil) {
+        self.ranges = ranges
+        self.next = next
+    }
+}
+
 /// What a job's ended runs did within one step of a timeline: those of one outcome that began in it.
 public struct RunSpan: Hashable, Sendable {
     public var job: String
@@ -263,6 +286,8 @@ public struct AcceptedLibrary: Hashable, Codable, Sendable {
 }
 
 public struct ReloadRow: Hashable, Codable, Sendable {
+    /// Its number in the store; 0: not from there.
+    public var id: Int64 = 0
     public var generation: Int64
     public var at: Instant
     public var accepted: Bool

@@ -85,8 +85,8 @@ public protocol Store: Sendable {
     func add(_ ask: Ask) async throws -> Int64
     /// Keeps an answer. false: somebody else's came first.
     func decide(_ ask: Ask) async throws -> Bool
-    /// The newest first.
-    func asks(limit: Int) async throws -> [Ask]
+    /// The newest first; with numbers below `before`.
+    func asks(before: Int64?, limit: Int) async throws -> [Ask]
     func ask(_ id: Int64) async throws -> Ask?
 
     // MARK: Accepted libraries, reloads, workers
@@ -94,7 +94,8 @@ public protocol Store: Sendable {
     func acceptedLibraries() async throws -> [AcceptedLibrary]
     func saveAcceptedLibrary(_ library: AcceptedLibrary) async throws
     func saveReload(_ reload: ReloadRow) async throws
-    func reloads(limit: Int) async throws -> [ReloadRow]
+    /// Of this host, the newest first; with numbers below `before`.
+    func reloads(before: Int64?, limit: Int) async throws -> [ReloadRow]
     /// Replaces the record of living workers, for killing survivors after a crash of the supervisor.
     func saveWorkers(_ workers: [WorkerRow], host: String) async throws
     func workers(host: String) async throws -> [WorkerRow]
@@ -133,10 +134,14 @@ public protocol Store: Sendable {
     /// The newest runs of each of these jobs, so many of each at the most, newest first; without their payloads.
     func newestRuns(of jobs: [String], each limit: Int) async throws -> [String: [RunRecord]]
     func attempts(of run: RunID) async throws -> [AttemptRecord]
-    func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange]
+    /// Those that touch `from` ..< `to`, the newest end first; of pages, what lies behind `before`.
+    func ranges(job: String?, from: Instant?, to: Instant?, before: RangePlace?, limit: Int) async throws -> RangePage
     /// Ended runs whose last attempt touches `from` ..< `to`, summed up by job, step (of length
     /// `step`, positive) and outcome; by job and step. At most `limit`, those of the first jobs.
     func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan]
+    /// Runs that ended without an attempt within `from` ..< `to` (refused at their instant, expired), in no range: summed up
+    /// by job, reason and step, the newest first. Of fires: when they were due; of others: when they ended.
+    func skips(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [LedgerRange]
     /// Outcomes per job since ever; they outlive the rows.
     func counters() async throws -> [String: [String: Int64]]
     /// Waiting and running counts and the oldest waiting instant per job.
@@ -156,6 +161,15 @@ public protocol Store: Sendable {
     /// Calls `heard` whenever something may wait for a claim or in the inbox, from any thread. A
     /// hint and no more: whoever listens asks now and then all the same.
     func listen(_ heard: @escaping @Sendable () -> Void)
+}
+
+extension Store {
+    /// The newest of them.
+    public func asks(limit: Int) async throws -> [Ask] { try await asks(before: nil, limit: limit) }
+    public func reloads(limit: Int) async throws -> [ReloadRow] { try await reloads(before: nil, limit: limit) }
+    public func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] {
+        try await ranges(job: job, from: from, to: to, before: nil, limit: limit).ranges
+    }
 }
 
 /// Who owns claims: one life of one host.

@@ -25,6 +25,22 @@ class ListTest(PageTest):
         for run in (newest, oldest):
             self.assertFalse(page.run(f"Boolean(document.querySelector('input[aria-label=\"Choose run {run}\"]'))"))
 
+    def test_older_reloads_are_there_and_stay_when_another_comes(self):
+        for _ in range(22):
+            self.host.post("/reload")
+        self.host.until(lambda: len(self.host.get("/api/v1/reloads?limit=100")["reloads"]) > 22, "the reloads to be kept")
+        total = len(self.host.get("/api/v1/reloads?limit=100")["reloads"])
+        page = self.open("#/plugins")
+        rows = "document.querySelectorAll('section[aria-label^=Reloads] tbody tr').length"
+        page.wait(f"{rows} === 20")
+        page.click("text=Older")
+        page.wait(f"{rows} === {total}")
+        self.assertFalse(page.run("[...document.querySelectorAll('section[aria-label^=Reloads] button')].some((button) => button.innerText === 'Older')"))
+        newest = self.host.post("/reload")["generation"]
+        page.wait(f"document.querySelector('section[aria-label^=Reloads] tbody td').innerText === '{newest}' && {rows} === {total}")
+        page.click("text=Older")
+        page.wait(f"{rows} === {total + 1}")
+
     def test_after_older_a_history_goes_on(self):
         self.host.until(lambda: len(self.host.get("/api/v1/runs?job=candles-1m&limit=50")["runs"]) > 27, "more runs than a page")
         page = self.open("#/jobs/candles-1m")

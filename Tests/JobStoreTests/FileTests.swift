@@ -29,8 +29,8 @@ import Testing
             await (try file.open()).close()
             let db = try file.otherProgram()
             #expect(try db.first("PRAGMA application_id") { try $0.int64(0) } == 0x6A6F6268)
-            #expect(try db.first("PRAGMA user_version") { try $0.int64(0) } == 7)
-            #expect(try db.rows("SELECT version FROM schema_migrations") { try $0.int64(0) } == [1, 2, 3, 4, 5, 6, 7])
+            #expect(try db.first("PRAGMA user_version") { try $0.int64(0) } == 8)
+            #expect(try db.rows("SELECT version FROM schema_migrations") { try $0.int64(0) } == [1, 2, 3, 4, 5, 6, 7, 8])
             #expect(try db.first("PRAGMA journal_mode") { try $0.text(0) } == "wal")
         }
     }
@@ -50,10 +50,10 @@ import Testing
     @Test func aNewerFormatIsRefused() async throws {
         try await TemporaryStore.use { file in
             await (try file.open()).close()
-            try file.otherProgram().execute("PRAGMA user_version = 8")
+            try file.otherProgram().execute("PRAGMA user_version = 9")
             let error = try #require(await refusal(file))
             #expect(error.kind == .incompatible)
-            #expect(error.message == "\(file.path) has format 8 and this program knows formats up to 7: it was written by a newer version")
+            #expect(error.message == "\(file.path) has format 9 and this program knows formats up to 8: it was written by a newer version")
         }
     }
 
@@ -148,10 +148,10 @@ import Testing
                 old.close()
             }
             let before = try Data.of(file.path)
-            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .older(1, known: 7))
+            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .older(1, known: 8))
             #expect(try Data.of(file.path) == before, "an older format is left as it is")
             try file.otherProgram().execute("PRAGMA user_version = 9")
-            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .newer(9, known: 7))
+            #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .newer(9, known: 8))
             try file.otherProgram().execute("PRAGMA application_id = 5")
             #expect(try StoreInspection.read(path: file.path, now: .at(0)).format == .foreign)
         }
@@ -164,7 +164,7 @@ import Testing
             try await store.saveBreaker(job: "mint", "x", by: .system, action: "breaker open", now: .at(0))
             try await store.saveAcceptedLibrary(AcceptedLibrary(plugin: "p", sha256: "ab", path: "/copies/ab", acceptedAt: .at(0)))
             let seen = try StoreInspection.read(path: file.path, now: .at(60))
-            #expect(seen.format == .current(7))
+            #expect(seen.format == .current(8))
             #expect(seen.depths["mint"]?.waiting == 1 && seen.depths["mint"]?.oldestWaiting == .at(0))
             #expect(seen.breakers == ["mint": BreakerRow(generation: 2, data: "x")])
             #expect(seen.accepted.map(\.path) == ["/copies/ab"])

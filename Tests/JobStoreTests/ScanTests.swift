@@ -54,4 +54,27 @@ struct ScanTests {
             }
         }
     }
+
+    @Test("A page of what did not run is read by an index, of one job and of all")
+    func ranges() async throws {
+        try await TemporaryStore.use { file in
+            await (try file.open()).close()
+            let (asked, connection) = (Asked(), try file.otherProgram())
+            connection.faultPoint = { asked.hear($0) }
+            let ledger = SQLiteLedger(connection: connection)
+            for job in [nil, "mint"] {
+                for place in [nil, RangePlace(last: .at(9), id: 7)] {
+                    _ = try ledger.ranges(job: job, from: nil, to: nil, before: place, limit: 10)
+                }
+            }
+            connection.faultPoint = nil
+            let questions = asked.take()
+            #expect(questions.count == 4, "\(questions)")
+            for question in questions {
+                let unbound = Array(repeating: SQLValue.null, count: question.count { $0 == "?" })
+                let steps = try connection.rows("EXPLAIN QUERY PLAN " + question, unbound) { try $0.text(3) }
+                #expect(steps.count == 1 && steps.allSatisfy { $0.hasPrefix("SEARCH ledger_ranges USING INDEX") }, "\(steps): \(question)")
+            }
+        }
+    }
 }

@@ -43,6 +43,8 @@ extension StoreSuite {
         try equal(try await store.ask(ask.id), ask)
         try equal(try await store.asks(limit: 10).map(\.id), [other, ask.id])
         try equal(try await store.asks(limit: 1).map(\.id), [other])
+        try equal(try await store.asks(before: other, limit: 10).map(\.id), [ask.id])
+        try equal(try await store.asks(before: ask.id, limit: 10), [])
         try equal(try await store.ask(other + 1), nil)
         let approved = try ask.answered(.approve, by: "bob", at: Self.at(3))
         let refused = try ask.answered(.refuse, by: "carol", at: Self.at(3))

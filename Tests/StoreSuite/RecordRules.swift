@@ -9,6 +9,8 @@ extension StoreSuite {
         Rule("listings are newest first, filtered and paged", { try await $0.listings() }),
         Rule("a timeline sums up what touches it, by job, step and outcome", { try await $0.timeline() }),
         Rule("ranges are found by the time that they touch", { try await $0.rangesByTime() }),
+        Rule("what was refused or expired is summed up by job, reason and step", { try await $0.skipsByTime() }),
+        Rule("ranges come in pages, none twice and none left out, whatever grows meanwhile", { try await $0.rangesInPages() }),
         Rule("a breaker is an operator's until he or another says otherwise", { try await $0.breakerIsKept() }),
         Rule("no end of an attempt undoes what an operator did to a breaker", { try await $0.operatorsBreakerStands() }),
         Rule("failures are counted together, whatever each host knows of the others'", { try await $0.failuresAreCountedTogether() }),
@@ -103,6 +105,63 @@ extension StoreSuite {
         try equal(try await store.ranges(job: "other", from: nil, to: nil, limit: 10), [])
     }
 
+    func skipsByTime() async throws {
+        // Claimed ahead: refused a moment before it is due.
+        for (fire, reason) in [(10, NoRunReason.paused), (12, .paused), (30, .paused), (31, .breaker)] as [(Int64, NoRunReason)] {
+            let run = try await claimed(Self.claim(fire: fire, from: fire == 10 ? nil : [12: 10, 30: 12, 31: 30][fire]))
+            try await store.refuseClaims([Refusal(run.held, reason)], owner: Self.owner, now: Self.at(fire - 1))
+        }
+        // An end of an attempt is none of them, a run that an operator cancels neither.
+        let ended = try await claimed(Self.claim(fire: 32, from: 31))
+        _ = try await store.complete([Self.end(ended, .failed, .discarded, at: 33)], now: Self.at(33))
+        let waits = try await enqueued(Self.request(at: 20))
+        _ = try await store.cancelWaiting(waits.id, reason: "paused", by: Self.operations, now: Self.at(21))
+        func skips(_ from: Int64, _ to: Int64, limit: Int = 10) async throws -> [LedgerRange] {
+            try await store.skips(from: Self.at(from), to: Self.at(to), step: .seconds(10), limit: limit)
+        }
+        func range(_ reason: NoRunReason, _ first: Int64, _ last: Int64, _ count: Int64) -> LedgerRange {
+            LedgerRange(job: "candles", reason: reason, first: Self.at(first), last: Self.at(last), count: count)
+        }
+        try equal(try await skips(0, 60), [range(.breaker, 31, 31, 1), range(.paused, 30, 30, 1), range(.paused, 10, 12, 2)])
+        try equal(try await skips(10, 12), [range(.paused, 10, 10, 1)])
+        try equal(try await skips(13, 30), [])
+        try equal(try await skips(0, 60, limit: 1), [range(.breaker, 31, 31, 1)])
+        try equal(try await store.ranges(job: nil, from: nil, to: nil, limit: 10), [])
+    }
+
+    func rangesInPages() async throws {
+        // Three jobs, ends of one instant among them; that of "a" is still the newest entry of its job.
+        for (job, ends) in [("a", [10, 20, 40]), ("b", [20, 30]), ("c", [20])] as [(String, [Int64])] {
+            for (index, end) in ends.enumerated() {
+                let reason: NoRunReason = index == 1 ? .paused : .overlap
+                let from = index == 0 ? nil : ends[index - 1]
+                _ = try await store.moveCursors([Self.move(job, to: end, from: from, ranges: [Self.range(reason, end, end, count: 1)])], now: Self.at(end))
+            }
+        }
+        let all = try await store.ranges(job: nil, from: nil, to: nil, limit: 10)
+        try equal(all.map(\.last), [40, 30, 20, 20, 20, 10].map(Self.at))
+        for size in 1...6 {
+            var (seen, before, pages) = ([LedgerRange](), RangePlace?.none, 0)
+            repeat {
+                let page = try await store.ranges(job: nil, from: nil, to: nil, before: before, limit: size)
+                seen += page.ranges
+                (before, pages) = (page.next, pages + 1)
+            } while before != nil
+            try equal(seen, all)
+            // Nothing lies behind a last page that is full.
+            try equal(pages, (all.count + size - 1) / size)
+        }
+        try equal(try await store.ranges(job: "a", from: Self.at(11), to: nil, before: nil, limit: 1).ranges.map(\.last), [Self.at(40)])
+        let first = try await store.ranges(job: nil, from: nil, to: nil, before: nil, limit: 2)
+        // What was shown grows, what was not too, and something new comes.
+        for move in [
+            Self.move("a", to: 50, from: 40, ranges: [Self.range(.overlap, 50, 50, count: 1)]),
+            Self.move("b", to: 51, from: 30, ranges: [Self.range(.breaker, 51, 51, count: 1)]),
+        ] { try equal(try await store.moveCursors([move], now: move.newCursor), [true]) }
+        let rest = try await store.ranges(job: nil, from: nil, to: nil, before: first.next, limit: 10)
+        try equal(rest, RangePage(ranges: Array(all.dropFirst(2))))
+    }
+
     private static let policy = BreakerPolicy(failures: 3)
 
     /// The end of an attempt that changed the breaker.
@@ -170,6 +229,13 @@ extension StoreSuite {
         try equal(try await kept().mode, .open(until: Self.at(3) + Self.policy.openFor))
     }
 
+    /// As it was saved.
+    private static func unnumbered(_ reload: ReloadRow) -> ReloadRow {
+        var reload = reload
+        reload.id = 0
+        return reload
+    }
+
     func smallRecords() async throws {
         let old = AcceptedLibrary(plugin: "candles", sha256: "aa", path: "var/plugins/aa/libCandles.so", acceptedAt: Self.at(1))
         let new = AcceptedLibrary(plugin: "candles", sha256: "bb", path: "var/plugins/bb/libCandles.so", acceptedAt: Self.at(2))
@@ -179,7 +245,11 @@ extension StoreSuite {
 
         let reloads = [(1, true), (2, false), (2, true)].map { ReloadRow(generation: $0.0, at: Self.at($0.0), accepted: $0.1, report: "{}") }
         for reload in reloads { try await store.saveReload(reload) }
-        try equal(try await store.reloads(limit: 2), [reloads[2], reloads[1]])
+        let kept = try await store.reloads(limit: 2)
+        try equal(kept.map { Self.unnumbered($0) }, [reloads[2], reloads[1]])
+        let older = try await store.reloads(before: kept.last?.id, limit: 2)
+        try equal(older.map { Self.unnumbered($0) }, [reloads[0]])
+        try equal(try await store.reloads(before: older.last?.id, limit: 2), [])
 
         let worker = WorkerRow(pid: 77, startTime: .max, bootID: "boot", plugin: "candles")
         try await store.saveWorkers([worker, WorkerRow(pid: 78, startTime: 1, bootID: "boot", plugin: "mint")], host: "alpha")

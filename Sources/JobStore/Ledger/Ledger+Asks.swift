@@ -25,8 +25,10 @@ extension Ledger {
         ) { try $0.int64(0) } != nil
     }
 
-    func asks(limit: Int) throws -> [Ask] {
-        try connection.rows("\(Self.columns(schema)) ORDER BY id DESC LIMIT ?", [.int(Bounds.rows(limit))]) { try Self.askRow($0) }
+    func asks(before: Int64?, limit: Int) throws -> [Ask] {
+        try connection.rows(
+            "\(Self.columns(schema)) WHERE id < ? ORDER BY id DESC LIMIT ?", [.int(before ?? .max), .int(Bounds.rows(limit))]
+        ) { try Self.askRow($0) }
     }
 
     func ask(_ id: Int64) throws -> Ask? {

@@ -158,13 +158,10 @@ extension Ledger {
             [.int(reload.generation), .int(reload.at.stored), .bool(reload.accepted), .text(reload.report)])
     }
 
-    func reloads(limit: Int) throws -> [ReloadRow] {
+    func reloads(before: Int64?, limit: Int) throws -> [ReloadRow] {
         try connection.rows(
-            "SELECT generation, at, accepted, report FROM \(schema)reloads ORDER BY id DESC LIMIT ?", [.int(Bounds.rows(limit))]
-        ) { row in
-            ReloadRow(
-                generation: try row.int64(0), at: try row.instant(1), accepted: try row.bool(2), report: try row.text(3))
-        }
+            "SELECT \(ReloadRow.columns) FROM \(schema)reloads WHERE id < ? ORDER BY id DESC LIMIT ?",
+            [.int(before ?? .max), .int(Bounds.rows(limit))], ReloadRow.decode)
     }
 
     func saveWorkers(_ workers: [WorkerRow], host: String) throws {
@@ -253,4 +250,15 @@ enum Bounds {
     /// One answer holds at most this many rows, whatever was asked for.
     static let answer = 10_000
     static func rows(_ limit: Int) -> Int { min(max(limit, 0), answer) }
+}
+
+extension ReloadRow {
+    static let columns = "id, generation, at, accepted, report"
+
+    static func decode(_ row: some SQLStatement) throws -> ReloadRow {
+        var reload = ReloadRow(
+            generation: try row.int64(1), at: try row.instant(2), accepted: try row.bool(3), report: try row.text(4))
+        reload.id = try row.int64(0)
+        return reload
+    }
 }

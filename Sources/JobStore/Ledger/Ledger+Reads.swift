@@ -48,22 +48,32 @@ extension Ledger {
     }
 
     /// Ranges that touch `from` ..< `to`, newest first.
-    func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) throws -> [LedgerRange] {
+    func ranges(job: String?, from: Instant?, to: Instant?, before: RangePlace?, limit: Int) throws -> RangePage {
         var conditions = ["last >= ?", "first < ?"]
         var values: [SQLValue] = [.int(from?.stored ?? .min), .int(to?.stored ?? .max)]
         if let job {
             conditions.append("job = ?")
             values.append(.text(job))
         }
-        return try connection.rows("""
-            SELECT job, reason, first, last, count FROM \(schema)ledger_ranges
+        if let before {
+            conditions.append("(last, id) < (?, ?)")
+            values += [.int(before.last.stored), .int(before.id)]
+        }
+        let limit = Bounds.rows(limit)
+        // One more than asked for says whether there are more.
+        var rows = try connection.rows("""
+            SELECT job, reason, first, last, count, id FROM \(schema)ledger_ranges
             WHERE \(conditions.joined(separator: " AND ")) ORDER BY last DESC, id DESC LIMIT ?
-            """, values + [.int(Bounds.rows(limit))]
+            """, values + [.int(limit + 1)]
         ) { row in
-            LedgerRange(
+            let range = LedgerRange(
                 job: try row.text(0), reason: try row.word(1), first: try row.instant(2), last: try row.instant(3),
                 count: try row.int64(4))
+            return (range: range, id: try row.int64(5))
         }
+        let isLast = rows.count <= limit
+        if !isLast { rows.removeLast() }
+        return RangePage(ranges: rows.map { $0.range }, next: isLast ? nil : rows.last.map { RangePlace(last: $0.range.last, id: $0.id) })
     }
 
     func spans(from: Instant, to: Instant, step: Duration, limit: Int) throws -> [RunSpan] {
@@ -81,6 +91,22 @@ extension Ledger {
                 first: try row.instant(4), last: try row.instant(5), busy: .microseconds(max(0, try row.int64(6))),
                 run: RunID(try row.int64(7)))
         }
+    }
+
+    func skips(from: Instant, to: Instant, step: Duration, limit: Int) throws -> [LedgerRange] {
+        // By the index of ends: what is claimed ahead of its instant ends a moment before it.
+        let slack = Duration.seconds(10)
+        return try connection.rows("""
+            SELECT job, reason, min(at), max(at), count(*) FROM (
+                SELECT job, reason, CASE WHEN trigger IN ('schedule', 'catch_up') THEN fire_time ELSE finished_at END AS at FROM \(schema)runs
+                WHERE finished_at >= ?1 AND outcome IS NULL AND state IN ('skipped', 'missed')) AS ended
+            WHERE at >= ?2 AND at < ?3 GROUP BY job, reason, (at - ?2) / ?4 ORDER BY 4 DESC, 1, 2 LIMIT ?5
+            """,
+            [.int((from - slack).stored), .int(from.stored), .int(to.stored), .int(max(1, step.microseconds)), .int(Bounds.rows(limit))]
+        ) { row -> LedgerRange? in
+            guard let reason = NoRunReason(rawValue: try row.text(1)) else { return nil }
+            return LedgerRange(job: try row.text(0), reason: reason, first: try row.instant(2), last: try row.instant(3), count: try row.int64(4))
+        }.compactMap { $0 }
     }
 
     func counters() throws -> [String: [String: Int64]] {

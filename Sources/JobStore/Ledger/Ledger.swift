@@ -35,7 +35,7 @@ protocol Ledger: AnyObject, SendableMetatype {
     func expireWaiting(limit: Int, now: Instant) throws -> [RunRecord]
     func acceptedLibraries() throws -> [AcceptedLibrary]
     func saveAcceptedLibrary(_ library: AcceptedLibrary) throws
-    func reloads(limit: Int) throws -> [ReloadRow]
+    func reloads(before: Int64?, limit: Int) throws -> [ReloadRow]
     func saveReload(_ reload: ReloadRow) throws
     func put(breaker: BreakerRow, of job: String, now: Instant) throws
     /// The job's state as the attempt of `fence` leaves it.

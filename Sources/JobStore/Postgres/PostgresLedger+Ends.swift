@@ -152,13 +152,9 @@ extension PostgresLedger {
             ])
     }
 
-    func reloads(limit: Int) throws -> [ReloadRow] {
-        try connection.rows("""
-            SELECT generation, at, accepted, report FROM \(schema)reloads WHERE host = ? ORDER BY id DESC LIMIT ?
-            """, [.text(host), .int(Bounds.rows(limit))]
-        ) { row in
-            ReloadRow(
-                generation: try row.int64(0), at: try row.instant(1), accepted: try row.bool(2), report: try row.text(3))
-        }
+    func reloads(before: Int64?, limit: Int) throws -> [ReloadRow] {
+        try connection.rows(
+            "SELECT \(ReloadRow.columns) FROM \(schema)reloads WHERE host = ? AND id < ? ORDER BY id DESC LIMIT ?",
+            [.text(host), .int(before ?? .max), .int(Bounds.rows(limit))], ReloadRow.decode)
     }
 }

@@ -17,6 +17,7 @@ enum PostgresMigrations {
         Migration(version: 6, name: "ends wait for nobody's claims", script: jobEnds),
         Migration(version: 7, name: "what is enqueued may expire", script: expiry),
         Migration(version: 8, name: "what the doors to the queue refuse, what ended lately", script: doors),
+        Migration(version: 9, name: "what did not run lately", script: rangesByTime),
     ]
     static var newest: Int64 { all.map(\.version).max() ?? 0 }
 
@@ -31,6 +32,11 @@ enum PostgresMigrations {
             PRIMARY KEY (job, host)
         ) WITH (fillfactor = 25, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
             autovacuum_vacuum_cost_delay = 0);
+        """
+
+    private static let rangesByTime = """
+        -- Of all jobs, by time: for pages of them, a timeline, and those who were away.
+        CREATE INDEX ledger_ranges_last ON {s}.ledger_ranges (last, id);
         """
 
     private static let idempotent = """

@@ -124,8 +124,8 @@ extension PostgresStore: Store {
     public func decide(_ ask: Ask) async throws -> Bool {
         try await write { try $0.decide(ask) }
     }
-    public func asks(limit: Int) async throws -> [Ask] {
-        try await list { try $0.asks(limit: limit) }
+    public func asks(before: Int64?, limit: Int) async throws -> [Ask] {
+        try await list { try $0.asks(before: before, limit: limit) }
     }
     public func ask(_ id: Int64) async throws -> Ask? {
         try await ask { try $0.ask(id) }
@@ -142,8 +142,8 @@ extension PostgresStore: Store {
     public func saveReload(_ reload: ReloadRow) async throws {
         try await write { try $0.saveReload(reload) }
     }
-    public func reloads(limit: Int) async throws -> [ReloadRow] {
-        try await list { try $0.reloads(limit: limit) }
+    public func reloads(before: Int64?, limit: Int) async throws -> [ReloadRow] {
+        try await list { try $0.reloads(before: before, limit: limit) }
     }
     public func saveWorkers(_ workers: [WorkerRow], host: String) async throws {
         try await write { try $0.saveWorkers(workers, host: host) }
@@ -200,11 +200,14 @@ extension PostgresStore: Store {
     public func attempts(of run: RunID) async throws -> [AttemptRecord] {
         try await ask { try $0.attempts(of: run) }
     }
-    public func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] {
-        try await list { try $0.ranges(job: job, from: from, to: to, limit: limit) }
+    public func ranges(job: String?, from: Instant?, to: Instant?, before: RangePlace?, limit: Int) async throws -> RangePage {
+        try await list { try $0.ranges(job: job, from: from, to: to, before: before, limit: limit) }
     }
     public func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan] {
         try await list { try $0.spans(from: from, to: to, step: step, limit: limit) }
+    }
+    public func skips(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [LedgerRange] {
+        try await list { try $0.skips(from: from, to: to, step: step, limit: limit) }
     }
     public func counters() async throws -> [String: [String: Int64]] {
         try await list { try $0.counters() }

@@ -20,6 +20,7 @@ enum Migrations {
         Migration(version: 5, name: "a run knows whether it may be tried again", script: v5),
         Migration(version: 6, name: "what is enqueued may expire", script: v6),
         Migration(version: 7, name: "what ended lately", script: v7),
+        Migration(version: 8, name: "what did not run lately", script: v8),
     ]
     static var newest: Int64 { all.map(\.version).max() ?? 0 }
 
@@ -249,6 +250,11 @@ enum Migrations {
     private static let v7 = """
         -- What ended since an instant, for those who were away.
         CREATE INDEX runs_ended ON runs (finished_at) WHERE finished_at IS NOT NULL;
+        """
+
+    private static let v8 = """
+        -- Of all jobs, by time: for pages of them, a timeline, and those who were away.
+        CREATE INDEX ledger_ranges_last ON ledger_ranges (last);
         """
 }
 

@@ -61,12 +61,12 @@ final class LateStore: Store {
     func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? { try await base.stateBlob(job: job) }
     func add(_ ask: Ask) async throws -> Int64 { try await base.add(ask) }
     func decide(_ ask: Ask) async throws -> Bool { try await base.decide(ask) }
-    func asks(limit: Int) async throws -> [Ask] { try await base.asks(limit: limit) }
+    func asks(before: Int64?, limit: Int) async throws -> [Ask] { try await base.asks(before: before, limit: limit) }
     func ask(_ id: Int64) async throws -> Ask? { try await base.ask(id) }
     func acceptedLibraries() async throws -> [AcceptedLibrary] { try await base.acceptedLibraries() }
     func saveAcceptedLibrary(_ library: AcceptedLibrary) async throws { try await base.saveAcceptedLibrary(library) }
     func saveReload(_ reload: ReloadRow) async throws { try await base.saveReload(reload) }
-    func reloads(limit: Int) async throws -> [ReloadRow] { try await base.reloads(limit: limit) }
+    func reloads(before: Int64?, limit: Int) async throws -> [ReloadRow] { try await base.reloads(before: before, limit: limit) }
     func saveWorkers(_ workers: [WorkerRow], host: String) async throws { try await base.saveWorkers(workers, host: host) }
     func workers(host: String) async throws -> [WorkerRow] { try await base.workers(host: host) }
     func enter(owner: Owner, as host: HostIntroduction, for length: Duration, now: Instant) async throws -> Bool { try await base.enter(owner: owner, as: host, for: length, now: now) }
@@ -82,8 +82,9 @@ final class LateStore: Store {
     func run(_ id: RunID) async throws -> RunRecord? { try await base.run(id) }
     func runs(_ filter: RunFilter) async throws -> [RunRecord] { try await base.runs(filter) }
     func attempts(of run: RunID) async throws -> [AttemptRecord] { try await base.attempts(of: run) }
-    func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] { try await base.ranges(job: job, from: from, to: to, limit: limit) }
+    func ranges(job: String?, from: Instant?, to: Instant?, before: RangePlace?, limit: Int) async throws -> RangePage { try await base.ranges(job: job, from: from, to: to, before: before, limit: limit) }
     func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan] { try await base.spans(from: from, to: to, step: step, limit: limit) }
+    func skips(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [LedgerRange] { try await base.skips(from: from, to: to, step: step, limit: limit) }
     func counters() async throws -> [String: [String: Int64]] { try await base.counters() }
     func queueDepths(now: Instant) async throws -> [String: QueueDepth] { try await base.queueDepths(now: now) }
     func nextWaiting() async throws -> Instant? { try await base.nextWaiting() }

@@ -82,7 +82,7 @@ final class SlowStore: Store {
         return []
     }
     func counters() async throws -> [String: [String: Int64]] { [:] }
-    func asks(limit: Int) async throws -> [Ask] { [] }
+    func asks(before: Int64?, limit: Int) async throws -> [Ask] { [] }
     func close() async {}
 
     // MARK: The rest
@@ -91,10 +91,11 @@ final class SlowStore: Store {
     func run(_ id: RunID) async throws -> RunRecord? { throw unused }
     func runs(_ filter: RunFilter) async throws -> [RunRecord] { throw unused }
     func attempts(of run: RunID) async throws -> [AttemptRecord] { throw unused }
-    func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] { throw unused }
+    func ranges(job: String?, from: Instant?, to: Instant?, before: RangePlace?, limit: Int) async throws -> RangePage { throw unused }
     func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan] { throw unused }
+    func skips(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [LedgerRange] { throw unused }
     func audit(_ filter: AuditFilter) async throws -> [AuditRow] { throw unused }
-    func reloads(limit: Int) async throws -> [ReloadRow] { throw unused }
+    func reloads(before: Int64?, limit: Int) async throws -> [ReloadRow] { throw unused }
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { throw unused }
     func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { throw unused }
     func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims { throw unused }

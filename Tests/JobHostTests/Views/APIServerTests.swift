@@ -1,6 +1,7 @@
 import Glibc
 import JobConfig
 import JobCore
+import JobJSON
 import JobStore
 import Testing
 
@@ -65,6 +66,16 @@ struct APIServerTests {
         Case(path: "/api/v1/runs/41/log?from=9223372036854775807", status: 200, contains: ["\"next\":9223372036854775807"]),
         Case(path: "/api/v1/runs/41/log?from=-1", status: 400, code: "invalid"),
         Case(path: "/api/v1/ranges?job=deposits-credit", status: 200, contains: ["\"reason\":\"breaker\"", "\"state\":\"skipped\""]),
+        Case(path: "/api/v1/ranges?limit=1", status: 200, contains: ["\"next_before\":null"]),
+        Case(path: "/api/v1/ranges?before=1777888740000000-1", status: 200, contains: ["\"ranges\":[]"]),
+        Case(path: "/api/v1/ranges?before=-1-1", status: 200),
+        Case(path: "/api/v1/ranges?before=12", status: 400, code: "invalid", contains: ["what next_before"]),
+        Case(path: "/api/v1/ranges?before=1--1", status: 400, code: "invalid"),
+        Case(path: "/api/v1/ranges?before=%2B1-1", status: 400, code: "invalid"),
+        Case(path: "/api/v1/ranges?before=9999999999999999999-1", status: 400, code: "invalid"),
+        Case(path: "/api/v1/asks?before=1", status: 200, contains: ["\"asks\":[]", "\"next_before\":null"]),
+        Case(path: "/api/v1/asks?before=0", status: 400, code: "invalid"),
+        Case(path: "/api/v1/reloads?before=1", status: 200, contains: ["\"reloads\":[]", "\"next_before\":null"]),
         Case(path: "/api/v1/dead", status: 200, contains: ["\"id\":39"]),
         Case(path: "/api/v1/plugins", status: 200, contains: ["\"entries\":[\"roll\"]"]),
         Case(path: "/api/v1/workers", status: 200, contains: ["\"resident_bytes\":8000000"]),
@@ -121,6 +132,48 @@ struct APIServerTests {
                 #expect(json["type"] == .string("about:blank"))
                 #expect(json["title"]?.stringValue?.isEmpty == false)
             }
+        }
+    }
+
+    @Test("Every list that is longer than a page is read page by page, each entry once, and says where it ends")
+    func lists() async throws {
+        let now = sampleNow
+        try await withServer({ host in
+            host.fakeStore.edit { contents in
+                contents.ranges = (1...5 as ClosedRange<Int64>).map { LedgerRange(job: "mint", reason: .paused, first: now - .seconds($0 * 60), last: now - .seconds($0 * 60), count: $0) }
+                contents.reloads = (1...5 as ClosedRange<Int64>).map { number in
+                    var reload = ReloadRow(generation: 6 - number, at: now - .seconds(number), accepted: true, report: "{}")
+                    reload.id = 60 - number
+                    return reload
+                }
+                contents.asks = (1...5 as ClosedRange<Int64>).map { number in
+                    var ask = Ask(job: "mint", action: "trigger", command: "{}", by: "alice", reason: "", at: now - .seconds(number))
+                    ask.id = 70 - number
+                    return ask
+                }
+                contents.audit = (1...5 as ClosedRange<Int64>).map { number in
+                    var entry = AuditRow(at: now, actor: .system, action: "pause", job: "mint", detail: "\(number)")
+                    entry.id = 80 - number
+                    return entry
+                }
+                contents.runs = (1...5 as ClosedRange<Int64>).map { Samples.record(90 - $0, job: "mint", state: .discarded) }
+            }
+        }) { _, socket, _ in
+            for (path, list) in [("ranges", "ranges"), ("reloads", "reloads"), ("asks", "asks"), ("audit", "audit"), ("runs", "runs"), ("dead", "runs")] {
+                let whole = try await ask(socket, "GET", "/api/v1/\(path)?limit=6").json
+                #expect(whole[list]?.arrayValue?.count == 5 && whole["next_before"] == .null, "\(path): \(whole)")
+                var (seen, before, pages) = ([JSON](), "", 0)
+                while pages < 4 {
+                    let page = try await ask(socket, "GET", "/api/v1/\(path)?limit=2\(before)").json
+                    seen += try #require(page[list]?.arrayValue)
+                    pages += 1
+                    guard let next = page["next_before"], next != .null else { break }
+                    before = "&before=" + (next.stringValue ?? next.canonicalText)
+                }
+                #expect(seen == whole[list]?.arrayValue && pages == 3, "\(path): \(seen)")
+            }
+            let shown = await speak(["ask", "list", "-n", "2", "--before", "68", "--no-color", "--socket", socket]).out
+            #expect(shown.contains("ask 67:") && shown.contains("ask 66:") && shown.contains("older ones: --before 66"), "\(shown)")
         }
     }
 

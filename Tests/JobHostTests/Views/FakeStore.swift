@@ -64,8 +64,15 @@ final class FakeStore: Store {
         }
     }
     func attempts(of run: RunID) async throws -> [AttemptRecord] { try read { $0.attempts.filter { $0.run == run } } }
-    func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] {
-        try read { Array($0.ranges.filter { job == nil || $0.job == job }.prefix(limit)) }
+    /// Numbered from the oldest, which is the last.
+    func ranges(job: String?, from: Instant?, to: Instant?, before: RangePlace?, limit: Int) async throws -> RangePage {
+        try read { contents in
+            let numbered = contents.ranges.reversed().enumerated().map { (id: Int64($0.offset + 1), range: $0.element) }.reversed()
+            let hits = numbered.filter { (job == nil || $0.range.job == job) && $0.id < before?.id ?? .max }
+            let page = hits.prefix(limit)
+            return RangePage(
+                ranges: page.map { $0.range }, next: hits.count > limit ? page.last.map { RangePlace(last: $0.range.last, id: $0.id) } : nil)
+        }
     }
     func spans(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [RunSpan] {
         try read { state in
@@ -78,6 +85,13 @@ final class FakeStore: Store {
                 let index = Int(max(0, (start - from).microseconds / step.microseconds))
                 return RunSpan(
                     job: run.job, step: index, outcome: outcome, runs: 1, first: start, last: end, busy: end - start, run: run.id)
+            }
+        }
+    }
+    func skips(from: Instant, to: Instant, step: Duration, limit: Int) async throws -> [LedgerRange] {
+        try read { contents in
+            contents.runs.filter { $0.outcome == nil && from <= $0.fireTime && $0.fireTime < to }.compactMap { run in
+                NoRunReason(rawValue: run.reason).map { LedgerRange(job: run.job, reason: $0, first: run.fireTime, last: run.fireTime, count: 1) }
             }
         }
     }
@@ -95,7 +109,9 @@ final class FakeStore: Store {
             return Array(entries.prefix(filter.limit))
         }
     }
-    func reloads(limit: Int) async throws -> [ReloadRow] { try read { Array($0.reloads.prefix(limit)) } }
+    func reloads(before: Int64?, limit: Int) async throws -> [ReloadRow] {
+        try read { Array($0.reloads.filter { $0.id < before ?? .max }.prefix(limit)) }
+    }
 
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { throw unused }
     func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { throw unused }
@@ -132,7 +148,9 @@ final class FakeStore: Store {
     func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? { throw unused }
     func add(_ ask: Ask) async throws -> Int64 { throw unused }
     func decide(_ ask: Ask) async throws -> Bool { throw unused }
-    func asks(limit: Int) async throws -> [Ask] { try read { Array($0.asks.prefix(limit)) } }
+    func asks(before: Int64?, limit: Int) async throws -> [Ask] {
+        try read { Array($0.asks.filter { $0.id < before ?? .max }.prefix(limit)) }
+    }
     func ask(_ id: Int64) async throws -> Ask? { try read { $0.asks.first { $0.id == id } } }
     func acceptedLibraries() async throws -> [AcceptedLibrary] { throw unused }
     func saveAcceptedLibrary(_ library: AcceptedLibrary) async throws { throw unused }

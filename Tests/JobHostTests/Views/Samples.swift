@@ -131,7 +131,7 @@ enum Samples {
                         action: "retry", job: "deposits-credit", detail: "run 35 as run 39").numbered(7),
                 ],
                 reloads: [
-                    ReloadRow(generation: 4, at: sampleNow - .seconds(3_600), accepted: true, report: report.jsonText)
+                    ReloadRow(generation: 4, at: sampleNow - .seconds(3_600), accepted: true, report: report.jsonText).numbered(4)
                 ]))
     }
 
@@ -144,6 +144,14 @@ enum Samples {
                 .init(job: "old", change: .removed), .init(job: "mint", change: .kept),
                 .init(job: "deposits-credit", change: .refused, detail: "the library refused its settings: 'rate' must be positive"),
             ], milliseconds: 120)
+    }
+}
+
+extension ReloadRow {
+    fileprivate func numbered(_ id: Int64) -> Self {
+        var row = self
+        row.id = id
+        return row
     }
 }
 

@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import JobStore
 
 /// The query of a request, strictly read: each name must be one that the endpoint knows, each
 /// value one that it can use.
@@ -47,6 +48,15 @@ struct APIQuery {
         return value
     }
 
+    /// What `next_before` of ranges said.
+    func place(_ name: String) throws -> RangePlace? {
+        guard let text = values[name] else { return nil }
+        guard let place = RangePlace(text: text) else {
+            throw API.Problem.invalid("'\(name)' is not usable: '\(text.prefix(60))'", hint: "what next_before of the page before said")
+        }
+        return place
+    }
+
     /// Comma-separated raw values.
     func words<Word: RawRepresentable & CaseIterable>(_ name: String, _ type: Word.Type) throws -> [Word]
     where Word.RawValue == String {
@@ -59,6 +69,24 @@ struct APIQuery {
             }
             return word
         }
+    }
+}
+
+extension RangePlace {
+    /// "1777888740000000-12": its end in microseconds, and its number.
+    var text: String { "\(last.microseconds)-\(id)" }
+
+    /// What texts look like, for programs: in this way both numbers fit, whatever they are.
+    static let pattern = "^-?[0-9]{1,18}-[0-9]{1,18}$"
+
+    init?(text: String) {
+        guard let dash = text.lastIndex(of: "-") else { return nil }
+        let (last, id) = (text[..<dash], text[text.index(after: dash)...])
+        let digits = [last.first == "-" ? last.dropFirst() : last, id]
+        guard digits.allSatisfy({ (1...18).contains($0.utf8.count) && $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
+            let last = Int64(last), let id = Int64(id)
+        else { return nil }
+        self.init(last: Instant(microseconds: last), id: id)
     }
 }
 

@@ -38,10 +38,10 @@ extension APIRoutes {
                 return try answer(API.Hosts(hosts: rows.map { API.ServingHost($0, isThis: $0.name == host.name) }))
             },
             get("/alerts", "what is wrong now, and who is told") { _, _ in try answer(await alerts.shown()) },
-            get("/asks", "what was asked for of jobs that take two persons, the newest first", query: ["limit"]) { _, query in
-                let asks = try await control.store.asks(limit: Int(try query.integer("limit", in: 1...1_000) ?? 50))
+            get("/asks", "what was asked for of jobs that take two persons, the newest first", query: ["before", "limit"]) { _, query in
+                let (asks, next) = try await page(query, limit: 50, number: \.id) { try await control.store.asks(before: $0, limit: $1) }
                 let now = await shelf.snapshot().now
-                return try answer(API.Asks(asks: asks.map { API.Ask($0, now: now) }))
+                return try answer(API.Asks(asks: asks.map { API.Ask($0, now: now) }, nextBefore: next))
             },
             get("/caller", "who you are to the host, and whether you may act") { context, _ in
                 try answer(API.Caller(name: context.caller?.name ?? "unknown", mayAct: context.caller?.mayAct ?? false))
@@ -60,20 +60,19 @@ extension APIRoutes {
                 try answer(API.Workers(workers: await shelf.snapshot().workers.map(API.Worker.init)))
             },
             get("/audit", "who did what, the newest first", query: ["job", "from", "before", "limit"]) { _, query in
-                var filter = AuditFilter(job: query.text("job"), limit: Int(try query.integer("limit", in: 1...1_000) ?? 50))
+                var filter = AuditFilter(job: query.text("job"))
                 filter.from = try query.instant("from")
-                filter.before = try query.integer("before", in: 1...Int64.max)
-                // One more than asked for says whether there are more.
-                filter.limit += 1
-                var rows = try await control.store.audit(filter)
+                let (rows, next) = try await page(query, limit: 50, number: \.id) { [filter] before, limit in
+                    var filter = filter
+                    (filter.before, filter.limit) = (before, limit)
+                    return try await control.store.audit(filter)
+                }
                 if rows.isEmpty, let job = filter.job { try await checkKnown(job) }
-                let isLast = rows.count < filter.limit
-                if !isLast { rows.removeLast() }
-                return try answer(API.Audit(audit: rows.map(API.AuditEntry.init), nextBefore: isLast ? nil : rows.last?.id))
+                return try answer(API.Audit(audit: rows.map(API.AuditEntry.init), nextBefore: next))
             },
-            get("/reloads", "past reloads, the newest first", query: ["limit"]) { _, query in
-                let rows = try await control.store.reloads(limit: Int(try query.integer("limit", in: 1...1_000) ?? 20))
-                return try answer(API.Reloads(reloads: rows.map(API.ReloadEntry.init)))
+            get("/reloads", "past reloads, the newest first", query: ["before", "limit"]) { _, query in
+                let (rows, next) = try await page(query, limit: 20, number: \.id) { try await control.store.reloads(before: $0, limit: $1) }
+                return try answer(API.Reloads(reloads: rows.map(API.ReloadEntry.init), nextBefore: next))
             },
             get("/counters", "outcomes ever, queues and how fast they are done, by job") { _, _ in try answer(await counters()) },
         ]
@@ -147,14 +146,26 @@ extension APIRoutes {
                 try answer(try await timeline(query))
             },
             get(
-                "/ranges", "skipped and missed fires, the newest first", query: ["job", "from", "to", "limit"]
+                "/ranges", "skipped and missed fires, the newest first", query: ["job", "from", "to", "before", "limit"]
             ) { _, query in
-                let ranges = try await control.store.ranges(
-                    job: query.text("job"), from: query.instant("from"), to: query.instant("to"),
+                let page = try await control.store.ranges(
+                    job: query.text("job"), from: query.instant("from"), to: query.instant("to"), before: query.place("before"),
                     limit: Int(query.integer("limit", in: 1...1_000) ?? 50))
-                return try answer(API.Ranges(ranges: ranges.map(API.Range.init)))
+                return try answer(API.Ranges(ranges: page.ranges.map(API.Range.init), nextBefore: page.next?.text))
             },
         ]
+    }
+
+    /// What `read` (before, limit) has of the query's page, and where the next one begins. One more than asked for says
+    /// whether there are more.
+    private func page<Row>(
+        _ query: APIQuery, limit usual: Int64, number: (Row) -> Int64, _ read: (Int64?, Int) async throws -> [Row]
+    ) async throws -> (rows: [Row], next: Int64?) {
+        let limit = Int(try query.integer("limit", in: 1...1_000) ?? usual)
+        var rows = try await read(try query.integer("before", in: 1...Int64.max), limit + 1)
+        guard rows.count > limit else { return (rows, nil) }
+        rows.removeLast()
+        return (rows, rows.last.map(number))
     }
 
     private func filter(_ query: APIQuery) async throws -> RunFilter {
@@ -178,10 +189,13 @@ extension APIRoutes {
         }
         let limit = 10_000
         let spans = try await control.store.spans(from: from, to: to, step: .milliseconds(step), limit: limit)
-        let ranges = try await control.store.ranges(job: nil, from: from, to: to, limit: 2_000)
+        let mostRanges = 2_000
+        let ranges = try await control.store.ranges(job: nil, from: from, to: to, limit: mostRanges)
+        let skips = try await control.store.skips(from: from, to: to, step: .milliseconds(step), limit: mostRanges)
         return API.Timeline(
-            from: from, to: to, stepMs: step, spans: spans.map(API.Span.init), ranges: ranges.map(API.Range.init),
-            truncated: spans.count == limit || ranges.count == 2_000)
+            from: from, to: to, stepMs: step, spans: spans.map(API.Span.init),
+            ranges: (ranges + skips).sorted { $0.last > $1.last }.map(API.Range.init),
+            truncated: spans.count == limit || max(ranges.count, skips.count) == mostRanges)
     }
 
     private func counters() async throws -> API.Counters {

@@ -5,6 +5,8 @@ import JobJSON
 extension API {
     public struct Asks: Codable, Sendable {
         public var asks: [Ask]
+        /// Pass as `before` for the next page; `null`: this was the last.
+        public var nextBefore: Int64?
     }
 
     /// What one person asked for of a job that takes two.
@@ -50,6 +52,8 @@ extension API {
 
     public struct Reloads: Codable, Sendable {
         public var reloads: [ReloadEntry]
+        /// Pass as `before` for the next page; `null`: this was the last.
+        public var nextBefore: Int64?
     }
 
     public struct ReloadEntry: Codable, Sendable {

@@ -95,6 +95,8 @@ extension API {
     /// `GET /ranges`.
     public struct Ranges: Codable, Sendable {
         public var ranges: [Range]
+        /// Pass as `before` for the next page; `null`: this was the last.
+        public var nextBefore: String?
     }
 
     /// `GET /runs/{run}/log`.

@@ -1,5 +1,6 @@
 import JobCore
 import JobJSON
+import JobStore
 
 /// `GET /api/v1/openapi.json`: the API for programs, made from its routes and types.
 enum OpenAPI {
@@ -175,6 +176,7 @@ enum OpenAPI {
             case "first": .object(["type": "integer", "minimum": .integer(1), "maximum": .integer(10_000)])
             case "recent": .object(["type": "integer", "minimum": .integer(0), "maximum": .integer(20)])
             case "step_ms": .object(["type": "integer", "minimum": .integer(1), "maximum": .integer(86_400_000)])
+            case "before" where path == "/ranges": .object(["type": "string", "pattern": .string(RangePlace.pattern)])
             case "before": .object(["type": "integer", "minimum": .integer(1)])
             case "from" where path.hasSuffix("/log"): .object(["type": "integer", "minimum": .integer(0)])
             case "from", "to", "at": .object(["type": "string", "format": "date-time"])

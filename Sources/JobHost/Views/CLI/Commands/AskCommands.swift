@@ -12,12 +12,14 @@ struct AskListCommand: AsyncParsableCommand {
         commandName: "list", abstract: "What was asked for, the newest first, and what became of it.", discussion: "Example: jobhost ask list")
     @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number"))
     var limit = 20
+    @Option(help: ArgumentHelp("Only those before this one: the next page.", valueName: "number")) var before: Int64?
     @OptionGroup var host: HostOptions
 
     func run() async throws {
         let session = try CLISession(host)
-        let (asks, json) = try await session.client().get("/asks", query: [("limit", String(limit))], as: API.Asks.self)
-        session.print(json) { AskView(screen: $0).lines(asks.asks) }
+        let query = [("before", before.map(String.init)), ("limit", String(limit))]
+        let (asks, json) = try await session.client().get("/asks", query: query, as: API.Asks.self)
+        session.print(json) { AskView(screen: $0).lines(asks) }
     }
 }
 
@@ -54,9 +56,10 @@ private func answer(_ ask: Int64, _ answer: String, _ reason: ReasonOption, _ ho
 struct AskView {
     let screen: Screen
 
-    func lines(_ asks: [API.Ask]) -> [Styled] {
-        if asks.isEmpty { return screen.wrapped("Nothing was asked for.") }
-        return asks.flatMap { ask -> [Styled] in
+    func lines(_ page: API.Asks) -> [Styled] {
+        let older = page.nextBefore.map { [Styled("older ones: --before \($0)", .dim)] } ?? []
+        if page.asks.isEmpty { return screen.wrapped("Nothing was asked for.") }
+        return page.asks.flatMap { ask -> [Styled] in
             let isWaiting = ask.state == .waiting
             let reason = ask.reason.isEmpty ? "" : ": \(ask.reason)"
             let what = "ask \(ask.id): \(ask.action) of \(ask.job), by \(ask.askedBy) \(TimeText.relative(ask.askedAt, now: screen.now))\(reason)"
@@ -64,7 +67,7 @@ struct AskView {
                 ? "waits until \(TimeText.absolute(ask.expiresAt)); another person: jobhost ask approve \(ask.id)"
                 : ask.state.rawValue + (ask.decidedBy.isEmpty ? "" : " by \(ask.decidedBy)")
             return screen.wrapped("\(what). It \(isWaiting ? end : "is \(end)").", isWaiting ? .warn : .plain, first: Styled(isWaiting ? "?  " : "   "), indent: 3)
-        }
+        } + older
     }
 
     func lines(_ answered: API.AskAnswered) -> [Styled] {

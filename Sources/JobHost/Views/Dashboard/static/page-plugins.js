@@ -1,12 +1,12 @@
 // Plugins, their versions, and what the last reload did.
 
 import { h } from "./dom.js";
-import { quietly, post, path, query, LONG } from "./api.js";
+import { get, quietly, post, path, query, LONG } from "./api.js";
 import { reader, each } from "./live.js";
 import { ask, button } from "./actions.js";
 import { instant, relative, span } from "./time.js";
 import { size } from "./words.js";
-import { section, table, time, failure, badge, jobLink } from "./parts.js";
+import { section, table, time, failure, badge, jobLink, MOST } from "./parts.js";
 
 const CHANGES = { added: "ok", changed: "busy", removed: "warn", kept: "idle", refused: "bad" };
 
@@ -16,6 +16,10 @@ export class PluginsPage {
     this.plugins = null;
     this.workers = null;
     this.reloads = null;
+    /** Where the older ones begin; null: there are none. */
+    this.before = null;
+    /** How many are shown. */
+    this.limit = 20;
     this.error = null;
     this.planned = null;
     /** Of the plugin whose versions are shown. */
@@ -33,17 +37,21 @@ export class PluginsPage {
   changed(change) { if (change.all) this.load(); }
 
   async read() {
+    const { limit } = this;
     const { answers, errors } = await each(
-      { plugins: quietly("/plugins"), workers: quietly("/workers"), reloads: quietly("/reloads" + query({ limit: 20 })) }, (name) => this[name] !== null);
+      { plugins: quietly("/plugins"), workers: quietly("/workers"), reloads: quietly("/reloads" + query({ limit })) }, (name) => this[name] !== null);
     this.error = errors.plugins ?? errors.workers ?? errors.reloads ?? null;
     if (answers.plugins) this.plugins = answers.plugins.plugins;
     if (answers.workers) this.workers = answers.workers.workers;
     if (!answers.reloads) return;
+    // Older ones are shown meanwhile: all of them are asked for again.
+    if (limit !== this.limit) { this.load(); return; }
     const before = this.reloads?.[0];
     this.reloads = answers.reloads.reloads;
+    this.before = answers.reloads.next_before;
     const last = this.reloads[0];
     // What was said before it is not so any more.
-    if (before === undefined || !last || (last.generation === before.generation && last.at === before.at)) return;
+    if (before === undefined || !last || same(last, before)) return;
     if (!this.planned?.isUnderWay) this.planned = null;
     if (this.versions) this.showVersions(this.versions.plugin);
   }
@@ -64,6 +72,21 @@ export class PluginsPage {
     this.planned = { isUnderWay: true };
     this.context.draw();
     try { this.planned = { report: await post("/plan", {}, LONG) }; } catch (error) { this.planned = { error }; }
+    if (!this.isClosed) this.context.draw();
+  }
+
+  async more() {
+    const { before } = this;
+    try {
+      const page = await get("/reloads" + query({ before, limit: 50 }));
+      // What was asked for meanwhile may have moved the place.
+      if (before === this.before) {
+        this.reloads = [...this.reloads, ...page.reloads];
+        this.before = page.next_before;
+        // All of them are asked for again when something new comes; the store keeps no more than one answer has.
+        this.limit = Math.min(this.reloads.length, MOST);
+      }
+    } catch (error) { this.error = error; }
     if (!this.isClosed) this.context.draw();
   }
 
@@ -122,9 +145,13 @@ export class PluginsPage {
     const rows = this.reloads.map((entry) => h("tr", { key: `${entry.generation} ${entry.at}` }, h("td.num", String(entry.generation)), h("td", time(entry.at)),
       h("td", entry.accepted ? (entry.report?.clean === false ? badge("warn", "accepted in part") : badge("ok", "accepted")) : badge("bad", "refused")),
       h("td.why", summary(entry.report))));
-    return section("Reloads, the newest first", { key: "past" }, table("Reloads", [{ text: "Generation", class: "num" }, "When", "", "What"], rows, "None yet."));
+    return section("Reloads, the newest first", { key: "past" }, table("Reloads", [{ text: "Generation", class: "num" }, "When", "", "What"], rows, "None yet."),
+      this.before !== null && h("button.plain", { type: "button", onclick: () => this.more() }, "Older"));
   }
 }
+
+/** Whether both are of one reload. */
+const same = (one, other) => one.generation === other.generation && one.at === other.at;
 
 function summary(report) {
   if (!report?.jobs) return "";
