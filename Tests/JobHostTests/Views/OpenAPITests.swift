@@ -137,6 +137,44 @@ struct OpenAPITests {
         }
     }
 
+    @Test("What a client has is told from what it has not, by RFC 9110", arguments: [
+        ("TAG", true), (#""other", TAG"#, true), (#"TAG , "other""#, true), (#"W/"other",,  TAG,"#, true), ("*", true), (" * ", true),
+        (#""a,b", TAG"#, true), (#""other""#, false), ("", false), ("TAG x", false), (#""open, TAG"#, false), ("*, TAG", false),
+        ("w/OPAQUE", false), ("OPAQUE", true), ("W/OPAQUE", true),
+    ])
+    func knownAnswers(_ field: String, _ isKnown: Bool) async throws {
+        try await withServer { _, socket, _ in
+            func get(_ method: String, _ field: String?) async throws -> String {
+                let line = field.map { "If-None-Match: \($0)\r\n" } ?? ""
+                return try await raw(unix: socket, "\(method) /api/v1/plugins HTTP/1.1\r\nHost: x\r\n\(line)Connection: close\r\n\r\n")
+            }
+            let tag = try #require(try await get("GET", nil).split(separator: "\r\n").first { $0.lowercased().hasPrefix("etag: ") }.map { String($0.dropFirst(6)) })
+            let opaque = tag.replacing("W/", with: "")
+            let value = field.replacing("TAG", with: tag).replacing("OPAQUE", with: opaque)
+            for method in ["GET", "HEAD"] {
+                let answer = try await get(method, value)
+                #expect(answer.hasPrefix(isKnown ? "HTTP/1.1 304" : "HTTP/1.1 200"), "\(method) \(value): \(answer)")
+                #expect(answer.lowercased().contains("etag: \(tag.lowercased())"), "\(answer)")
+                #expect(answer.contains("entries") == (!isKnown && method == "GET"), "\(answer)")
+            }
+        }
+    }
+
+    @Test func severalFieldsOfTagsAreOneList() async throws {
+        try await withServer { _, socket, _ in
+            let first = try await raw(unix: socket, "GET /style.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            let tag = try #require(first.split(separator: "\r\n").first { $0.lowercased().hasPrefix("etag: ") }?.dropFirst(6))
+            let two = "If-None-Match: \"a\"\r\nIf-None-Match: W/\(tag)\r\n"
+            let again = try await raw(unix: socket, "GET /style.css HTTP/1.1\r\nHost: x\r\n\(two)Connection: close\r\n\r\n")
+            #expect(again.hasPrefix("HTTP/1.1 304") && again.contains("no-cache"), "\(again)")
+            // What is refused, has no tag or acts is answered whatever a client says that it has.
+            for request in ["GET /api/v1/jobs/nobody", "GET /livez", "POST /api/v1/plan", "GET /api/v1/nothing"] {
+                let answer = try await raw(unix: socket, "\(request) HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                #expect(!answer.hasPrefix("HTTP/1.1 304"), "\(request): \(answer)")
+            }
+        }
+    }
+
     /// "GET /runs/{run}" of "/api/v1/runs/39".
     private static func route(of method: String, _ path: String) -> String? {
         let parts = path.split(separator: "/").dropFirst(2)

@@ -48,11 +48,10 @@ extension PageFiles {
     static func file(at path: String) -> PageFile? { byPath[path] }
 
     /// Under their own names a browser asks each time whether it still has the file of this host.
-    static func answer(_ file: PageFile, at path: String, ifNoneMatch: String?) -> Response {
-        let tag = "\"\(file.digest)\""
-        var response = ifNoneMatch == tag ? Response(status: .notModified) : jsonResponse(file.bytes, type: file.type)
+    static func answer(_ file: PageFile, at path: String) -> Response {
+        var response = jsonResponse(file.bytes, type: file.type)
         response.headers[.cacheControl] = path.hasPrefix("/\(place)/") ? "max-age=31536000, immutable" : "no-cache"
-        response.headers[.eTag] = tag
+        response.headers[.eTag] = "\"\(file.digest)\""
         return response
     }
 
@@ -60,7 +59,7 @@ extension PageFiles {
         for path in paths {
             router.on(RouterPath(path), method: .get) { request, _ -> Response in
                 guard let file = file(at: request.uri.path) else { throw API.Problem.notFound("there is no \(path)") }
-                return answer(file, at: request.uri.path, ifNoneMatch: request.headers[.ifNoneMatch])
+                return answer(file, at: request.uri.path)
             }
         }
     }

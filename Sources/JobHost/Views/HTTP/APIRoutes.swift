@@ -118,12 +118,7 @@ struct ProblemMiddleware: RouterMiddleware {
         _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
         do {
-            let response = try await next(request, context)
-            guard request.method == .get || request.method == .head, let tag = response.headers[.eTag], request.headers[.ifNoneMatch] == tag else { return response }
-            var short = Response(status: .notModified)
-            short.headers[.eTag] = tag
-            short.headers[.cacheControl] = response.headers[.cacheControl]
-            return short
+            return try await next(request, context).unlessKnown(to: request)
         } catch let error as HTTPError where error.status == .notFound && error.body == nil {
             let allowed = methods(of: request.uri.path)
             guard allowed.isEmpty else { return refused(request.method, allowed: allowed) }
