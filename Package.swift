@@ -195,7 +195,7 @@ let package = Package(
         tests("OutsideKitTests", ["JobCore", "JobKit", "OutsideKit", "OutsideTestKit"]),
         tests("TickersTests", ["ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL", "Tickers"]),
         // On the real binaries, which a test build makes too.
-        tests("EndToEnd", ["CLinux", "SQL"]),
+        tests("EndToEnd", ["CLinux", "JobJSON", "SQL"]),
         // The test bundle holds several plugins, each with its `job_plugin_v1`; no test calls it.
         .testTarget(
             name: "ReconcilerTests",

@@ -9,21 +9,6 @@ import Testing
             + "retry = { max_attempts = 1 }\n" + job
     }
 
-    /// "http://127.0.0.1:41234", from the log.
-    private func address(_ host: Child, from: Int = 0) async throws -> String {
-        guard let found = await host.errors.next(from: from, where: { $0.contains("page and API: http://") }) else {
-            throw TestHost.Failure("no address in:\n" + host.errors.all.joined(separator: "\n"))
-        }
-        let start = found.line.firstRange(of: "http://")?.lowerBound ?? found.line.endIndex
-        return String(found.line[start...].prefix { $0 != " " }.dropLast())
-    }
-
-    private func curl(_ test: TestHost, _ arguments: String...) async throws -> String {
-        let child = try Child("/usr/bin/env", ["curl", "-sS", "-m", "30", "-i"] + arguments, environment: TestHost.environment(), folder: test.folder)
-        _ = await child.exitCode()
-        return (child.output.all + child.errors.all).joined(separator: "\n")
-    }
-
     private func read(_ path: String) -> String {
         guard let file = fopen(path, "r") else { return "" }
         defer { fclose(file) }
@@ -38,17 +23,17 @@ import Testing
             try await test.plugin("p", PluginSource.succeeds)
             try test.config(config())
             let host = try await test.start()
-            let web = try await address(host)
-            let page = try await curl(test, web + "/")
+            let web = try await host.address()
+            let page = try await test.curl(web + "/")
             #expect(page.contains("<title>") && page.contains("default-src 'none'"), "\(page)")
-            let refused = try await curl(test, "-X", "POST", web + "/api/v1/jobs/j/trigger")
+            let refused = try await test.curl("-X", "POST", web + "/api/v1/jobs/j/trigger")
             #expect(refused.contains("401") && refused.contains("acting needs a token"), "\(refused)")
             let token = read(test.folder + "/var/act.token").filter { !$0.isNewline }
             let bearer = "Authorization: Bearer \(token)"
-            let foreign = try await curl(test, "-X", "POST", "-H", bearer, "-H", "Origin: https://evil.example", web + "/api/v1/jobs/j/trigger")
+            let foreign = try await test.curl("-X", "POST", "-H", bearer, "-H", "Origin: https://evil.example", web + "/api/v1/jobs/j/trigger")
             #expect(foreign.contains("403"), "\(foreign)")
-            #expect(try await curl(test, web + "/api/v1/runs").contains("\"runs\":[]"))
-            let done = try await curl(test, "-H", bearer, "-d", #"{"reason":"by hand"}"#, web + "/api/v1/jobs/j/trigger")
+            #expect(try await test.curl(web + "/api/v1/runs").contains("\"runs\":[]"))
+            let done = try await test.curl("-H", bearer, "-d", #"{"reason":"by hand"}"#, web + "/api/v1/jobs/j/trigger")
             #expect(done.contains("200 OK") && done.contains("\"inserted\":true"), "\(done)")
             try await host.logs("✓ j run 1")
             let audit = try await test.jobhost("audit", "j")
@@ -62,7 +47,7 @@ import Testing
             try await test.plugin("p", PluginSource.succeeds)
             try test.config(config())
             let host = try await test.start()
-            let web = try await address(host)
+            let web = try await host.address()
             let stream = try Child(
                 "/usr/bin/env", ["curl", "-sSN", "-m", "100", web + "/api/v1/events"], environment: TestHost.environment(), folder: test.folder)
             defer { stream.signal(SIGKILL) }
@@ -167,7 +152,7 @@ import Testing
             let more = "outbox = { exchange = \"sqlite:x.db\" }"
             try test.config(config(http: "listen = \"127.0.0.1:0\"\n" + more))
             var host = try await test.start()
-            _ = try await address(host)
+            _ = try await host.address()
             var stream = try listen(nil)
             #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
             // How far it is known to be is in the id.
@@ -183,7 +168,7 @@ import Testing
             _ = await host.exitCode()
             try put("while no host was there")
             host = try await test.start()
-            _ = try await address(host)
+            _ = try await host.address()
             // 503 as long as it has not read its outboxes yet.
             stream = try listen(id)
             _ = try await hears(stream, "while nobody listened")
@@ -211,7 +196,7 @@ import Testing
                 let answer = (child.output.all + child.errors.all).joined(separator: "\n")
                 #expect(answer.contains("403 Forbidden") && answer.contains("uid 65534") && answer.contains("for the host's own user"), "\(answer)")
             }
-            #expect(try await curl(test, "--unix-socket", socket, "http://localhost/api/v1/host").contains("200 OK"))
+            #expect(try await test.curl("--unix-socket", socket, "http://localhost/api/v1/host").contains("200 OK"))
             #expect(try test.ledger.texts("SELECT count(*) FROM runs") == ["0"])
         }
     }
@@ -225,18 +210,18 @@ import Testing
             try test.write("alice 0123456789abcdefg\n", to: "act")
             try test.config(config(http: http))
             let host = try await test.start()
-            let web = try await address(host)
-            #expect(try await curl(test, web + "/api/v1/host").contains("401"))
-            #expect(try await curl(test, "-H", "Authorization: Bearer 0123456789abcdef", web + "/api/v1/host").contains("200 OK"))
+            let web = try await host.address()
+            #expect(try await test.curl(web + "/api/v1/host").contains("401"))
+            #expect(try await test.curl("-H", "Authorization: Bearer 0123456789abcdef", web + "/api/v1/host").contains("200 OK"))
             try test.write("grafana fedcba9876543210\n", to: "read")
             #expect(try await test.jobhost("reload").code == 0)
-            #expect(try await curl(test, "-H", "Authorization: Bearer 0123456789abcdef", web + "/api/v1/host").contains("401"))
-            let caller = try await curl(test, "-H", "Authorization: Bearer fedcba9876543210", web + "/api/v1/caller")
+            #expect(try await test.curl("-H", "Authorization: Bearer 0123456789abcdef", web + "/api/v1/host").contains("401"))
+            let caller = try await test.curl("-H", "Authorization: Bearer fedcba9876543210", web + "/api/v1/caller")
             #expect(caller.contains("grafana from 127.0.0.1") && caller.contains("\"may_act\":false"), "\(caller)")
             #expect(!host.errors.all.joined().contains("fedcba9876543210"))
             try test.config(config(http: ""))
             #expect(try await test.jobhost("reload").code == 0)
-            #expect(try await curl(test, web + "/livez").contains("curl: ("))
+            #expect(try await test.curl(web + "/livez").contains("curl: ("))
         }
     }
 
@@ -249,7 +234,7 @@ import Testing
             try await test.plugin("p", PluginSource.succeeds)
             try test.config(config())
             let host = try await test.start()
-            let web = try await address(host)
+            let web = try await host.address()
             #expect(try await test.jobhost("trigger", "j", "--wait").code == 0)
             let checked = try Child(
                 "/bin/sh", ["-c", "curl -sS -m 60 \(web)/metrics | promtool check metrics"], environment: TestHost.environment(), folder: test.folder)
@@ -273,9 +258,9 @@ import Testing
                 answer = query.output.all.joined(separator: "\n")
             }
             #expect(answer.contains("=\"j\""), "\(answer)")
-            let up = try await curl(test, asked + "/api/v1/targets?state=active")
+            let up = try await test.curl(asked + "/api/v1/targets?state=active")
             #expect(up.contains("\"health\":\"up\"") && up.contains("\"lastError\":\"\""), "\(up)")
-            #expect(try await curl(test, asked + "/api/v1/rules").contains("JobHostDown"))
+            #expect(try await test.curl(asked + "/api/v1/rules").contains("JobHostDown"))
         }
     }
 
@@ -286,9 +271,9 @@ import Testing
             try test.write("alice 0123456789abcdefa\nbob 0123456789abcdefb\n", to: "act")
             try test.config(config(http: "listen = \"127.0.0.1:0\"\nact_token = \"file:act\"", job: "approval = 2\n"))
             var host = try await test.start()
-            var web = try await address(host)
+            var web = try await host.address()
             func post(_ person: String, _ path: String) async throws -> String {
-                try await curl(test, "-X", "POST", "-H", "Authorization: Bearer 0123456789abcdef\(person)", "-d", #"{"reason":"month end"}"#, web + "/api/v1" + path)
+                try await test.curl("-X", "POST", "-H", "Authorization: Bearer 0123456789abcdef\(person)", "-d", #"{"reason":"month end"}"#, web + "/api/v1" + path)
             }
             let asked = try await post("a", "/jobs/j/trigger")
             #expect(asked.contains("409") && asked.contains("needs_approval") && asked.contains("jobhost ask approve 1"), "\(asked)")
@@ -300,7 +285,7 @@ import Testing
             host.signal(SIGTERM)
             _ = await host.exitCode()
             host = try await test.start()
-            web = try await address(host)
+            web = try await host.address()
             #expect(try await post("a", "/asks/1/approve").contains("you are alice, who asked for it"))
             #expect(try await test.jobhost("runs", "j", "--json").output.contains("\"runs\": []"))
             #expect(try await post("b", "/asks/2/approve").contains("\"state\":\"approved\""))
@@ -329,7 +314,7 @@ import Testing
             try await first.plugin("p", PluginSource.succeeds)
             try first.config(config())
             let holder = try await first.start()
-            let taken = try await address(holder).dropFirst("http://".count)
+            let taken = try await holder.address().dropFirst("http://".count)
             try await TestHost.with { test in
                 try await test.plugin("p", PluginSource.succeeds)
                 try test.config(config(http: "listen = \"\(taken)\"", job: "on_start = true\n"))
@@ -339,7 +324,7 @@ import Testing
                 #expect(try await test.jobhost("status").output.contains("\(taken) is already in use"))
                 holder.signal(SIGTERM)
                 _ = await holder.exitCode()
-                #expect(try await address(host) == "http://\(taken)")
+                #expect(try await host.address() == "http://\(taken)")
             }
         }
     }
