@@ -215,8 +215,40 @@ class TimelineTest(DrawingTest):
         look = self.drawn(page)
         self.expected(look["asked"])
         self.assertAlmostEqual(page.run("Number(document.querySelector('rect.tone-busy').getAttribute('x'))"), self.x(started), delta=0.5)
+        # By mouse, by keys: what it is, and the way to it.
+        page.run("[...document.querySelectorAll('.timeline .lane')].find((lane) => lane.querySelector('.name')?.textContent === 'single').querySelector('svg.track').focus()")
+        page.ask("Input.dispatchKeyEvent", type="keyDown", key="End", windowsVirtualKeyCode=35)
+        page.wait(f"/running since .*, for \\d+ s; run {run}$/.test(document.querySelector('.pointed').innerText.trim())")
+        page.wait("document.querySelectorAll('rect.reached').length === 1")
+        page.key("Enter")
+        page.wait(f"location.hash === '#/runs/{run}'")
         # It is still drawn when there is nothing else of it in the window.
         self.host.post(f"/runs/{run}/cancel", {})
+
+    def test_runs_that_overlap_are_drawn_so_whenever_they_began(self):
+        began = self.host.post("/jobs/several/enqueue", {"payload": {"ms": 2500}})["run"]["id"]
+
+        def is_under_way():
+            run = self.host.get(f"/api/v1/runs/{began}")["run"]
+            now = ms(self.host.get("/api/v1/overview")["host"]["now"])
+            # In a later step of the drawing than this one.
+            return run["started_at"] and now - ms(run["started_at"]) > 800
+
+        self.host.until(is_under_way, "the first one to run for a while")
+        self.host.post("/jobs/several/enqueue", {"payload": {"ms": 2500}})
+        self.ended("several", 5)
+        page = self.open("#/timeline?window=0.1")
+        page.wait("[...document.querySelectorAll('.timeline .lane')].some((lane) => lane.querySelector('svg')?.getAttribute('aria-label') === 'several: 5 runs, 0 failed')")
+        lanes, data = self.compare(page)
+        steps = {entry["step"] for entry in data["spans"] if entry["job"] == "several"}
+        self.assertGreater(len(steps), 2)
+
+    def test_what_did_not_run_is_reached_by_keys(self):
+        page = self.open("#/timeline?window=0.1")
+        page.wait("document.querySelector('.timeline .lane rect.range')")
+        page.run("[...document.querySelectorAll('.timeline .lane')].find((lane) => lane.querySelector('.name')?.textContent === 'ticks').querySelector('svg.track').focus()")
+        page.ask("Input.dispatchKeyEvent", type="keyDown", key="End", windowsVirtualKeyCode=35)
+        page.wait("/\\d+ skipped: it was paused/.test(document.querySelector('.pointed').innerText)")
 
 
 class CellTest(DrawingTest):

@@ -1,4 +1,5 @@
 import Glibc
+import JobJSON
 import Testing
 
 /// The real binaries: fires that their workers have before their instant.
@@ -68,6 +69,13 @@ import Testing
                 #expect(try await test.jobhost("resume", "a").code == 0)
                 try await host.logs("✓ a", from: host.errors.all.count)
             }
+            // What had been claimed ahead and was taken back is on the timeline as what was left out later is.
+            let shown = try await test.ask("GET", "http://localhost/api/v1/timeline", socket: test.folder + "/var/jobhost.sock").body
+            let ranges = shown["ranges"]?.arrayValue ?? []
+            let drawn = ranges.filter { $0["job"] == "a" && $0["reason"] == "paused" }.reduce(0) { $0 + (Int($1["count"]?.canonicalText ?? "") ?? 0) }
+            let taken = try test.ledger.number("SELECT count(*) FROM runs WHERE job = 'a' AND state = 'skipped'")
+            let left = try test.ledger.number("SELECT coalesce(sum(count), 0) FROM ledger_ranges WHERE job = 'a' AND reason = 'paused'")
+            #expect(taken > 0 && drawn == taken + left, "\(drawn) of \(taken) and \(left): \(shown)")
             let begun = notes(test)
             for (from, to) in quiet {
                 #expect(begun.filter { $0.began > from && $0.began < to }.map(\.key) == [])

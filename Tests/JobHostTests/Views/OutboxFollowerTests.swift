@@ -1,3 +1,5 @@
+import Glibc
+import JobConfig
 import JobCore
 import JobStore
 import JobTestKit
@@ -6,6 +8,28 @@ import SQL
 import Testing
 
 @testable import JobHost
+
+/// Takes connections and says nothing.
+private final class SilentServer {
+    let port: UInt16
+    private let descriptor: Int32
+
+    init() throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let code = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) | listen(descriptor, 8) | getsockname(descriptor, $0, &size) }
+        }
+        try #require(code == 0)
+        self.descriptor = descriptor
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit { close(descriptor) }
+}
 
 /// What listeners hear of an outbox.
 @Suite(.timeLimit(.minutes(1))) struct OutboxFollowerTests {
@@ -81,6 +105,39 @@ import Testing
             #expect(await !stage.follower.isAway)
             #expect(stage.keys(listener) == ["since"])
         }
+    }
+
+    @Test("Who begins to listen while the database is still looked at hears of what was made meanwhile")
+    func duringTheFirstLook() async throws {
+        try await stage { stage in
+            let connection = try stage.create()
+            defer { connection.close() }
+            try stage.put(connection, "before", ago: 10)
+            // Its first look waits for this one.
+            try connection.execute("BEGIN EXCLUSIVE")
+            async let isMore = stage.follower.look()
+            await stage.follower.isAwaited()
+            let listener = try #require(stage.hub.listen(lastID: nil))
+            try stage.put(connection, "meanwhile")
+            try connection.execute("COMMIT")
+            _ = await isMore
+            _ = await stage.follower.look()
+            #expect(stage.keys(listener) == ["meanwhile"])
+        }
+    }
+
+    @Test("A database that takes a connection and says nothing holds up no listener")
+    func aSilentDatabase() async throws {
+        let silent = try SilentServer()
+        let clock = SystemClock()
+        let outboxes = Outboxes(hub: EventHub(outlet: EventOutlet(), clock: clock), log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock)
+        await outboxes.use([OutboxSource(name: "x", url: "postgresql://nobody@127.0.0.1:\(silent.port)/none")])
+        let began = ContinuousClock.now
+        await outboxes.areReady()
+        // Where nothing bounds it, the connection's own patience of some seconds does.
+        #expect(ContinuousClock.now - began < .milliseconds(3_500))
+        await outboxes.stop()
+        withExtendedLifetime(silent) {}
     }
 
     @Test("That rows may be missing is said to who listens")

@@ -96,6 +96,7 @@ actor EventReplay {
     private func read(
         since: Instant, width: Duration, start: EventHub.Start, _ client: String, holds: (Int64) -> Bool
     ) async throws -> Read? {
+        let host = await shelf.snapshot()
         func serves(_ read: Instant, _ other: EventHub.Start) -> Bool { read <= since && other.after <= start.after && holds(other.after) }
         let from = since - width
         while true {
@@ -111,6 +112,8 @@ actor EventReplay {
             if coming?.task == other.task { coming = nil }
             if isThis { return try read.get() }
         }
+        // What is kept no longer is not worth the reading, and costs its asker none.
+        guard Self.keeps(from, host) else { return Read(since: from, entries: nil, start: start, at: clock.now().monotonic) }
         guard pace.mayRead(client, now: clock.now().monotonic) else { return nil }
         let task = Task { [control, shelf, clock] in
             Read(since: from, entries: try await Self.entries(since: from, control, shelf), start: start, at: clock.now().monotonic)
@@ -125,8 +128,8 @@ actor EventReplay {
 
     private static func entries(since: Instant, _ control: any HostControl, _ shelf: SnapshotShelf) async throws -> [Entry]? {
         let (host, store) = (await shelf.snapshot(), control.store)
-        // What is kept no longer is not worth the reading.
-        guard host.jobs.allSatisfy({ job in job.retention.map { host.now - since < $0.age } ?? true }) else { return nil }
+        // It may have got old while others were read for.
+        guard keeps(since, host) else { return nil }
         var filter = RunFilter()
         filter.endedAfter = store.isShared ? since - slack : since
         filter.withoutPayloads = true
@@ -174,6 +177,11 @@ actor EventReplay {
         add(.problems(host.problems, at: host.now), host.now, until: .distantFuture)
         guard entries.reduce(0, { $0 + $1.data.count }) <= mostBytes else { return nil }
         return entries.sorted { $0.at < $1.at }
+    }
+
+    /// Whether no job's retention has surely dropped some of what happened since.
+    private static func keeps(_ since: Instant, _ host: HostSnapshot) -> Bool {
+        host.jobs.allSatisfy { job in job.retention.map { host.now - since < $0.age } ?? true }
     }
 
     /// Whether the ledger still has each run that ended since, as far as their number goes.

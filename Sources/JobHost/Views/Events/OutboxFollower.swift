@@ -13,7 +13,8 @@ actor OutboxFollower {
     /// nil: its database was not to be had yet.
     private var cursor: OutboxCursor?
     private var problem: String?
-    private var isFirst = true
+    /// Somebody may listen already: what was made since `since` is to be told.
+    private var goesByTime = false
 
     /// What was made until now is nobody's who listens from now on.
     init(name: String, reader: OutboxReader, hub: EventHub, log: Logger, clock: any TimeSource) {
@@ -27,6 +28,9 @@ actor OutboxFollower {
 
     /// Its database is not to be had.
     var isAway: Bool { problem != nil }
+
+    /// Somebody begins to listen, whether its place is known or not.
+    func isAwaited() { goesByTime = true }
 
     /// → There is more.
     func look() async -> Bool {
@@ -80,10 +84,14 @@ actor OutboxFollower {
     /// may have listened meanwhile. Where rows come late, what was made shortly before may still be to come.
     private func begun() async throws -> OutboxCursor? {
         if let cursor { return cursor }
-        let limit: Instant? = reader.mayCommitLate ? since - OutboxCursor.patience : isFirst ? nil : since
-        isFirst = false
-        let high = try await reader.last(before: limit)
-        guard !Task.isCancelled else { return nil }
+        defer { goesByTime = true }
+        var (high, limit): (Int64, Instant?)
+        repeat {
+            limit = reader.mayCommitLate ? since - OutboxCursor.patience : goesByTime ? since : nil
+            high = try await reader.last(before: limit)
+            guard !Task.isCancelled else { return nil }
+            // Who began to listen while it was looked for hears of what was made meanwhile.
+        } while limit == nil && goesByTime
         cursor = OutboxCursor(high: high, mayCommitLate: reader.mayCommitLate)
         hub.tell(outbox: name, [], upTo: OutboxPlace(settled: high, high: high))
         return cursor

@@ -15,6 +15,7 @@ actor Outboxes {
     private struct Followed {
         var source: OutboxSource
         var reader: OutboxReader
+        var follower: OutboxFollower
         /// Its place is known, or its database was not to be had.
         var first: Task<Void, Never>
         var task: Task<Void, Never>
@@ -55,7 +56,7 @@ actor Outboxes {
                         while !Task.isCancelled, await follower.look() {}
                     }
                 }
-                followed[source.name] = Followed(source: source, reader: reader, first: first, task: task)
+                followed[source.name] = Followed(source: source, reader: reader, follower: follower, first: first, task: task)
             } catch { log.error("the outbox \(source.name) is not followed: \(error)") }
         }
     }
@@ -66,9 +67,23 @@ actor Outboxes {
         (followed, isBegun) = ([:], false)
     }
 
-    /// Returns when whoever begins to listen hears of every row from now on.
+    /// How long a listener waits for databases that do not answer.
+    static let patience = TimeAmount.milliseconds(1_500)
+
+    /// Returns when whoever begins to listen hears of every row from now on: when the places are known, or after
+    /// `patience`, from when on those that are not known yet go by when rows were made.
     func areReady() async {
-        for one in followed.values { await one.first.value }
+        let awaited = Array(followed.values)
+        guard !awaited.isEmpty else { return }
+        let (either, known) = AsyncStream.makeStream(of: Void.self)
+        Task {
+            for one in awaited { await one.first.value }
+            known.finish()
+        }
+        let limit = MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: Self.patience) { known.finish() }
+        for await _ in either {}
+        limit.cancel()
+        for one in awaited { await one.follower.isAwaited() }
     }
 
     /// Numbers of rows that a listener has missed.

@@ -4,7 +4,7 @@
 import { h } from "./dom.js";
 import { quietly, query } from "./api.js";
 import { state } from "./live.js";
-import { instant, now, clock, shortClock, when, span, zoneName, usesLocalZone } from "./time.js";
+import { instant, now, clock, shortClock, when, span, age, zoneName, usesLocalZone } from "./time.js";
 import { outcomeOf, counted, REASONS } from "./words.js";
 import { failure, runLink } from "./parts.js";
 
@@ -14,6 +14,8 @@ const STEPS = 480;
 const WIDTH = 1000;
 const LANE = 20;
 const LANES = 200;
+/** With how many of the bars that follow it one is compared. */
+const NEIGHBOURS = 8;
 
 export class TimelinePage {
   constructor(context, parameters) {
@@ -24,7 +26,7 @@ export class TimelinePage {
     this.data = null;
     this.error = null;
     this.pointed = null;
-    /** The bar that the keys have reached: { job, run }. */
+    /** What the keys have reached: { job, key } of one of its stops. */
     this.reached = null;
     this.isClosed = false;
     this.asked = 0;
@@ -103,8 +105,6 @@ export class TimelinePage {
   }
 
   lane(lane) {
-    const job = state.jobs.get(lane.job);
-    const running = (job?.running ?? []).filter((run) => run.started_at);
     return h("div.lane", { key: lane.job },
       h("a.name", { href: `#/jobs/${encodeURIComponent(lane.job)}`, title: lane.job }, lane.job),
       h("svg.track", {
@@ -119,11 +119,20 @@ export class TimelinePage {
         const d = lane.spans.filter((entry) => outcomeOf(entry.outcome).tone === tone).map((entry) => this.bar(entry, tone)).join("");
         return d && h("path", { key: tone, d, class: `fill tone-${tone}` });
       }),
-      running.map((run) => h("rect", { key: run.run, class: "line tone-busy", ...this.extent(instant(run.started_at), now(), 3), y: 4, height: 13 })),
-      this.reachedOf(lane).map((entry) => h("rect", { key: "reached", class: "reached", ...this.extent(instant(entry.first), instant(entry.last), 6), y: 0.5, height: LANE - 1 }))));
+      underWay(lane).map((run) => h("rect", { key: run.run, class: "line tone-busy", ...this.extent(instant(run.started_at), now(), 3), y: 4, height: 13 })),
+      [this.reachedOf(lane)].filter(Boolean).map((stop) => h("rect", { key: "reached", class: "reached", ...this.extent(stop.first, stop.last, 6), y: 0.5, height: LANE - 1 }))));
   }
 
-  reachedOf(lane) { return this.reached?.job === lane.job ? lane.spans.filter((entry) => entry.run === this.reached.run) : []; }
+  /** What the keys go through, in the order of time: bars, runs under way, and what did not run. */
+  stops(lane) {
+    return [
+      ...lane.spans.map((entry) => ({ key: `run ${entry.run}`, first: instant(entry.first), last: instant(entry.last), run: entry.run, entry })),
+      ...underWay(lane).map((running) => ({ key: `run ${running.run}`, first: instant(running.started_at), last: now(), run: running.run, running })),
+      ...lane.ranges.map((range) => ({ key: `${range.reason} ${range.first}`, first: instant(range.first), last: instant(range.last), range })),
+    ].sort((a, b) => a.first - b.first);
+  }
+
+  reachedOf(lane) { return this.reached?.job === lane.job ? this.stops(lane).find((stop) => stop.key === this.reached.key) : undefined; }
 
   leave() {
     this.pointed = null;
@@ -133,16 +142,16 @@ export class TimelinePage {
 
   /** From bar to bar, in the order of time. */
   step(lane, event) {
-    const spans = [...lane.spans].sort((a, b) => instant(a.first) - instant(b.first));
-    const at = spans.indexOf(this.reachedOf(lane)[0]);
-    if (event.key === "Enter" && at >= 0) location.hash = `#/runs/${spans[at].run}`;
+    const stops = this.stops(lane);
+    const at = stops.findIndex((stop) => this.reached?.job === lane.job && stop.key === this.reached.key);
+    if (event.key === "Enter" && stops[at]?.run) location.hash = `#/runs/${stops[at].run}`;
     else {
-      const next = { ArrowRight: at + 1, ArrowLeft: at < 0 ? spans.length - 1 : at - 1, Home: 0, End: spans.length - 1 }[event.key];
+      const next = { ArrowRight: at + 1, ArrowLeft: at < 0 ? stops.length - 1 : at - 1, Home: 0, End: stops.length - 1 }[event.key];
       if (next === undefined) return;
-      const entry = spans[Math.max(0, Math.min(spans.length - 1, next))];
-      if (entry) {
-        this.reached = { job: lane.job, run: entry.run };
-        this.pointed = this.words(lane, instant(entry.first), entry, null);
+      const stop = stops[Math.max(0, Math.min(stops.length - 1, next))];
+      if (stop) {
+        this.reached = { job: lane.job, key: stop.key };
+        this.pointed = this.words(lane, stop.first, stop);
         this.context.draw();
       }
     }
@@ -158,8 +167,7 @@ export class TimelinePage {
   /** Failures stand taller; what overlapped itself begins higher. */
   bar(entry, tone) {
     const { x, width } = this.extent(instant(entry.first), instant(entry.last), 2);
-    const several = entry.busy_us > (instant(entry.last) - instant(entry.first)) * 1000 * 1.05 + 1000;
-    const top = tone === "bad" ? 1 : several ? 4 : 8;
+    const top = tone === "bad" ? 1 : entry.isSeveral ? 4 : 8;
     return `M${x} ${top}h${width}V18h-${width}z`;
   }
 
@@ -170,31 +178,53 @@ export class TimelinePage {
     const near = (first, last) => instant(first) - slack <= ms && ms <= instant(last) + slack;
     const spans = lane.spans.filter((entry) => near(entry.first, entry.last));
     spans.sort((a, b) => (outcomeOf(b.outcome).tone === "bad") - (outcomeOf(a.outcome).tone === "bad") || Math.abs(instant(a.first) - ms) - Math.abs(instant(b.first) - ms));
-    return { ms, entry: spans[0], range: lane.ranges.find((range) => near(range.first, range.last)) };
+    const running = underWay(lane).find((run) => instant(run.started_at) - slack <= ms && ms <= now() + slack);
+    return { ms, entry: spans[0], running, range: lane.ranges.find((range) => near(range.first, range.last)) };
   }
 
   point(lane, event) {
-    const { ms, entry, range } = this.at(lane, event);
+    const { ms, ...what } = this.at(lane, event);
     this.reached = null;
-    this.pointed = this.words(lane, ms, entry, range);
+    this.pointed = this.words(lane, ms, what);
     this.context.draw();
   }
 
-  words(lane, ms, entry, range) {
+  words(lane, ms, { entry, running, range }) {
     const parts = [h("b", lane.job), ` ${clock(ms)}: `];
     if (entry) {
       const until = instant(entry.last) - instant(entry.first) > 1000 ? ` … ${clock(instant(entry.last))}` : "";
       parts.push(`${entry.runs} ${outcomeOf(entry.outcome).word}, ${clock(instant(entry.first))}${until}, took ${span(Math.round(entry.busy_us / entry.runs))}${entry.runs > 1 ? " each" : ""}; run `, runLink(entry.run));
     }
-    if (range) parts.push(`${entry ? "; " : ""}${range.count} ${range.state}: ${REASONS[range.reason] ?? range.reason}`);
-    if (!entry && !range) parts.push("nothing ran");
+    if (running) parts.push(`${entry ? "; " : ""}running since ${clock(instant(running.started_at))}, for ${age(now() - instant(running.started_at))}; run `, runLink(running.run));
+    if (range) parts.push(`${entry || running ? "; " : ""}${range.count} ${range.state}: ${REASONS[range.reason] ?? range.reason}`);
+    if (!entry && !running && !range) parts.push("nothing ran");
     return parts;
   }
 
   open(lane, event) {
-    const { entry } = this.at(lane, event);
-    if (entry) location.hash = `#/runs/${entry.run}`;
+    const { entry, running } = this.at(lane, event);
+    const run = entry?.run ?? running?.run;
+    if (run) location.hash = `#/runs/${run}`;
   }
+}
+
+function underWay(lane) { return (state.jobs.get(lane.job)?.running ?? []).filter((run) => run.started_at); }
+
+/**
+ * Marks those of a job's bars of which some ran at once: they took together longer than the time that they took place in.
+ * Runs that began in different steps, or ended differently, are in different bars, so each is looked at with those that
+ * begin before it ends too.
+ */
+function markSeveral(spans) {
+  const isMore = (busy, first, last) => busy > (last - first) * 1000 * 1.05 + 1000;
+  const bars = spans.map((entry) => ({ entry, first: instant(entry.first), last: instant(entry.last) })).sort((a, b) => a.first - b.first);
+  bars.forEach((bar, index) => {
+    bar.entry.isSeveral ||= isMore(bar.entry.busy_us, bar.first, bar.last);
+    for (const other of bars.slice(index + 1, index + 1 + NEIGHBOURS)) {
+      if (other.first >= bar.last) break;
+      if (isMore(bar.entry.busy_us + other.entry.busy_us, bar.first, Math.max(bar.last, other.last))) bar.entry.isSeveral = other.entry.isSeveral = true;
+    }
+  });
 }
 
 function legend(kind, word) { return h("span.key", { key: kind }, h("i", { class: `key-${kind}` }), word); }
@@ -213,6 +243,7 @@ function lanes(data) {
     if (outcomeOf(entry.outcome).tone === "bad") mine.bad += entry.runs;
   }
   for (const range of data.ranges) lane(range.job).ranges.push(range);
+  for (const mine of lanes.values()) markSeveral(mine.spans);
   return [...lanes.values()].sort((a, b) => (b.bad > 0) - (a.bad > 0) || a.job.localeCompare(b.job));
 }
 
