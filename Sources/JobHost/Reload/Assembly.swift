@@ -62,6 +62,7 @@ struct Assembly {
         for (name, line) in lines where line.change == .refused && config.jobs[name] != nil {
             if generation.jobs[name] == nil { generation.refused[name] = refused(name, line.detail) } else { generation.kept[name] = line.detail }
         }
+        generation.refusedPlugins = Dictionary(uniqueKeysWithValues: refusals.keys.map { ($0, line(plugin: $0).detail) })
     }
 
     private func refused(_ name: String, _ reason: String) -> RefusedJob? {

@@ -13,6 +13,8 @@ public struct Generation: Sendable {
     public var refused: [String: RefusedJob]
     /// Why jobs that serve do so as they were, and not as the config has them now: by name.
     public var kept: [String: String]
+    /// Why plugins do not serve as the config asks for them, and what goes on instead: by name.
+    public var refusedPlugins: [String: String] = [:]
     /// nil: all that the config asks for serves.
     public var unserved: Unserved?
     public init(

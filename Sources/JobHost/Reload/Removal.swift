@@ -47,7 +47,7 @@ extension Generation {
     /// The config's file was not looked at: what it asks for and was refused stays so, which is no
     /// news of this reload.
     mutating func keepRefusals(of previous: Generation, _ report: inout ReloadReport) {
-        (refused, kept, unserved) = (previous.refused, previous.kept, previous.unserved)
+        (refused, kept, refusedPlugins, unserved) = (previous.refused, previous.kept, previous.refusedPlugins, previous.unserved)
         report.jobs += previous.refused.map { .init(job: $0.key, change: .kept, detail: "refused: \($0.value.reason)", serves: false) }
         report.jobs.sort { $0.job < $1.job }
     }

@@ -14,7 +14,7 @@ extension Supervisor {
                 name: plugin.config.name, library: plugin.config.library, libraryHash: plugin.copy.sha256,
                 id: plugin.descriptor.id, version: plugin.descriptor.version,
                 description: plugin.descriptor.description, entries: plugin.descriptor.entries.map(\.id),
-                problem: plugin.problem)
+                problem: plugin.problem.isEmpty ? generation.refusedPlugins[plugin.config.name] ?? "" : plugin.problem)
             snapshot.versions = versions(of: plugin)
             snapshot.canary = canaries[plugin.config.name]?.sentence ?? ""
             return snapshot
@@ -25,6 +25,7 @@ extension Supervisor {
             snapshot.elsewhere[job.config.name] = job.config.runOn
         }
         snapshot.workers = room.snapshot()
+        snapshot.refusedPlugins = generation.refusedPlugins
         snapshot.lastReload = lastReload
         snapshot.asks = asks.filter { $0.state(now: snapshot.now) == .waiting }
         snapshot.isStoreAway = storeHealth.problem != nil

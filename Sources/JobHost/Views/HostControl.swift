@@ -192,6 +192,8 @@ public struct HostSnapshot: Sendable {
     public var plugins: [PluginSnapshot]
     public var workers: [WorkerSnapshot]
     public var lastReload: ReloadReport?
+    /// Why plugins do not serve as the config asks for them, and what goes on instead: by name.
+    public var refusedPlugins: [String: String] = [:]
     /// Jobs of the config that other hosts serve and this one does not, each with the labels of those (`run_on`).
     public var elsewhere: [String: [String]] = [:]
     /// Waiting runs are claimed here (`consume`).

@@ -55,6 +55,9 @@ extension Alert {
             }
             return Alert(kind, subject: problem.subject, problem.text, hint: problem.kind == .plugin || problem.kind == .reload ? "jobhost plan" : "jobhost status")
         }
+        for (name, why) in host.refusedPlugins.sorted(by: { $0.key < $1.key }) {
+            alerts.append(Alert(.pluginRefused, subject: name, "plugin \(name) was refused: \(why)", hint: "jobhost plan"))
+        }
         for job in host.jobs {
             let isOpen = job.breaker.state == "open" || job.breaker.state == "half_open"
             if isOpen, job.enabled {
