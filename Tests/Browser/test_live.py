@@ -3,6 +3,7 @@
 
 import json
 import signal
+import time
 from datetime import datetime
 
 from pagetest import PageTest
@@ -24,6 +25,25 @@ class LiveTest(PageTest):
         page.wait_text("succeeded")
         self.host.post("/jobs/payouts/pause", {"reason": "from elsewhere"})
         page.wait_text("paused: from elsewhere")
+
+    def test_documents_that_are_left_give_their_streams_back(self):
+        page = self.open()
+        alive = "document.querySelector('#top .live.tone-ok')"
+        began = time.monotonic()
+        # More than a browser has connections for a host.
+        for number in range(8):
+            page.go(f"{self.host.url}?{number}#/runs")
+            page.wait(alive)
+        self.assertLess(time.monotonic() - began, 30)
+        streams = "\njobhost_event_streams 1\n"
+        self.host.until(lambda: streams in self.host.get("/metrics"), "the one that is seen to be the only one that listens")
+        # The way back leads to a page that goes on.
+        page.run("history.back()")
+        page.wait("location.search === '?6'")
+        page.wait(alive)
+        self.host.until(lambda: streams in self.host.get("/metrics"), "the one that is seen again to listen")
+        run = self.host.run("payouts", {"how": "refuse"})["id"]
+        page.wait(f"document.querySelector('main tbody').innerText.includes('{run}')")
 
     def test_a_log_is_followed_while_it_runs(self):
         self.host.until(lambda: self.host.job("reconcile")["running"], "reconcile to run")

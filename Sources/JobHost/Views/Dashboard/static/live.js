@@ -196,10 +196,20 @@ async function gather() {
   }
 }
 
+/** Of the stream that is open. */
+let listening = null;
+/** Somebody went to another document: a browser may keep this one for the way back. */
+let isLeft = false;
+// With its stream it would keep one of the six connections that a browser has for a host, and the seventh document would
+// wait for the first to be forgotten.
+addEventListener("pagehide", () => { isLeft = true; listening?.abort(); });
+addEventListener("pageshow", () => { isLeft = false; });
+
 /** Reads events for as long as the page lives; between two streams the page polls. */
 async function follow() {
   for (let misses = 0; ; ) {
     const ended = new AbortController();
+    listening = ended;
     let heard = Date.now();
     const watch = setInterval(() => { if (Date.now() - heard > SILENCE) ended.abort(); }, 5_000);
     try {
@@ -220,9 +230,10 @@ async function follow() {
       });
     } catch (error) {
       if (error instanceof APIError && [400, 410].includes(error.status)) lastId = null;
-      misses += 1;
+      if (!isLeft) misses += 1;
     }
     clearInterval(watch);
+    if (isLeft) await new Promise((back) => { addEventListener("pageshow", back, { once: true }); });
     if (streaming) {
       streaming = false;
       await refresh();
