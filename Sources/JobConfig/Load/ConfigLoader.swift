@@ -18,6 +18,14 @@ public enum ConfigLoader {
         let run = LoadRun(file: file, environment: environment, zones: zones, machine: machine)
         return try run.load()
     }
+
+    /// The folder of the host's state by a config in which anything else may be wrong, whatever it is: a host that runs is
+    /// to be found while its config is being edited. nil: the file cannot be read.
+    public static func stateDir(
+        file: String, environment: [String: String], zones: some ZoneSource, machine: Machine = .system
+    ) -> String? {
+        LoadRun(file: file, environment: environment, zones: zones, machine: machine).stateDir()
+    }
 }
 
 /// One load. A class, since all its parts add to the same findings.
@@ -56,6 +64,21 @@ final class LoadRun {
         let config = read(merged, host)
         try faults.throwIfAny(fileOrder: fileOrder)
         return config
+    }
+
+    func stateDir() -> String? {
+        guard let bytes = try? machine.readFile(file, ConfigLoader.mostFileBytes) else { return nil }
+        let main = (try? parseTOML(bytes, file: shownFile)) ?? Self.lineOfStateDir(in: bytes)
+        return HostReader(main: interpolator.resolve(main), run: self).host().stateDir
+    }
+
+    /// Of text that is no TOML as a whole: only [host] has this key.
+    private static func lineOfStateDir(in text: [UInt8]) -> ConfigTable {
+        let name = Array(HostKeys.stateDir.name.utf8)
+        for line in text.split(separator: UInt8(ascii: "\n")) where line.drop(while: { $0 == 0x20 || $0 == 0x09 }).starts(with: name) {
+            if let table = try? parseTOML(Array("[host]\n".utf8) + line, file: "") { return table }
+        }
+        return ConfigTable()
     }
 
     /// One file's tree, as it stands in the file. `blame`: where it is named.

@@ -121,6 +121,22 @@ struct CLICommandTests {
         }
     }
 
+    @Test(arguments: ["[jobs.tick]\nevry = \"1s\"\n", "[jobs.tick\n", "x\n", "include = [\"jobs.d/*.toml\"]\n"])
+    func aBrokenConfigStillLeadsToTheStateThatItNames(mistake: String) async throws {
+        try await withServer { _, socket, _ in
+            let state = String(socket.dropLast("/jobhost.sock".count))
+            let folder = try TestFolder()
+            let config = folder.path + "/jobs.toml"
+            Files.makeFolder(folder.path + "/jobs.d")
+            try Files.write("[jobs.half", to: folder.path + "/jobs.d/half.toml")
+            try Files.write("[host]\n  state_dir = \"\(state)\" # here\n\(mistake)", to: config)
+            let spoken = await speak(["status", "--config", config], files: [socket])
+            #expect(spoken.code == 0, "\(spoken.errors)")
+            // Where nobody listens, the mistake is what there is to say.
+            #expect(await speak(["status", "--config", config]).code == 2)
+        }
+    }
+
     @Test func unknownNamesGetTheNearestOne() async throws {
         try await withServer { _, socket, _ in
             let spoken = await speak(["show", "candels", "--socket", socket])

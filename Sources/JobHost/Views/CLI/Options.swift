@@ -125,9 +125,11 @@ struct CLISession: Sendable {
         do {
             return APIClient(socketPath: try loadConfig().host.stateDir + "/jobhost.sock", config: file, elsewhere: usual)
         } catch {
-            // A config that is just being edited must not hide the host that runs.
-            guard let usual else { throw error }
-            return APIClient(socketPath: usual, config: file)
+            // A config that is just being edited, or was refused, must not hide the host that runs.
+            let meant = ConfigLoader.stateDir(file: file, environment: environment.variables, zones: environment.operations.zones)
+            let sockets = [meant.map { $0 + "/jobhost.sock" }, usual].compactMap(\.self)
+            guard let socket = sockets.first(where: environment.fileExists) else { throw error }
+            return APIClient(socketPath: socket, config: file)
         }
     }
 
