@@ -169,7 +169,7 @@ cpg_result *cpg_exec(cpg_connection *connection, const char *sql, int64_t timeou
 }
 
 cpg_result *cpg_prepare(cpg_connection *connection, const char *name, const char *sql, int64_t timeout_ms, bool *timed_out) {
-    return finish(raw(connection), pPQsendPrepare(raw(connection), name, sql, 0, NULL), timeout_ms, timed_out);
+    return finish(raw(connection), cpg_send_prepare(connection, name, sql), timeout_ms, timed_out);
 }
 
 cpg_result *cpg_describe(cpg_connection *connection, const char *name, int64_t timeout_ms, bool *timed_out) {
@@ -184,6 +184,10 @@ cpg_result *cpg_execute(cpg_connection *connection, const char *name, int count,
 cpg_result *cpg_execute_text(cpg_connection *connection, const char *sql, int count, const char *const *values,
                              const int *lengths, const int *formats, int64_t timeout_ms, bool *timed_out) {
     return finish(raw(connection), cpg_send_execute_text(connection, sql, count, values, lengths, formats), timeout_ms, timed_out);
+}
+
+bool cpg_send_prepare(cpg_connection *connection, const char *name, const char *sql) {
+    return pPQsendPrepare(raw(connection), name, sql, 0, NULL);
 }
 
 bool cpg_send_execute(cpg_connection *connection, const char *name, int count, const char *const *values,

@@ -21,6 +21,10 @@ public struct PostgresOptions: Sendable {
     /// How long to wait for an answer before the connection is given up (`io`), in milliseconds;
     /// 0: for ever, or as long as TCP's limits say.
     public var answerTimeoutMilliseconds: Int64 = 0
+    /// Within a transaction, statements whose answer nobody waits for (BEGIN, what is `send`) go out with the next one
+    /// that is waited for, in one round trip. A connection that was cut while nothing was asked of it is then found by
+    /// that statement and not by BEGIN: it throws, and `wasLostAtBegin` says that the whole may be done again.
+    public var pipelined = false
     /// PostgreSQL keeps no NUL character in a text: true replaces it by U+FFFD, false throws.
     public var replacesNUL = false
     /// A URL's own `connect_timeout` wins.
@@ -47,15 +51,19 @@ public final class PostgresConnection: SQLConnection {
 
     private(set) var handle: OpaquePointer?
     private var closedForGood = false
+    /// What goes out with the next statement that is waited for. Of the open transaction.
+    var queue: [PostgresQueued] = []
+    /// The connection was lost by the first that a transaction asked: nothing of it can have been committed.
+    public internal(set) var wasLostAtBegin = false
     /// Counts connections: what is prepared belongs to one of them.
     public private(set) var life = 0
-    private var transaction = TransactionState.none
+    var transaction = TransactionState.none
     private var compiled: [String: Compiled] = [:]
     private var clock: UInt64 = 0
     private var names = 0
 
     /// What the program believes, which outlives a lost connection.
-    private enum TransactionState { case none, open, lost }
+    enum TransactionState { case none, open, lost }
 
     /// Connects. Throws `cannotOpen` when there is no such server, database or user, or libpq is
     /// not installed.
@@ -74,7 +82,8 @@ public final class PostgresConnection: SQLConnection {
         disconnect()
     }
 
-    private func disconnect() {
+    func disconnect() {
+        dropQueue()
         guard let handle else { return }
         self.handle = nil
         cpg_close(handle)
@@ -106,16 +115,15 @@ public final class PostgresConnection: SQLConnection {
     }
 
     private func limits(local: Bool) -> String {
-        let word = local ? "SET LOCAL" : "SET"
-        var text = ""
-        if options.lockTimeoutMilliseconds > 0 { text += "\(word) lock_timeout = \(options.lockTimeoutMilliseconds);" }
-        if options.statementTimeoutMilliseconds > 0 {
-            text += "\(word) statement_timeout = \(options.statementTimeoutMilliseconds);"
-        }
-        if options.idleInTransactionMilliseconds > 0 {
-            text += "\(word) idle_in_transaction_session_timeout = \(options.idleInTransactionMilliseconds);"
-        }
-        return text
+        limits.map { "\(local ? "SET LOCAL" : "SET") \($0) = \($1);" }.joined()
+    }
+
+    /// Those that are set, in milliseconds.
+    var limits: [(name: String, milliseconds: Int32)] {
+        [
+            ("lock_timeout", options.lockTimeoutMilliseconds), ("statement_timeout", options.statementTimeoutMilliseconds),
+            ("idle_in_transaction_session_timeout", options.idleInTransactionMilliseconds),
+        ].filter { $0.1 > 0 }
     }
 
     // MARK: Use
@@ -139,7 +147,8 @@ public final class PostgresConnection: SQLConnection {
         entry.used = clock
         do {
             try ready(sql)
-            try prepareInServer(entry, sql: sql)
+            // In a transaction that goes along with its execution.
+            if !mayQueue { try prepareInServer(entry, sql: sql) }
         } catch {
             if entry.holders == 0 { compiled[sql] = nil }
             throw error
@@ -151,6 +160,7 @@ public final class PostgresConnection: SQLConnection {
     public func execute(_ script: String) throws(SQLError) {
         faultPoint?(.before(script))
         try ready(script)
+        try flush()
         try check(exec(script), sql: script)
         faultPoint?(.after(script))
         if closedForGood { throw closed(script) }
@@ -162,6 +172,7 @@ public final class PostgresConnection: SQLConnection {
         case .immediate: "SERIALIZABLE"
         case .rowLocks: "READ COMMITTED"
         }
+        if options.pipelined { return try queueBegin("BEGIN ISOLATION LEVEL \(level)") }
         let limits = options.prepared ? "" : "; " + limits(local: true)
         let script = "BEGIN ISOLATION LEVEL \(level)\(limits)"
         let used = life
@@ -183,13 +194,14 @@ public final class PostgresConnection: SQLConnection {
             if statement == "COMMIT" { throw lost(statement) }
             return
         }
+        if try endQueue(statement) { return }
         try execute(statement)
     }
 
     // MARK: Inside
 
     /// A connection that can be used now.
-    private func ready(_ sql: String) throws(SQLError) {
+    func ready(_ sql: String) throws(SQLError) {
         if closedForGood { throw closed(sql) }
         if transaction == .lost { throw lost(sql) }
         if isOpen { return }
@@ -201,7 +213,7 @@ public final class PostgresConnection: SQLConnection {
     }
 
     func closed(_ sql: String) -> SQLError { SQLError(.closed, "the connection to \(address) is closed", sql: sql) }
-    private func lost(_ sql: String) -> SQLError {
+    func lost(_ sql: String) -> SQLError {
         SQLError(.io, "the connection to \(address) was lost in the middle of a transaction", sql: sql)
     }
 
@@ -213,6 +225,9 @@ public final class PostgresConnection: SQLConnection {
 
     func run(_ entry: Compiled, _ values: borrowing BoundValues, sql: String) throws(SQLError) -> PostgresResult {
         try ready(sql)
+        if mayQueue, !queue.isEmpty || options.prepared && entry.life != life {
+            return try answer(to: enqueue(PostgresQueued(sql, entry, copy values)))
+        }
         try prepareInServer(entry, sql: sql)
         var timedOut = false
         let limit = options.answerTimeoutMilliseconds
@@ -235,12 +250,16 @@ public final class PostgresConnection: SQLConnection {
 
     private func prepareInServer(_ entry: Compiled, sql: String) throws(SQLError) {
         guard options.prepared, entry.life != life else { return }
-        names += 1
-        entry.name = "s\(names)"
+        name(entry)
         var timedOut = false
         let result = cpg_prepare(handle, entry.name, entry.text.text, options.answerTimeoutMilliseconds, &timedOut)
         try check(try answered(result, timedOut, sql: sql), sql: sql)
         entry.life = life
+    }
+
+    func name(_ entry: Compiled) {
+        names += 1
+        entry.name = "s\(names)"
     }
 
     /// Statements in the cache that nobody holds make room, those used longest ago first.
@@ -262,15 +281,20 @@ public final class PostgresConnection: SQLConnection {
             noteTransaction()
             return PostgresResult(result)
         }
+        throw giveUp(timedOut, sql: sql)
+    }
+
+    func giveUp(_ timedOut: Bool, sql: String) -> SQLError {
         let reason = timedOut
             ? "no answer from \(address) in \(options.answerTimeoutMilliseconds) ms"
             : "the connection to \(address) was lost: " + address.scrubbed(Self.text(cpg_error(handle)))
         disconnect()
-        throw SQLError(.io, reason, sql: sql)
+        return SQLError(.io, reason, sql: sql)
     }
 
-    private func noteTransaction() {
-        guard let handle else { return }
+    func noteTransaction() {
+        // What is only queued is not known to the server.
+        guard let handle, queue.isEmpty else { return }
         switch cpg_transaction(handle) {
         case Int32(CPG_TRANSACTION_IDLE): transaction = .none
         case Int32(CPG_TRANSACTION_UNKNOWN): if transaction == .open { transaction = .lost }
@@ -279,7 +303,7 @@ public final class PostgresConnection: SQLConnection {
     }
 
     /// Throws what the server said.
-    private func check(_ result: PostgresResult, sql: String) throws(SQLError) {
+    func check(_ result: PostgresResult, sql: String) throws(SQLError) {
         let status = cpg_status(result.pointer)
         if status == Int32(CPG_TUPLES) || status == Int32(CPG_EMPTY) { return }
         if status == Int32(CPG_COMMAND) {

@@ -9,6 +9,10 @@ public final class PostgresStatement: SQLStatement {
     private let connection: PostgresConnection
     private var values: BoundValues
     private var result: PostgresResult?
+    /// Of `send`, until its answer is read.
+    private var sent: PostgresQueued?
+    /// `result` is of `send`, whose fault points are past.
+    private var wasSent = false
     private var row = -1
     private var rows = 0
     private var names: [String]?
@@ -89,15 +93,39 @@ public final class PostgresStatement: SQLStatement {
 
     // MARK: Execution
 
-    public func step() throws(SQLError) -> Bool {
-        if result == nil {
-            connection.faultPoint?(.before(sql))
-            let answer = try connection.run(entry, values, sql: sql)
-            if names == nil { take(columns: answer.pointer) }
-            result = answer
-            row = -1
-            rows = Int(cpg_rows(answer.pointer))
+    /// Executes it without waiting for its answer, which `step` reads: within a transaction of a connection whose
+    /// `options.pipelined` is on, in one round trip with the next statement that is waited for. Parameters may be bound
+    /// anew at once. An error is thrown by whatever is waited for first.
+    public func send() throws(SQLError) {
+        result = nil
+        sent = nil
+        if connection.mayQueue {
+            sent = try connection.queueSent(sql, entry, values)
+        } else {
+            try execute()
         }
+    }
+
+    private func execute() throws(SQLError) {
+        wasSent = sent != nil
+        if let sent {
+            self.sent = nil
+            take(try connection.answer(to: sent))
+        } else {
+            connection.faultPoint?(.before(sql))
+            take(try connection.run(entry, values, sql: sql))
+        }
+    }
+
+    private func take(_ answer: PostgresResult) {
+        if names == nil { take(columns: answer.pointer) }
+        result = answer
+        row = -1
+        rows = Int(cpg_rows(answer.pointer))
+    }
+
+    public func step() throws(SQLError) -> Bool {
+        if result == nil { try execute() }
         row += 1
         if row < rows { return true }
         if let result {
@@ -105,6 +133,7 @@ public final class PostgresStatement: SQLStatement {
             changes = command?.pointee == CChar(bitPattern: UInt8(ascii: "S")) ? 0 : Int(cpg_touched(result.pointer))
         }
         result = nil
+        if wasSent { return false }
         connection.faultPoint?(.after(sql))
         guard !connection.isClosedForGood else { throw connection.closed(sql) }
         return false
@@ -112,10 +141,14 @@ public final class PostgresStatement: SQLStatement {
 
     public func reset() {
         result = nil
+        sent = nil
         values = BoundValues(count: values.count)
     }
 
-    public func rewind() { result = nil }
+    public func rewind() {
+        result = nil
+        sent = nil
+    }
 
     // MARK: Columns
 

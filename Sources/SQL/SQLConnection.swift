@@ -13,6 +13,9 @@ public protocol SQLConnection: AnyObject, SendableMetatype {
     func prepare(_ sql: String) throws(SQLError) -> Statement
     /// Executes a script of any number of statements without parameters; rows are discarded.
     func execute(_ script: String) throws(SQLError)
+    /// Executes a statement whose rows and count nobody wants. Where the connection can, it goes out with the next
+    /// statement that is waited for, which then throws its error.
+    func send(_ sql: String, _ values: [SQLValue]) throws(SQLError)
     /// Begins a transaction. For `transaction`, which also ends it.
     func begin(_ mode: SQLTransactionMode) throws(SQLError)
     /// Executes "COMMIT", "ROLLBACK" or a statement of savepoints. A COMMIT that the database
@@ -188,6 +191,8 @@ extension SQLStatement {
 }
 
 extension SQLConnection {
+    public func send(_ sql: String, _ values: [SQLValue]) throws(SQLError) { try run(sql, values) }
+
     /// Executes one statement; returns the rows touched.
     @discardableResult
     public func run(_ sql: String, _ values: [SQLValue] = []) throws(SQLError) -> Int {
