@@ -79,6 +79,8 @@ public struct StoreSettings: Equatable, Sendable {
     public var prepared = true
     /// Of PostgreSQL: where to listen, if not at `url`.
     public var listenURL: String?
+    /// Of PostgreSQL: false neither listens nor notifies.
+    public var notify = true
     /// Of PostgreSQL: how long a host that is not heard of keeps what it runs.
     public var lease: Duration = .seconds(90)
     /// `url` without password and parameters.

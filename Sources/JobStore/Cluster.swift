@@ -170,6 +170,28 @@ public struct WaitingClaims: Sendable {
     }
 }
 
+/// A run under way, and how far it is, as its entry says.
+public struct RunProgress: Hashable, Sendable {
+    public var run: RunID
+    /// Of the attempt.
+    public var fence: Int64
+    public var startedAt: Instant
+    public var pid: Int32
+    public var done: UInt64
+    /// 0: not known.
+    public var total: UInt64
+    public var text: String
+    public init(run: RunID, fence: Int64, startedAt: Instant, pid: Int32, done: UInt64 = 0, total: UInt64 = 0, text: String = "") {
+        self.run = run
+        self.fence = fence
+        self.startedAt = startedAt
+        self.pid = pid
+        self.done = done
+        self.total = total
+        self.text = text
+    }
+}
+
 /// A job's state as another host's attempt left it.
 public struct KeptState: Hashable, Sendable {
     public var version: UInt32
@@ -193,6 +215,8 @@ extension Store {
     public func hosts() async throws -> [HostRow] { [] }
     public func setDrained(host: String, _ isDrained: Bool, by actor: Actor, now: Instant) async throws -> Bool { false }
     public func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool { false }
+    public func saveProgress(_ rows: [RunProgress], owner: Owner) async throws {}
+    public func progress(of run: RunID) async throws -> RunProgress? { nil }
     public func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws {}
     public func definitions() async throws -> [DefinitionRow] { [] }
     /// It hears of everything from its one host.

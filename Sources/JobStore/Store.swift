@@ -122,6 +122,10 @@ public protocol Store: Sendable {
     func setDrained(host: String, _ isDrained: Bool, by actor: Actor, now: Instant) async throws -> Bool
     /// The host that runs it is to cancel it; it hears so in `sharedState`. false: it does not run.
     func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool
+    /// Replaces what this host says of how far its runs under way are, for other hosts. Nothing of it is durable.
+    func saveProgress(_ rows: [RunProgress], owner: Owner) async throws
+    /// Of a run under way on whichever host; nil: its host has said nothing of it.
+    func progress(of run: RunID) async throws -> RunProgress?
     /// Replaces what this host says that it serves, and its labels.
     func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws
     /// What living hosts serve.

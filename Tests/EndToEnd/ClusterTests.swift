@@ -12,11 +12,13 @@ struct ClusterTests {
         var ledger: LedgerFile { server.ledger }
 
         /// A short lease: three seconds.
-        func start(_ name: String, _ jobs: String, host keys: String = "") async throws -> Child {
+        func start(
+            _ name: String, _ jobs: String, host keys: String = "", environment: [String: String] = [:]
+        ) async throws -> Child {
             try test.write(
                 "[host]\nname = \"\(name)\"\nstate_dir = \"var-\(name)\"\ngrace = \"5s\"\n\(keys)\n" + jobs
                     + "\n[store]\nurl = \"\(server.url)\"\nlease = \"3s\"\n", to: "\(name).toml")
-            let host = try test.foreground("run", "--config", "\(name).toml")
+            let host = try test.foreground("run", "--config", "\(name).toml", environment: environment)
             try await host.logs("serving ")
             return host
         }

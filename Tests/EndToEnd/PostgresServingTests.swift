@@ -59,7 +59,7 @@ struct PostgresServingTests {
         }
     }
 
-    @Test("Behind a transaction pooler hosts fire and run what is enqueued, with one listening past it and without; a pooler that goes away is a database that does")
+    @Test("Behind a transaction pooler hosts fire and run what is enqueued, with one listening past it and one that is to hear nothing; a pooler that goes away is a database that does")
     func transactionPooler() async throws {
         try await server { test, server in
             let pooler = try await server.script("pooler")
@@ -71,7 +71,7 @@ struct PostgresServingTests {
                 try await host.logs("serving ")
                 return host
             }
-            let hosts = [try await start("a", "listen_url = \"\(server.url)\""), try await start("b", "")]
+            let hosts = [try await start("a", "listen_url = \"\(server.url)\""), try await start("b", "listen_url = \"\(server.url)\"\nnotify = false")]
             // Nothing but the one listener has come past the pooler.
             try await server.until("SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name LIKE 'jobhost%' AND query LIKE 'LISTEN%'")
             for part in 0..<5 {

@@ -201,8 +201,8 @@ final class TestHost: Sendable {
     }
 
     /// Starts a command and does not wait.
-    func foreground(_ arguments: String...) throws -> Child {
-        let child = try Child(Self.binaries + "/jobhost", arguments, environment: Self.environment(), folder: folder)
+    func foreground(_ arguments: String..., environment: [String: String] = [:]) throws -> Child {
+        let child = try Child(Self.binaries + "/jobhost", arguments, environment: Self.environment(environment), folder: folder)
         hosts.withLock { $0.append(child) }
         return child
     }

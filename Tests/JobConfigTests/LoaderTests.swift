@@ -198,6 +198,8 @@ import Testing
         let plain = try load("[store]\nurl = \"postgresql://u:secret@db/x?sslmode=require\"\nprepared = false\n").store
         #expect(plain.url == "postgresql://u:secret@db/x?sslmode=require")
         #expect(plain.isPostgreSQL && !plain.prepared && plain.schema == "jobhost" && plain.listenURL == nil)
+        #expect(plain.notify)
+        #expect(try !load("[store]\nurl = \"postgresql://u@db/x\"\nnotify = false\n").store.notify)
         let files = ["/run/secrets/store": "postgresql://u:secret@db/x\n"]
         #expect(try load("[store]\nurl = \"file:/run/secrets/store\"\n", files: files).store.url == "postgresql://u:secret@db/x")
         #expect(try load("").store.isPostgreSQL == false)

@@ -55,10 +55,13 @@ enum StoreKeys {
     static let listenURL = ConfigKey(
         "store", "listen_url", .string(4000), "unset",
         "PostgreSQL: where to listen for notifications, past a pooler. Unset: at `url`, or nowhere with `prepared = false`; what waits is then found by asking twice a second.")
+    static let notify = ConfigKey(
+        "store", "notify", .boolean, "true",
+        "PostgreSQL: false neither listens for notifications nor sends any; what waits is then found by asking twice a second. Where no living host listens, `enqueue` sends none either.")
     static let lease = ConfigKey(
         "store", "lease", .duration(.seconds(2)...(.seconds(600))), "\"90s\"",
         "PostgreSQL: a host that has not been heard of for so long has lost what it runs, which others take over; its own workers end themselves shortly before. Renewed six times as often. The store may be away for two thirds of it without a run being lost. The same on every host.")
-    static let all = [url, schema, prepared, listenURL, lease]
+    static let all = [url, schema, prepared, listenURL, notify, lease]
 }
 
 /// `[http]`

@@ -85,6 +85,7 @@ struct HostReader {
         var store = StoreSettings(url: url)
         if let schema = section.string(StoreKeys.schema) { store.schema = schema }
         if let prepared = section.boolean(StoreKeys.prepared) { store.prepared = prepared }
+        if let notify = section.boolean(StoreKeys.notify) { store.notify = notify }
         if let lease = section.duration(StoreKeys.lease) { store.lease = lease }
         if let listen = section.string(StoreKeys.listenURL), let place = section.value(StoreKeys.listenURL)?.position {
             // Never the address itself: it may hold a password.

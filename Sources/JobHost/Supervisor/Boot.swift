@@ -245,6 +245,7 @@ enum Boot {
             options.schema = config.store.schema
             options.prepared = config.store.prepared
             options.listenURL = config.store.listenURL
+            options.notify = config.store.notify
             return try await PostgresStore.open(url: config.store.url, host: config.host.name, options: options)
         } catch {
             throw Failure(messages: ["the store \(config.store.shown) cannot be opened: \(error)"], exitCode: 1)

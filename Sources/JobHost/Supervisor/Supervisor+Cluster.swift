@@ -23,6 +23,38 @@ extension Supervisor {
             supervisor.releaseStrays()
         }
         repeats(every: .seconds(10)) { $0.compareDefinitions() }
+        repeats(every: Self.progressPace) { $0.tellProgress() }
+    }
+
+    // MARK: How far runs are
+
+    /// How often other hosts are told at the most.
+    static var progressPace: Duration { .seconds(2) }
+    /// Of so many runs, with so long a text each.
+    static var progressBound: (runs: Int, text: Int) { (500, 200) }
+    /// A run that says nothing of its progress is told of when it has run for so long.
+    static var progressSilence: Duration { .seconds(10) }
+
+    /// One statement for all of them, and none where nothing has moved since the last.
+    func tellProgress() {
+        let rows = progress(now: clock.now().wall)
+        guard rows != progressTold, holds.isDisjoint(with: [.lease, .format]) else { return }
+        inquire(.progress) { supervisor in
+            try await supervisor.store.saveProgress(rows, owner: supervisor.owner)
+            supervisor.progressTold = rows
+        }
+    }
+
+    private func progress(now: Instant) -> [RunProgress] {
+        let active = dispatcher.jobs.lazy.flatMap(\.active.values)
+        let rows = active.compactMap { run -> RunProgress? in
+            guard case .running(let since, let pid) = run.phase else { return nil }
+            guard run.total > 0 || !run.text.isEmpty || now - since >= Self.progressSilence else { return nil }
+            return RunProgress(
+                run: run.claim.id, fence: run.claim.fence, startedAt: since, pid: pid, done: run.done, total: run.total,
+                text: String(run.text.prefix(Self.progressBound.text)))
+        }
+        return Array(rows.sorted { $0.run < $1.run }.prefix(Self.progressBound.runs))
     }
 
     // MARK: What each host serves

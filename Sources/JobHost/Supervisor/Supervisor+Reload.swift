@@ -205,7 +205,41 @@ extension Supervisor {
     }
 
     /// `on_start = true`: once when the host starts, and once when the job is added.
+    /// Where the store does not take it (it is away, this machine's clock is wrong), it is tried again every second.
     func enqueueStartRuns(of jobs: [String]) async {
+        do { try await enqueueStartRuns(of: jobs, isSecond: false) } catch {
+            storeFailed(error)
+            owe(starts: jobs)
+        }
+    }
+
+    private func owe(starts jobs: [String]) {
+        let isAsked = !startsOwed.isEmpty
+        startsOwed.formUnion(jobs)
+        guard !isAsked, !startsOwed.isEmpty else { return }
+        loop.timer(after: .seconds(1)) { [weak self] in
+            self?.assumeIsolated { supervisor in
+                guard supervisor.phase != .draining else { return }
+                Task { await supervisor.enqueueOwedStartRuns() }
+            }
+        }
+    }
+
+    private func enqueueOwedStartRuns() async {
+        let jobs = startsOwed.sorted()
+        startsOwed = []
+        do { try await enqueueStartRuns(of: jobs, isSecond: true) } catch {
+            storeFailed(error)
+            owe(starts: jobs)
+        }
+    }
+
+    /// The run's cause is this start: one that was taken, and whose answer was lost, may have ended meanwhile.
+    private func hasStarted(_ job: String, cause: String) async throws -> Bool {
+        try await store.runs(RunFilter(job: job)).contains { $0.idempotencyKey == cause }
+    }
+
+    private func enqueueStartRuns(of jobs: [String], isSecond: Bool) async throws {
         let now = clock.now().wall
         var runs: [NewRun] = []
         for job in jobs {
@@ -215,15 +249,13 @@ extension Supervisor {
             dispatcher.setDefaults(&run, dispatcher.jobs[i].plan)
             // A start run that still waits from an earlier life is enough.
             run.uniqueKey = "start"
-            run.idempotencyKey = "\(job)@start-\(owner.epoch)"
+            let cause = "\(job)@start-\(owner.epoch)"
+            run.idempotencyKey = cause
+            if isSecond, try await hasStarted(job, cause: cause) { continue }
             runs.append(run)
         }
         guard !runs.isEmpty else { return }
-        do {
-            for result in try await store.enqueue(runs, now: now) {
-                dispatch(.waiting(job: result.run.job, due: now))
-            }
-        } catch { storeFailed(error) }
+        for result in try await store.enqueue(runs, now: now) { dispatch(.waiting(job: result.run.job, due: now)) }
     }
 
     func finishReload(_ report: ReloadReport) {

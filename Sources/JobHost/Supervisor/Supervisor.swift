@@ -90,7 +90,11 @@ public actor Supervisor: HostControl {
     var tickAt: Instant?
     /// Questions to the store that recur: none is asked again before its answer.
     var questionsUnderWay: Set<Question> = []
-    enum Question { case counts, waiting, expiry, retention, lease, shared, abandoned, strays, definitions }
+    enum Question { case counts, waiting, expiry, retention, lease, shared, abandoned, strays, definitions, progress }
+    /// What other hosts show of the runs under way here.
+    var progressTold: [RunProgress] = []
+    /// Jobs whose run of the start (`on_start`) the store has not taken yet.
+    var startsOwed: Set<String> = []
     var isDrainingInbox = false
     /// The generation after whose building memory was given back.
     var releasedFor: Int64 = 0

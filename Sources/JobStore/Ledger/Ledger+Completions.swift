@@ -52,7 +52,7 @@ extension Ledger {
     }
 
     func recordAttempt(_ completion: Completion, number: Int64) throws {
-        try connection.run("""
+        try connection.send("""
             INSERT INTO \(schema)attempts
                 (run, attempt, outcome, started_at, finished_at, pid, library_hash, reason, code)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)

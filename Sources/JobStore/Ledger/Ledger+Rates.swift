@@ -36,10 +36,10 @@ extension Ledger {
             let count = counts[job] ?? 0
             if count > 0 {
                 // What counts no longer; and what a clock that was set back left in the future.
-                try connection.run(
+                try connection.send(
                     "DELETE FROM \(schema)rate_takes WHERE job = ? AND (at <= ? OR at > ?)",
                     [.text(job), .int((clock - room.rate.per).stored), .int((clock + room.rate.per + RateTake.grid(room.rate)).stored)])
-                try connection.run("""
+                try connection.send("""
                     INSERT INTO \(schema)rate_takes AS t (job, at, runs) VALUES (?, ?, ?)
                     ON CONFLICT (job, at) DO UPDATE SET runs = t.runs + excluded.runs
                     """, [.text(job), .int(room.stamp.stored), .int(count)])
@@ -84,9 +84,9 @@ extension Ledger {
             for (before, after) in zip(takes, left) where after.runs < before.runs {
                 let row: [SQLValue] = [.text(job), .int(after.at.stored)]
                 if after.runs > 0 {
-                    try connection.run("UPDATE \(schema)rate_takes SET runs = ? WHERE job = ? AND at = ?", [.int(after.runs)] + row)
+                    try connection.send("UPDATE \(schema)rate_takes SET runs = ? WHERE job = ? AND at = ?", [.int(after.runs)] + row)
                 } else {
-                    try connection.run("DELETE FROM \(schema)rate_takes WHERE job = ? AND at = ?", row)
+                    try connection.send("DELETE FROM \(schema)rate_takes WHERE job = ? AND at = ?", row)
                 }
             }
         }

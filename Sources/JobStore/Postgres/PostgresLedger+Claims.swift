@@ -7,9 +7,13 @@ extension PostgresLedger {
     /// Claims that leave no ranges behind are written together; each job once in a statement, so
     /// that its claims are made in their order. The caller holds the locks of the job rows.
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) throws -> [ClaimedRun?] {
-        try demandLease(owner)
+        let lease = try askForLease(owner)
+        let elsewhere = try askElsewhere(claims, owner)
+        try demandLease(lease)
         try demandClock(now, upTo: claims.map { max($0.fireTime, $0.newCursor) }.max())
-        let claims = try besideOthers(claims, owner, now)
+        let claims = try besideOthers(claims, elsewhere, now)
+        // Behind what says who runs elsewhere: a state is at least as new as that.
+        let states = try askForStates(newerThan: claims.reduce(into: [:]) { $0[$1.claim.job] = $1.claim.stateFence })
         var results: [ClaimedRun?] = Array(repeating: nil, count: claims.count)
         var rest = claims.indices.filter { claims[$0].verdict != .refused }
         while !rest.isEmpty {
@@ -25,18 +29,16 @@ extension PostgresLedger {
             let made = try claimOneByOne(others.map { claims[$0].claim }, owner: owner, now: now)
             for (i, run) in zip(others, made) { results[i] = run }
         }
-        try addStates(claims.map { ($0.claim.job, $0.claim.stateFence) }, to: &results)
-        return results
+        return try addStates(states, to: results)
     }
 
     private enum Verdict { case granted, overlap, refused }
 
     /// What other hosts leave of the claims.
     private func besideOthers(
-        _ claims: [FireClaim], _ owner: Owner, _ now: Instant
+        _ claims: [FireClaim], _ asked: PostgresStatement?, _ now: Instant
     ) throws -> [(claim: FireClaim, verdict: Verdict)] {
-        let asked = claims.filter { $0.isRelative || $0.room != nil && !$0.waits || $0.competesToWait }.map(\.job)
-        let elsewhere = try elsewhere(Array(Set(asked)).sorted(), owner)
+        let elsewhere = try elsewhere(asked)
         var queued: Set<String> = []
         return claims.map { claim in
             guard let others = elsewhere[claim.job] else { return (claim, .granted) }
@@ -67,9 +69,11 @@ extension PostgresLedger {
         var onTime: Int
     }
 
-    private func elsewhere(_ jobs: [String], _ owner: Owner) throws -> [String: Elsewhere] {
-        guard !jobs.isEmpty else { return [:] }
-        let rows = try connection.rows("""
+    /// nil: of none of them it matters.
+    private func askElsewhere(_ claims: [FireClaim], _ owner: Owner) throws -> PostgresStatement? {
+        let jobs = Set(claims.filter { $0.isRelative || $0.room != nil && !$0.waits || $0.competesToWait }.map(\.job)).sorted()
+        guard !jobs.isEmpty else { return nil }
+        let rows = try connection.prepare("""
             SELECT j.job, (SELECT count(*) FROM \(schema)runs r
                 WHERE r.\(StateSQL.running) AND r.job = j.job AND (r.owner <> ? OR r.epoch <> ?)),
                 greatest(s.last_finished, (SELECT max(e.finished_at) FROM \(schema)job_ends e WHERE e.job = j.job)),
@@ -78,19 +82,21 @@ extension PostgresLedger {
             CROSS JOIN LATERAL (
                 SELECT count(*) AS waiting, count(*) FILTER (WHERE r.trigger = 'schedule') AS on_time FROM \(schema)runs r
                 WHERE r.job = j.job AND r.trigger IN ('schedule', 'catch_up') AND r.\(StateSQL.live) AND r.\(StateSQL.waiting) AND r.attempt = 0) w
-            """, [.text(owner.host), .text(owner.epoch), .text(PostgresArray(jobs).value)]
-        ) { row in
-            (try row.text(0), Elsewhere(
-                running: try row.count(1), finished: try row.instantOrNil(2), waiting: try row.count(3), onTime: try row.count(4)))
-        }
-        return Dictionary(uniqueKeysWithValues: rows)
+            """)
+        try rows.bind([.text(owner.host), .text(owner.epoch), .text(PostgresArray(jobs).value)])
+        try rows.send()
+        return rows
     }
 
-    private func addStates(_ known: [(job: String, fence: Int64?)], to results: inout [ClaimedRun?]) throws {
-        var wanted: [String: Int64] = [:]
-        for ((job, fence), run) in zip(known, results) where run != nil { wanted[job] = fence }
-        let states = try newerStates(than: wanted)
-        for i in results.indices { results[i]?.state = states[known[i].job] }
+    private func elsewhere(_ asked: PostgresStatement?) throws -> [String: Elsewhere] {
+        guard let asked else { return [:] }
+        defer { asked.reset() }
+        var found: [String: Elsewhere] = [:]
+        while try asked.step() {
+            found[try asked.text(0)] = Elsewhere(
+                running: try asked.count(1), finished: try asked.instantOrNil(2), waiting: try asked.count(3), onTime: try asked.count(4))
+        }
+        return found
     }
 
     private func claimTogether(_ claims: [FireClaim], _ owner: Owner, _ now: Instant) throws -> [ClaimedRun?] {
@@ -165,25 +171,34 @@ extension PostgresLedger {
 
     /// The caller holds the locks of the job rows.
     func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) throws -> WaitingClaims {
-        try demandLease(owner)
-        try demandClock(now)
+        let lease = try askForLease(owner)
         let rates = limits.compactMapValues(\.rate)
+        if !rates.isEmpty { try demandLease(lease) }
         // By the database's clock, read after the jobs' rows were locked: so one host's takes follow another's.
         let clock = rates.isEmpty ? now : try databaseClock()
         let rated = try rateRooms(rates, clock: clock)
-        let arrivals = try inbox.map { try takeArrivals($0, now: now) } ?? Arrivals()
         var offers = limits.mapValues(\.most).merging(rated.mapValues(\.room)) { min($0, $1) }.filter { $0.value > 0 }
+        // Together with the lease: what is written under none is not committed.
+        let asked = try inbox.map { (take: $0, rows: try askForArrivals($0), idle: try askForIdle(offers, limits, owner, now)) }
+        var ready = asked == nil ? try askForReady(offers, limits, owner, now) : nil
+        try demandLease(lease)
+        try demandClock(now)
         var found: [(rank: Int64, run: ClaimedRun)] = []
-        var taken = arrivals.result
-        if !arrivals.runs.isEmpty {
-            let rooms = try roomsOfIdle(offers, limits, owner, now)
-            (found, taken) = try insert(arrivals, claimingUpTo: rooms, limits: limits, owner: owner, now: now)
-            offers = offers.filter { rooms[$0.key] == nil }
+        var taken = InboxResult()
+        if let asked {
+            let arrivals = try read(asked.rows, asked.take, now: now)
+            taken = arrivals.result
+            if !arrivals.runs.isEmpty {
+                let rooms = try roomsOfIdle(asked.idle)
+                (found, taken) = try insert(arrivals, claimingUpTo: rooms, limits: limits, owner: owner, now: now)
+                offers = offers.filter { rooms[$0.key] == nil }
+            }
+            ready = try askForReady(offers, limits, owner, now)
         }
-        found += try claimReady(offers, limits, owner, now)
-        var runs: [ClaimedRun?] = found.sorted { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }.map(\.run)
-        try addStates(runs.compactMap { $0 }.map { ($0.job, limits[$0.job]?.stateFence) }, to: &runs)
-        let claimed = runs.compactMap { $0 }
+        found += try readReady(ready)
+        let runs = found.sorted { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }.map(\.run)
+        let states = try askForStates(newerThan: runs.reduce(into: [:]) { $0[$1.job] = limits[$1.job]?.stateFence })
+        let claimed = try addStates(states, to: runs).compactMap { $0 }
         let full = try noteTaken(claimed.countsByJob, of: rated, clock: clock)
         var claims = WaitingClaims(claimed.noted(in: rated), rated: full.mapValues { now + $0 }, gone: try gone(limits, of: full.keys))
         claims.inbox = taken
@@ -218,29 +233,35 @@ extension PostgresLedger {
         try statement.bind(owner.epoch, at: 6)
     }
 
-    /// How many runs of each job may begin here; of jobs alone that have none waiting for it.
-    private func roomsOfIdle(
+    /// Asks how many runs of each job may begin here; of jobs alone that have none waiting for it.
+    private func askForIdle(
         _ offers: [String: Int], _ limits: [String: WaitingLimit], _ owner: Owner, _ now: Instant
-    ) throws -> [String: Int] {
-        guard !offers.isEmpty else { return [:] }
+    ) throws -> PostgresStatement? {
+        guard !offers.isEmpty else { return nil }
         let statement = try connection.prepare(wanted("""
             NOT EXISTS (SELECT FROM \(schema)runs r WHERE r.\(StateSQL.ready) AND r.job = w.job)
                 AND NOT EXISTS (SELECT FROM \(schema)runs r WHERE r.\(StateSQL.later) AND r.available_at <= ?7 AND r.job = w.job)
             """))
         try bindOffers(offers, limits, owner, to: statement)
         try statement.bind(now.stored, at: 7)
-        defer { statement.reset() }
+        try statement.send()
+        return statement
+    }
+
+    private func roomsOfIdle(_ asked: PostgresStatement?) throws -> [String: Int] {
+        guard let asked else { return [:] }
+        defer { asked.reset() }
         var rooms: [String: Int] = [:]
-        while try statement.step() { rooms[try statement.text(0)] = try statement.count(2) }
+        while try asked.step() { rooms[try asked.text(0)] = try asked.count(2) }
         return rooms
     }
 
-    private func claimReady(
+    private func askForReady(
         _ offers: [String: Int], _ limits: [String: WaitingLimit], _ owner: Owner, _ now: Instant
-    ) throws -> [(rank: Int64, run: ClaimedRun)] {
-        guard !offers.isEmpty else { return [] }
+    ) throws -> PostgresStatement? {
+        guard !offers.isEmpty else { return nil }
         // Of rows that another host is at, the next ones are taken.
-        try connection.run("""
+        try connection.send("""
             UPDATE \(schema)runs SET state = 'available' WHERE id IN (
                 SELECT id FROM \(schema)runs WHERE \(StateSQL.later) AND available_at <= ? ORDER BY available_at LIMIT 2000
                 FOR UPDATE SKIP LOCKED)
@@ -269,6 +290,12 @@ extension PostgresLedger {
         try statement.bind(now.stored, at: 7)
         try statement.bind(Lease.first.microseconds, at: 8)
         try statement.bind(limits.first?.value.generation ?? 0, at: 9)
+        try statement.send()
+        return statement
+    }
+
+    private func readReady(_ asked: PostgresStatement?) throws -> [(rank: Int64, run: ClaimedRun)] {
+        guard let statement = asked else { return [] }
         defer { statement.reset() }
         var found: [(rank: Int64, run: ClaimedRun)] = []
         while try statement.step() {

@@ -49,7 +49,7 @@ extension PostgresLedger {
             """)
         try statement.bind(columns, from: 1)
         try statement.bind(host, at: 4)
-        try statement.run()
+        try statement.send()
     }
 
     func otherEnds(of jobs: [String]?) throws -> [(job: String, finished: Instant, outcome: Outcome)] {
@@ -65,8 +65,11 @@ extension PostgresLedger {
         var fence: Int64
     }
 
+    /// A hundred years, so that no sum overflows.
+    private static let longestDelay: Int64 = 100 * 366 * 86_400 * 1_000_000
+
     private func endAttempts(_ completions: [Completion]) throws -> [RunID: Ended] {
-        var columns = PostgresColumns(14)
+        var columns = PostgresColumns(15)
         var seen: Set<RunID> = []
         // By number: a host that comes back with late results and the one that rescues the runs then wait for each
         // other one after the other, not in a circle.
@@ -88,17 +91,23 @@ extension PostgresLedger {
             columns[11].append(Int64(completion.code))
             columns[12].append(Int64(clamping: completion.items))
             columns[13].append(completion.cpu.microseconds)
+            let delay = completion.availableAt.map { ($0 - completion.finishedAt).microseconds } ?? 0
+            columns[14].append(min(max(0, delay), Self.longestDelay))
         }
+        // A host whose clock is ahead would let a retry wait for as long as it is: both instants are by the same clock, so
+        // the time between them holds, from now on.
         let statement = try connection.prepare("""
             UPDATE \(schema)runs r SET state = c.state, outcome = coalesce(c.outcome, r.outcome), started_at = c.started,
-                finished_at = c.finished, available_at = coalesce(c.available, r.available_at),
-                rank = coalesce(c.available, r.available_at)
+                finished_at = c.finished, available_at = coalesce(c.due, r.available_at),
+                rank = coalesce(c.due, r.available_at)
                     - least(greatest(r.priority, -1000000), 1000000) * \(Rank.perPriority),
                 attempt = greatest(r.attempt - c.uncounted, 0), pid = c.pid, library_hash = c.hash, reason = c.reason,
                 code = c.code, items = c.items, cpu_us = c.cpu, lease_until = NULL
-            FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[],
-                ?::integer[], ?::text[], ?::text[], ?::integer[], ?::bigint[], ?::bigint[])
-                AS c (id, fence, state, outcome, started, finished, available, uncounted, pid, hash, reason, code, items, cpu)
+            FROM (
+                SELECT *, CASE WHEN available IS NOT NULL THEN least(available, \(Self.clock) + delay) END AS due
+                FROM unnest(?::bigint[], ?::bigint[], ?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[],
+                    ?::integer[], ?::text[], ?::text[], ?::integer[], ?::bigint[], ?::bigint[], ?::bigint[])
+                    AS u (id, fence, state, outcome, started, finished, available, uncounted, pid, hash, reason, code, items, cpu, delay)) c
             WHERE r.id = c.id AND r.fence = c.fence AND r.\(StateSQL.running)
             RETURNING r.id, r.job, r.attempt, r.fence
             """)

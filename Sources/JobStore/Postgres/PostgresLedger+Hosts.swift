@@ -10,15 +10,15 @@ extension PostgresLedger {
             "SELECT place FROM \(schema)hosts WHERE name = ? FOR UPDATE", [.text(owner.host)]) { try $0.text(0) }
         // A second one of the name that begins at the same moment waits for this row, and finds it taken.
         let entered = try connection.run("""
-            INSERT INTO \(schema)hosts AS h (name, epoch, place, lease_until, seen_at, skew_us, since_at, version, labels)
-            VALUES (?1, ?2, ?3, \(Self.clock) + ?4, \(Self.clock), ?5 - \(Self.clock), \(Self.clock), ?6, ?7)
+            INSERT INTO \(schema)hosts AS h (name, epoch, place, lease_until, seen_at, skew_us, since_at, version, labels, listens)
+            VALUES (?1, ?2, ?3, \(Self.clock) + ?4, \(Self.clock), ?5 - \(Self.clock), \(Self.clock), ?6, ?7, ?8)
             ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, place = excluded.place,
                 lease_until = excluded.lease_until, seen_at = excluded.seen_at, skew_us = excluded.skew_us,
-                since_at = excluded.since_at, version = excluded.version, labels = excluded.labels
+                since_at = excluded.since_at, version = excluded.version, labels = excluded.labels, listens = excluded.listens
             WHERE h.lease_until <= \(Self.clock) OR h.place = excluded.place
             """, [
                 .text(owner.host), .text(owner.epoch), .text(host.place), .int(length.microseconds), .int(now.stored),
-                .text(host.version), .text(host.labels.joined(separator: " ")),
+                .text(host.version), .text(host.labels.joined(separator: " ")), .bool(session.listens),
             ])
         guard entered > 0 else { throw try nameIsTaken(owner) }
         session.introduction = host
@@ -41,6 +41,7 @@ extension PostgresLedger {
             DELETE FROM \(schema)hosts h WHERE lease_until < \(Self.clock) - ? AND drained = 0
                 AND NOT EXISTS (SELECT FROM \(schema)runs r WHERE \(StateSQL.running) AND r.owner = h.name)
             """, [.int(Duration.seconds(7 * 86_400).microseconds)])
+        try connection.send("DELETE FROM \(schema)progress WHERE host NOT IN (SELECT name FROM \(schema)hosts)", [])
     }
 
     /// What an operator has said of a host outlives it.
@@ -51,7 +52,8 @@ extension PostgresLedger {
             try connection.run(
                 "UPDATE \(schema)hosts SET lease_until = \(Self.clock) WHERE name = ? AND epoch = ?", [.text(owner.host), .text(owner.epoch)])
         }
-        try connection.run("DELETE FROM \(schema)definitions WHERE host = ?", [.text(owner.host)])
+        try connection.send("DELETE FROM \(schema)definitions WHERE host = ?", [.text(owner.host)])
+        try connection.send("DELETE FROM \(schema)progress WHERE host = ?", [.text(owner.host)])
         session.introduction = nil
     }
 
@@ -60,8 +62,11 @@ extension PostgresLedger {
         guard let host = session.introduction else { return Standing() }
         let skew = try connection.first("""
             UPDATE \(schema)hosts SET lease_until = \(Self.clock) + ?1, seen_at = \(Self.clock), skew_us = ?2 - \(Self.clock)
-            WHERE name = ?3 AND epoch = ?4 RETURNING skew_us
-            """, [.int(length.microseconds), .int(now.stored), .text(owner.host), .text(owner.epoch)]) { try $0.int64(0) }
+            WHERE name = ?3 AND epoch = ?4 RETURNING skew_us, (\(PostgresMigrations.demanded(schema)))
+            """, [.int(length.microseconds), .int(now.stored), .text(owner.host), .text(owner.epoch)]) { row in
+                try noteFormat(row.int64(1))
+                return try row.int64(0)
+            }
         if let skew { return Standing(skew: .microseconds(skew), formatProblem: newerFormat?.message) }
         // Somebody else had the name meanwhile, or the row is gone.
         _ = try enter(owner: owner, as: host, for: length, now: now)
@@ -73,19 +78,37 @@ extension PostgresLedger {
         if let newerFormat { throw newerFormat }
     }
 
-    /// Claims are made under a lease alone, by a clock that is right. Whoever looks for abandoned runs
-    /// looks again and again, so what this transaction claims at the lease's very end is found.
-    func demandLease(_ owner: Owner) throws {
+    /// A newer host may change the format at any moment. The lease's answers say which one it is, so no claim is made in
+    /// another than was believed.
+    private func noteFormat(_ version: Int64) {
+        newerFormat = PostgresMigrations.problem(demanded: version, at: connection.address)
+    }
+
+    /// The question of `demandLease`, which goes out with whatever is asked next; nil: it has been answered, or need not be.
+    func askForLease(_ owner: Owner) throws -> PostgresStatement? {
         try demandFormat()
-        guard session.introduction != nil, !hasShownLease else { return }
-        let lease = try connection.first("""
-            SELECT skew_us, \(Self.clock) FROM \(schema)hosts WHERE name = ? AND epoch = ? AND lease_until > \(Self.clock)
-            """, [.text(owner.host), .text(owner.epoch)]) { (skew: Duration.microseconds(try $0.int64(0)), clock: try $0.instant(1)) }
-        guard let lease else {
+        guard session.introduction != nil, !hasShownLease else { return nil }
+        let lease = try connection.prepare("""
+            SELECT skew_us, \(Self.clock), (\(PostgresMigrations.demanded(schema)))
+            FROM \(schema)hosts WHERE name = ? AND epoch = ? AND lease_until > \(Self.clock)
+            """)
+        try lease.bind([.text(owner.host), .text(owner.epoch)])
+        try lease.send()
+        return lease
+    }
+
+    /// Claims are made under a lease alone, by a clock that is right, in a format that this program knows. Whoever looks
+    /// for abandoned runs looks again and again, so what this transaction claims at the lease's very end is found.
+    func demandLease(_ asked: PostgresStatement?) throws {
+        guard let asked, !hasShownLease else { return }
+        defer { asked.reset() }
+        guard try asked.step() else {
             throw StoreError(.unavailable, "this host's lease on the store has ended, so it starts nothing: it was away for too long, or another host has its name")
         }
-        if let problem = Standing(skew: lease.skew).skewProblem { throw StoreError(.unavailable, problem) }
-        clockNow = clockNow ?? lease.clock
+        try noteFormat(asked.int64(2))
+        try demandFormat()
+        if let problem = Standing(skew: .microseconds(try asked.int64(0))).skewProblem { throw StoreError(.unavailable, problem) }
+        clockNow = try clockNow ?? asked.instant(1)
         hasShownLease = true
     }
 
@@ -224,10 +247,51 @@ extension PostgresLedger {
         }
     }
 
+    // MARK: What runs have done so far
+
+    func saveProgress(_ rows: [RunProgress], owner: Owner) throws {
+        try demandFormat()
+        var columns = PostgresColumns(7)
+        for row in rows.sorted(by: { $0.run < $1.run }) {
+            columns[0].append(row.run.value)
+            columns[1].append(row.fence)
+            columns[2].append(row.startedAt.stored)
+            columns[3].append(Int64(row.pid))
+            columns[4].append(Int64(clamping: row.done))
+            columns[5].append(Int64(clamping: row.total))
+            columns[6].append(row.text)
+        }
+        try connection.send(
+            "DELETE FROM \(schema)progress WHERE host = ? AND run <> ALL (?::bigint[])",
+            [.text(owner.host), .text(PostgresArray(rows.map(\.run.value)).value)])
+        let statement = try connection.prepare("""
+            INSERT INTO \(schema)progress AS p (run, fence, started_at, pid, done, total, text, host)
+            SELECT *, ?8 FROM unnest(?1::bigint[], ?2::bigint[], ?3::bigint[], ?4::integer[], ?5::bigint[], ?6::bigint[], ?7::text[])
+            ON CONFLICT (run) DO UPDATE SET fence = excluded.fence, started_at = excluded.started_at, pid = excluded.pid,
+                done = excluded.done, total = excluded.total, text = excluded.text, host = excluded.host
+            WHERE p.fence <= excluded.fence
+            """)
+        try statement.bind(columns, from: 1)
+        try statement.bind(owner.host, at: 8)
+        try statement.send()
+    }
+
+    func progress(of run: RunID) throws -> RunProgress? {
+        try connection.first("""
+            SELECT p.fence, p.started_at, p.pid, p.done, p.total, p.text FROM \(schema)progress p
+            JOIN \(schema)runs r ON r.id = p.run AND r.fence = p.fence AND r.\(StateSQL.running) WHERE p.run = ?
+            """, [.int(run.value)]
+        ) { row in
+            RunProgress(
+                run: run, fence: try row.int64(0), startedAt: try row.instant(1), pid: Int32(clamping: try row.int64(2)),
+                done: UInt64(clamping: try row.int64(3)), total: UInt64(clamping: try row.int64(4)), text: try row.text(5))
+        }
+    }
+
     // MARK: What the last one to write must not undo
 
     func put(breaker: BreakerRow, of job: String, now: Instant) throws {
-        try connection.run("""
+        try connection.send("""
             INSERT INTO \(schema)breakers AS b (job, generation, data, updated_at, host) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (job) DO UPDATE SET generation = excluded.generation, data = excluded.data,
                 updated_at = excluded.updated_at, host = excluded.host
@@ -237,7 +301,7 @@ extension PostgresLedger {
 
     /// That of a newer attempt stands.
     func saveState(job: String, _ state: Completion.StateWrite, fence: Int64, now: Instant) throws {
-        try connection.run("""
+        try connection.send("""
             INSERT INTO \(schema)state_blobs AS s (job, version, bytes, updated_at, fence) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (job) DO UPDATE SET version = excluded.version, bytes = excluded.bytes,
                 updated_at = excluded.updated_at, fence = excluded.fence
@@ -245,18 +309,32 @@ extension PostgresLedger {
             """, [.text(job), .int(Int64(state.version)), .bytes(state.bytes), .int(now.stored), .int(fence)])
     }
 
-    /// States that other hosts' attempts have left since the ones that `known` names (by job).
-    func newerStates(than known: [String: Int64]) throws -> [String: KeptState] {
-        guard !known.isEmpty else { return [:] }
+    /// The question for states that other hosts' attempts have left since the ones that `known` names (by job); nil: none
+    /// is known. It goes out with whatever is asked next.
+    func askForStates(newerThan known: [String: Int64]) throws -> PostgresStatement? {
+        guard !known.isEmpty else { return nil }
         let (jobs, fences) = (known.sorted { $0.key < $1.key }.map(\.key), known.sorted { $0.key < $1.key }.map(\.value))
-        let rows = try connection.rows("""
+        let states = try connection.prepare("""
             SELECT s.job, s.version, s.bytes, s.fence FROM unnest(?::text[], ?::bigint[]) AS k (job, fence)
             JOIN \(schema)state_blobs s ON s.job = k.job AND s.fence > k.fence
-            """, [.text(PostgresArray(jobs).value), .text(PostgresArray(fences).value)]
-        ) { row in
-            (try row.text(0), KeptState(
-                version: UInt32(clamping: try row.int64(1)), bytes: try row.bytes(2), fence: try row.int64(3)))
+            """)
+        try states.bind([.text(PostgresArray(jobs).value), .text(PostgresArray(fences).value)])
+        try states.send()
+        return states
+    }
+
+    func addStates(_ asked: PostgresStatement?, to runs: [ClaimedRun?]) throws -> [ClaimedRun?] {
+        guard let asked else { return runs }
+        defer { asked.reset() }
+        var states: [String: KeptState] = [:]
+        while try asked.step() {
+            states[try asked.text(0)] = KeptState(
+                version: UInt32(clamping: try asked.int64(1)), bytes: try asked.bytes(2), fence: try asked.int64(3))
         }
-        return Dictionary(uniqueKeysWithValues: rows)
+        return runs.map { run in
+            guard var run else { return nil }
+            run.state = states[run.job]
+            return run
+        }
     }
 }

@@ -17,7 +17,9 @@ extension PostgresLedger {
     }
 
     /// The other hosts hear of it when this transaction has committed.
-    private func hint() throws { try connection.run("SELECT \(schema)hint()") }
+    private func hint() throws {
+        if session.notifies { try connection.send("SELECT \(schema)hint()", []) }
+    }
 
     /// Where a live run of its unique key or its due time keeps a run out: that one.
     private func insertOrFind(_ runs: [RunRecord], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
@@ -117,17 +119,28 @@ extension PostgresLedger {
 
     /// A row that another host is at is left to it, and so is one whose job only others know.
     func takeArrivals(_ take: InboxTake, now: Instant) throws -> Arrivals {
-        let rows = try connection.rows("""
+        try read(askForArrivals(take), take, now: now)
+    }
+
+    func askForArrivals(_ take: InboxTake) throws -> PostgresStatement {
+        let rows = try connection.prepare("""
             SELECT i.*, nextval('\(schema)run_ids') FROM (
                 SELECT \(InboxRow.columns) FROM \(schema)enqueue_inbox
                 WHERE refused IS NULL AND (job = ANY (?::text[]) OR NOT EXISTS (
                     SELECT FROM \(schema)definitions d JOIN \(schema)hosts h ON h.name = d.host AND h.lease_until > \(Self.clock)
                     WHERE d.job = enqueue_inbox.job))
                 ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED) i
-            """, [.text(PostgresArray(take.jobs.keys.sorted()).value), .int(max(take.limit, 0))]
-        ) { row in
-            (row: try InboxRow(row, take.jobs, now, valid: true), id: RunID(try row.int64(8)))
-        }
+            """)
+        try rows.bind([.text(PostgresArray(take.jobs.keys.sorted()).value), .int(max(take.limit, 0))])
+        try rows.send()
+        return rows
+    }
+
+    /// What `asked` has found leaves the inbox.
+    func read(_ asked: PostgresStatement, _ take: InboxTake, now: Instant) throws -> Arrivals {
+        defer { asked.reset() }
+        var rows: [(row: InboxRow, id: RunID)] = []
+        while try asked.step() { rows.append((row: try InboxRow(asked, take.jobs, now, valid: true), id: RunID(try asked.int64(8)))) }
         var arrivals = Arrivals()
         arrivals.result.mayHaveMore = rows.count >= take.limit
         var taken: [Int64] = []
@@ -137,11 +150,11 @@ extension PostgresLedger {
                 taken.append(row.id)
                 continue
             }
-            try connection.run("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
+            try connection.send("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
             arrivals.result.refused.append((id: row.id, job: row.request.job, reason: reason))
         }
         guard !taken.isEmpty else { return arrivals }
-        try connection.run("DELETE FROM \(schema)enqueue_inbox WHERE id = ANY (?::bigint[])", [.text(PostgresArray(taken).value)])
+        try connection.send("DELETE FROM \(schema)enqueue_inbox WHERE id = ANY (?::bigint[])", [.text(PostgresArray(taken).value)])
         return arrivals
     }
 

@@ -27,7 +27,10 @@ final class PostgresLedger: Ledger {
     var clockNow: Instant?
     /// A newer host has changed the format since this one opened the store: it ends what it has under way, and
     /// claims nothing.
-    private(set) var newerFormat: StoreError?
+    var newerFormat: StoreError? {
+        get { session.newerFormat }
+        set { session.newerFormat = newValue }
+    }
     /// The life of the connection in which that was found.
     private var formatLife: Int?
     /// A commit's answer was lost: what looks refused may be what that commit wrote.
@@ -75,7 +78,7 @@ final class PostgresLedger: Ledger {
         let jobs = Set(locks.flatMap(\.jobs)).sorted()
         let runs = locks.flatMap(\.runs).map(\.value)
         guard !jobs.isEmpty || !runs.isEmpty else { return }
-        try connection.run("""
+        try connection.send("""
             SELECT FROM \(schema)job_states WHERE job IN (
                 SELECT unnest(?::text[]) UNION SELECT job FROM \(schema)runs WHERE id = ANY (?::bigint[]))
             ORDER BY job FOR UPDATE
@@ -100,17 +103,36 @@ final class PostgresLedger: Ledger {
             """)
         try statement.bind(host, at: 1)
         try statement.bind(columns, from: 2)
-        try statement.run()
+        try statement.send()
     }
 }
 
 /// What a store knows of its host, on all of its threads.
 final class PostgresMembership: Sendable {
-    private let content = Mutex<HostIntroduction?>(nil)
+    private struct Content {
+        var introduction: HostIntroduction?
+        var newerFormat: StoreError?
+    }
+    private let content = Mutex(Content())
+    /// It tells others by notifications.
+    let notifies: Bool
+    /// It hears them.
+    let listens: Bool
+
+    init(notifies: Bool, listens: Bool) {
+        self.notifies = notifies
+        self.listens = listens
+    }
+
     /// Since the host has entered; nil: no lease is asked for.
     var introduction: HostIntroduction? {
-        get { content.withLock { $0 } }
-        set { content.withLock { $0 = newValue } }
+        get { content.withLock { $0.introduction } }
+        set { content.withLock { $0.introduction = newValue } }
+    }
+    /// What is wrong with the store's format, as whichever thread looked last has found it.
+    var newerFormat: StoreError? {
+        get { content.withLock { $0.newerFormat } }
+        set { content.withLock { $0.newerFormat = newValue } }
     }
 }
 

@@ -18,6 +18,7 @@ enum PostgresMigrations {
         Migration(version: 7, name: "what is enqueued may expire", script: expiry),
         Migration(version: 8, name: "what the doors to the queue refuse, what ended lately", script: doors),
         Migration(version: 9, name: "what did not run lately", script: rangesByTime),
+        Migration(version: 10, name: "who listens, what runs have done so far, beside whom a program may serve", script: together, compatible: 9),
     ]
     static var newest: Int64 { all.map(\.version).max() ?? 0 }
 
@@ -366,9 +367,14 @@ extension PostgresMigrations {
         }
     }
 
-    /// The schema has the newest format that this program knows.
+    /// The schema has the newest format that this program knows, or a newer one beside which it may serve.
     static func isUpToDate(_ connection: PostgresConnection, schema: String) throws -> Bool {
-        do { return try version(connection, schema, newest: newest) == newest } catch is NewerFormat { return false }
+        do { return try version(connection, schema, newest: newest) >= newest } catch is NewerFormat { return false }
+    }
+
+    /// nil: this program may serve a store that demands that `version`.
+    static func problem(demanded version: Int64, at address: PostgresAddress) -> StoreError? {
+        version <= newest ? nil : StoreError(.incompatible, NewerFormat(version: version, known: newest, address).description)
     }
 
     /// nil: this program knows the schema's format.
@@ -382,12 +388,16 @@ extension PostgresMigrations {
     }
 
     private struct NewerFormat: Error, CustomStringConvertible {
-        var description: String
+        let description: String
+        init(version: Int64, known: Int64, _ address: PostgresAddress) {
+            description =
+                "the store \(address) has format \(version) and this program knows formats up to \(known): a newer version serves it; upgrade this host"
+        }
     }
 
     private static func migrate(_ steps: [Migration], _ connection: PostgresConnection, _ schema: String) throws {
         let newest = steps.map(\.version).max() ?? 0
-        if try version(connection, schema, newest: newest) == newest { return }
+        if try version(connection, schema, newest: newest) >= newest { return }
         for step in [nil] + steps.sorted(by: { $0.version < $1.version }).map(Optional.some) {
             try connection.transaction(.rowLocks) {
                 // A step may read all of a long history, and other hosts wait for it. But what it waits for itself holds
@@ -398,8 +408,10 @@ extension PostgresMigrations {
                 guard let step else { return try makeRecord(connection, schema, newest: newest) }
                 guard try step.version > version(connection, schema, newest: newest) else { return }
                 try connection.execute(filled(step.script, schema))
+                // The column is as old as the first step that fills it.
+                let (column, value) = step.compatible.map { (", compatible", ", \($0)") } ?? ("", "")
                 try connection.run(
-                    "INSERT INTO \(quoted(schema)).schema_migrations (version, name) VALUES (?, ?)",
+                    "INSERT INTO \(quoted(schema)).schema_migrations (version, name\(column)) VALUES (?, ?\(value))",
                     [.int(step.version), .text(step.name)])
             }
         }
@@ -414,7 +426,10 @@ extension PostgresMigrations {
             """)
     }
 
-    /// 0: nothing of ours is there yet.
+    /// What the newest of the schema's formats demands of a program: the format that it has to know, as SQL.
+    static func demanded(_ schema: String) -> String { "SELECT max(coalesce(compatible, version)) FROM \(schema)schema_migrations" }
+
+    /// 0: nothing of ours is there yet. Throws `NewerFormat` where a program that knows `newest` must not serve.
     static func version(_ connection: PostgresConnection, _ schema: String, newest: Int64) throws -> Int64 {
         let tables = try connection.first("""
             SELECT count(*), count(*) FILTER (WHERE c.relname = 'schema_migrations')
@@ -427,11 +442,14 @@ extension PostgresMigrations {
                 .incompatible,
                 "the schema \(schema) of \(connection.address) holds tables of another program: give the store a schema of its own (store.schema)")
         }
-        let version = try connection.first(
-            "SELECT coalesce(max(version), 0) FROM \(quoted(schema)).schema_migrations") { try $0.int64(0) } ?? 0
-        guard version <= newest else {
-            throw NewerFormat(
-                description: "the store \(connection.address) has format \(version) and this program knows formats up to \(newest): a newer version serves it; upgrade this host")
+        // Older formats have no such column.
+        let record = try connection.first("""
+            SELECT coalesce(max(version), 0), coalesce(max(coalesce(CAST(to_jsonb(m) ->> 'compatible' AS bigint), version)), 0)
+            FROM \(quoted(schema)).schema_migrations m
+            """) { (version: try $0.int64(0), demanded: try $0.int64(1)) }
+        let version = record?.version ?? 0
+        guard record?.demanded ?? 0 <= newest else {
+            throw NewerFormat(version: version, known: newest, connection.address)
         }
         return version
     }

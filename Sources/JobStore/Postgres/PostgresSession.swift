@@ -56,6 +56,9 @@ final class PostgresSession {
         }
     }
 
+    /// The server had cut the connection while nothing was asked of it: what was asked then can be asked anew.
+    var wasLostAtBegin: Bool { ledger?.connection.wasLostAtBegin ?? false }
+
     func close() {
         ledger?.connection.close()
         ledger = nil
@@ -65,6 +68,7 @@ final class PostgresSession {
         var settings = PostgresOptions()
         settings.applicationName = "jobhost \(host)"
         settings.prepared = options.prepared
+        settings.pipelined = true
         settings.replacesNUL = true
         settings.lockTimeoutMilliseconds = options.lockTimeoutMilliseconds
         settings.statementTimeoutMilliseconds = options.statementTimeoutMilliseconds
@@ -132,6 +136,7 @@ enum PostgresGroup {
 
     static func run(_ group: [Operation<PostgresLedger>], on session: PostgresSession) {
         var round = 1
+        var isSecond = false
         while true {
             do {
                 for answer in try together(group, session) { answer() }
@@ -140,6 +145,10 @@ enum PostgresGroup {
                 let kind = (error as? SQLError)?.kind
                 if kind == .busy, round < rounds {
                     round += 1
+                    continue
+                }
+                if !isSecond, session.wasLostAtBegin {
+                    isSecond = true
                     continue
                 }
                 // A fault of one call's own is not the others': each alone.
@@ -178,7 +187,7 @@ enum PostgresGroup {
     }
 
     /// A read: from a snapshot of its own, or one statement alone.
-    static func read(_ operation: Operation<PostgresLedger>, on session: PostgresSession) {
+    static func read(_ operation: Operation<PostgresLedger>, on session: PostgresSession, isSecond: Bool = false) {
         do {
             let ledger = try session.open()
             let answer = operation.inTransaction
@@ -186,6 +195,7 @@ enum PostgresGroup {
                 : try operation.perform(ledger)
             answer()
         } catch {
+            if operation.inTransaction, !isSecond, session.wasLostAtBegin { return read(operation, on: session, isSecond: true) }
             operation.fail(StoreError(wrapping: error))
         }
     }

@@ -179,6 +179,13 @@ extension PostgresStore: Store {
     public func cancelElsewhere(_ run: RunID, reason: String, by actor: Actor, now: Instant) async throws -> Bool {
         try await write { try $0.cancelElsewhere(run, reason: reason, by: actor, now: now) }
     }
+    public func saveProgress(_ rows: [RunProgress], owner: Owner) async throws {
+        // No claim waits for it.
+        try await write(to: ends) { try $0.saveProgress(rows, owner: owner) }
+    }
+    public func progress(of run: RunID) async throws -> RunProgress? {
+        try await ask(oneStatement: true) { try $0.progress(of: run) }
+    }
     public func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws {
         try await write { try $0.saveDefinitions(definitions, labels: labels, host: host) }
     }

@@ -20,15 +20,16 @@ public final class PostgresStore: Sendable {
     let listings = Mailbox<Operation<PostgresLedger>>()
     private let threads = ThreadCount()
     private let listener: PostgresListener?
-    private let membership = PostgresMembership()
+    private let membership: PostgresMembership
     /// Ended by calls that are about something else.
     let expired = ExpiredBeside()
     /// The last claim of waiting runs asked for many and was given as many.
     let moreWaits = Mutex(false)
 
-    private init(place: String, listener: PostgresListener?) {
+    private init(place: String, listener: PostgresListener?, notifies: Bool) {
         self.place = place
         self.listener = listener
+        membership = PostgresMembership(notifies: notifies, listens: listener != nil)
     }
 
     /// Opens the database at `url`, makes the schema or brings it to the newest format. `host` is
@@ -42,12 +43,12 @@ public final class PostgresStore: Sendable {
         do {
             address = try PostgresAddress(url)
             // Through a transaction pooler nobody can listen.
-            listening = if let other = options.listenURL { try PostgresAddress(other) } else { options.prepared ? address : nil }
+            listening = if !options.notify { nil } else if let other = options.listenURL { try PostgresAddress(other) } else { options.prepared ? address : nil }
         } catch {
             throw StoreError(.incompatible, error.message)
         }
         let listener = try listening.map { try PostgresListener(address: $0, channel: options.schema) }
-        let store = PostgresStore(place: address.description, listener: listener)
+        let store = PostgresStore(place: address.description, listener: listener, notifies: options.notify)
         do {
             try store.startThreads(address, host, options)
             // Makes the schema, before anybody reads from it.
@@ -146,6 +147,8 @@ public struct PostgresStoreOptions: Sendable {
     public var schema = "jobhost"
     /// false: behind a transaction pooler.
     public var prepared = true
+    /// false: neither listens nor notifies. What waits is found by asking.
+    public var notify = true
     /// Where to listen, if not at the database's own URL: a pooler cannot.
     public var listenURL: String?
     /// How long a write waits for another's lock.

@@ -5,6 +5,9 @@ struct Migration: Sendable {
     var version: Int64
     var name: String
     var script: String
+    /// The oldest format whose programs may go on beside this one, where several hosts share a store. nil: this one
+    /// alone. Read by programs from format 10 on.
+    var compatible: Int64?
 }
 
 enum Migrations {

@@ -126,7 +126,7 @@ struct PostgresPlan {
 
     private mutating func read(_ statement: Substring) {
         let words = statement.split { " \n(".contains($0) }
-        guard words.first == "CREATE", let kind = words.dropFirst().first(where: { !["OR", "REPLACE", "UNIQUE"].contains($0) }),
+        guard words.first == "CREATE", let kind = words.dropFirst().first(where: { !["OR", "REPLACE", "UNIQUE", "UNLOGGED"].contains($0) }),
             let place = words.firstIndex(of: kind), words.indices.contains(place + 1)
         else { return }
         let object = String(words[place + 1]).replacing("{s}.", with: "")

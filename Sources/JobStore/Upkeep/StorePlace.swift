@@ -56,7 +56,7 @@ public enum StorePlace: Hashable, Sendable {
             guard version > 0 else {
                 throw StoreError(.notFound, "the schema \(schema) of \(connection.address) holds no store: no host has run with it yet")
             }
-            let ledger = PostgresLedger(connection: connection, schema: schema, host: host, session: PostgresMembership())
+            let ledger = PostgresLedger(connection: connection, schema: schema, host: host, session: PostgresMembership(notifies: true, listens: false))
             return try body(ledger, StoreFormat(version: version, known: PostgresMigrations.newest))
         }
     }
@@ -84,11 +84,11 @@ public enum StorePlace: Hashable, Sendable {
     }
 }
 
-/// Which version of the tables a store has, and which this program makes.
+/// Which version of the tables a store has, and which this program makes. A newer one is one beside which it may serve.
 public struct StoreFormat: Hashable, Sendable {
     public var version: Int64
     public var known: Int64
-    public var isCurrent: Bool { version == known }
+    public var isCurrent: Bool { version >= known }
     public init(version: Int64, known: Int64) {
         self.version = version
         self.known = known

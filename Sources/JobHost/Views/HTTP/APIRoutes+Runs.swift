@@ -56,7 +56,13 @@ extension APIRoutes {
         retries.retryOf = id
         let retriedAs = try await control.store.runs(retries).map(\.id.value).sorted()
         let host = await shelf.snapshot()
-        let live = live(host)[id.value]
+        var live = live(host)[id.value]
+        // What another host says of it.
+        if live == nil, run.state == .running, run.owner != host.name, let progress = try await control.store.progress(of: id) {
+            live = API.RunningRun(
+                run: id.value, attempt: run.attempt, startedAt: progress.startedAt, pid: progress.pid, done: progress.done,
+                total: progress.total, text: progress.text, problem: "")
+        }
         var shown = API.Run(run, live: live)
         shown.waitsFor = WaitingFor.of(run, job: host.jobs.first { $0.name == run.job }, host: host)
         return API.RunDetail(
