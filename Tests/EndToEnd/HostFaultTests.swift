@@ -14,6 +14,32 @@ import Testing
         guard await tool.exitCode() == 0 else { throw TestHost.Failure("prlimit: \(tool.errors.all)") }
     }
 
+    /// A process that really has no memory left cannot go on itself; here only the start of another one is refused, while
+    /// the file `scarce` is there.
+    private func scarce(_ test: TestHost) async throws {
+        try await test.sharedLibrary("scarce", """
+            #define _GNU_SOURCE
+            #include <dlfcn.h>
+            #include <errno.h>
+            #include <spawn.h>
+            #include <unistd.h>
+            typedef int spawn(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *);
+            int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *files,
+                            const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {
+                if (access("scarce", F_OK) == 0) return ENOMEM;
+                return ((spawn *)dlsym(RTLD_NEXT, "posix_spawn"))(pid, path, files, attributes, argv, envp);
+            }
+            """)
+    }
+
+    /// `/healthz` and `status` say what keeps the pool from starting a worker.
+    private func isVisible(_ test: TestHost, _ words: String...) async throws {
+        let health = try await test.health()
+        #expect(health.status == 503, "\(health)")
+        let status = try await test.jobhost("status").output
+        for word in words { #expect(health.body.contains(word) && status.contains(word), "\(word): \(health)\n\(status)") }
+    }
+
     /// What was enqueued before ran once, when the cause was gone, and nobody was blamed.
     private func recovered(_ test: TestHost, _ host: Child) async throws {
         try await host.logs("✓ good")
@@ -24,6 +50,8 @@ import Testing
         let job = try await test.jobhost("show", "good", "--json")
         #expect(job.output.contains("\"closed\""), "\(job.output)")
         #expect(try await test.jobhost("status").output.contains("pool good") == false)
+        let health = try await test.health()
+        #expect(health.status == 200 && !health.body.contains("pool good"), "\(health)")
     }
 
     @Test("Out of descriptors: a host fault, tried again until there are some", .enabled(if: access("/usr/bin/prlimit", X_OK) == 0))
@@ -32,11 +60,14 @@ import Testing
             try await test.plugin("good", PluginSource.succeeds)
             try test.config(config)
             let host = try await test.start()
-            try await limit("nofile", of: host, to: 16)
-            // Nobody can call the host now; the other door is a row.
+            // Enough for somebody who asks, too few for a worker: its socket and pipes alone are six.
+            try await limit("nofile", of: host, to: Proc.descriptorLimit(of: host.pid, free: 5))
             try test.ledger.execute("INSERT INTO enqueue_inbox (job) VALUES ('good')")
             try await host.logs("pool good: cannot", "Too many open files (EMFILE)")
+            try await isVisible(test, "pool good: cannot", "EMFILE")
             #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE outcome IS NOT NULL") == 0)
+            // Too few for anything: nobody can call it, and it lives.
+            try await limit("nofile", of: host, to: 16)
             try await limit("nofile", of: host, to: 1_024)
             try await recovered(test, host)
         }
@@ -53,8 +84,7 @@ import Testing
             unlink(worker)
             try await test.jobhost("enqueue", "good")
             try await host.logs("pool good: cannot start \(worker)", "ENOENT")
-            let status = try await test.jobhost("status")
-            #expect(status.output.contains("pool good: cannot start"), "\(status.output)")
+            try await isVisible(test, "pool good: cannot start", "ENOENT")
             symlink(TestHost.binaries + "/jobhost-worker", worker)
             try await recovered(test, host)
         }
@@ -65,26 +95,12 @@ import Testing
         try await TestHost.with { test in
             try await test.plugin("good", PluginSource.succeeds)
             try test.config(config)
-            // A process that really has no memory left cannot go on itself; here only the start of another one is refused.
-            try await test.sharedLibrary("scarce", """
-                #define _GNU_SOURCE
-                #include <dlfcn.h>
-                #include <errno.h>
-                #include <spawn.h>
-                #include <unistd.h>
-                typedef int spawn(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *);
-                int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *files,
-                                const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {
-                    if (access("scarce", F_OK) == 0) return ENOMEM;
-                    return ((spawn *)dlsym(RTLD_NEXT, "posix_spawn"))(pid, path, files, attributes, argv, envp);
-                }
-                """)
+            try await scarce(test)
             let host = try await test.start(["LD_PRELOAD": test.folder + "/libscarce.so"])
             try test.write("", to: "scarce")
             try await test.jobhost("enqueue", "good")
             try await host.logs("pool good: cannot start", "ENOMEM")
-            let status = try await test.jobhost("status")
-            #expect(status.output.contains("pool good: cannot start"), "\(status.output)")
+            try await isVisible(test, "pool good: cannot start", "ENOMEM")
             unlink(test.folder + "/scarce")
             try await recovered(test, host)
         }
@@ -104,10 +120,61 @@ import Testing
             try await limit("nproc", of: host, to: 1, through: asUser)
             try await test.jobhost("enqueue", "good")
             try await host.logs("pool good: cannot start", "EAGAIN")
-            let status = try await test.jobhost("status")
-            #expect(status.output.contains("pool good: cannot start"), "\(status.output)")
+            try await isVisible(test, "pool good: cannot start", "EAGAIN")
             try await limit("nproc", of: host, to: 1_000, through: asUser)
             try await recovered(test, host)
+        }
+    }
+
+    @Test("No process for the probes of a reload: the old library goes on, the new job is said to be missing, and both are tried again until they serve, unasked")
+    func reloadWithoutProcesses() async throws {
+        try await TestHost.with { test in
+            try await scarce(test)
+            try await test.plugin("good", PluginSource.says("old code"))
+            let old = Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"500ms\"")
+            try test.config(old)
+            let host = try await test.start(["LD_PRELOAD": test.folder + "/libscarce.so"])
+            try await host.logs("✓ tick", "old code")
+            try test.write("", to: "scarce")
+            try await test.plugin("good", PluginSource.says("new code"))
+            try await test.plugin("fresh", PluginSource.says("fresh code"))
+            try test.config(old + Toml.plugin("fresh") + Toml.job("fresh", of: "fresh", Toml.once))
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4, "\(reload.output) \(reload.errors)")
+            for name in ["good", "fresh"] { #expect(reload.output.contains("the host could not try \(test.library(name)): cannot start"), "\(reload.output)") }
+            #expect(reload.output.contains("ENOMEM"), "\(reload.output)")
+            let refused = try await host.logs("generation 2 serves")
+            let health = try await test.health()
+            #expect(health.status == 503 && health.body.contains("fresh") && health.body.contains("ENOMEM"), "\(health)")
+            // What is warm goes on.
+            try await host.logs("✓ tick", "old code", from: refused)
+            #expect(try await test.jobhost("trigger", "fresh").code != 0)
+            // Nobody asks, and nobody touches a file or reads the config.
+            try test.config("[jobs.half\n")
+            unlink(test.folder + "/scarce")
+            let again = try await host.logs("could not be tried for a fault of the host's", from: refused)
+            try await host.logs("fresh added", from: again)
+            try await host.logs("✓ tick", "new code", from: again)
+            #expect(try await test.jobhost("trigger", "fresh", "--wait").output.contains("fresh code"))
+            #expect(try await test.health().status == 200)
+            #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE outcome <> 'succeeded'") == 0, "charged to no job")
+        }
+    }
+
+    @Test("No process while the host starts: it serves what it can try, which is nothing, and all of it once there is one")
+    func startWithoutProcesses() async throws {
+        try await TestHost.with { test in
+            try await scarce(test)
+            try await test.plugin("good", PluginSource.says("served"))
+            try test.config(config + "on_start = true\n")
+            try test.write("", to: "scarce")
+            let host = try await test.start(["LD_PRELOAD": test.folder + "/libscarce.so"])
+            try await host.logs("good refused", "the host could not try", "ENOMEM")
+            let health = try await test.health()
+            #expect(health.status == 503 && health.body.contains("ENOMEM"), "\(health)")
+            unlink(test.folder + "/scarce")
+            try await host.logs("✓ good", "served")
+            #expect(try await test.health().status == 200)
         }
     }
 }

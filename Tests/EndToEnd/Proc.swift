@@ -36,6 +36,17 @@ enum Proc {
 
     static func openFiles(of pid: pid_t) -> Int { names(in: "/proc/\(pid)/fd").count }
 
+    /// The limit of descriptors at which it may open just so many more.
+    static func descriptorLimit(of pid: pid_t, free: Int) -> Int {
+        let open = Set(names(in: "/proc/\(pid)/fd").compactMap { Int($0) })
+        var (limit, left) = (0, free)
+        while left > 0 {
+            if !open.contains(limit) { left -= 1 }
+            limit += 1
+        }
+        return limit
+    }
+
     static func threads(of pid: pid_t) -> Int { names(in: "/proc/\(pid)/task").count }
 
     /// Resident memory in kB; `peak`: the most there ever was.
@@ -45,6 +56,13 @@ enum Proc {
     static func memory(of pid: pid_t, _ name: String) -> Int {
         let line = text(of: "/proc/\(pid)/status")?.split(separator: "\n").first { $0.hasPrefix(name) }
         return Int(line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first ?? "") ?? 0
+    }
+
+    /// From here on the peak is counted anew.
+    static func forgetPeak(of pid: pid_t) throws {
+        let file = open("/proc/\(pid)/clear_refs", O_WRONLY | O_CLOEXEC)
+        guard file >= 0, write(file, "5", 1) == 1 else { throw TestHost.Failure("the peak of \(pid) stays: \(errno)") }
+        close(file)
     }
 
     static func names(in folder: String) -> [String] {

@@ -227,6 +227,15 @@ final class TestHost: Sendable {
             code: code, output: child.output.all.joined(separator: "\n"), errors: child.errors.all.joined(separator: "\n"))
     }
 
+    /// What a probe of the host's health hears.
+    func health() async throws -> (status: Int, body: String) {
+        let curl = try run("/usr/bin/env", "curl", "-sS", "-m", "60", "-w", "\\n%{http_code}", "--unix-socket", "var/jobhost.sock", "http://localhost/healthz")
+        guard await curl.exitCode() == 0, let status = Int(curl.output.all.last ?? "") else {
+            throw Failure("no answer: \(curl.output.all) \(curl.errors.all)")
+        }
+        return (status, curl.output.all.dropLast().joined(separator: "\n"))
+    }
+
     func killHosts() async {
         for host in hosts.withLock({ $0 }) {
             host.signal(SIGKILL)

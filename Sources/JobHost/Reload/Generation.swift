@@ -32,12 +32,15 @@ public struct Generation: Sendable {
 }
 
 extension Generation {
-    /// Plugins whose file's library was refused, for all or some of their jobs: it is tried again when the file changes.
+    /// Plugins whose file's library was refused, for all or some of their jobs: it is tried again when the file changes,
+    /// and without that where it was the host that could not try it.
     public struct Unserved: Sendable {
         /// The one that asked for them.
         public var config: HostConfig
         /// By plugin: its file as it was when it was refused; nil: it was not there.
         public var files: [String: FileStamp?]
+        /// Of these: what the host could not try (no process, no descriptor, a full disk), so that nothing is known of it.
+        public var untried: Set<String> = []
     }
 }
 

@@ -85,7 +85,11 @@ public actor GenerationBuilder {
         outcome.warnings += dropped.sorted { $0.key < $1.key }.map { "plugin '\($0.key)': \($0.value)" }
         var generation = assembly.generation
         let unserved = assembly.unserved
-        if !unserved.isEmpty { generation.unserved = .init(config: config, files: judged.filter { unserved.contains($0.key) }.mapValues(\.file)) }
+        if !unserved.isEmpty {
+            let judged = judged.filter { unserved.contains($0.key) }
+            generation.unserved = .init(
+                config: config, files: judged.mapValues(\.file), untried: Set(judged.filter(\.value.isUntried).keys))
+        }
         if choicesOnly, again == nil, let previous { generation.keepRefusals(of: previous, &outcome) }
         return .ready(generation, timed(outcome, since: start))
     }
@@ -112,6 +116,8 @@ public actor GenerationBuilder {
 
     private struct Judged: Sendable {
         var verdict: PluginVerdict
+        /// The host could not try its library: the verdict says nothing of it.
+        var isUntried: Bool
         /// Its file, before it was looked at.
         var file: FileStamp?
     }
@@ -130,7 +136,8 @@ public actor GenerationBuilder {
                 if index >= Self.probesAtOnce, let done = await group.next() { judged[done.0] = done.1 }
                 group.addTask {
                     let file = self.tools.stamp(item.plugin.library)
-                    return (item.plugin.name, Judged(verdict: await self.verdict(item, resolver), file: file))
+                    let (verdict, isUntried) = await self.verdict(item, resolver)
+                    return (item.plugin.name, Judged(verdict: verdict, isUntried: isUntried, file: file))
                 }
             }
             for await done in group { judged[done.0] = done.1 }
@@ -156,14 +163,19 @@ public actor GenerationBuilder {
         var known: LibraryHistory.Plugin? { matter.history.plugins[plugin.name] }
     }
 
-    private func verdict(_ work: Work, _ resolver: JobResolver) async -> PluginVerdict {
+    private func verdict(_ work: Work, _ resolver: JobResolver) async -> (PluginVerdict, isUntried: Bool) {
         if work.matter.choicesOnly, work.choice == nil, !work.matter.again.contains(work.plugin.name), let previous = work.previous, let old = work.old {
-            return .serves(old, previous.jobs.filter { $0.value.config.plugin == work.plugin.name }, faults: [:])
+            return (.serves(old, previous.jobs.filter { $0.value.config.plugin == work.plugin.name }, faults: [:]), false)
         }
         let newest = await wantedLibrary(work, resolver)
         if case .loaded(let plugin, let result) = newest, result.isWhole {
-            return .serves(plugin, result.jobs, faults: [:])
+            return (.serves(plugin, result.jobs, faults: [:]), false)
         }
+        return (await verdict(work, resolver, insteadOf: newest), newest.isUntried)
+    }
+
+    /// What goes on where the wanted library does not serve all that it was asked for.
+    private func verdict(_ work: Work, _ resolver: JobResolver, insteadOf newest: Tried) async -> PluginVerdict {
         if work.old != nil { return .refused(newest.reason, faults: newest.faults) }
         let earlier = await acceptedLibrary(work, resolver, insteadOf: newest)
         if case .loaded(let plugin, let result)? = earlier, result.isWhole {
@@ -180,13 +192,19 @@ public actor GenerationBuilder {
     private enum Tried {
         case loaded(LoadedPlugin, JobResolver.Result)
         case refused(String)
+        /// A fault of the host's kept it from trying.
+        case untried(String)
+
+        var isUntried: Bool { if case .untried = self { true } else { false } }
+        /// The same for this reason, which is made of that one.
+        func because(_ reason: String) -> Tried { isUntried ? .untried(reason) : .refused(reason) }
 
         var faults: [String: [String]] {
             if case .loaded(_, let result) = self { result.faults } else { [:] }
         }
         var reason: String {
             switch self {
-            case .refused(let reason): return reason
+            case .refused(let reason), .untried(let reason): return reason
             case .loaded(_, let result):
                 let names = result.faults.keys.sorted()
                 return (names.first.flatMap { result.faults[$0]?.first } ?? "")
@@ -240,7 +258,7 @@ public actor GenerationBuilder {
     ) async -> Tried {
         let tried = await load(base, work, resolver)
         guard case .loaded(var plugin, let result) = tried, result.isWhole else {
-            return .refused(
+            return tried.because(
                 "its library changed to \(fresh.copy.sha256.prefix(7)), and a canary needs the old one, \(base.sha256.prefix(7)), "
                     + "beside it; but that does not serve the new config: \(tried.reason). Change the library first and the "
                     + "config when it has taken over, or take out `canary` for this reload")
@@ -255,7 +273,7 @@ public actor GenerationBuilder {
         }
         let tried = await load(rollback.serving, work, resolver)
         guard case .loaded(var plugin, let result) = tried else {
-            return .refused("library \(rollback.serving.sha256.prefix(7)), which was rolled back to: \(tried.reason)")
+            return tried.because("library \(rollback.serving.sha256.prefix(7)), which was rolled back to: \(tried.reason)")
         }
         if work.choice != nil, let canary = work.old?.canary, canary.copy != rollback.insteadOf {
             // What is left is not what is on trial: that goes on, beside another one.
@@ -274,7 +292,7 @@ public actor GenerationBuilder {
             let plugin = LoadedPlugin(config: work.plugin, copy: copy, descriptor: descriptor)
             return .loaded(plugin, resolver.resolve(work.jobs, descriptor: descriptor, copy: copy, answers: trial.byJob(answers)))
         case .refused(let reason), .late(let reason): return .refused(reason)
-        case .hostFault(let reason): return .refused("the host could not try it: \(reason)")
+        case .hostFault(let reason): return .untried("the host could not try it: \(reason)")
         }
     }
 
@@ -304,7 +322,7 @@ public actor GenerationBuilder {
             refused[work.plugin.name] = Refused(stamp: stamp, trial: nil, reason: "\(refusal)")
             return .refused("\(refusal)")
         } catch {
-            return .refused("\(error)")
+            return .untried("\(error)")
         }
         if let pin = work.plugin.sha256, pin != copy.sha256 {
             return .refused("\(path) has the sha256 \(copy.sha256), but \(work.plugin.place(of: "sha256")) allows only \(pin)")
@@ -321,7 +339,7 @@ public actor GenerationBuilder {
         case .late(let reason):
             return .refused("\(path): \(reason)")
         case .hostFault(let reason):
-            return .refused("the host could not try \(path): \(reason)")
+            return .untried("the host could not try \(path): \(reason)")
         }
     }
 

@@ -105,20 +105,26 @@ extension Supervisor {
 
     // MARK: Trying again
 
-    /// Refused libraries whose files have changed and are quiet are tried again, without a reload of the config.
+    /// Refused libraries whose files have changed and are quiet are tried again, without a reload of the config; so are
+    /// those that the host itself could not try.
     func lookAtRefused() {
+        guard let unserved = generation.unserved else {
+            refusedWatch = RefusedWatch()
+            return
+        }
         // While the store is away nothing can be switched to.
-        guard phase == .running, storeHealth.problem == nil, !isLookingAtRefused, let unserved = generation.unserved else { return }
+        guard phase == .running, storeHealth.problem == nil, !isLookingAtRefused else { return }
         isLookingAtRefused = true
         let number = generation.number
         Task {
             let files = await builder.stamps(of: unserved)
             isLookingAtRefused = false
-            let changed = refusedWatch.look(refused: unserved.files, now: files, at: clock.now().monotonic)
-            guard !changed.isEmpty, phase == .running, generation.number == number else { return }
-            for name in changed {
-                log.notice("plugin \(name): \(unserved.config.plugins[name]?.library ?? "its library") has changed since it was refused: it is tried again")
-                audit(Actor(name: "host", via: "host"), "library tried again", detail: "\(name): its file has changed since it was refused")
+            let again = refusedWatch.look(refused: unserved.files, untried: unserved.untried, now: files, at: clock.now().monotonic)
+            guard !again.isEmpty, phase == .running, generation.number == number else { return }
+            for name in again {
+                let why = files[name] == unserved.files[name] ? "could not be tried for a fault of the host's" : "has changed since it was refused"
+                log.notice("plugin \(name): \(unserved.config.plugins[name]?.library ?? "its library") \(why): it is tried again")
+                audit(Actor(name: "host", via: "host"), "library tried again", detail: "\(name): its file \(why)")
             }
             isRetryAsked = true
             perform(reloads.request(ticket: nil, now: clock.now().monotonic))

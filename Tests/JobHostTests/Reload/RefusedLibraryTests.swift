@@ -71,7 +71,48 @@ struct RefusedLibraryTests {
         #expect(look(20_002, 3))
     }
 
+    @Test("what the host could not try is tried again though the file stays: after two looks, then after 4, 8, 16 s, at last every five minutes; anew once all serves")
+    func whenUntried() {
+        var watch = RefusedWatch()
+        var tried: [Int64] = []
+        let files: [String: FileStamp?] = ["bank": stamp(1), "mint": stamp(1)]
+        for seconds in stride(from: Int64(0), to: 1_300, by: 2) {
+            let again = watch.look(refused: files, untried: ["bank"], now: files, at: MonotonicInstant(microseconds: seconds * 1_000_000))
+            #expect(again == [] || again == ["bank"], "of the other one is known what it is")
+            if !again.isEmpty { tried.append(seconds) }
+        }
+        #expect(tried == [2, 6, 14, 30, 62, 126, 254, 510, 810, 1_110])
+        // The file is written to meanwhile.
+        let now: [String: FileStamp?] = ["bank": stamp(2), "mint": stamp(1)]
+        #expect(watch.look(refused: files, untried: ["bank"], now: now, at: MonotonicInstant(microseconds: 5_000_000_000)) == [])
+        #expect(watch.look(refused: files, untried: ["bank"], now: now, at: MonotonicInstant(microseconds: 5_000_000_000)) == ["bank"])
+    }
+
     // MARK: What
+
+    @Test("a fault of the host's at a reload and at a start: what it could not try, or not copy, is tried again as it is; what was refused is not")
+    func untried() async throws {
+        let first = try #require(await build(config(plugins: ["bank": "/lib/libBank.so"], job("credit"))).generation)
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        world.write("/lib/libMint.so", "half")
+        world.change { $0.hostFault = "no process: EAGAIN" }
+        let wanted = config(plugins: two, job("credit"), job("coins", plugin: "mint", entry: "debit"))
+        let failed = try #require(await build(wanted, previous: first).generation)
+        #expect(failed.unserved?.untried == ["bank"] && failed.unserved?.files.keys.sorted() == ["bank", "mint"])
+        #expect(failed.jobs["credit"]?.libraryHash == "aaaaaaaa")
+        let still = try #require(await tryAgain(failed).generation)
+        #expect(still.unserved?.untried == ["bank"] && still.jobs["credit"]?.libraryHash == "aaaaaaaa")
+        world.change { $0.hostFault = nil }
+        let tried = try #require(await tryAgain(still).generation)
+        #expect(tried.jobs["credit"]?.libraryHash == "bbbbbbbb")
+        #expect(tried.unserved?.untried == [] && tried.unserved?.files.keys.sorted() == ["mint"])
+
+        world.write("/lib/libMint.so", "half")
+        world.change { $0.unacceptable["half"] = LibraryRefusal("cannot write: No space left on device (ENOSPC)", isHostFault: true) }
+        let started = try #require(await build(wanted).generation)
+        #expect(started.unserved?.untried == ["mint"] && started.refused.keys.sorted() == ["coins"])
+    }
+
 
     @Test("a new plugin whose library was half copied: its jobs are added when it is whole; nothing else is looked at")
     func added() async throws {
