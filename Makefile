@@ -27,7 +27,7 @@ test: ## every test; what CI runs
 release: setup ## build for production
 	@scripts/build -c release
 
-soak: setup ## an hour of kills, reloads and restarts, on one host, on several and on simulated ones; the ledger is checked
+soak: setup ## an hour of kills, reloads, floods and restarts, on one host, on several and on simulated ones; the ledger is checked
 	@scripts/setup --test
 	@scripts/build
 	@scripts/soak
