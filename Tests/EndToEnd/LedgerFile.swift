@@ -34,6 +34,20 @@ struct LedgerFile {
 
     func number(_ sql: String) throws -> Int { Int(try texts(sql).first ?? "") ?? 0 }
 
+    /// Milliseconds from the start of the job's newest ended run to its end.
+    func took(_ job: String) throws -> Int {
+        try number("SELECT (finished_at - started_at) / 1000 FROM runs WHERE job = '\(job)' AND finished_at IS NOT NULL ORDER BY id DESC LIMIT 1")
+    }
+
+    /// Milliseconds that the newest build of a generation took, its probes above all.
+    func buildTook() throws -> Int { try number("SELECT json_extract(report, '$.duration_ms') FROM reloads ORDER BY id DESC LIMIT 1") }
+
+    /// Milliseconds from the moment at which the newest generation was built to the end of the job's first run.
+    func outlived(_ job: String) throws -> Int {
+        let built = try number("SELECT at + json_extract(report, '$.duration_ms') * 1000 FROM reloads ORDER BY id DESC LIMIT 1")
+        return try number("SELECT (finished_at - \(built)) / 1000 FROM runs WHERE job = '\(job)' ORDER BY id LIMIT 1")
+    }
+
     func execute(_ sql: String) throws { try open { try $0.execute(sql) } }
 
     /// Holds the file against every writer until the returned connection is closed.

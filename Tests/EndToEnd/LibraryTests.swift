@@ -34,6 +34,12 @@ import Testing
             #expect(Proc.ended(worker))
             let at = try await host.logs("plugin evil refused", reason)
             try await host.logs("✓ tick", from: at)
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            if reason.hasPrefix("not loaded") { expectEnd(after: try test.ledger.buildTook(), atLimit: 1_000, "the probe") }
+            #expect(try test.ledger.faults(every: ["tick": 1_000_000]) == [])
+            #expect(try test.ledger.texts("SELECT DISTINCT ifnull(outcome, state) FROM runs WHERE finished_at IS NOT NULL") == ["succeeded"])
+            #expect(try test.ledger.number("SELECT count(DISTINCT pid) FROM runs WHERE outcome IS NOT NULL") == 1)
         }
     }
 
@@ -61,6 +67,9 @@ import Testing
             #expect(try await test.jobhost("trigger", "evil", "--wait").output.contains("old code"))
             #expect(Proc.ended(try await beacon.pid("loading")))
             if body.contains("child") { #expect(Proc.ended(try await beacon.pid("child"))) }
+            second.signal(SIGTERM)
+            #expect(await second.exitCode() == 0)
+            if reason.hasPrefix("not loaded") { expectEnd(after: try test.ledger.buildTook(), atLimit: 1_000, "the probe") }
             _ = gate
         }
     }

@@ -66,6 +66,9 @@ import Testing
             }
             #expect(try await test.jobhost("trigger", "broken", "--wait").output.contains("old broken"))
             #expect(try await test.jobhost("show", "broken", "--json").output.number(after: "priority") == 0)
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            if kind == "hangs" { expectEnd(after: try test.ledger.buildTook(), atLimit: 1_000, "the probe") }
         }
     }
 
@@ -180,7 +183,7 @@ import Testing
             let beacon = try test.beacon()
             let config = Toml.plugin("slow") + Toml.job("slow", of: "slow", Toml.once + "\ntimeout = \"10m\"\nkill_grace = \"100ms\"")
             try await test.plugin("slow", PluginSource.entry("tell(\"started\"); for (;;) pause();", flags: "0"))
-            try test.config(config, grace: "500ms")
+            try test.config(config, grace: "1s")
             let host = try await test.start()
             try await test.jobhost("trigger", "slow")
             let worker = try await beacon.pid("started")
@@ -190,6 +193,11 @@ import Testing
             #expect(Proc.ended(worker))
             #expect(try await test.jobhost("trigger", "slow", "--wait").code == 0)
             try await host.logs("✓ slow run 2", "new code")
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            #expect(try test.ledger.texts("SELECT outcome FROM runs ORDER BY id") == ["lost", "succeeded"])
+            // The drain, and the grace of a run that does not honour its end.
+            expectEnd(after: try test.ledger.outlived("slow"), atLimit: 1_100, "the run on the old code")
         }
     }
 
@@ -218,8 +226,11 @@ import Testing
             try await host.logs("✗ long", "lost")
             #expect(Proc.ended(long))
             try await host.logs("✓ tick", from: host.errors.all.count)
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
             let ends = try test.ledger.texts("SELECT job || ' ' || state FROM runs WHERE job <> 'tick' ORDER BY job")
             #expect(ends == ["long discarded", "short succeeded"])
+            expectEnd(after: try test.ledger.outlived("long"), atLimit: 3_100, "the removed job's run")
         }
     }
 
