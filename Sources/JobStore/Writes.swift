@@ -145,6 +145,8 @@ public struct Completion: Sendable {
     public var state: RunState
     /// When a retryable or snoozed run is due again.
     public var availableAt: Instant?
+    /// That instant stands whatever clock the host has; else what counts is the time from `finishedAt` to it.
+    public var isInstantNamed = false
     /// false: the attempt is not counted (snoozed).
     public var countsAttempt: Bool = true
     public var startedAt: Instant?

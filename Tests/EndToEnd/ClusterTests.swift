@@ -2,53 +2,58 @@ import Glibc
 import SQL
 import Testing
 
-/// Several real hosts on one real PostgreSQL server.
-@Suite("Several hosts, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
-struct ClusterTests {
-    /// Hosts with a config each, that share folder, plugins and store.
-    struct Cluster {
-        var test: TestHost
-        var server: PostgresServer
-        var ledger: LedgerFile { server.ledger }
+/// Hosts with a config each, that share folder, plugins and store.
+struct Cluster {
+    var test: TestHost
+    var server: PostgresServer
+    var ledger: LedgerFile { server.ledger }
 
-        /// A short lease: three seconds.
-        func start(
-            _ name: String, _ jobs: String, host keys: String = "", environment: [String: String] = [:]
-        ) async throws -> Child {
-            try test.write(
-                "[host]\nname = \"\(name)\"\nstate_dir = \"var-\(name)\"\ngrace = \"5s\"\n\(keys)\n" + jobs
-                    + "\n[store]\nurl = \"\(server.url)\"\nlease = \"3s\"\n", to: "\(name).toml")
-            let host = try test.foreground("run", "--config", "\(name).toml", environment: environment)
-            try await host.logs("serving ")
-            return host
-        }
-
-        /// In which a decision holds on every host.
-        static let limit = 3_000_000
-
-        /// The database's, in microseconds.
-        func clock() throws -> Int { try ledger.number("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint") }
-
-        /// When an operator's command came.
-        func decided(_ action: String) throws -> Int { try ledger.number("SELECT max(at) FROM audit WHERE action = '\(action)'") }
-
-        func until(_ sql: String, _ wanted: String = "1") async throws { try await server.until(sql, wanted) }
-
-        func stop(_ hosts: Child...) async {
-            for host in hosts { host.signal(SIGTERM) }
-            for host in hosts { #expect(await host.exitCode() == 0) }
-        }
+    /// A short lease: three seconds.
+    func start(
+        _ name: String, _ jobs: String, host keys: String = "", environment: [String: String] = [:]
+    ) async throws -> Child {
+        try test.write(
+            "[host]\nname = \"\(name)\"\nstate_dir = \"var-\(name)\"\ngrace = \"5s\"\n\(keys)\n" + jobs
+                + "\n[store]\nurl = \"\(server.url)\"\nlease = \"3s\"\n", to: "\(name).toml")
+        let host = try test.foreground("run", "--config", "\(name).toml", environment: environment)
+        try await host.logs("serving ")
+        return host
     }
 
+    /// In which a decision holds on every host.
+    static let limit = 3_000_000
+
+    /// The database's, in microseconds.
+    func clock() throws -> Int { try ledger.number("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint") }
+
+    /// When an operator's command came.
+    func decided(_ action: String) throws -> Int { try ledger.number("SELECT max(at) FROM audit WHERE action = '\(action)'") }
+
+    func until(_ sql: String, _ wanted: String = "1") async throws { try await server.until(sql, wanted) }
+
+    func stop(_ hosts: Child...) async {
+        for host in hosts { host.signal(SIGTERM) }
+        for host in hosts { #expect(await host.exitCode() == 0) }
+    }
+}
+
+/// What the suites of several hosts share; they are several, so that they need not wait for each other.
+protocol ClusterStory {}
+
+extension ClusterStory {
     func cluster(_ body: (Cluster) async throws -> Void) async throws {
         try await TestHost.with { test in
             try await PostgresServer.with(test) { server in try await body(Cluster(test: test, server: server)) }
         }
     }
 
-    static let everySecond = (0..<6).map { Toml.job("tick\($0)", of: "good", "every = \"1s\"") }.joined()
-    static let periods = Dictionary(uniqueKeysWithValues: (0..<6).map { ("tick\($0)", 1_000_000) })
+    static var everySecond: String { (0..<6).map { Toml.job("tick\($0)", of: "good", "every = \"1s\"") }.joined() }
+    static var periods: [String: Int] { Dictionary(uniqueKeysWithValues: (0..<6).map { ("tick\($0)", 1_000_000) }) }
+}
 
+/// Several real hosts on one real PostgreSQL server.
+@Suite("Several hosts, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+struct ClusterTests: ClusterStory {
     @Test("Three hosts share the fires; one is killed, one stands still beyond its lease: each due time once, late results refused, its workers have ended themselves")
     func killedAndStopped() async throws {
         try await cluster { cluster in

@@ -41,6 +41,24 @@ extension SeveralHosts {
         }
     }
 
+    @Test("A host whose clock is ahead ends attempts: a retry waits for its delay by the database's clock, what was named by its instant has it")
+    func aWrongClockDelaysNothing() async throws {
+        try await pair { pair in
+            try await pair.enterBoth()
+            let (now, wrong) = (try pair.now(), try pair.now() + .seconds(240))
+            let claims = try await pair.alpha.claimFires([fire(1), fire(2)], owner: Self.alpha, now: now).compactMap(\.self)
+            try #require(claims.count == 2)
+            var retry = Completion(run: claims[0].id, fence: claims[0].fence, outcome: .retry, state: .retryable, finishedAt: wrong)
+            retry.availableAt = wrong + .seconds(5)
+            var snooze = Completion(run: claims[1].id, fence: claims[1].fence, outcome: .snoozed, state: .scheduled, finishedAt: wrong)
+            (snooze.availableAt, snooze.isInstantNamed, snooze.countsAttempt) = (now + .seconds(600), true, false)
+            #expect(try await pair.alpha.complete([retry, snooze], now: wrong) == [true, true])
+            let due = try #require(try await pair.beta.run(claims[0].id)).availableAt
+            #expect(due >= now + .seconds(5) && due < now + .seconds(65), "\(due - now)")
+            #expect(try await pair.beta.run(claims[1].id)?.availableAt == now + .seconds(600))
+        }
+    }
+
     @Test("What takes the places of several expired runs locks them by their numbers, whatever its own order is", .timeLimit(.minutes(1)))
     func expiredRowsAreLockedInOneOrder() async throws {
         try await pair { pair in

@@ -74,9 +74,16 @@ final class LoadRun {
 
     /// Of text that is no TOML as a whole: only [host] has this key.
     private static func lineOfStateDir(in text: [UInt8]) -> ConfigTable {
-        let name = Array(HostKeys.stateDir.name.utf8)
-        for line in text.split(separator: UInt8(ascii: "\n")) where line.drop(while: { $0 == 0x20 || $0 == 0x09 }).starts(with: name) {
-            if let table = try? parseTOML(Array("[host]\n".utf8) + line, file: "") { return table }
+        let name = HostKeys.stateDir.name
+        let ends = [UInt8(ascii: "\n"), UInt8(ascii: "\r")]
+        for line in text.split(whereSeparator: ends.contains) {
+            let key = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+            for (spelling, section) in [(name, "[host]\n"), ("host.\(name)", "")] where key.starts(with: spelling.utf8) {
+                guard let table = try? parseTOML(Array(section.utf8) + key, file: ""), case .table(let host)? = table["host"]?.content,
+                    host[name] != nil
+                else { continue }
+                return table
+            }
         }
         return ConfigTable()
     }

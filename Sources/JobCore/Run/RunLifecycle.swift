@@ -22,14 +22,19 @@ public enum RunLifecycle {
         public var state: RunState
         /// When the run is due again; nil in terminal states.
         public var availableAt: Instant?
+        /// The plugin, or a peer of its, named that instant; else it is a delay from now on.
+        public var isInstantNamed: Bool
         /// false: the attempt's number is used again.
         public var countsAttempt: Bool
         /// Why there is, or is not, another attempt: one clause for the ledger. "" when the
         /// outcome says it all.
         public var reason: String
-        public init(state: RunState, availableAt: Instant? = nil, countsAttempt: Bool = true, reason: String = "") {
+        public init(
+            state: RunState, availableAt: Instant? = nil, isInstantNamed: Bool = false, countsAttempt: Bool = true, reason: String = ""
+        ) {
             self.state = state
             self.availableAt = availableAt
+            self.isInstantNamed = isInstantNamed
             self.countsAttempt = countsAttempt
             self.reason = reason
         }
@@ -64,8 +69,8 @@ public enum RunLifecycle {
             return Next(state: .discarded, reason: "failed for good")
         case .snoozed:
             let shortest = now + max(policy.initial, .seconds(1))
-            let until = snoozeUntil.flatMap { $0 > now ? $0 : nil } ?? shortest
-            return Next(state: .scheduled, availableAt: until, countsAttempt: false)
+            let named = snoozeUntil.flatMap { $0 > now ? $0 : nil }
+            return Next(state: .scheduled, availableAt: named ?? shortest, isInstantNamed: named != nil, countsAttempt: false)
         case .crashed, .timedOut, .lost:
             guard idempotent else {
                 return Next(state: .discarded, reason: "not tried again: the entry is not idempotent")
@@ -80,7 +85,7 @@ public enum RunLifecycle {
         let byPolicy = now + policy.delay(afterAttempt: attempt, seed: seed)
         let due = max(byPolicy, retryNotBefore ?? byPolicy)
         if let expiresAt, expiresAt <= due { return Next(state: .discarded, reason: "not tried again: it expires before that") }
-        return Next(state: .retryable, availableAt: due)
+        return Next(state: .retryable, availableAt: due, isInstantNamed: due > byPolicy)
     }
 
     /// Why a run that waited to be tried again was not: a clause for the ledger.

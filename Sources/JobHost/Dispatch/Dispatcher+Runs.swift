@@ -250,6 +250,7 @@ extension Dispatcher {
             run: end.run, fence: active.claim.fence, outcome: end.outcome, state: next.state,
             finishedAt: end.finishedAt)
         completion.availableAt = next.availableAt
+        completion.isInstantNamed = next.isInstantNamed
         completion.countsAttempt = next.countsAttempt
         completion.startedAt = end.startedAt
         completion.pid = end.pid

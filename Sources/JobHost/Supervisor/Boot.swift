@@ -302,6 +302,10 @@ extension Supervisor {
         if store.isShared {
             await renewLeaseNow()
             hold(.lease, !lease.isHeld)
+            // Who has been taken out stays so from the first moment on.
+            let shared = try await store.sharedState(owner: owner)
+            drainReason = shared.drainReason
+            hold(.drained, shared.isDrained)
         }
         // Before anything can start: a life may be shorter than a period.
         beatIfDue()

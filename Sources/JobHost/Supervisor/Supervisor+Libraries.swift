@@ -150,8 +150,9 @@ extension Supervisor {
             // Its first run shall not wait for a process.
             room.prewarm(pool: PoolPlan.canaryKey(of: name), workers: 1)
             Task {
-                await rememberRuns(of: plugin, jobs: next.jobs.values.filter { $0.config.plugin == name }.map(\.config.name))
-                if let since { await resumeTrial(of: plugin, canary.copy.sha256, since: since) }
+                let jobs = next.jobs.values.filter { $0.config.plugin == name }.map(\.config.name).sorted()
+                await rememberRuns(of: plugin, jobs: jobs)
+                if let since { await resumeTrial(of: plugin, jobs: jobs, canary.copy.sha256, since: since) }
             }
         }
         canaries = trials
@@ -160,7 +161,7 @@ extension Supervisor {
     /// How the old library did lately, from the ledger.
     private func rememberRuns(of plugin: LoadedPlugin, jobs: [String]) async {
         let name = plugin.config.name
-        for job in jobs.sorted().prefix(50) {
+        for job in jobs.prefix(50) {
             var filter = RunFilter(job: job)
             filter.limit = 50
             guard let runs = try? await store.runs(filter), canaries[name]?.old == plugin.copy.sha256 else { continue }
@@ -169,18 +170,47 @@ extension Supervisor {
     }
 
     /// What the library on trial had served before this life of the host, from the ledger: it is judged by that too, and
-    /// serves as many runs fewer.
-    private func resumeTrial(of plugin: LoadedPlugin, _ fresh: String, since: Instant) async {
+    /// serves as many runs fewer. Until the ledger has answered it serves none: it is asked again each second.
+    private func resumeTrial(of plugin: LoadedPlugin, jobs: [String], _ fresh: String, since: Instant) async {
         let name = plugin.config.name
-        var filter = RunFilter()
-        (filter.limit, filter.withoutPayloads) = (1_000, true)
-        let runs = (try? await store.runs(filter)) ?? []
-        guard let trial = canaries[name], trial.old == plugin.copy.sha256, trial.fresh == fresh else { return }
-        // What is to be tried again has an outcome too.
-        let served = runs.filter { $0.libraryHash == fresh && $0.owner == owner.host && $0.startedAt.map { $0 >= since } == true }
-        let decision = canaries[name]?.resume(served.compactMap(\.outcome))
-        if let sentence = canaries[name]?.sentence { log.notice("plugin \(name): \(sentence): its trial goes on") }
-        if let decision { obey(decision, name) }
+        func isOn() -> Bool { canaries[name].map { $0.old == plugin.copy.sha256 && $0.fresh == fresh } ?? false }
+        do {
+            let served = try await outcomes(of: fresh, jobs: jobs, since: since)
+            guard isOn() else { return }
+            let decision = canaries[name]?.resume(served)
+            if let sentence = canaries[name]?.sentence { log.notice("plugin \(name): \(sentence): its trial goes on") }
+            if let decision { obey(decision, name) }
+        } catch {
+            storeFailed(error)
+            guard isOn(), phase != .draining else { return }
+            loop.timer(after: .seconds(1)) { [weak self] in
+                self?.assumeIsolated { supervisor in
+                    _ = Task { await supervisor.resumeTrial(of: plugin, jobs: jobs, fresh, since: since) }
+                }
+            }
+        }
+    }
+
+    /// How attempts on this host ended that the library has served since then, also those that were followed by another
+    /// one. Of each job the newest thousand runs are looked at.
+    private func outcomes(of library: String, jobs: [String], since: Instant) async throws -> [Outcome] {
+        var outcomes: [Outcome] = []
+        for job in jobs {
+            var filter = RunFilter(job: job)
+            (filter.limit, filter.withoutPayloads) = (1_000, true)
+            for run in try await store.runs(filter) where run.owner == owner.host {
+                if run.attempt > 1 || run.state == .retryable {
+                    let earlier = try await store.attempts(of: run.id)
+                    outcomes += earlier.filter { $0.libraryHash == library && $0.finishedAt >= since }.map(\.outcome)
+                }
+                // What is to be tried again is among those; what runs has not ended.
+                guard run.state.isTerminal || run.state == .scheduled, run.libraryHash == library, let outcome = run.outcome,
+                    let startedAt = run.startedAt, startedAt >= since
+                else { continue }
+                outcomes.append(outcome)
+            }
+        }
+        return outcomes
     }
 
     /// Some of these runs go to a library on trial.

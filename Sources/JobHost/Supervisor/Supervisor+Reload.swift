@@ -236,7 +236,14 @@ extension Supervisor {
 
     /// The run's cause is this start: one that was taken, and whose answer was lost, may have ended meanwhile.
     private func hasStarted(_ job: String, cause: String) async throws -> Bool {
-        try await store.runs(RunFilter(job: job)).contains { $0.idempotencyKey == cause }
+        var filter = RunFilter(job: job)
+        (filter.limit, filter.withoutPayloads) = (1_000, true)
+        while true {
+            let runs = try await store.runs(filter)
+            if runs.contains(where: { $0.idempotencyKey == cause }) { return true }
+            guard let last = runs.last, runs.count == filter.limit, last.createdAt >= startedAt else { return false }
+            filter.before = last.id
+        }
     }
 
     private func enqueueStartRuns(of jobs: [String], isSecond: Bool) async throws {

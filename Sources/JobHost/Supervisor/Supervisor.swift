@@ -93,6 +93,7 @@ public actor Supervisor: HostControl {
     enum Question { case counts, waiting, expiry, retention, lease, shared, abandoned, strays, definitions, progress }
     /// What other hosts show of the runs under way here.
     var progressTold: [RunProgress] = []
+    var progressToldAt = MonotonicInstant(microseconds: 0)
     /// Jobs whose run of the start (`on_start`) the store has not taken yet.
     var startsOwed: Set<String> = []
     var isDrainingInbox = false

@@ -92,10 +92,10 @@ extension PostgresLedger {
             columns[12].append(Int64(clamping: completion.items))
             columns[13].append(completion.cpu.microseconds)
             let delay = completion.availableAt.map { ($0 - completion.finishedAt).microseconds } ?? 0
-            columns[14].append(min(max(0, delay), Self.longestDelay))
+            columns[14].append(completion.isInstantNamed ? Self.longestDelay : min(max(0, delay), Self.longestDelay))
         }
         // A host whose clock is ahead would let a retry wait for as long as it is: both instants are by the same clock, so
-        // the time between them holds, from now on.
+        // the time between them holds, from now on. What was named by its instant has it.
         let statement = try connection.prepare("""
             UPDATE \(schema)runs r SET state = c.state, outcome = coalesce(c.outcome, r.outcome), started_at = c.started,
                 finished_at = c.finished, available_at = coalesce(c.due, r.available_at),

@@ -80,8 +80,11 @@ extension PostgresLedger {
 
     /// A newer host may change the format at any moment. The lease's answers say which one it is, so no claim is made in
     /// another than was believed.
-    private func noteFormat(_ version: Int64) {
-        newerFormat = PostgresMigrations.problem(demanded: version, at: connection.address)
+    @discardableResult
+    private func noteFormat(_ version: Int64) -> StoreError? {
+        let newer = PostgresMigrations.problem(demanded: version, at: connection.address)
+        newerFormat = newer
+        return newer
     }
 
     /// The question of `demandLease`, which goes out with whatever is asked next; nil: it has been answered, or need not be.
@@ -105,8 +108,8 @@ extension PostgresLedger {
         guard try asked.step() else {
             throw StoreError(.unavailable, "this host's lease on the store has ended, so it starts nothing: it was away for too long, or another host has its name")
         }
-        try noteFormat(asked.int64(2))
-        try demandFormat()
+        // By this very answer: what is noted may be another connection's by now.
+        if let newer = try noteFormat(asked.int64(2)) { throw newer }
         if let problem = Standing(skew: .microseconds(try asked.int64(0))).skewProblem { throw StoreError(.unavailable, problem) }
         clockNow = try clockNow ?? asked.instant(1)
         hasShownLease = true

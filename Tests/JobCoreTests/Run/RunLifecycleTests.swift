@@ -65,12 +65,13 @@ struct RunLifecycleTests {
     func snooze() {
         let until = Self.now + .seconds(3_600)
         #expect(after(.snoozed, attempt: 3, idempotent: false, snoozeUntil: until)
-            == RunLifecycle.Next(state: .scheduled, availableAt: until, countsAttempt: false))
+            == RunLifecycle.Next(state: .scheduled, availableAt: until, isInstantNamed: true, countsAttempt: false))
     }
 
     @Test("a snooze into the past, or without a time, cannot spin", arguments: [nil, now, Instant.distantPast])
     func snoozeIntoThePast(until: Instant?) {
         #expect(after(.snoozed, snoozeUntil: until).availableAt == Self.now + .seconds(4))
+        #expect(!after(.snoozed, snoozeUntil: until).isInstantNamed)
     }
 
     @Test("not-before postpones a retry and never hastens it")
@@ -78,6 +79,7 @@ struct RunLifecycleTests {
         #expect(after(.retry, notBefore: Self.now + .seconds(30)).availableAt == Self.now + .seconds(30))
         #expect(after(.retry, notBefore: Self.now + .seconds(1)).availableAt == Self.now + .seconds(4))
         #expect(after(.retry, notBefore: .distantPast).availableAt == Self.now + .seconds(4))
+        #expect(after(.retry, notBefore: Self.now + .seconds(30)).isInstantNamed && !after(.retry, notBefore: Self.now + .seconds(1)).isInstantNamed)
     }
 
     @Test("what would be tried again at its expiry or later is not, however the next attempt comes to be so late")

@@ -121,15 +121,19 @@ struct CLICommandTests {
         }
     }
 
-    @Test(arguments: ["[jobs.tick]\nevry = \"1s\"\n", "[jobs.tick\n", "x\n", "include = [\"jobs.d/*.toml\"]\n"])
-    func aBrokenConfigStillLeadsToTheStateThatItNames(mistake: String) async throws {
+    @Test(arguments: [
+        "[host]\n  state_dir = STATE # here\n[jobs.tick]\nevry = \"1s\"\n", "[host]\nstate_dir = STATE\n[jobs.tick\n", "[host]\n\tstate_dir = STATE\nx\n",
+        "[host]\nstate_dir = STATE\ninclude = [\"jobs.d/*.toml\"]\n", "[host]\r\nstate_dir_old = \"old\"\r\nstate_dir = STATE\r\nx\r\n",
+        "host.state_dir = STATE\nx\n",
+    ])
+    func aBrokenConfigStillLeadsToTheStateThatItNames(text: String) async throws {
         try await withServer { _, socket, _ in
             let state = String(socket.dropLast("/jobhost.sock".count))
             let folder = try TestFolder()
             let config = folder.path + "/jobs.toml"
             Files.makeFolder(folder.path + "/jobs.d")
             try Files.write("[jobs.half", to: folder.path + "/jobs.d/half.toml")
-            try Files.write("[host]\n  state_dir = \"\(state)\" # here\n\(mistake)", to: config)
+            try Files.write(text.replacing("STATE", with: "\"\(state)\""), to: config)
             let spoken = await speak(["status", "--config", config], files: [socket])
             #expect(spoken.code == 0, "\(spoken.errors)")
             // Where nobody listens, the mistake is what there is to say.

@@ -3,7 +3,8 @@ import SQL
 import Testing
 
 /// Older and newer programs on one store, and what hosts tell each other of what runs.
-extension ClusterTests {
+@Suite("Several hosts of different versions, clocks and places, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+struct ClusterVersionTests: ClusterStory {
     @Test("A newer host has made a format beside which this program may serve: those that serve go on, more may come; of one that says nothing of the kind they start nothing from the next claim on, and say so")
     func rollingUpgrade() async throws {
         try await cluster { cluster in

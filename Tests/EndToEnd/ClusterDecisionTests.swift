@@ -3,7 +3,8 @@ import SQL
 import Testing
 
 /// What is decided, limited or said on one host, and holds on all.
-extension ClusterTests {
+@Suite("What is decided on one host of several, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+struct ClusterDecisionTests: ClusterStory {
     @Test("What an operator decides on one host holds on every host: pause, breaker, the cancel of a run elsewhere")
     func decisions() async throws {
         try await cluster { cluster in
@@ -147,6 +148,7 @@ extension ClusterTests {
             #expect(late == 0, "it started \(late) runs later than three seconds after it was taken out")
             await cluster.stop(b)
             let again = try await cluster.start("b", jobs)
+            try await again.logs("taken out: nothing new starts here (new kernel)")
             try await cluster.until("SELECT count(*) > 24 FROM runs WHERE fence > \(last) AND state = 'succeeded'")
             #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE fence > \(last) AND owner = 'b' AND state = 'succeeded'") == 0)
             let shown = try await test.jobhost("hosts", "--config", "b.toml").output
