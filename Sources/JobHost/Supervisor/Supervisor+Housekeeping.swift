@@ -104,6 +104,16 @@ extension Supervisor {
         apiProblem = problem
     }
 
+    /// What the store did not take is tried again then, unless the host drains.
+    func inASecond(_ body: @escaping @Sendable (isolated Supervisor) async -> Void) {
+        loop.timer(after: .seconds(1)) { [weak self] in
+            self?.assumeIsolated { supervisor in
+                guard supervisor.phase != .draining else { return }
+                Task { await body(supervisor) }
+            }
+        }
+    }
+
     func repeats(every period: Duration, _ body: @escaping @Sendable (isolated Supervisor) -> Void) {
         loop.timer(after: period) { [weak self] in
             self?.assumeIsolated { supervisor in

@@ -182,12 +182,7 @@ extension Supervisor {
             if let decision { obey(decision, name) }
         } catch {
             storeFailed(error)
-            guard isOn(), phase != .draining else { return }
-            loop.timer(after: .seconds(1)) { [weak self] in
-                self?.assumeIsolated { supervisor in
-                    _ = Task { await supervisor.resumeTrial(of: plugin, jobs: jobs, fresh, since: since) }
-                }
-            }
+            if isOn() { inASecond { await $0.resumeTrial(of: plugin, jobs: jobs, fresh, since: since) } }
         }
     }
 

@@ -217,12 +217,7 @@ extension Supervisor {
         let isAsked = !startsOwed.isEmpty
         startsOwed.formUnion(jobs)
         guard !isAsked, !startsOwed.isEmpty else { return }
-        loop.timer(after: .seconds(1)) { [weak self] in
-            self?.assumeIsolated { supervisor in
-                guard supervisor.phase != .draining else { return }
-                Task { await supervisor.enqueueOwedStartRuns() }
-            }
-        }
+        inASecond { await $0.enqueueOwedStartRuns() }
     }
 
     private func enqueueOwedStartRuns() async {
