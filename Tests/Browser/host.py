@@ -94,7 +94,7 @@ def many(count):
 
 
 class Host:
-    PERSONS = {"alice": "alice-may-act-0123456789", "bob": "bob-may-act-too-0123456789"}
+    PERSONS = {"alice": "alice-may-act-0123456789-0123456789", "bob": "bob-may-act-too-0123456789-0123456789"}
 
     def __init__(self, jobs=DESK, bin=None, http="", name="desk-1", store=""):
         """`store`: a URL; "": a file of its own."""

@@ -4,7 +4,7 @@ import Testing
 
 /// Each thing that the API's document says can be done, on a real host over TCP.
 @Suite("Whoever acts, end to end", .timeLimit(.minutes(2))) struct ActionTests {
-    private static let (alice, bob) = ("0123456789abcdefalice", "0123456789abcdefbob")
+    private static let (alice, bob) = ("0123456789abcdef0123456789abcdefalice", "0123456789abcdef0123456789abcdefbob")
     private static let http = "[http]\nlisten = \"127.0.0.1:0\"\nact_token = \"file:act\"\n"
     private static let store = getenv("JOBHOST_TEST_POSTGRES") == nil ? ["sqlite"] : ["sqlite", "postgresql"]
     /// Fails where its payload says so.
@@ -101,7 +101,7 @@ import Testing
             let before = try ledger.texts(rows)
             for step in steps {
                 let method = String(step.operation.prefix { $0 != " " })
-                for token in ["", "0123456789abcdefmallory"] {
+                for token in ["", "0123456789abcdef0123456789abcdefmallory"] {
                     let refused = try await test.ask(method, web + "/api/v1" + step.path, JSON.object(JSONObject(step.body)).canonicalText, token: token)
                     // After some wrong ones the address is asked for patience.
                     #expect(refused.status == 401 || (refused.status == 429 && !token.isEmpty), "\(step.operation): \(refused)")

@@ -43,9 +43,10 @@ struct HTTPReaderTests {
     }
 
     @Test(arguments: [
-        ("short", "line 1: a token has 16 … 256 visible ASCII characters"), ("# none\n", "line 1: it holds no token"),
+        ("short", "line 1: a token has 32 … 256 visible ASCII characters"), ("# none\n", "line 1: it holds no token"),
         ("a b c", "line 1: expected a token, or a name and a token"),
-        ("\nal/ice 0123456789abcdef0123", "line 2: the name before the token may have up to 64 letters"),
+        ("0123456789abcdef0123456789abcde", "line 1: a token has 32 … 256 visible ASCII characters"),
+        ("\nal/ice 0123456789abcdef0123456789abcdef", "line 2: the name before the token may have up to 64 letters"),
     ])
     func whatIsNoTokenIsSaidWithoutIt(_ content: String, _ message: String) {
         let found = findings(http("read_token = \"file:r\""), files: ["/etc/host/r": content])

@@ -33,7 +33,7 @@ import Testing
         ("every = 10", #"jobs.toml:6:9: 'every' must be a duration, 1ms … 366d, or a table, found the integer 10 (write the unit: "10s")"#),
         ("every = { after = \"finish\" }", #"jobs.toml:6:9: 'every' lacks 'interval' (as in every = { interval = "10s", after = "finish" })"#),
         ("every = { interval = \"1s\", phase = \"1s\" }", "jobs.toml:6:36: 'phase' 1s must be less than the interval 1s"),
-        ("every = { interval = \"1s\", phase = \"0s\", after = \"finish\" }", "jobs.toml:6:28: 'phase' says nothing with after = \"finish\""),
+        ("every = { interval = \"1s\", phase = \"0s\", after = \"finish\" }", "jobs.toml:6:28: 'phase' has no effect with after = \"finish\" (remove it)"),
         ("every = { interval = \"1s\", after = \"start\" }", #"jobs.toml:6:36: 'after' must be "finish", found the string "start""#),
         ("adaptive = { min = \"1m\", max = \"1s\" }", "jobs.toml:6:32: 'max' 1s must be above 'min' 1m"),
         ("adaptive = { min = \"1m\" }", #"jobs.toml:6:12: 'adaptive' lacks 'max' (as in adaptive = { min = "1s", max = "1m" })"#),

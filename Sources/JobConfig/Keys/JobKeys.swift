@@ -9,7 +9,7 @@ enum JobKeys {
     static let plugin = key("plugin", .string(64), "required", "A name of `[plugins]`.")
     static let entry = key("entry", .string(128), "required", "Which of the plugin's entries.")
     static let description = key("description", .string(1_000), "unset", "For people.")
-    static let labels = key("labels", .strings(64), "[]", "Words that `[host] only` and the command line choose jobs by.")
+    static let labels = key("labels", .strings(64), "[]", "Words by which `[host] only` and the command line choose jobs.")
     static let every = key(
         "every", .special("duration, 1ms … 366d, or a table"), "unset",
         "Fixed rate, on multiples of the interval since 1970-01-01T00:00:00Z; a restart and daylight saving change nothing. Table: see below.")
@@ -17,8 +17,8 @@ enum JobKeys {
     static let timezone = key(
         "timezone", .string(100), "\"UTC\"", "Zone of `cron`, and of an `at` without an offset; a name of the system's tz database.")
     static let at = key(
-        "at", .special("date-time, RFC 3339 in a string or TOML's own"), "unset", "Once. Without an offset it is local time of `timezone`.")
-    static let after = key("after", .string(64), "unset", "Whenever a run of that job has succeeded. A circle is refused.")
+        "at", .special("date-time, RFC 3339 in a string or TOML's own"), "unset", "Once, at this instant. Without an offset it is local time in `timezone`.")
+    static let after = key("after", .string(64), "unset", "Whenever a run of that job has succeeded. A cycle is refused.")
     static let adaptive = key(
         "adaptive", .special("table with `min` and `max`"), "unset",
         "The interval halves toward `min` after a run with items and doubles toward `max` after one with nothing to do.")
@@ -29,15 +29,15 @@ enum JobKeys {
         "timeout", .duration(limit, orNone: true), "\"30s\"",
         "Soft limit of an attempt: the cancel flag is set; after `kill_grace` the worker is killed. Outcome `timed_out`.")
     static let killGrace = key(
-        "kill_grace", .duration(.zero...(.hours(1))), "\"5s\"", "From the cancel flag to the kill.")
+        "kill_grace", .duration(.zero...(.hours(1))), "\"5s\"", "Time from the cancel flag to the kill.")
     static let heartbeat = key(
         "heartbeat", .duration(limit, orNone: true), "\"none\"", "No progress reported for this long counts as the timeout.")
     static let logLevel = key(
         "log_level", .choice(["debug", "info", "warning", "error"]), "\"debug\"",
-        "Lowest level of what its runs log that is kept. What they print is kept always.")
+        "Lowest level of log lines that is kept for its runs. What they print (stdout, stderr) is always kept.")
     static let overlap = key(
         "overlap", .choice(OverlapPolicy.allCases.map(\.rawValue)), "\"skip\"",
-        "What a due run does when `concurrency` is used up: be recorded as skipped, wait (one), or start in spite of it.")
+        "What a due run does when `concurrency` is used up: be recorded as skipped, wait (one at most), or start all the same.")
     static let concurrency = key("concurrency", .integer(1...10_000), "1", "Runs of this job at once, over all hosts; then `overlap` decides.")
     static let rate = key("rate", .table, "unset", "How many of its runs may start in a span of time, over all hosts; the others wait. Unset: any number. See below.")
     static let runOn = key("run_on", .strings(64), "[]", "Only hosts with one of these `[host] labels` serve the job. Empty: every host.")
@@ -45,15 +45,15 @@ enum JobKeys {
     static let catchUp = key("catch_up", .table, "unset", "What happens to fires found overdue. See below.")
     static let expiresAfter = key(
         "expires_after", .duration(limit, orNone: true), "\"none\"",
-        "An enqueued run that nobody has begun this long after it was due, or came if that was later, ends as skipped (`expired`); who enqueues may say another instant. What was tried is not tried again then.")
-    static let priority = key("priority", .integer(-1_000...1_000), "0", "Higher first; a minute of waiting counts one.")
+        "An enqueued run that has not begun this long after it was due (or came, if that was later) ends as skipped (`expired`); whoever enqueues may give another instant. One that was tried is not tried again after it.")
+    static let priority = key("priority", .integer(-1_000...1_000), "0", "Higher starts first; each minute of waiting adds 1.")
     static let jitter = key(
         "jitter", .duration(.zero...(.days(1))), "\"0s\"", "Each start is delayed by a random time up to this.")
     static let calendar = key("calendar", .string(64), "unset", "A name of `[calendars]`: fires outside it are recorded as skipped.")
     static let retry = key("retry", .table, "unset", "How failed attempts are tried again. See below.")
     static let breaker = key("breaker", .special("table, or `false`"), "unset", "When failures stop the job for a while. `false`: never. See below.")
     static let retention = key("retention", .table, "unset", "How long ended runs are kept. See below.")
-    static let health = key("health", .table, "unset", "From which bounds on the job counts as warning or critical. See below.")
+    static let health = key("health", .table, "unset", "Bounds from which the job counts as warning or critical. See below.")
     static let approval = key("approval", .integer(1...2), "1", "2: what makes it run by hand takes a second person. See below.")
     static let settings = key("settings", .table, "{}", "What the entry gets, laid over the plugin's settings. See Settings.")
     static let all = [
@@ -85,7 +85,7 @@ enum AdaptiveKeys {
 
 /// `rate = { … }`
 enum RateKeys {
-    static let runs = ConfigKey("jobs.NAME.rate", "runs", .integer(1...1_000_000), "required", "So many attempts may start in any span of `per`.")
+    static let runs = ConfigKey("jobs.NAME.rate", "runs", .integer(1...1_000_000), "required", "How many attempts may start within any span of `per`.")
     static let per = ConfigKey("jobs.NAME.rate", "per", .duration(.seconds(1)...(.days(1))), "\"1m\"", "The span.")
     static let all = [runs, per]
 }
@@ -98,7 +98,7 @@ enum CatchUpKeys {
     static let policy = key(
         "policy", .choice(CatchUpPolicy.allCases.map(\.rawValue)), "\"latest\"",
         "Run none of the overdue fires, the latest, or all. The others are recorded as missed.")
-    static let window = key("window", .duration(.zero...(.days(3_660))), "\"1d\"", "Fires later than this are recorded as missed, whatever the policy.")
+    static let window = key("window", .duration(.zero...(.days(3_660))), "\"1d\"", "Fires that are overdue by more than this are recorded as missed, whatever the policy.")
     static let limit = key("limit", .integer(1...100_000), "100", "Most fires that \"all\" runs, the newest ones; the rest are recorded as missed.")
     static let all = [policy, window, limit]
 }
@@ -144,7 +144,7 @@ enum RetentionKeys {
 enum HealthKeys {
     private static let limit: ClosedRange<Duration> = .milliseconds(1)...(.days(366))
     static let warning = ConfigKey("jobs.NAME.health", "warning", .table, "unset", "Bounds from which the job needs a look.")
-    static let critical = ConfigKey("jobs.NAME.health", "critical", .table, "unset", "Bounds from which somebody is to be woken.")
+    static let critical = ConfigKey("jobs.NAME.health", "critical", .table, "unset", "Bounds from which somebody should be woken.")
     static let all = [warning, critical]
     static let ofWarning = bounds("warning", failingFor: "\"1m\"", errors: "5", breaker: "\"half_open\"")
     static let ofCritical = bounds("critical", failingFor: "\"1h\"", errors: "20", breaker: "\"open\"")
@@ -157,10 +157,10 @@ enum HealthKeys {
             key("success_age", .duration(limit, orNone: true), "\"none\"", "The last success is this long ago."),
             key("failing_for", .duration(limit, orNone: true), failingFor, "It has been failing for this long, without a success."),
             key("duration", .duration(limit, orNone: true), "\"none\"", "The last attempt took, or one under way has taken, this long."),
-            key("errors_per_hour", .integer(0...1_000_000), errors, "So many attempts failed within the last hour. 0: not looked at."),
+            key("errors_per_hour", .integer(0...1_000_000), errors, "This many attempts failed within the last hour. 0: not checked."),
             key(
                 "breaker", .choice(HealthBounds.BreakerState.allCases.map(\.rawValue) + ["none"]), breaker,
-                "The breaker is open, or (`half_open`) anything but closed. \"none\": not looked at."),
+                "The breaker is open, or (`half_open`) anything but closed. \"none\": not checked."),
             key("metrics", .table, "{}", "Names of metrics that the plugin reports for the job, and numbers that they may not exceed."),
         ]
     }

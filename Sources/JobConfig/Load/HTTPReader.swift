@@ -6,7 +6,7 @@ struct HTTPReader {
     private let section: SectionReader
 
     /// Shorter ones could be guessed.
-    static let tokenLength = 16...256
+    static let tokenLength = 32...256
     static let mostTokens = 100
     static let mostOutboxes = 8
     private static let mostTokenBytes = 64 << 10

@@ -71,7 +71,7 @@ struct JobReader {
     /// A default zone may lie idle; one that a job writes itself is meant to do something.
     private func checkTimezone(_ own: ConfigTable, _ section: SectionReader) {
         guard let place = own.keyPosition(JobKeys.timezone.name), !section.has(JobKeys.cron), !section.has(JobKeys.at) else { return }
-        run.faults.add(place, "'timezone' says nothing without 'cron' or 'at'")
+        run.faults.add(place, "'timezone' has no effect without 'cron' or 'at'", hint: "remove it")
     }
 
     private func readSimpleKeys(_ section: SectionReader, into job: inout JobConfig) {

@@ -85,7 +85,7 @@ struct PluginReader {
         let places = library.hasPrefix("/") ? [library] : (folders + [run.folder]).map { Paths.absolute(library, in: $0) }
         if let found = places.first(where: { run.machine.kind($0) == .file }) { return found }
         if let other = places.first(where: { run.machine.kind($0) != nil }) {
-            run.faults.add(position, "the library \(other) is no regular file")
+            run.faults.add(position, "the library \(other) is no regular file", hint: "name the .so itself, not its folder")
             return nil
         }
         let looked = library.hasPrefix("/") ? "there is no library \(library)"
@@ -95,7 +95,8 @@ struct PluginReader {
         // By what tells libraries apart: "Deposits" is near to "libDeposits.so".
         let byStem = Dictionary(present.map { (Self.stem($0), $0) }, uniquingKeysWith: { first, _ in first })
         let near = nearestName(Self.stem(Paths.name(of: library)), among: byStem.keys.sorted()).flatMap { byStem[$0] }
-        run.faults.add(position, looked, hint: near.map { "did you mean '\($0)'?" })
+        let otherwise = library.hasPrefix("/") ? nil : "build it, or add its folder to [host] plugin_dirs"
+        run.faults.add(position, looked, hint: near.map { "did you mean '\($0)'?" } ?? otherwise)
         return nil
     }
 

@@ -42,7 +42,7 @@ struct ScheduleReader {
         let phase = table.duration(EveryKeys.phase) ?? .zero
         if table.word(EveryKeys.after) != nil {
             if let place = table.table.keyPosition(EveryKeys.phase.name) {
-                run.faults.add(place, "'phase' says nothing with after = \"finish\"")
+                run.faults.add(place, "'phase' has no effect with after = \"finish\"", hint: "remove it")
             }
             return .afterFinish(interval)
         }
