@@ -63,7 +63,7 @@ class ClusterTest(PageTest):
         own.wait_text("1 host of 2 serves")
         # Only what is in front is drawn.
         page.ask("Page.bringToFront")
-        page.click("text=Let it serve")
+        page.click("text=Put back")
         page.key("Enter")
         page.wait_text("2 hosts of 2 serve")
         # The entry for the last one is written with the act; each is under its own name.

@@ -57,16 +57,16 @@ class ListTest(PageTest):
         page = self.open("#/queues?job=payouts")
         page.wait(f"{BOXES} === 3")
         page.click("input[aria-label='Choose all of the list']")
-        page.click("text=Discard 3")
+        page.click("text=Dismiss 3")
         self.reason(page, "accounts closed")
         # The host is out of reach for the second one.
         page.run("window.real = window.fetch; window.posts = 0; window.fetch = (where, options) => {"
                  "  if (options?.method === 'POST' && ++window.posts === 2) return Promise.reject(new TypeError('Failed to fetch'));"
                  "  return window.real(where, options); }; true")
         page.click("dialog button[type=submit]")
-        page.wait_text("1 of 3 discarded, then at run")
+        page.wait_text("1 of 3 dismissed, then at run")
         page.click("dialog button[type=submit]")
-        page.wait_text("2 dead letters discarded")
+        page.wait_text("2 dead letters dismissed")
         self.host.until(lambda: self.host.job("payouts")["dead"] == 1, "all but the one that nobody knows of to be done")
 
     def test_a_late_answer_of_another_job_is_not_shown(self):
@@ -111,7 +111,7 @@ class PressTest(PageTest):
         self.assertNotIn("tries again by itself", said)
         self.assertIn("before you press again", said)
         self.assertEqual(len(self.host.get("/api/v1/runs?job=payouts")["runs"]), 1)
-        page.click("text=Keep as it is")
+        page.click("text=Cancel")
         # A reload builds and probes first.
         page.run("window.patience = []; location.hash = '#/plugins'")
         page.click("text=Reload")

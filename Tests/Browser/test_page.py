@@ -212,11 +212,11 @@ class QueueTest(PageTest):
         retried = [entry for entry in self.host.get("/api/v1/audit")["audit"] if entry["action"] == "retry"]
         self.assertEqual([entry["reason"] for entry in retried], ["the bank is back"] * 3)
 
-    def test_one_is_discarded(self):
+    def test_one_is_dismissed(self):
         run = self.host.run("payouts", {"how": "refuse"})["id"]
         page = self.open("#/queues?job=payouts")
         page.wait_text(str(run))
-        page.click("text=Discard")
+        page.click("text=Dismiss")
         self.reason(page, "account closed")
         page.click("dialog button[type=submit]")
         page.wait_text("None: nothing was given up.")
@@ -276,7 +276,7 @@ class ReloadTest(PageTest):
         page = self.open("#/plugins")
         page.wait_text("2.5.0")
         page.click("button[aria-label='Versions of bench']")
-        page.click("text=Let it serve")
+        page.click("text=Roll back to this")
         self.reason(page, "wrong volumes")
         page.click("dialog button[type=submit]")
         page.wait_text("bench serves with " + before[:7])

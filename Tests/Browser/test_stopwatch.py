@@ -186,7 +186,7 @@ class StopwatchTest(PageTest):
             page = watch.open()
             watch.keys("g", "p")
             watch.click("button[aria-label='Versions of bench']")
-            watch.click("text=Let it serve")
+            watch.click("text=Roll back to this")
             self.reason(page, "wrong volumes")
             watch.keys("Enter")
             page.wait_text("bench serves with " + before[:7])

@@ -30,7 +30,7 @@ import Testing
             try await test.jobhost("retry", "2")
             #expect(await hears("\"action\":\"retry\"", "run 2 as run 3"))
             #expect(await hears("\"id\":3,", "\"state\":\"discarded\""))
-            #expect(try await test.jobhost("dead", "discard", "3").code == 0)
+            #expect(try await test.jobhost("dead", "dismiss", "3").code == 0)
             #expect(await hears("\"action\":\"discard\"", "run 3"))
             // Each once.
             #expect(stream.output.all.count { $0.contains("\"action\":\"cancel\"") } == 1)

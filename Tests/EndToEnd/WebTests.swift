@@ -206,19 +206,19 @@ import Testing
         try await TestHost.with { test in
             try await test.plugin("p", PluginSource.succeeds)
             let http = "listen = \"127.0.0.1:0\"\nread_token = \"file:read\"\nact_token = \"file:act\""
-            try test.write("grafana 0123456789abcdef\n", to: "read")
-            try test.write("alice 0123456789abcdefg\n", to: "act")
+            try test.write("grafana 0123456789abcdef0123456789abcdef\n", to: "read")
+            try test.write("alice 0123456789abcdef0123456789abcdefg\n", to: "act")
             try test.config(config(http: http))
             let host = try await test.start()
             let web = try await host.address()
             #expect(try await test.curl(web + "/api/v1/host").contains("401"))
-            #expect(try await test.curl("-H", "Authorization: Bearer 0123456789abcdef", web + "/api/v1/host").contains("200 OK"))
-            try test.write("grafana fedcba9876543210\n", to: "read")
+            #expect(try await test.curl("-H", "Authorization: Bearer 0123456789abcdef0123456789abcdef", web + "/api/v1/host").contains("200 OK"))
+            try test.write("grafana fedcba9876543210fedcba9876543210\n", to: "read")
             #expect(try await test.jobhost("reload").code == 0)
-            #expect(try await test.curl("-H", "Authorization: Bearer 0123456789abcdef", web + "/api/v1/host").contains("401"))
-            let caller = try await test.curl("-H", "Authorization: Bearer fedcba9876543210", web + "/api/v1/caller")
+            #expect(try await test.curl("-H", "Authorization: Bearer 0123456789abcdef0123456789abcdef", web + "/api/v1/host").contains("401"))
+            let caller = try await test.curl("-H", "Authorization: Bearer fedcba9876543210fedcba9876543210", web + "/api/v1/caller")
             #expect(caller.contains("grafana from 127.0.0.1") && caller.contains("\"may_act\":false"), "\(caller)")
-            #expect(!host.errors.all.joined().contains("fedcba9876543210"))
+            #expect(!host.errors.all.joined().contains("fedcba9876543210fedcba9876543210"))
             try test.config(config(http: ""))
             #expect(try await test.jobhost("reload").code == 0)
             #expect(try await test.curl(web + "/livez").contains("curl: ("))
@@ -268,12 +268,12 @@ import Testing
     func asksASecondPerson() async throws {
         try await TestHost.with { test in
             try await test.plugin("p", PluginSource.succeeds)
-            try test.write("alice 0123456789abcdefa\nbob 0123456789abcdefb\n", to: "act")
+            try test.write("alice 0123456789abcdef0123456789abcdefa\nbob 0123456789abcdef0123456789abcdefb\n", to: "act")
             try test.config(config(http: "listen = \"127.0.0.1:0\"\nact_token = \"file:act\"", job: "approval = 2\n"))
             var host = try await test.start()
             var web = try await host.address()
             func post(_ person: String, _ path: String) async throws -> String {
-                try await test.curl("-X", "POST", "-H", "Authorization: Bearer 0123456789abcdef\(person)", "-d", #"{"reason":"month end"}"#, web + "/api/v1" + path)
+                try await test.curl("-X", "POST", "-H", "Authorization: Bearer 0123456789abcdef0123456789abcdef\(person)", "-d", #"{"reason":"month end"}"#, web + "/api/v1" + path)
             }
             let asked = try await post("a", "/jobs/j/trigger")
             #expect(asked.contains("409") && asked.contains("needs_approval") && asked.contains("jobhost ask approve 1"), "\(asked)")
@@ -292,10 +292,10 @@ import Testing
             let approved = try await post("b", "/asks/1/approve")
             #expect(approved.contains("200 OK") && approved.contains("\"decided_by\":\"bob\""), "\(approved)")
             try await host.logs("✓ j run 1")
-            #expect(try await post("b", "/asks/1/approve").contains("ask 1 is approved by bob"))
+            #expect(try await post("b", "/asks/1/approve").contains("request 1 is approved by bob"))
             let audit = try await test.jobhost("audit", "j").output
             #expect(audit.contains("alice, approved by bob") && audit.contains("bob from 127.0.0.1"), "\(audit)")
-            #expect(try await test.jobhost("ask", "list").output.contains("ask 1: trigger of j, by alice"))
+            #expect(try await test.jobhost("ask", "list").output.contains("request 1: trigger of j, by alice"))
             // Nor is it ended by one person that opens it again, for a shorter time.
             #expect(try await test.jobhost("breaker", "j", "open", "--reason", "month end").code == 0)
             #expect(try await test.jobhost("breaker", "j", "open").code == 0)

@@ -15,13 +15,13 @@ extension Supervisor {
             throw needsApproval(same, "waits for a second person already")
         }
         guard waiting.count < Self.mostAsks else {
-            throw CommandError(.conflict, "\(waiting.count) asks wait for a second person: no more are taken", hint: "jobhost ask list")
+            throw CommandError(.conflict, "\(waiting.count) requests wait for a second person: no more are accepted", hint: "jobhost ask list")
         }
         let new = ask
         ask.id = try await withStore { try await $0.add(new) }
         asks.append(ask)
-        audit(actor, "ask", job: job, detail: "ask \(ask.id): \(ask.action)")
-        log.notice("\(job): \(ask.action) waits for a second person, asked for by \(actor.name) as ask \(ask.id)")
+        audit(actor, "ask", job: job, detail: "request \(ask.id): \(ask.action)")
+        log.notice("\(job): \(ask.action) waits for a second person, asked for by \(actor.name) as request \(ask.id)")
         throw needsApproval(ask, "waits for a second person")
     }
 
@@ -42,7 +42,7 @@ extension Supervisor {
     private func needsApproval(_ ask: Ask, _ words: String) -> CommandError {
         CommandError(
             .needsApproval, "\(ask.job) takes two persons: \(ask.action) \(words), until \(TimeText.absolute(ask.expiresAt))",
-            hint: "another person: jobhost ask approve \(ask.id)")
+            hint: "another person approves it on the page, or as another user: jobhost ask approve \(ask.id)")
     }
 
     /// nil: there is none, which the command itself says better.
@@ -55,18 +55,18 @@ extension Supervisor {
     /// Approved, it is done at once; at most once, whatever happens in between.
     func answer(_ id: Int64, _ answer: Ask.Answer, by actor: Actor) async throws -> CommandResult {
         guard let ask = try await withStore({ try await $0.ask(id) }) else {
-            throw CommandError(.notFound, "there is no ask \(id)", hint: "jobhost ask list")
+            throw CommandError(.notFound, "there is no request \(id)", hint: "jobhost ask list")
         }
         let answered = try answered(ask, answer, by: actor)
         guard answer == .refuse || AskedCommand(text: ask.command)?.command != nil else {
-            throw CommandError(.conflict, "this host cannot do what ask \(id) is about: a newer one kept it", hint: "ask for it again")
+            throw CommandError(.conflict, "this host cannot do what request \(id) is about: a newer one kept it", hint: "ask for it again")
         }
         guard try await withStore({ try await $0.decide(answered) }) else {
-            throw CommandError(.conflict, "ask \(id) has just been decided by somebody else", hint: "jobhost ask list")
+            throw CommandError(.conflict, "request \(id) has just been decided by somebody else", hint: "jobhost ask list")
         }
         asks.removeAll { $0.id == id }
-        audit(actor, answer == .approve ? "approve" : "refuse", job: ask.job, detail: "ask \(id) of \(ask.askedBy): \(ask.action)")
-        log.notice("\(ask.job): ask \(id) of \(ask.askedBy) (\(ask.action)) is \(answered.state(now: clock.now().wall).rawValue) by \(actor.name)")
+        audit(actor, answer == .approve ? "approve" : "refuse", job: ask.job, detail: "request \(id) of \(ask.askedBy): \(ask.action)")
+        log.notice("\(ask.job): request \(id) of \(ask.askedBy) (\(ask.action)) is \(answered.state(now: clock.now().wall).rawValue) by \(actor.name)")
         guard answer == .approve, let command = AskedCommand(text: ask.command)?.command else { return .answered(answered, run: nil) }
         let both = Actor(name: "\(ask.askedBy), approved by \(actor.person)", via: actor.via, reason: ask.reason)
         guard case .run(let run, _) = try await carryOut(command, by: both) else { return .answered(answered, run: nil) }
@@ -82,7 +82,7 @@ extension Supervisor {
                 hint: "to take it back: jobhost ask refuse \(ask.id)")
         } catch .hasEnded(let state) {
             let by = ask.decidedBy.isEmpty ? "" : " by \(ask.decidedBy)"
-            throw CommandError(.conflict, "ask \(ask.id) is \(state.rawValue)\(by)", hint: "what still waits: jobhost ask list")
+            throw CommandError(.conflict, "request \(ask.id) is \(state.rawValue)\(by)", hint: "what still waits: jobhost ask list")
         }
     }
 }

@@ -173,7 +173,7 @@ struct APIServerTests {
                 #expect(seen == whole[list]?.arrayValue && pages == 3, "\(path): \(seen)")
             }
             let shown = await speak(["ask", "list", "-n", "2", "--before", "68", "--no-color", "--socket", socket]).out
-            #expect(shown.contains("ask 67:") && shown.contains("ask 66:") && shown.contains("older ones: --before 66"), "\(shown)")
+            #expect(shown.contains("request 67:") && shown.contains("request 66:") && shown.contains("older ones: --before 66"), "\(shown)")
         }
     }
 

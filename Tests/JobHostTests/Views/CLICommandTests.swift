@@ -17,7 +17,8 @@ struct CLICommandTests {
             (["cancel", "41"], "cancel(run: 41)", "cancelling run 41"),
             (["retry", "41"], "retry(run: 41)", "retrying 41 as run 43"),
             (["dead", "retry", "39"], "retry(run: 39)", "retrying 39 as run 43"),
-            (["dead", "discard", "39"], "discardDead(run: 39)", "discarded run 39"),
+            (["dead", "dismiss", "39"], "discardDead(run: 39)", "dismissed run 39"),
+            (["dead", "discard", "39"], "discardDead(run: 39)", "dismissed run 39"),
             (["enable", "mint"], #"setEnabled(job: "mint", Optional(true))"#, "enabled mint"),
             (["enable", "mint", "--as-configured"], #"setEnabled(job: "mint", nil)"#, "mint is as the config says again"),
             (["disable", "mint"], #"setEnabled(job: "mint", Optional(false))"#, "disabled mint"),
@@ -47,6 +48,7 @@ struct CLICommandTests {
             (["status"], "/api/v1/status"), (["show", "candles"], "/api/v1/jobs/candles"), (["show", "39"], "/api/v1/runs/39"),
             (["runs", "candles", "-n", "1"], "/api/v1/runs?job=candles&limit=1"), (["dead", "list"], "/api/v1/dead?limit=20"),
             (["dead", "show", "39"], "/api/v1/runs/39"), (["next", "candles"], "/api/v1/jobs/candles/next?count=5"),
+            (["audit", "mint", "--from", "1h ago"], "/api/v1/audit?job=mint&from=2026-05-04T09:00:00Z&limit=20"),
             (["audit", "mint", "--since", "1h ago"], "/api/v1/audit?job=mint&from=2026-05-04T09:00:00Z&limit=20"),
             (["explain", "candles", "--at", "2026-05-04T10:00:00Z"], "/api/v1/jobs/candles/explain?at=2026-05-04T10:00:00Z"),
         ]

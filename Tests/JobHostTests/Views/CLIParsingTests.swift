@@ -29,7 +29,7 @@ struct CLIParsingTests {
         (["dead", "list", "mint", "--limit", "5", "--before", "9"], DeadListCommand.self),
         (["dead", "show", "39"], DeadShowCommand.self),
         (["dead", "retry", "39", "--reason", "x"], DeadRetryCommand.self),
-        (["dead", "discard", "39"], DeadDiscardCommand.self),
+        (["dead", "dismiss", "39"], DeadDismissCommand.self), (["dead", "discard", "39"], DeadDismissCommand.self),
         (["enable", "mint", "--as-configured"], EnableCommand.self),
         (["disable", "mint", "--reason", "x"], DisableCommand.self),
         (["pause"], PauseCommand.self),
@@ -81,6 +81,19 @@ struct CLIParsingTests {
         #expect(spoken.code == 2)
         #expect(spoken.errors.contains(message), "\(spoken.errors)")
         #expect(spoken.out.isEmpty)
+    }
+
+    @Test("A config that this user may not see is not said to be missing")
+    func aConfigOfOthersIsSaidToBeClosed() async {
+        for arguments in [["status"], ["check"]] {
+            let spoken = await speak(arguments, denied: ["/etc/jobhost/jobs.toml"])
+            #expect(spoken.code == 2)
+            #expect(
+                spoken.errors.contains("/etc/jobhost/jobs.toml cannot be read by this user") && spoken.errors.contains("sudo -u jobhost jobhost …, or as root"),
+                "\(spoken.errors)")
+        }
+        let missing = await speak(["status"])
+        #expect(missing.errors.contains("name it with --config FILE, or the host's socket with --socket PATH"), "\(missing.errors)")
     }
 
     @Test func helpAndVersionAreNoErrors() async {

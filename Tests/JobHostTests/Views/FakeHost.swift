@@ -277,7 +277,7 @@ struct Spoken {
 }
 
 func speak(
-    _ arguments: [String], columns: Int? = nil, variables: [String: String] = [:], files: Set<String> = [],
+    _ arguments: [String], columns: Int? = nil, variables: [String: String] = [:], files: Set<String> = [], denied: Set<String> = [],
     clock: any CLIClock = ManualCLIClock(), operations: HostOperations = .fake(), keyboard: (any Keyboard)? = nil,
     screen: TextCapture? = nil, interruption: (@Sendable () async -> Void)? = nil
 ) async -> Spoken {
@@ -287,7 +287,7 @@ func speak(
     defer { held.finish() }
     let environment = CLIEnvironment(
         operations: operations, variables: variables, clock: clock, output: output, errors: errors,
-        keyboard: keyboard, fileExists: { files.contains($0) },
+        keyboard: keyboard, fileExists: { files.contains($0) }, isDenied: { denied.contains($0) },
         interruption: interruption ?? { for await _ in never {} })
     let code = await JobHostCommand.run(arguments, in: environment)
     return Spoken(code: code, out: output.written, errors: errors.written)

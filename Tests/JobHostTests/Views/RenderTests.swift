@@ -122,7 +122,7 @@ struct RenderTests {
             not run around it
             55  skipped, breaker open  2026-05-04 09:50:00Z … 09:59:00Z
 
-            its log: jobhost logs 39; again: jobhost dead retry 39; give up: jobhost dead discard 39
+            its log: jobhost logs 39; again: jobhost dead retry 39; give up: jobhost dead dismiss 39
             
             """#)
     }

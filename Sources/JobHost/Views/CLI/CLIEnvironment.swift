@@ -14,6 +14,8 @@ struct CLIEnvironment: Sendable {
     /// nil: standard input is no terminal.
     var keyboard: (any Keyboard)?
     var fileExists: @Sendable (String) -> Bool
+    /// This user may not know whether it is there.
+    var isDenied: @Sendable (String) -> Bool
     /// Returns when the user presses Ctrl-C or the process is asked to end; until then these
     /// signals end nothing.
     var interruption: @Sendable () async -> Void
@@ -26,6 +28,7 @@ struct CLIEnvironment: Sendable {
             output: DescriptorSink(descriptor: STDOUT_FILENO), errors: DescriptorSink(descriptor: STDERR_FILENO),
             keyboard: isatty(STDIN_FILENO) == 1 ? TerminalKeyboard(descriptor: STDIN_FILENO) : nil,
             fileExists: { access($0, F_OK) == 0 },
+            isDenied: { access($0, F_OK) != 0 && errno == EACCES },
             interruption: {
                 for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) { return }
             })

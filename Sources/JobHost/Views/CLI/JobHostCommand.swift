@@ -16,10 +16,15 @@ public struct JobHostCommand: AsyncParsableCommand {
                   jobhost plan             what a reload would change
                   jobhost reload           apply an edited config
 
+                Times: 2027-01-01T00:00:00Z; 2027-01-01T02:00 or 2027-01-01 (UTC);
+                now, "2h ago", "in 5m". Durations: 300ms, 45s, 1h30m, 2d.
+
                 Exit codes: 0 done, 1 failed, 2 wrong arguments or config, 3 no host
-                running, 4 reload refused, 5 not found, 6 conflict; of runs: 10 retry,
-                11 snoozed, 12 cancelled, 13 timed out, 14 crashed, 15 lost.
-                docs/CLI.md has all.
+                running, 4 reload refused, 5 not found, 6 conflict, 7 waiting given
+                up, 8 not possible just now; of runs: 10 retry, 11 snoozed, 12
+                cancelled, 13 timed out, 14 crashed, 15 lost, 16 did not run.
+
+                More is in docs/CLI.md.
 
                 Completion of verbs and options, for bash, zsh or fish:
                 jobhost --generate-completion-script bash

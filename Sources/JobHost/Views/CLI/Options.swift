@@ -91,15 +91,19 @@ struct CLISession: Sendable {
     // MARK: Files
 
     static let defaultConfigs = ["jobs.toml", "/etc/jobhost/jobs.toml"]
+    private static let nameConfig = "name it with --config FILE"
 
     /// The config's path, as given. Throws when none is named and none is found.
     func configFile() throws -> String {
         if let config { return config }
         if let named = environment.variables["JOBHOST_CONFIG"], !named.isEmpty { return named }
         if let found = Self.defaultConfigs.first(where: environment.fileExists) { return found }
+        if let denied = Self.defaultConfigs.first(where: environment.isDenied) {
+            throw CLIFailure(.usage, "\(denied) cannot be read by this user", hint: "sudo -u jobhost jobhost …, or as root")
+        }
         throw CLIFailure(
             .usage, "no config: neither ./jobs.toml nor /etc/jobhost/jobs.toml is there, and $JOBHOST_CONFIG is not set",
-            hint: "name it with --config FILE")
+            hint: Self.nameConfig)
     }
 
     func loadConfig() throws -> HostConfig {
@@ -117,8 +121,8 @@ struct CLISession: Sendable {
         let file: String
         do {
             file = try configFile()
-        } catch let failure as CLIFailure {
-            throw CLIFailure(failure.code, failure.message, hint: "name it with --config FILE, or the host's socket with --socket PATH")
+        } catch let failure as CLIFailure where failure.hint == Self.nameConfig {
+            throw CLIFailure(failure.code, failure.message, hint: "\(Self.nameConfig), or the host's socket with --socket PATH")
         }
         let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
         let usual = environment.fileExists(folder + "/var/jobhost.sock") ? folder + "/var/jobhost.sock" : nil

@@ -193,14 +193,14 @@ extension APIRoutes {
     var actingOnAsks: [Route] {
         [
             post("/asks/{ask}/approve", "agree, as a second person; it is done at once") { context in .answer(ask: try askID(context), .approve) },
-            post("/asks/{ask}/refuse", "refuse it, or take one's own back") { context in .answer(ask: try askID(context), .refuse) },
+            post("/asks/{ask}/refuse", "refuse it, or withdraw your own") { context in .answer(ask: try askID(context), .refuse) },
         ]
     }
 
     private func askID(_ context: APIContext) throws -> Int64 {
         let text = context.parameters.get("ask") ?? ""
         guard let id = Int64(text), id > 0 else {
-            throw API.Problem.invalid("'\(text.prefix(60))' is not the number of an ask", hint: "GET /api/v1/asks lists them")
+            throw API.Problem.invalid("'\(text.prefix(60))' is not the number of a request", hint: "GET /api/v1/asks lists them")
         }
         return id
     }

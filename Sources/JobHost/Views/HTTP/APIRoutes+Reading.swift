@@ -38,7 +38,7 @@ extension APIRoutes {
                 return try answer(API.Hosts(hosts: rows.map { API.ServingHost($0, isThis: $0.name == host.name) }))
             },
             get("/alerts", "what is wrong now, and who is told") { _, _ in try answer(await alerts.shown()) },
-            get("/asks", "what was asked for of jobs that take two persons, the newest first", query: ["before", "limit"]) { _, query in
+            get("/asks", "requests for a second person's approval, the newest first", query: ["before", "limit"]) { _, query in
                 let (asks, next) = try await page(query, limit: 50, number: \.id) { try await control.store.asks(before: $0, limit: $1) }
                 let now = await shelf.snapshot().now
                 return try answer(API.Asks(asks: asks.map { API.Ask($0, now: now) }, nextBefore: next))

@@ -23,7 +23,11 @@ struct AlertListCommand: AsyncParsableCommand {
 struct AlertTestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test", abstract: "Send a message to everybody who is told of alerts, now.",
-        discussion: "Example: jobhost alert test --reason \"new webhook\"\n\nFails if one of them does not take it.")
+        discussion: """
+            Fails if one of them does not accept it.
+
+            Example: jobhost alert test --reason "new webhook"
+            """)
     @OptionGroup var reason: ReasonOption
     @OptionGroup var host: HostOptions
 

@@ -9,7 +9,7 @@ struct AskCommand: AsyncParsableCommand {
 
 struct AskListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "What was asked for, the newest first, and what became of it.", discussion: "Example: jobhost ask list")
+        commandName: "list", abstract: "Requests for a second person's approval, the newest first, and what became of them.", discussion: "Example: jobhost ask list")
     @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number"))
     var limit = 20
     @Option(help: ArgumentHelp("Only those before this one: the next page.", valueName: "number")) var before: Int64?
@@ -26,8 +26,13 @@ struct AskListCommand: AsyncParsableCommand {
 struct AskApproveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "approve", abstract: "Agree, as a second person; it is done at once.",
-        discussion: "Example: jobhost ask approve 7 --reason \"checked with the desk\"\n\nWhoever asked cannot approve.")
-    @Argument(help: ArgumentHelp("The number of the ask.", valueName: "ask")) var ask: Int64
+        discussion: """
+            Whoever asked cannot approve. Here you are root or the host's user; people
+            with tokens of their own approve on the page or by the API.
+
+            Example: jobhost ask approve 7 --reason "checked with the desk"
+            """)
+    @Argument(help: ArgumentHelp("The number of the request.", valueName: "ask")) var ask: Int64
     @OptionGroup var reason: ReasonOption
     @OptionGroup var host: HostOptions
 
@@ -36,9 +41,9 @@ struct AskApproveCommand: AsyncParsableCommand {
 
 struct AskRefuseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "refuse", abstract: "Refuse what another person asked for, or take back what you did.",
+        commandName: "refuse", abstract: "Refuse another person's request, or withdraw your own.",
         discussion: "Example: jobhost ask refuse 7 --reason \"not today\"")
-    @Argument(help: ArgumentHelp("The number of the ask.", valueName: "ask")) var ask: Int64
+    @Argument(help: ArgumentHelp("The number of the request.", valueName: "ask")) var ask: Int64
     @OptionGroup var reason: ReasonOption
     @OptionGroup var host: HostOptions
 
@@ -62,7 +67,7 @@ struct AskView {
         return page.asks.flatMap { ask -> [Styled] in
             let isWaiting = ask.state == .waiting
             let reason = ask.reason.isEmpty ? "" : ": \(ask.reason)"
-            let what = "ask \(ask.id): \(ask.action) of \(ask.job), by \(ask.askedBy) \(TimeText.relative(ask.askedAt, now: screen.now))\(reason)"
+            let what = "request \(ask.id): \(ask.action) of \(ask.job), by \(ask.askedBy) \(TimeText.relative(ask.askedAt, now: screen.now))\(reason)"
             let end = isWaiting
                 ? "waits until \(TimeText.absolute(ask.expiresAt)); another person: jobhost ask approve \(ask.id)"
                 : ask.state.rawValue + (ask.decidedBy.isEmpty ? "" : " by \(ask.decidedBy)")
@@ -72,6 +77,6 @@ struct AskView {
 
     func lines(_ answered: API.AskAnswered) -> [Styled] {
         let run = answered.run.map { "; run \($0.id) of \($0.job) waits to start" } ?? ""
-        return screen.wrapped("ask \(answered.ask.id) (\(answered.ask.action) of \(answered.ask.job)) is \(answered.ask.state.rawValue)\(run).")
+        return screen.wrapped("request \(answered.ask.id) (\(answered.ask.action) of \(answered.ask.job)) is \(answered.ask.state.rawValue)\(run).")
     }
 }

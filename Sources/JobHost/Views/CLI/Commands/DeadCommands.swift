@@ -5,7 +5,7 @@ struct DeadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dead", abstract: "Dead letters: runs that failed for good or used up their attempts.",
         discussion: "Example: jobhost dead list mint",
-        subcommands: [DeadListCommand.self, DeadShowCommand.self, DeadRetryCommand.self, DeadDiscardCommand.self])
+        subcommands: [DeadListCommand.self, DeadShowCommand.self, DeadRetryCommand.self, DeadDismissCommand.self])
 }
 
 struct DeadListCommand: AsyncParsableCommand {
@@ -64,10 +64,10 @@ struct DeadRetryCommand: AsyncParsableCommand {
     }
 }
 
-struct DeadDiscardCommand: AsyncParsableCommand {
+struct DeadDismissCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "discard", abstract: "Take a run from the dead letters, for good.",
-        discussion: "Example: jobhost dead discard 4711 --reason \"account closed\"")
+        commandName: "dismiss", abstract: "Take a run from the dead letters, for good. Its history stays.",
+        discussion: "Example: jobhost dead dismiss 4711 --reason \"account closed\"", aliases: ["discard"])
     @Argument(help: "A run's number.") var run: Int64
     @OptionGroup var reason: ReasonOption
     @OptionGroup var host: HostOptions
@@ -76,6 +76,6 @@ struct DeadDiscardCommand: AsyncParsableCommand {
         let session = try CLISession(host)
         let (_, json) = try await session.client().post(
             "/dead/\(run)/discard", API.ReasonBody(reason: reason.reason), as: API.Done.self)
-        session.print(json) { _ in [Styled("discarded run ") + Styled("\(run)", .bold)] }
+        session.print(json) { _ in [Styled("dismissed run ") + Styled("\(run)", .bold)] }
     }
 }

@@ -72,7 +72,8 @@ struct ReloadCommand: AsyncParsableCommand {
         discussion: """
             The same as SIGHUP, but says what came of it. Exit code 4: refused,
             wholly or for some jobs. A config without a job is refused where there are
-            jobs, for an empty or cut file looks the same: --allow-empty if it is meant.
+            jobs, since an empty or truncated file looks the same: --allow-empty if you
+            mean it.
 
             Example: jobhost reload --reason "new deposits library"
             """)
@@ -102,14 +103,15 @@ struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor", abstract: "What would keep this machine, or a job, from serving well.",
         discussion: """
-            Works without a running host, and beside one. With a job, its plugin looks at what the job
-            needs: the database, data, peers. It changes nothing. A check that crashes or takes too long
-            is a fault like any other. Exit code 1: a fault was found; warnings alone are 0.
+            Works without a running host, and beside one. With a job, its plugin
+            looks at what the job needs: the database, data, peers. It changes
+            nothing. A check that crashes or takes too long is a fault like any other.
+            Exit code 1: a fault was found; warnings alone are 0.
 
-            Example: jobhost doctor candles
+            Example: jobhost doctor candles-1m
             """)
     @Argument(help: "Only what concerns this job, with its plugin's own checks.") var job: String?
-    @Option(help: "The plugin's checks take no longer.") var timeout = "30s"
+    @Option(help: ArgumentHelp("Longest time for the plugin's checks.", valueName: "duration")) var timeout = "30s"
     @OptionGroup var file: ConfigOption
     @OptionGroup var output: OutputOptions
 
@@ -151,16 +153,17 @@ struct PluginVersionsCommand: AsyncParsableCommand {
 
 struct PluginRollbackCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rollback", abstract: "Let an earlier library serve; survives restarts and reloads until the file changes.",
+        commandName: "rollback", abstract: "Put an earlier library back into service; holds over restarts and reloads until the file changes.",
         discussion: """
-            Nothing else of the config is read or changed. With the hash of the file's own
-            library it goes forward again, and ends a canary in its favour. Exit code 4:
-            the earlier library does not serve the present config, nothing changed.
+            Only the library changes; the rest of the config is not read. With the
+            hash of the file's own library it goes forward again, and ends a canary
+            in its favour. Exit code 4: the earlier library does not serve the present
+            config, nothing changed.
 
             Example: jobhost plugin rollback candles --reason "wrong volumes"
             """)
     @Argument(help: "A plugin's name in the config.") var plugin: String
-    @Argument(help: "The first digits of a library's sha256; without: the library before.") var hash: String?
+    @Argument(help: "The first digits of a library's sha256. Default: the previous library.") var hash: String?
     @OptionGroup var reason: ReasonOption
     @OptionGroup var host: HostOptions
 

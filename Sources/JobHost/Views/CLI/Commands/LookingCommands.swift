@@ -33,9 +33,10 @@ struct ShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "One job, or one run, in detail.",
         discussion: """
-            Of a job: schedule, limits, settings (secrets masked), breaker, counters, its
-            latest runs and the fires among them that did not run. Of a run: times,
-            progress while it runs, attempts, payload, what operators did with it.
+            Of a job: schedule, limits, settings (secrets masked), breaker, counters,
+            its latest runs and the fires among them that did not run. Of a run:
+            times, progress while it runs, attempts, payload, what operators did
+            with it.
 
             Example: jobhost show candles-1m
                      jobhost show 4711
@@ -62,8 +63,8 @@ struct NextCommand: AsyncParsableCommand {
         commandName: "next", abstract: "Coming fire times, of a job or of a cron expression.",
         discussion: """
             Works without a running host too; then a job's schedule is read from the
-            config. In UTC and, where the schedule has a zone, as clocks there show it. Fires
-            that the job's calendar leaves out are marked.
+            config. In UTC and, where the schedule has a zone, as clocks there show
+            it. Fires that the job's calendar leaves out are marked.
 
             Example: jobhost next candles-1m -n 3
                      jobhost next --cron "30 2 * * *" --timezone America/New_York
@@ -183,10 +184,10 @@ struct QueueCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "queue", abstract: "What waits, since when, how fast it is done, and what died.",
         discussion: """
-            Of every job with runs that wait, run, ended within the last minute, or are dead
-            letters. EMPTY IN is at the pace at which the queue got shorter within the last
-            minute, `grows` where it got longer, or what holds the queue back. What is to run
-            later is not counted for it.
+            Every job with runs that wait, run, ended within the last minute, or are
+            dead letters. EMPTY IN assumes the pace at which the queue got shorter
+            within the last minute; it says `grows` where it got longer, or what holds
+            the queue back. What is to run later is not counted for it.
 
             Example: jobhost queue mint
             """)
@@ -215,10 +216,10 @@ struct AuditCommand: AsyncParsableCommand {
             Everything that operators did by command line, API or signal, and what the
             host decided by itself.
 
-            Example: jobhost audit deposits-credit --since "1d ago"
+            Example: jobhost audit deposits-credit --from "1d ago"
             """)
     @Argument(help: "Only what concerns this job.") var job: String?
-    @Option(help: ArgumentHelp("Only at or after.", valueName: "time")) var since: String?
+    @Option(name: [.long, .customLong("since")], help: ArgumentHelp("Only at or after.", valueName: "time")) var from: String?
     @Option(name: [.customShort("n", allowingJoined: true), .long], help: ArgumentHelp("How many, 1 to 1000.", valueName: "number")) var limit = 20
     @Option(help: ArgumentHelp("Only those before this one: the next page.", valueName: "number")) var before: Int64?
     @OptionGroup var host: HostOptions
@@ -226,11 +227,11 @@ struct AuditCommand: AsyncParsableCommand {
     func run() async throws {
         let session = try CLISession(host)
         let query = [
-            ("job", job), ("from", try session.instant(since, "--since")?.rfc3339), ("before", before.map { String($0) }),
+            ("job", job), ("from", try session.instant(from, "--from")?.rfc3339), ("before", before.map { String($0) }),
             ("limit", String(limit)),
         ]
         let (audit, json) = try await session.client().get("/audit", query: query, as: API.Audit.self)
-        let empty = "Nobody has done anything" + (job.map { " with \($0)" } ?? "") + (since == nil ? " yet." : " since then.")
+        let empty = "Nobody has done anything" + (job.map { " with \($0)" } ?? "") + (from == nil ? " yet." : " since then.")
         session.print(json) { AuditView(screen: $0).lines(audit, empty: empty) }
     }
 }
@@ -245,7 +246,7 @@ struct ExplainCommand: AsyncParsableCommand {
             Example: jobhost explain candles-1m --at 2026-03-29T02:30:00+02:00
             """)
     @Argument(help: "A job's name.") var job: String
-    @Option(help: ArgumentHelp("The instant.", valueName: "time")) var at: String
+    @Option(help: ArgumentHelp("The fire time to explain, such as 2027-01-01T02:00 (UTC).", valueName: "time")) var at: String
     @OptionGroup var host: HostOptions
 
     func run() async throws {

@@ -9,9 +9,10 @@ struct TriggerCommand: AsyncParsableCommand {
         discussion: """
             With --wait the exit code says how the run ended: 0 succeeded or nothing
             to do, 1 failed, 12 cancelled, 13 timed out, 14 crashed, 15 lost, 16 not
-            run; 7: the waiting was given up.
+            run; 7: the waiting was given up, the run goes on.
 
-            Example: jobhost trigger mint --payload '{"account": 7}' --wait
+            Example: jobhost trigger mint --wait \\
+                       --payload '{"assetId": 7, "size": "1.5", "createdAt": 0}'
             """)
     @Argument(help: "A job's name.") var job: String
     @Option(help: ArgumentHelp("JSON for the run, or @FILE.", valueName: "json")) var payload: String?
@@ -108,17 +109,18 @@ struct EnqueueCommandLine: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "enqueue", abstract: "Put a run with a payload into a job's queue.",
         discussion: """
-            A key makes it unique: while a run with that key lives, another one is
-            not added. One that expires before it has begun ends as skipped.
+            A key makes it unique: while a run with that key has not ended, another
+            one is not added. A run that expires before it has begun ends as skipped.
 
-            Example: jobhost enqueue mint --payload '{"account": 7}' --key mint-7 --expires 10m
+            Example: jobhost enqueue mint --key mint-7 --expires 10m \\
+                       --payload '{"assetId": 7, "size": "1.5", "createdAt": 0}'
             """)
     @Argument(help: "A job's name.") var job: String
     @Option(help: ArgumentHelp("JSON for the run, or @FILE. Default: {}.", valueName: "json")) var payload: String?
     @Option(help: ArgumentHelp("Unique among the job's live runs, 1 to 512 bytes.", valueName: "text")) var key: String?
-    @Option(help: ArgumentHelp("Not before so long from now.", valueName: "duration")) var delay: String?
-    @Option(help: ArgumentHelp("Not before this instant.", valueName: "time")) var at: String?
-    @Option(help: ArgumentHelp("Not later than so long after it is due, or not from this instant on.", valueName: "duration|time")) var expires: String?
+    @Option(help: ArgumentHelp("Start no sooner than this long from now, such as 5m.", valueName: "duration")) var delay: String?
+    @Option(help: ArgumentHelp("Start no sooner than this instant.", valueName: "time")) var at: String?
+    @Option(help: ArgumentHelp("Drop it if it has not started by then: 10m after it is due, or an instant.", valueName: "duration|time")) var expires: String?
     // A negative one must not be taken for an option.
     @Option(parsing: .unconditional, help: ArgumentHelp("Higher first; default: the job's.", valueName: "number")) var priority: Int?
     @OptionGroup var reason: ReasonOption

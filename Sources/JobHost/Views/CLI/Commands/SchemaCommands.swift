@@ -7,10 +7,11 @@ struct SchemaCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "schema", abstract: "The tables that jobs need in their own databases.",
         discussion: """
-            Works without a running host, and beside one: each job's plugin is asked in a worker of its
-            own. Without a job all jobs of the config are asked; what several need is told once.
+            Works without a running host, and beside one: each job's plugin is asked
+            in a worker of its own. Without a job all jobs of the config are asked;
+            what several need is told once.
 
-            Example: jobhost schema check candles
+            Example: jobhost schema check candles-1m
             """,
         subcommands: [SchemaPrintCommand.self, SchemaApplyCommand.self, SchemaCheckCommand.self])
 }
@@ -18,7 +19,7 @@ struct SchemaCommand: AsyncParsableCommand {
 /// What all three have in common.
 struct SchemaOptions: ParsableArguments {
     @Argument(help: "Only what these jobs need; default: all jobs of the config.") var jobs: [String] = []
-    @Option(help: "No plugin is asked for longer.") var timeout = "30s"
+    @Option(help: ArgumentHelp("Longest time for each plugin.", valueName: "duration")) var timeout = "30s"
     @OptionGroup var file: ConfigOption
     @OptionGroup var output: OutputOptions
 
@@ -38,15 +39,15 @@ struct SchemaPrintCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "print", abstract: "Print the SQL of the tables, or of the rights, that jobs need.",
         discussion: """
-            Prints and changes nothing. --grants prints the least rights that the jobs need, for
-            PostgreSQL, to a role of each plugin.
+            Only prints, changes nothing. --grants prints the least rights that the
+            jobs need, for PostgreSQL, for a role of each plugin.
 
-            Example: jobhost schema print --dialect postgresql --grants candles
+            Example: jobhost schema print --dialect postgresql --grants candles-1m
             """)
     @Option(help: ArgumentHelp("sqlite or postgresql; default: of each job's database.", valueName: "name")) var dialect: String?
     @Flag(help: "The rights instead of the tables.") var grants = false
     @Option(help: ArgumentHelp("Who gets the rights; default: jobhost_ and the plugin's name.", valueName: "name")) var role: String?
-    @Flag(help: "What only a simulation needs, too.") var simulation = false
+    @Flag(help: "Also what only a simulation needs.") var simulation = false
     @OptionGroup var common: SchemaOptions
 
     func run() async throws {
@@ -62,13 +63,14 @@ struct SchemaApplyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply", abstract: "Make the tables that are missing in the jobs' databases.",
         discussion: """
-            For each job all or nothing. What is there is left as it is: a table of the same name with
-            other columns is refused, unless the statements that use it are replaced (settings: sql).
-            Wallets that hold money already get their opening entries in the ledger.
+            For each job all or nothing. What is there is left as it is: a table of the
+            same name with other columns is refused, unless the statements that use it
+            are replaced (settings: sql). Wallets that already hold money get an opening
+            entry in ledger_entries (the wallets' ledger, not the host's).
 
-            Example: jobhost schema apply candles tickers
+            Example: jobhost schema apply candles-1m tickers
             """)
-    @Flag(help: "A database that is new becomes a simulation, for ever.") var simulation = false
+    @Flag(help: "A new database becomes a simulation, for good.") var simulation = false
     @OptionGroup var common: SchemaOptions
 
     func run() async throws {
@@ -82,9 +84,10 @@ struct SchemaCheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Compare the jobs' databases with what they need.",
         discussion: """
-            Tables, columns and their types, keys, indexes, triggers, rights, and whether every
-            statement compiles there, your own in place of ours too. Changes nothing. Exit code 1:
-            something is missing or wrong; warnings alone are 0.
+            Tables, columns and their types, keys, indexes, triggers, rights, and
+            whether every statement compiles there, including your own replacements.
+            Changes nothing. Exit code 1: something is missing or wrong; warnings
+            alone are 0.
 
             Example: jobhost schema check
             """)

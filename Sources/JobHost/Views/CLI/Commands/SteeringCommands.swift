@@ -6,7 +6,7 @@ struct EnableCommand: AsyncParsableCommand {
         commandName: "enable", abstract: "Switch a job on; survives restarts and reloads.",
         discussion: "Example: jobhost enable candles-1m")
     @Argument(help: "A job's name.") var job: String
-    @Flag(help: "Forget what was decided by hand: the config counts again.") var asConfigured = false
+    @Flag(help: "Forget what an operator decided: the config counts again.") var asConfigured = false
     @OptionGroup var reason: ReasonOption
     @OptionGroup var host: HostOptions
 
@@ -94,7 +94,7 @@ struct BreakerCommand: AsyncParsableCommand {
             """)
     @Argument(help: "A job's name.") var job: String
     @Argument(help: "open, close, disable or reset.") var action: Action
-    @Option(help: ArgumentHelp("With open: until then.", valueName: "time")) var until: String?
+    @Option(help: ArgumentHelp("With open: when it closes again, such as \"in 2h\". Default: when somebody closes it.", valueName: "time")) var until: String?
     @OptionGroup var reason: ReasonOption
     @OptionGroup var host: HostOptions
 

@@ -24,8 +24,8 @@ struct StoreCheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Whether the database is sound and the ledger keeps its promises.",
         discussion: """
-            Works beside running hosts and without any, reads one moment and changes nothing.
-            Exit code 1: a rule is broken; warnings alone are 0.
+            Works beside running hosts and without any, reads the state of one moment
+            and changes nothing. Exit code 1: a rule is broken; warnings alone are 0.
 
             Example: jobhost store check
             """)
@@ -45,14 +45,14 @@ struct StorePruneCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prune", abstract: "Delete history now, by each job's retention or by age.",
         discussion: """
-            The hosts do so by themselves every minute; this is for a history that is to be
-            shorter at once, and with --older-than for jobs that no config has any more.
-            Safe beside running hosts. Ctrl-C ends it after the batch at hand.
+            The hosts do so by themselves every minute; this is for making a history
+            shorter at once and, with --older-than, for jobs that no config has any
+            more. Safe beside running hosts. Ctrl-C ends it after the current batch.
 
             Example: jobhost store prune --older-than 30d --dry-run
             """)
     @Flag(help: "Say what would be deleted, and from when.") var dryRun = false
-    @Option(help: ArgumentHelp("Of every job what ended longer ago, whatever its retention.", valueName: "duration")) var olderThan: String?
+    @Option(help: ArgumentHelp("Also what ended longer ago than this, of every job, whatever its retention.", valueName: "duration")) var olderThan: String?
     @Option(help: ArgumentHelp("Only of this job.", valueName: "name")) var job: String?
     @OptionGroup var file: ConfigOption
     @OptionGroup var output: OutputOptions
@@ -73,10 +73,11 @@ struct StoreExportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Write the history as lines of JSON, or as CSV.",
         discussion: """
-            All of one moment, also beside running hosts. Instants are RFC 3339 in UTC, to the
-            microsecond. Lines of JSON have a "kind"; CSV holds one table.
+            The state of one moment, also beside running hosts. Instants are RFC 3339
+            in UTC, to the microsecond. Lines of JSON have a "kind"; CSV holds one
+            table.
 
-            Example: jobhost store export --table runs --format csv --since 2027-01-01 --output runs.csv
+            Example: jobhost store export --table runs --format csv --output runs.csv
             """)
     @Option(help: ArgumentHelp("jsonl or csv.", valueName: "format")) var format = "jsonl"
     @Option(help: ArgumentHelp(
@@ -151,8 +152,8 @@ struct StoreMigrateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "migrate", abstract: "Move history, cursors, states and waiting runs from a SQLite file into PostgreSQL.",
         discussion: """
-            Stop the host, set [store] url in the config to the new place, move, start it.
-            All comes along or nothing does; the file stays as it is.
+            Stop the host, set [store] url in the config to the new place, migrate,
+            start it. All comes along or nothing does; the file stays as it is.
 
             Example: jobhost store migrate --from sqlite:var/jobhost.db
             """)

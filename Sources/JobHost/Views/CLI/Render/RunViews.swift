@@ -193,7 +193,7 @@ struct RunView {
         switch run.state {
         case .running: "follow it: \(command("logs \(run.id) --follow")); end it: \(command("cancel \(run.id)"))"
         case .scheduled, .available, .retryable: "take it back: \(command("cancel \(run.id)"))"
-        case .discarded: "its log: \(command("logs \(run.id)")); again: \(command("dead retry \(run.id)")); give up: \(command("dead discard \(run.id)"))"
+        case .discarded: "its log: \(command("logs \(run.id)")); again: \(command("dead retry \(run.id)")); give up: \(command("dead dismiss \(run.id)"))"
         case .skipped, .missed: "why: \(command("explain \(run.job) --at \(run.fireTime.rfc3339)"))"
         case .succeeded, .cancelled: "its log: \(command("logs \(run.id)")); again: \(command("retry \(run.id)"))"
         }

@@ -10,7 +10,7 @@ import { refresh } from "./live.js";
 const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
 /**
- * Each: `label` of the button; `title(about)` and `verb` of the dialog; `path`, `body`, `command`
+ * Each: `label` of the button; `title(about)`, `verb` and `leave` (the other button) of the dialog; `path`, `body`, `command`
  * of (about, fields); `fields` it asks for besides the reason; `danger`: it takes something away; `patience`: how long
  * it is waited for, in milliseconds.
  */
@@ -86,7 +86,7 @@ const ACTIONS = {
     done: (answer, { run }) => ({ text: `Run ${run} is tried again as run ${answer.run.id}.`, link: `#/runs/${answer.run.id}`, word: "Show it" }),
   },
   cancel: {
-    label: "Cancel run", verb: "Cancel it", danger: true, title: ({ run }) => `Cancel run ${run}`,
+    label: "Cancel run", verb: "Cancel it", leave: "Back", danger: true, title: ({ run }) => `Cancel run ${run}`,
     note: "A waiting run ends at once; a running one is asked to stop, and killed after the job's kill_grace.",
     path: ({ run }) => path("runs", run, "cancel"), command: ({ run }) => `cancel ${run}`,
     done: (_, { run }) => ({ text: `Run ${run} is being cancelled.` }),
@@ -101,24 +101,24 @@ const ACTIONS = {
     }),
   },
   rollback: {
-    label: "Let it serve", verb: "Let it serve", title: ({ plugin, version, hash }) => `Let ${plugin} ${version} (${hash.slice(0, 7)}) serve`,
-    note: "Nothing else of the config is read or changed. Survives restarts and reloads until the file changes.",
+    label: "Roll back to this", verb: "Roll back", title: ({ plugin, version, hash }) => `Roll ${plugin} back to ${version} (${hash.slice(0, 7)})`,
+    note: "Only the library changes; the rest of the config is not read. Holds over restarts and reloads until the file changes.",
     path: ({ plugin }) => path("plugins", plugin, "rollback"), patience: LONG, body: ({ hash }) => ({ hash }),
     command: ({ plugin, hash }) => `plugin rollback ${plugin} ${hash.slice(0, 12)}`,
     done: (report, { plugin, hash }) => ({
-      text: report.clean ? `${plugin} serves with ${hash.slice(0, 7)}.` : `${plugin} did not go back: ${report.errors[0] ?? report.plugins[0]?.detail ?? ""}`,
+      text: report.clean ? `${plugin} serves with ${hash.slice(0, 7)}.` : `The library of ${plugin} did not change: ${report.errors[0] ?? report.plugins[0]?.detail ?? ""}`,
       tone: report.clean ? "" : "bad",
     }),
   },
   approve: {
-    label: "Approve", verb: "Approve", title: ({ ask }) => `Approve ask ${ask}`,
-    note: "As a second person: whoever asked cannot. It is done at once.",
+    label: "Approve", verb: "Approve", title: ({ ask }) => `Approve request ${ask}`,
+    note: "As a second person: whoever asked cannot. It is carried out at once.",
     path: ({ ask }) => path("asks", ask, "approve"), command: ({ ask }) => `ask approve ${ask}`,
     done: ({ ask, run }) => ({ text: `${ask.action} of ${ask.job} is approved.`, ...(run ? { link: `#/runs/${run.id}`, word: "Show the run" } : {}) }),
   },
   refuse: {
-    label: "Refuse", verb: "Refuse", danger: true, title: ({ ask }) => `Refuse ask ${ask}`,
-    note: "Whoever asked takes it back by this.",
+    label: "Refuse", verb: "Refuse", danger: true, title: ({ ask }) => `Refuse request ${ask}`,
+    note: "Whoever asked withdraws it by this.",
     path: ({ ask }) => path("asks", ask, "refuse"), command: ({ ask }) => `ask refuse ${ask}`,
     done: ({ ask }) => ({ text: `${ask.action} of ${ask.job} is ${ask.state}.` }),
   },
@@ -133,15 +133,21 @@ const ACTIONS = {
   },
   drain: {
     label: "Take out", verb: "Take out", danger: true, title: ({ host }) => `Take ${host} out`,
-    note: "Within three seconds it starts nothing new, and the others take over its share. What runs there ends. It stays out over a restart until it is let in again.",
+    note: "Within three seconds it starts nothing new, and the others take over its share. What runs there ends. It stays out over a restart until it is put back.",
     path: ({ host }) => path("hosts", host, "drain"), command: ({ host }) => `hosts drain ${quote(host)}`,
     done: (_, { host }) => ({ text: `${host} is taken out.` }),
   },
   undrain: {
-    label: "Let it serve", verb: "Let it serve", title: ({ host }) => `Let ${host} serve again`,
+    label: "Put back", verb: "Put back", title: ({ host }) => `Put ${host} back: it serves again`,
     path: ({ host }) => path("hosts", host, "undrain"), command: ({ host }) => `hosts drain ${quote(host)} --undo`,
     done: (_, { host }) => ({ text: `${host} serves again.` }),
   },
+};
+
+// The file's own library again, after a rollback; a canary's, without waiting for the rest of its trial.
+ACTIONS.rollForward = {
+  ...ACTIONS.rollback, label: "Go forward to this", verb: "Go forward", note: "Only the library changes; the rest of the config is not read.",
+  title: ({ plugin, version, hash }) => `Go forward to ${plugin} ${version} (${hash.slice(0, 7)})`,
 };
 
 // One that opened by itself tries again by itself, unless it is held open.
@@ -158,6 +164,8 @@ const PLACES = {
   versions: { label: "Versions", place: ({ plugin }) => `#/plugins?versions=${encodeURIComponent(plugin)}` },
   plan: { label: "Plan", place: () => "#/plugins/plan" },
 };
+
+export const labelOf = (action) => ACTIONS[action].label;
 
 /** The button of an action: h's node. `about`: what it is for ({ job, run }). */
 export function button(action, about, look = "") {
@@ -183,24 +191,24 @@ export function ask(action, about) {
 }
 
 /**
- * The same for many runs, one after the other. `what`: retry or discard; resolves when all have
+ * The same for many runs, one after the other. `what`: retry or dismiss; resolves when all have
  * been tried, with how many were done, or with null.
  */
 export function askMany(what, runs) {
-  const verb = what === "retry" ? "Retry" : "Discard";
-  const word = what === "retry" ? "tried again" : "discarded";
+  const verb = what === "retry" ? "Retry" : "Dismiss";
+  const word = what === "retry" ? "tried again" : "dismissed";
   const left = [...runs];
   const failed = [];
   let done = 0;
   return dialog({
-    title: `${verb} ${counted(runs.length, "dead letter")}`, verb, danger: what === "discard",
+    title: `${verb} ${counted(runs.length, "dead letter")}`, verb, danger: what === "dismiss",
     note: what === "retry" ? "Each becomes a new run with its payload and idempotency key." : "They leave the dead letters for good. Their history stays.",
     command: () => runs.slice(0, 3).map((run) => `dead ${what} ${run}`).join("; ") + (runs.length > 3 ? "; …" : ""),
     fields: [],
     async submit(_, reason, progress) {
       for (let run = left[0]; run !== undefined; run = left[0]) {
         try {
-          await post(path("dead", run, what), reason ? { reason } : {});
+          await post(path("dead", run, what === "retry" ? "retry" : "discard"), reason ? { reason } : {});
           done += 1;
         } catch (error) {
           // Without the host there is no use in going on. Pressed again, it goes on with the rest.
@@ -264,7 +272,7 @@ function backfillPreview({ fires, total }) {
 }
 
 /** One at a time. `submit` → undefined keeps it open. */
-function dialog({ title, note, verb, first, danger, fields, command, submit, extra, isReady, changed }) {
+function dialog({ title, note, verb, leave = "Cancel", first, danger, fields, command, submit, extra, isReady, changed }) {
   return new Promise((resolve) => {
     const element = document.createElement("dialog");
     const values = Object.fromEntries(fields.map((field) => [field.name, field.kind === "time" ? read(field.initial) : (field.initial ?? "")]));
@@ -294,7 +302,7 @@ function dialog({ title, note, verb, first, danger, fields, command, submit, ext
           error && h("p.problem", { role: "alert" }, error.message, error.hint && h("span.hint", ` ${error.hint}`)),
           line && h("p.command", h("code", line)),
           h("div.buttons",
-            h("button", { type: "button", onclick: () => element.close() }, "Keep as it is"),
+            h("button", { type: "button", onclick: () => element.close() }, leave),
             h("button", { type: "submit", class: danger && !waits ? "danger" : "primary", disabled: busy !== null },
               busy ?? (waits ? first : verb)))));
     }

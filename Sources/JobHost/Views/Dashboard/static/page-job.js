@@ -221,7 +221,7 @@ export class JobPage {
   }
 
   auditPart() {
-    return section("What was done by hand", { wide: true, aside: h("a", { href: "#/audit?job=" + encodeURIComponent(this.name) }, "All") },
+    return section("Operators' actions", { wide: true, aside: h("a", { href: "#/audit?job=" + encodeURIComponent(this.name) }, "All") },
       this.errors.audit && failure(this.errors.audit),
       this.audit && table("Audit", auditColumns(false), auditRows(this.audit, false), "Nothing."));
   }

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { get, quietly, post, path, query, LONG } from "./api.js";
 import { reader, each } from "./live.js";
-import { ask, button } from "./actions.js";
+import { ask, button, labelOf } from "./actions.js";
 import { instant, relative, span } from "./time.js";
 import { size } from "./words.js";
 import { section, table, time, failure, badge, jobLink, MOST } from "./parts.js";
@@ -61,8 +61,8 @@ export class PluginsPage {
     if (!this.isClosed) this.context.draw();
   }
 
-  async rollBack(plugin, version) {
-    if (await ask("rollback", { plugin, hash: version.sha256, version: version.version })) {
+  async switchTo(version, plugin, action) {
+    if (await ask(action, { plugin, hash: version.sha256, version: version.version })) {
       this.load();
       this.showVersions(plugin);
     }
@@ -126,9 +126,10 @@ export class PluginsPage {
     const words = { serving: ["ok", "serves"], canary: ["warn", "on trial"], rolled_back: ["bad", "rolled back from"], kept: ["idle", "kept"] };
     const rows = versions.map((version) => {
       const [tone, word] = words[version.state] ?? ["idle", version.state];
+      const action = version.state === "kept" ? "rollback" : "rollForward";
       return h("tr", { key: version.sha256 }, h("td", version.version || "–"), h("td", h("code", { title: version.sha256 }, version.sha256.slice(0, 12))), h("td", time(version.accepted_at)),
         h("td", badge(tone, word)), h("td.why", version.note),
-        h("td", version.state !== "serving" && h("button", { type: "button", onclick: () => this.rollBack(plugin, version) }, "Let it serve")));
+        h("td", version.state !== "serving" && h("button", { type: "button", onclick: () => this.switchTo(version, plugin, action) }, labelOf(action))));
     });
     return section(`Versions of ${plugin}`, { key: "versions" }, error && failure(error),
       table("Versions", ["Version", "Hash", "Served from", "State", "", { text: h("span.unseen", "What to do") }], rows, "None."));

@@ -112,7 +112,7 @@ export class QueuesPage {
       h("td.why", { title: run.reason || false }, short(run.reason, 160)),
       h("td.why", run.payload === null ? "" : h("code", short(JSON.stringify(run.payload), 80))),
       h("td", h("div.press.tight", h("button", { type: "button", onclick: () => ask("retry", { run: run.id, job: run.job }) }, "Retry"),
-        h("button", { type: "button", onclick: () => askMany("discard", [run.id]) }, "Discard")))));
+        h("button", { type: "button", onclick: () => askMany("dismiss", [run.id]) }, "Dismiss")))));
     const check = h("input", {
       type: "checkbox", checked: all, indeterminate: !all && this.chosen.size > 0, "aria-label": "Choose all of the list",
       onchange: (event) => { this.chosen = new Set(event.target.checked ? runs.map((run) => run.id) : []); this.context.draw(); },
@@ -123,7 +123,7 @@ export class QueuesPage {
     }, `${label}${this.chosen.size > 0 ? ` ${this.chosen.size}` : ""}`);
     return section(this.job ? `Dead letters of ${this.job}` : "Dead letters", {
       key: "dead",
-      aside: h("div.press", this.job && h("button.plain", { type: "button", onclick: () => this.choose("") }, "Of all jobs"), many("retry", "Retry", "first"), many("discard", "Discard", "")),
+      aside: h("div.press", this.job && h("button.plain", { type: "button", onclick: () => this.choose("") }, "Of all jobs"), many("retry", "Retry", "first"), many("dismiss", "Dismiss", "")),
     },
     table("Dead letters", [{ text: check }, "Run", "Job", "Ended", "When", { text: "Attempt", class: "num" }, "Why", "Payload", { text: h("span.unseen", "What to do") }], rows, "None: nothing was given up."),
     this.dead.next_before !== null && h("button.plain", { type: "button", onclick: () => this.more() }, "Older"));

@@ -60,7 +60,7 @@ export class RunPage {
     return h("header.title", { key: "title" }, h("h1", toneMark(tone, word), `Run ${run.id}`), h("span", "of ", jobLink(run.job)), runBadge(run),
       h("div.press",
         this.isLive(run) ? button("cancel", { run: run.id, job: run.job }) : button("retry", { run: run.id, job: run.job }, "first"),
-        run.state === "discarded" && h("button", { type: "button", onclick: () => askMany("discard", [run.id]) }, "Discard"),
+        run.state === "discarded" && h("button", { type: "button", onclick: () => askMany("dismiss", [run.id]) }, "Dismiss"),
         h("a.button", { href: `#/jobs/${encodeURIComponent(run.job)}` }, "Its job")));
   }
 
@@ -121,7 +121,7 @@ export class RunPage {
   }
 
   audit() {
-    return section("What was done by hand", {}, table("Audit", auditColumns(false), auditRows(this.detail.audit, false), "Nothing."));
+    return section("Operators' actions", {}, table("Audit", auditColumns(false), auditRows(this.detail.audit, false), "Nothing."));
   }
 
   drawn(root) { this.log.settle(root); }

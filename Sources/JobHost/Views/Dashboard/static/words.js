@@ -33,8 +33,8 @@ export const REASONS = {
   reload: "a reload changed it",
   expired: "it expired before it began",
   window: "older than its catch-up window",
-  policy: "its catch-up policy did not choose them",
-  clock: "the clock jumped over them",
+  policy: "its catch-up policy leaves it out",
+  clock: "the clock jumped over it",
 };
 
 export const TRIGGERS = {
