@@ -7,7 +7,7 @@ extension Dispatcher {
     /// Nothing new is claimed or started until `resume`: the host has no lease, a clock that is wrong,
     /// or was taken out. What is held is given back; what runs is left to the room.
     mutating func suspend(now: Now) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         guard !isSuspended else { return finish(out, now) }
         isSuspended = true
         giveBackUnbegun(now, &out)
@@ -16,7 +16,7 @@ extension Dispatcher {
     }
 
     mutating func resume(now: Now) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         guard isSuspended else { return finish(out, now) }
         isSuspended = false
         for i in jobs.indices {
@@ -41,7 +41,7 @@ extension Dispatcher {
     /// `isSettled`: nothing of this host's own was on its way there while it was read, so that what is not known here
     /// is news; else only what is certainly newer is taken.
     mutating func adoptBreaker(job: String, _ row: BreakerRow, isSettled: Bool = true, now: Now) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         guard let i = index[job], let own = jobs[i].breaker, jobs[i].storedBreaker != row,
             let stored = Breaker(stored: row, policy: own.policy, now: now.wall)
         else { return finish(out, now) }

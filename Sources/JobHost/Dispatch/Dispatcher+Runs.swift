@@ -401,7 +401,7 @@ extension Dispatcher {
     mutating func cancel(
         _ run: RunID, reason: String = CancelReason.operatorAsked.rawValue, now: Now
     ) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         guard let i = owners[run], let active = jobs[i].active[run] else { return finish(out, now) }
         guard !active.isWithRoom else {
             out.cancels.append((run, .operatorAsked))

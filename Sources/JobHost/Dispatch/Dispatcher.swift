@@ -101,7 +101,7 @@ struct Dispatcher: ~Copyable {
     // MARK: Events
 
     mutating func handle(_ event: Event, now: Now) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         switch event {
         case .tick: tick(now, &out)
         case .firesClaimed(let claims, let runs): firesClaimed(claims, runs, now, &out)
@@ -153,9 +153,15 @@ struct Dispatcher: ~Copyable {
     }
 
     private mutating func tick(_ now: Now, _ out: inout DispatchActions) {
-        observeClock(now, &out)
         guard !clock.isHolding else { return }
         while let i = timeline.popDue(now.wall) { consider(i, now, &out) }
+    }
+
+    /// Every turn begins here: a clock that was set is seen before anything is decided by it.
+    mutating func begin(_ now: Now) -> DispatchActions {
+        var out = DispatchActions()
+        observeClock(now, &out)
+        return out
     }
 
     /// Every turn ends here.
@@ -241,7 +247,7 @@ struct Dispatcher: ~Copyable {
         _ next: Generation, rows: [String: JobStateRow], states: [String: StateBlob],
         waitingFires: [WaitingFire] = [], now: Now
     ) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         generation = next.number
         let fires = Dictionary(grouping: waitingFires, by: \.job)
         let chosen = next.jobs.filter { $0.value.config.isServed(by: next.config.host) }
@@ -397,7 +403,7 @@ struct Dispatcher: ~Copyable {
     }
 
     mutating func setHostControl(_ control: ControlRow, now: Now) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         // What was due until now is accounted under the old control.
         for i in jobs.indices { flushRefused(i, now, &out) }
         hostControl = control
@@ -406,7 +412,7 @@ struct Dispatcher: ~Copyable {
     }
 
     mutating func setControl(job: String, _ control: ControlRow, now: Now) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         guard let i = index[job] else { return finish(out, now) }
         flushRefused(i, now, &out)
         jobs[i].control = control
@@ -416,7 +422,7 @@ struct Dispatcher: ~Copyable {
 
     /// An operator's hand, as it is in the store by now.
     mutating func setBreaker(job: String, _ row: BreakerRow, now: Now) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         guard let i = index[job], let own = jobs[i].breaker, let stored = Breaker(stored: row, policy: own.policy, now: now.wall)
         else { return finish(out, now) }
         flushRefused(i, now, &out)
@@ -433,7 +439,7 @@ struct Dispatcher: ~Copyable {
 
     /// Nothing new starts; held claims are given back.
     mutating func drain(now: Now) -> DispatchActions {
-        var out = DispatchActions()
+        var out = begin(now)
         isDraining = true
         timeline.removeAll()
         giveBackUnbegun(now, &out)

@@ -45,6 +45,41 @@ import Testing
         #expect(host.ranges["a"] ?? [] == [])
     }
 
+    @Test("What comes first after the clock was set, be it an answer of the store, is judged as the alarm would be")
+    func answerFirst() {
+        var host = host("00:00:09")
+        host.apply([SimulatedHost.job("a", every(10)) { $0.catchUp = CatchUp(policy: .latest) }])
+        host.answersLate = true
+        host.advance(to: at("00:00:09.500"))
+        #expect(host.claims.count == 1, "a claim is under way")
+        let moves = host.moves.count
+        host.now.wall = Instant(rfc3339: "2027-01-01T00:00:09.500Z")!
+        host.answer()
+        host.send(.wait(jobs: ["a"]))
+        #expect(host.claims.count == 1)
+        #expect(host.moves.count == moves)
+        #expect(host.started.isEmpty)
+        #expect(host.notes.map(\.kind) == [.rewound])
+    }
+
+    @Test("A switch or a reload that comes first after the clock was set decides nothing by it")
+    func switchFirst() {
+        for step in 0..<3 {
+            var host = host()
+            let jobs = [SimulatedHost.job("a", every(10))]
+            host.apply(jobs)
+            let moves = host.moves.count
+            host.now.wall = Instant(rfc3339: "2027-01-01T00:00:09.500Z")!
+            switch step {
+            case 0: host.perform(host.dispatcher.setHostControl(ControlRow(paused: true), now: host.now))
+            case 1: host.perform(host.dispatcher.setControl(job: "a", ControlRow(paused: true), now: host.now))
+            default: host.apply(jobs, generation: 2)
+            }
+            #expect(host.claims.isEmpty)
+            #expect(host.moves.count == moves)
+        }
+    }
+
     @Test("A life that begins with a cursor far in the future sets it back")
     func bornAhead() {
         var host = host()
