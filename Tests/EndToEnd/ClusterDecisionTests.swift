@@ -45,6 +45,21 @@ struct ClusterDecisionTests: ClusterStory {
         }
     }
 
+    @Test("after: the run of a job that another host serves begins there when the one that it follows has succeeded here")
+    func followsElsewhere() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let jobs = Toml.plugin("good") + Toml.job("first", of: "good") + Toml.job("second", of: "good", "after = \"first\"")
+            let a = try await cluster.start("a", jobs, host: "only = [\"first\"]")
+            let b = try await cluster.start("b", jobs, host: "only = [\"second\"]")
+            #expect(try await test.jobhost("enqueue", "first", "--config", "a.toml").code == 0)
+            try await cluster.until("SELECT count(*) FROM runs WHERE state = 'succeeded'", "2")
+            #expect(try cluster.ledger.texts("SELECT job || owner || trigger FROM runs ORDER BY id") == ["firstaenqueued", "secondbafter"])
+            await cluster.stop(a, b)
+        }
+    }
+
     @Test("Within three seconds of a command the other host starts nothing any more, and within three of its undoing it starts again", arguments: [
         (["pause", "t"], ["resume", "t"]), (["disable", "t"], ["enable", "t"]), (["breaker", "t", "open"], ["breaker", "t", "close"]),
         (["breaker", "t", "open"], ["breaker", "t", "reset"]), (["pause"], ["resume"]),

@@ -326,10 +326,9 @@ extension Dispatcher {
         }
         guard end.outcome == .succeeded || end.outcome == .nothingToDo else { return runs }
         for follower in followers(of: jobs[i].name) {
-            guard let target = index[follower], jobs[target].isEnabled else { continue }
-            var run = NewRun(job: follower, trigger: .after, fireTime: now.wall)
-            run.idempotencyKey = "\(follower)@after-\(end.run)"
-            setDefaults(&run, jobs[target].plan)
+            var run = NewRun(job: follower.config.name, trigger: .after, fireTime: now.wall)
+            run.idempotencyKey = "\(run.job)@after-\(end.run)"
+            setDefaults(&run, follower)
             runs.append(run)
         }
         return runs

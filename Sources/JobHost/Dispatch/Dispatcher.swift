@@ -87,6 +87,10 @@ struct Dispatcher: ~Copyable {
     var unserved: Set<String> = []
     /// Jobs that wait for the success of another.
     private var followers: [String: [String]] = [:]
+    /// Those of them that other hosts serve.
+    private var followersElsewhere: [String: ResolvedJob] = [:]
+    /// What operators have said of jobs, those of other hosts too.
+    var controlsElsewhere: [String: ControlRow] = [:]
     var timeline = Timeline()
 
     /// Where the zone of an older, edited rule is found.
@@ -261,14 +265,21 @@ struct Dispatcher: ~Copyable {
             }
         }
         configure(next.pools)
-        followers = [:]
-        for (name, plan) in chosen {
-            if case .after(let other) = plan.schedule { followers[other, default: []].append(name) }
-        }
-        for name in followers.keys { followers[name]?.sort() }
+        follow(next, chosen)
         for i in jobs.indices { consider(i, now, &out) }
         for key in pools.keys.sorted() { serve(key, now, &out) }
         return finish(out, now)
+    }
+
+    /// The host where a run ends tells those who wait for that, be they served by other hosts.
+    private mutating func follow(_ next: Generation, _ chosen: [String: ResolvedJob]) {
+        (followers, followersElsewhere) = ([:], [:])
+        for (name, plan) in settings.isShared ? next.jobs : chosen {
+            guard case .after(let other) = plan.schedule else { continue }
+            followers[other, default: []].append(name)
+            if chosen[name] == nil { followersElsewhere[name] = plan }
+        }
+        for name in followers.keys { followers[name]?.sort() }
     }
 
     /// The pools are counted anew: runs may still be with one that is gone, or back again.
@@ -452,7 +463,15 @@ struct Dispatcher: ~Copyable {
         isDraining && owners.isEmpty && !isAsking && !jobs.contains { $0.isAccounting }
     }
 
-    func followers(of job: String) -> [String] { followers[job] ?? [] }
+    /// Those that are switched on, in the order of their names.
+    func followers(of job: String) -> [ResolvedJob] {
+        (followers[job] ?? []).compactMap { name in
+            if let plan = followersElsewhere[name] {
+                return controlsElsewhere[name]?.enabled ?? plan.config.enabled ? plan : nil
+            }
+            return index[name].flatMap { jobs[$0].isEnabled ? jobs[$0].plan : nil }
+        }
+    }
 }
 
 extension Breaker {

@@ -205,6 +205,7 @@ extension Supervisor {
             log.notice("all hosts are \(state.hostControl.paused ? "paused" : "resumed") by an operator elsewhere")
             perform(dispatcher.setHostControl(state.hostControl, now: clock.now()))
         }
+        dispatcher.controlsElsewhere = state.controls
         let unsettled = breakersWritten.union(unrecorded.compactMap(\.operation.breakersJob))
         for job in dispatcher.jobs where !job.isRemoved {
             let control = state.controls[job.name] ?? ControlRow()

@@ -18,6 +18,7 @@ struct SimulatedHost: ~Copyable {
         var fence: Int64
         var outcome: Outcome?
         var expiresAt: Instant?
+        var maxAttempts: Int
     }
 
     var dispatcher: Dispatcher
@@ -64,11 +65,11 @@ struct SimulatedHost: ~Copyable {
 
     mutating func apply(
         _ jobs: [JobConfig], idempotent: Bool = true, workers: Int = 4, generation: Int64 = 1,
-        rows: [String: JobStateRow] = [:], waitingFires: [WaitingFire] = []
+        rows: [String: JobStateRow] = [:], waitingFires: [WaitingFire] = [], only: [String] = []
     ) {
         for (job, row) in rows { cursors[job] = row.cursor }
         perform(dispatcher.apply(
-            Self.generation(jobs, idempotent: idempotent, workers: workers, number: generation),
+            Self.generation(jobs, idempotent: idempotent, workers: workers, number: generation, only: only),
             rows: rows, states: [:], waitingFires: waitingFires, now: now))
     }
 
@@ -191,8 +192,7 @@ struct SimulatedHost: ~Copyable {
     ) -> RunID {
         nextID += 1
         let id = RunID(nextID)
-        rows[id] = Row(job: job, trigger: trigger, state: state, fireTime: fire, availableAt: fire, attempt: 0, fence: 0)
-        jobMaxAttempts[id] = maxAttempts
+        rows[id] = Row(job: job, trigger: trigger, state: state, fireTime: fire, availableAt: fire, attempt: 0, fence: 0, maxAttempts: maxAttempts)
         return id
     }
 
@@ -240,7 +240,7 @@ struct SimulatedHost: ~Copyable {
         let row = rows[id]!
         var run = ClaimedRun(
             id: id, job: row.job, trigger: row.trigger, fireTime: row.fireTime, attempt: row.attempt,
-            maxAttempts: jobMaxAttempts[id] ?? 1, fence: row.fence, priority: 0,
+            maxAttempts: row.maxAttempts, fence: row.fence, priority: 0,
             idempotencyKey: "run-\(id)", payload: [])
         run.expiresAt = row.expiresAt
         return run
@@ -290,8 +290,8 @@ struct SimulatedHost: ~Copyable {
         return config
     }
 
-    static func generation(_ jobs: [JobConfig], idempotent: Bool, workers: Int, number: Int64) -> Generation {
-        let host = HostSettings(name: "test", stateDir: "/nowhere", pluginDirs: [])
+    static func generation(_ jobs: [JobConfig], idempotent: Bool, workers: Int, number: Int64, only: [String] = []) -> Generation {
+        let host = HostSettings(name: "test", stateDir: "/nowhere", pluginDirs: [], only: only)
         let config = HostConfig(
             file: "/nowhere/jobs.toml", host: host, store: StoreSettings(url: "sqlite:"), http: HTTPSettings())
         let resolved = Dictionary(uniqueKeysWithValues: jobs.map { job in
