@@ -185,6 +185,7 @@ struct Dispatcher: ~Copyable {
     /// next wake-up. Called whenever something about the job has changed.
     mutating func consider(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
         lookAtSent(i, now, &out)
+        promiseHeld(i, now, &out)
         startHeld(i, now, &out)
         startReady(i, now, &out)
         sendAhead(i, now, &out)
@@ -293,6 +294,7 @@ struct Dispatcher: ~Copyable {
         }
         for job in jobs {
             for run in job.active.values {
+                if run.isFar { continue }
                 if run.isHeld || run.isSentAhead { loads[run.pool]?.promised += 1 } else if !run.isStuck { loads[run.pool]?.busy += 1 }
             }
             if let claiming = job.claiming { loads[claiming.pool]?.promised += claiming.fires }
@@ -316,7 +318,7 @@ struct Dispatcher: ~Copyable {
         if !job.schedule.isSettled { job.editedAt = now.wall }
         // So far ahead only a clock that was wrong in an earlier life of the host leads.
         job.mayRewind = job.schedule.cursor > now.wall + ClockWatch.tolerance
-        for fire in waitingFires where fire.trigger == .schedule || job.isRelative { job.await(fire: fire.run) }
+        for fire in waitingFires where fire.trigger == .schedule || job.isRelative { job.await(fire: fire.run, until: fire.availableAt) }
         // The first look at the store's waiting runs.
         job.noteWaiting(now.wall)
         index[job.name] = jobs.count
