@@ -71,6 +71,12 @@ struct CanaryTrial {
         plugin.canary.map { $0.copy.sha256 == fresh && plugin.copy.sha256 == old && $0.runs == wanted } ?? false
     }
 
+    /// The plugin whose trial hears of the end of a run: that which serves it, wherever its job is by now, else that of
+    /// the job's plugin.
+    static func plugin(hearing run: RunID, jobOf plugin: String?, among trials: [String: CanaryTrial]) -> String? {
+        trials.first { $0.value.underway.contains(run) }?.key ?? plugin
+    }
+
     /// A run is about to be sent to a worker. true: to one of the library on trial.
     mutating func takes(_ run: RunID) -> Bool {
         guard decision == nil, !isRecalling, underway.count + tally.ended < wanted else { return false }

@@ -222,7 +222,9 @@ extension Supervisor {
     }
 
     func canaryHears(_ end: AttemptEnd) {
-        guard !canaries.isEmpty, let plugin = generation.jobs[end.job]?.config.plugin else { return }
+        guard !canaries.isEmpty,
+            let plugin = CanaryTrial.plugin(hearing: end.run, jobOf: generation.jobs[end.job]?.config.plugin, among: canaries)
+        else { return }
         let decision = canaries[plugin]?.ended(end.run, job: end.job, library: end.libraryHash, end.outcome, reason: end.reason)
         if let decision { obey(decision, plugin) }
     }

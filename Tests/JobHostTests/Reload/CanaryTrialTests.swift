@@ -138,6 +138,18 @@ struct CanaryTrialTests {
         #expect(empty.resume() == nil && empty.takes(1))
     }
 
+    @Test("the end of a run is heard by the trial that serves it, also where a reload has taken its job out or moved it to another plugin")
+    func hearing() {
+        var bank = CanaryTrial(plugin: "bank", old: "a", fresh: "b", wanted: 2)
+        _ = bank.takes(RunID(1))
+        let trials = ["bank": bank, "shop": CanaryTrial(plugin: "shop", old: "c", fresh: "d", wanted: 2)]
+        #expect(CanaryTrial.plugin(hearing: RunID(1), jobOf: "bank", among: trials) == "bank")
+        #expect(CanaryTrial.plugin(hearing: RunID(1), jobOf: nil, among: trials) == "bank", "its job is gone")
+        #expect(CanaryTrial.plugin(hearing: RunID(1), jobOf: "shop", among: trials) == "bank", "its job is of another plugin by now")
+        #expect(CanaryTrial.plugin(hearing: RunID(2), jobOf: "shop", among: trials) == "shop", "of the old library, beside the trial")
+        #expect(CanaryTrial.plugin(hearing: RunID(2), jobOf: nil, among: trials) == nil)
+    }
+
     @Test("the chance of so many among so many, against figures from tables of the binomial distribution")
     func chances() {
         func close(_ a: Double, _ b: Double) -> Bool { abs(a - b) < 0.0005 }
