@@ -173,27 +173,21 @@ extension Supervisor {
                 hint: "those to come run by themselves; use --to now")
         }
         let limit = 10_000
-        var times: [Instant] = []
-        var after = from - .microseconds(1)
-        let schedule = Schedule(spec: dispatcher.jobs[i].plan.schedule, zone: dispatcher.jobs[i].plan.zone)
-        while let fire = schedule.next(after: after), fire < to {
-            after = fire
-            // As the schedule does.
-            guard dispatcher.jobs[i].isOpen(at: fire) else { continue }
-            guard times.count < limit else {
-                throw CommandError(
-                    .invalid, "more than \(limit) fires of \(job) between \(from.rfc3339) and \(to.rfc3339)",
-                    hint: "ask for a shorter time")
-            }
-            times.append(fire)
+        let plan = dispatcher.jobs[i].plan
+        guard let times = Schedule(spec: plan.schedule, zone: plan.zone)
+            .openFires(from: from, to: to, calendar: plan.calendar, in: plan.calendarZone, most: limit)
+        else {
+            let closed = plan.calendar == nil ? "" : ", or times at which its calendar closes,"
+            throw CommandError(
+                .invalid, "more than \(limit) fires of \(job)\(closed) between \(from.rfc3339) and \(to.rfc3339)",
+                hint: "ask for a shorter time")
         }
         guard !times.isEmpty else {
             throw CommandError(
                 .invalid, "\(job) has no fire between \(from.rfc3339) and \(to.rfc3339)",
-                hint: "its schedule: \(ScheduleText.describe(dispatcher.jobs[i].plan))")
+                hint: "its schedule: \(ScheduleText.describe(plan))")
         }
         if dryRun { return .backfill(fires: times, total: times.count) }
-        let plan = dispatcher.jobs[i].plan
         let now = clock.now().wall
         let runs = times.map { fire in
             var run = NewRun(job: job, trigger: .backfill, fireTime: fire)

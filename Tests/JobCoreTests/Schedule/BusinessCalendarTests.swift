@@ -33,6 +33,33 @@ import Testing
         #expect(Self.futures.isOpen(at: at(instant), in: SystemZones.zone("America/Chicago")) == isOpen)
     }
 
+    @Test("Fires of the time when it is open are those of each instant asked alone; closed times are not visited, however many fires they have")
+    func openFires() {
+        func open(_ spec: ScheduleSpec, _ calendar: BusinessCalendar?, _ from: String, _ to: String, most: Int = 10_000) -> [Instant]? {
+            Schedule(spec: spec, zone: .utc).openFires(from: at(from), to: at(to), calendar: calendar, in: SystemZones.newYork, most: most)
+        }
+        let minutes = ScheduleSpec.every(.seconds(600), phase: .seconds(7))
+        var alone: [Instant] = []
+        var fire = at("2025-11-24T00:00:07Z")
+        while fire < at("2025-12-02T00:00Z") {
+            if Self.nyse.isOpen(at: fire, in: SystemZones.newYork) { alone.append(fire) }
+            fire = fire + .seconds(600)
+        }
+        #expect(alone.count > 150)
+        #expect(open(minutes, Self.nyse, "2025-11-24T00:00Z", "2025-12-02T00:00Z") == alone)
+        #expect(open(.every(.seconds(60), phase: .zero), Self.nyse, "2025-06-02T13:29Z", "2025-06-02T13:32Z") == [at("2025-06-02T13:30Z"), at("2025-06-02T13:31Z")])
+        // Six years of seconds.
+        let never = BusinessCalendar(weekly: [])
+        #expect(open(.every(.milliseconds(1), phase: .zero), never, "2020-01-01T00:00Z", "2026-01-01T00:00Z") == [])
+        #expect(open(minutes, nil, "2025-11-24T00:00Z", "2025-11-24T01:00Z", most: 6)?.count == 6)
+        #expect(open(minutes, nil, "2025-11-24T00:00Z", "2025-11-24T01:00Z", most: 5) == nil)
+        // Open at times that no fire meets.
+        let seconds = BusinessCalendar(weekly: (0..<7).map { _ in [.init(open: 36_000, close: 36_001)] })
+        let odd = ScheduleSpec.every(.seconds(3_600), phase: .seconds(5))
+        #expect(open(odd, seconds, "2025-01-01T00:00Z", "2025-01-05T00:00Z") == [])
+        #expect(open(odd, seconds, "1000-01-01T00:00Z", "2025-01-01T00:00Z") == nil, "it would be looked at for a minute")
+    }
+
     @Test func theNextChange() {
         let zone = SystemZones.newYork
         #expect(Self.nyse.nextChange(after: at("2025-06-02T13:00Z"), in: zone) == at("2025-06-02T13:30Z"))
