@@ -132,6 +132,8 @@ extension Supervisor {
                 let rows = isNew ? try await store.jobStates() : [:]
                 let waiting = isNew ? try await store.waitingFires(upTo: clock.now().wall + JobSchedule.preclaimReach) : []
                 let states = try await stateBlobs(of: next)
+                // The host stops: whoever asked has been turned away.
+                guard case .switching(reload) = reloads.phase else { return }
                 let before = generation
                 (choicesInBuild, choiceFailures) = ([:], 0)
                 apply(next, rows: rows, states: states, waitingFires: waiting)
@@ -142,6 +144,7 @@ extension Supervisor {
                 await enqueueStartRuns(of: report.jobs.filter { $0.change == .added }.map(\.job))
             } catch {
                 storeFailed(error)
+                guard case .switching(reload) = reloads.phase else { return }
                 report.accepted = false
                 report.generation = generation.number
                 report.errors = ["the store does not answer, so the jobs' cursors cannot be read: \(error)"]
@@ -269,7 +272,8 @@ extension Supervisor {
             do { try await store.saveReload(row) } catch { storeFailed(error) }
         }
         logReload(report)
-        notifier.send(.ready, .status(statusLine()))
+        // A host that drains is ready for nothing.
+        if phase != .draining { notifier.send(.ready, .status(statusLine())) }
     }
 
     private func logReload(_ report: ReloadReport) {

@@ -10,6 +10,9 @@ final class SlowStore: Store {
         var fault: StoreError?
         var asked: [String: Int] = [:]
         var held: [CheckedContinuation<Void, Never>] = []
+        /// Of every job.
+        var blob: StateBlob?
+        var isLate = false
     }
     private let state = Mutex(State())
 
@@ -24,6 +27,9 @@ final class SlowStore: Store {
         }
         for continuation in held { continuation.resume() }
     }
+
+    /// The state of every job. `isLate`: no end is recorded any more.
+    func hold(state blob: StateBlob?, isLate: Bool) { state.withLock { ($0.blob, $0.isLate) = (blob, isLate) } }
 
     private func ask(_ question: String) async throws {
         await withCheckedContinuation { continuation in
@@ -81,6 +87,18 @@ final class SlowStore: Store {
         try await ask("definitions")
         return []
     }
+    func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] {
+        completions.map { _ in !state.withLock { $0.isLate } }
+    }
+    func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? {
+        state.withLock { $0.blob.map { ($0.version, $0.bytes) } }
+    }
+    /// What a reload asks.
+    func jobStates() async throws -> [String: JobStateRow] {
+        try await ask("jobStates")
+        return [:]
+    }
+    func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { [] }
     func counters() async throws -> [String: [String: Int64]] { [:] }
     func asks(before: Int64?, limit: Int) async throws -> [Ask] { [] }
     func close() async {}
@@ -101,20 +119,16 @@ final class SlowStore: Store {
     func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims { throw unused }
     func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws { throw unused }
     func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws { throw unused }
-    func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] { throw unused }
-    func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { throw unused }
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { throw unused }
     func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { throw unused }
     func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool { throw unused }
     func retry(_ run: RunID, by: Actor, now: Instant) async throws -> RunRecord { throw unused }
     func discardDead(_ run: RunID, by: Actor, now: Instant) async throws -> Bool { throw unused }
-    func jobStates() async throws -> [String: JobStateRow] { throw unused }
     func jobStates(of jobs: [String]) async throws -> [String: JobStateRow] { throw unused }
     func saveBreaker(job: String, _ data: String, by: Actor, action: String, now: Instant) async throws -> BreakerRow { throw unused }
     func saveControl(job: String, _ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { throw unused }
     func hostControl() async throws -> ControlRow { throw unused }
     func saveHostControl(_ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { throw unused }
-    func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? { throw unused }
     func add(_ ask: Ask) async throws -> Int64 { throw unused }
     func decide(_ ask: Ask) async throws -> Bool { throw unused }
     func ask(_ id: Int64) async throws -> Ask? { throw unused }
