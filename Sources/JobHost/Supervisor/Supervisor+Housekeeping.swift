@@ -161,6 +161,12 @@ extension Supervisor {
     }
 
     private func inboxTake() -> InboxTake {
+        let rules = inboxRules ?? rulesOfInbox()
+        inboxRules = rules
+        return InboxTake(jobs: rules, limit: 1_000)
+    }
+
+    private func rulesOfInbox() -> [String: InboxRule] {
         var rules = generation.jobs.mapValues { job in
             let schema = job.entry.payloadSchema
             return InboxRule(maxAttempts: job.config.retry.maxAttempts, expiresAfter: job.config.expiresAfter) { PayloadCheck.problem($0, schema: schema) }
@@ -169,7 +175,7 @@ extension Supervisor {
         for (name, job) in generation.refused {
             rules[name] = InboxRule(maxAttempts: job.config.retry.maxAttempts, expiresAfter: job.config.expiresAfter) { PayloadCheck.problem($0, schema: job.payloadSchema) }
         }
-        return InboxTake(jobs: rules, limit: 1_000)
+        return rules
     }
 
     /// They wait now.

@@ -25,7 +25,7 @@ public actor Supervisor: HostControl {
     let room: any WorkerRoom
     nonisolated let libraries: LibraryStore
     var builder: GenerationBuilder
-    var generation: Generation
+    var generation: Generation { didSet { inboxRules = nil } }
     var phase = Phase.starting
     let startedAt: Instant
 
@@ -97,6 +97,8 @@ public actor Supervisor: HostControl {
     /// Jobs whose run of the start (`on_start`) the store has not taken yet.
     var startsOwed: Set<String> = []
     var isDrainingInbox = false
+    /// Of all jobs of the generation; nil: not made yet.
+    var inboxRules: [String: InboxRule]?
     /// The generation after whose building memory was given back.
     var releasedFor: Int64 = 0
     /// Something came into the inbox while it was being emptied.
