@@ -66,6 +66,17 @@ extension Dispatcher {
         return finish(out, now)
     }
 
+    /// An end that was to leave a state in the store has left none there: the next attempt begins with what is there.
+    /// `revision`: of the state that is not there; a newer one stands.
+    mutating func restoreState(of job: String, _ stored: StateBlob?, insteadOf revision: UInt64, now: Now) -> DispatchActions {
+        var out = begin(now)
+        guard let i = index[job], jobs[i].stateRevision == revision else { return finish(out, now) }
+        jobs[i].state = stored
+        jobs[i].stateFence = 0
+        consider(i, now, &out)
+        return finish(out, now)
+    }
+
     /// What a claim says of its job, so that the store can tell what other hosts leave of it.
     func describe(_ claim: inout FireClaim, _ i: Int, room: Int) {
         let plan = jobs[i].plan

@@ -23,6 +23,11 @@ enum RecordOperation: Sendable {
         if case .complete(let job, let completion) = self, completion.breaker != nil { job } else { nil }
     }
 
+    /// The job whose state it changes.
+    var statesJob: String? {
+        if case .complete(let job, let completion) = self, completion.stateBlob != nil { job } else { nil }
+    }
+
     /// When the attempt ended whose end it is.
     var endedAt: Instant? {
         if case .complete(_, let completion) = self { completion.finishedAt } else { nil }
@@ -137,6 +142,8 @@ struct RecordWriter {
         var released: Set<String> = []
         /// Jobs whose breaker was to be written with an end, and was not.
         var withoutBreaker: Set<String> = []
+        /// The same of their state.
+        var withoutState: Set<String> = []
         /// What an operator is to read at once.
         var lines: [String] = []
         /// Something has been written.
@@ -145,6 +152,11 @@ struct RecordWriter {
         var failure: (any Error)?
         /// The completions alone.
         var took: Duration?
+
+        fileprivate mutating func left(out item: (job: String, completion: Completion)) {
+            if item.completion.breaker != nil { withoutBreaker.insert(item.job) }
+            if item.completion.stateBlob != nil { withoutState.insert(item.job) }
+        }
     }
 
     func write(_ batch: [PendingRecord]) async -> Written {
@@ -193,7 +205,7 @@ struct RecordWriter {
             switch result {
             case .success(let isAccepted):
                 written.answered = true
-                if !isAccepted, item.completion.breaker != nil { written.withoutBreaker.insert(item.job) }
+                if !isAccepted { written.left(out: item) }
                 written.ends.append((item.job, item.completion, isAccepted))
             case .failure(let error):
                 if await completeBare(record, item, error, now: asked.wall, &written) { continue }
@@ -212,7 +224,7 @@ struct RecordWriter {
             let isAccepted = try? await store.complete([bare], now: now).first
         else { return false }
         written.answered = true
-        if item.completion.breaker != nil { written.withoutBreaker.insert(item.job) }
+        written.left(out: item)
         written.lines.append(
             "run \(bare.run) of \(item.job): its end is recorded without what it left behind (\(item.completion.effects)), which the store refuses: \(error)")
         written.ends.append((item.job, bare, isAccepted))

@@ -103,6 +103,23 @@ extension Supervisor {
         }
     }
 
+    /// The same of jobs' states. What an attempt has left since stands: its own end says whether the store has it.
+    private func readUnsureStates() {
+        for job in statesUnsure.subtracting(unrecorded.compactMap(\.operation.statesJob)) {
+            guard let revision = dispatcher.index[job].map({ dispatcher.jobs[$0].stateRevision }) else {
+                statesUnsure.remove(job)
+                continue
+            }
+            Task {
+                do {
+                    let state = try await store.stateBlob(job: job).map { StateBlob(version: $0.version, bytes: $0.bytes) }
+                    statesUnsure.remove(job)
+                    perform(dispatcher.restoreState(of: job, state, insteadOf: revision, now: clock.now()))
+                } catch { storeFailed(error) }
+            }
+        }
+    }
+
     private func wrote(_ written: RecordWriter.Written, asked: MonotonicInstant) {
         for line in written.lines { log.critical("\(line)") }
         if let took = written.took { events.emit(.store(operation: "complete", took: took)) }
@@ -119,6 +136,8 @@ extension Supervisor {
         if !written.released.isEmpty { dispatch(.released(jobs: Array(written.released))) }
         breakersUnsure.formUnion(written.withoutBreaker)
         readUnsureBreakers()
+        statesUnsure.formUnion(written.withoutState)
+        readUnsureStates()
         if let failure = written.failure {
             storeFailed(failure)
         } else if written.answered {

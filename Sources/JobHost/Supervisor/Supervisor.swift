@@ -144,6 +144,8 @@ public actor Supervisor: HostControl {
     var holds: Set<Hold> = []
     /// Jobs whose breaker did not reach the store as it is here.
     var breakersUnsure: Set<String> = []
+    /// The same of their state.
+    var statesUnsure: Set<String> = []
     /// Jobs whose breaker this host has written since it began the present look.
     var breakersWritten: Set<String> = []
     /// Counts what operators decide here.

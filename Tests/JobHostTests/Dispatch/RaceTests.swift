@@ -43,6 +43,22 @@ import Testing
         #expect(host.dispatcher.jobs[0].badSettings != nil, "its own")
     }
 
+    @Test("A state that the store did not take gives way to what the store has, unless another attempt has left a newer one meanwhile")
+    func restoredState() {
+        var host = host()
+        host.apply([SimulatedHost.job("a", .none)])
+        let job = host.dispatcher.jobs[0]
+        job.state = StateBlob(version: 1, bytes: [1])
+        let first = job.stateRevision
+        job.state = StateBlob(version: 1, bytes: [2])
+        job.stateFence = 7
+        host.perform(host.dispatcher.restoreState(of: "a", nil, insteadOf: first, now: host.now))
+        #expect(job.state?.bytes == [2])
+        host.perform(host.dispatcher.restoreState(of: "a", nil, insteadOf: job.stateRevision, now: host.now))
+        #expect(job.state == nil)
+        #expect(job.stateFence == 0, "what another host leaves is taken up")
+    }
+
     @Test("A run enqueues for others: what their schema refuses is told and not stored; what no job here is for is told")
     func enqueues() {
         var host = host()

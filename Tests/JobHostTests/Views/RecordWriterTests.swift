@@ -126,5 +126,6 @@ import Testing
         #expect(store.refusals(of: "state of 1") == PendingRecord.patience + 1, "once beside run 2, then alone")
         #expect(lines.count == 1 && lines[0].contains("run 1 of mint: its end is recorded without what it left behind (its job's state)"))
         #expect(written.ends[0].completion.reason.contains("not recorded with it: its job's state"))
+        #expect(written.withoutState == ["mint"] && written.withoutBreaker.isEmpty)
     }
 }
