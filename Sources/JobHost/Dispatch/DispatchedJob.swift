@@ -13,8 +13,10 @@ final class DispatchedJob {
     var control: ControlRow
     /// The entry refused its settings at run time: off until the next reload.
     var badSettings: String?
-    /// Gone from the config; kept until its last run has ended.
+    /// Gone from the config; kept until nothing of it is left to be done.
     var isRemoved = false
+    /// Nothing is: another job may have its place.
+    var isVacant = false
 
     // The schedule and the store.
 

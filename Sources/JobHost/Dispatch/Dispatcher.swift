@@ -75,6 +75,8 @@ struct Dispatcher: ~Copyable {
 
     var jobs: [DispatchedJob] = []
     var index: [String: Int] = [:]
+    /// Places of `jobs` that are free for others.
+    var vacant: [Int] = []
     /// Job of every active run.
     var owners: [RunID: Int] = [:]
     var pools: [String: PoolLoad] = [:]
@@ -184,6 +186,7 @@ struct Dispatcher: ~Copyable {
     /// Starts what is held and due, accounts for fires, claims what waits, and sets the job's
     /// next wake-up. Called whenever something about the job has changed.
     mutating func consider(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
+        guard !jobs[i].isVacant else { return }
         lookAtSent(i, now, &out)
         promiseHeld(i, now, &out)
         startHeld(i, now, &out)
@@ -256,6 +259,7 @@ struct Dispatcher: ~Copyable {
         generation = next.number
         let fires = Dictionary(grouping: waitingFires, by: \.job)
         let chosen = next.jobs.filter { $0.value.config.isServed(by: next.config.host) }
+        vacate(except: chosen)
         for i in jobs.indices where chosen[jobs[i].name] == nil { remove(i, isServedElsewhere: next.jobs[jobs[i].name] != nil, now, &out) }
         for (name, plan) in chosen.sorted(by: { $0.key < $1.key }) {
             if let i = index[name] {
@@ -321,8 +325,7 @@ struct Dispatcher: ~Copyable {
         for fire in waitingFires where fire.trigger == .schedule || job.isRelative { job.await(fire: fire.run, until: fire.availableAt) }
         // The first look at the store's waiting runs.
         job.noteWaiting(now.wall)
-        index[job.name] = jobs.count
-        jobs.append(job)
+        place(job)
     }
 
     private mutating func update(_ i: Int, _ plan: ResolvedJob, _ now: Now, _ out: inout DispatchActions) {
