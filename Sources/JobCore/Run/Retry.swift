@@ -1,3 +1,25 @@
+/// Exponential backoff. The delay before attempt n+1 is
+/// `initial · multiplier^(n−1)`, at most `max`, then spread by ± `jitter` of itself.
+public struct RetryPolicy: Hashable, Sendable {
+    /// Attempts in all, the first included. 1: no retry.
+    public var maxAttempts: Int = 4
+    public var initial: Duration = .milliseconds(300)
+    public var max: Duration = .seconds(2)
+    public var multiplier: Double = 2
+    /// 0 … 1.
+    public var jitter: Double = 0.1
+    public init(
+        maxAttempts: Int = 4, initial: Duration = .milliseconds(300), max: Duration = .seconds(2),
+        multiplier: Double = 2, jitter: Double = 0.1
+    ) {
+        self.maxAttempts = maxAttempts
+        self.initial = initial
+        self.max = max
+        self.multiplier = multiplier
+        self.jitter = jitter
+    }
+}
+
 extension RetryPolicy {
     /// How long to wait after attempt `afterAttempt` (from 1) has ended, before the next one.
     ///

@@ -29,45 +29,6 @@ public enum ScheduleSpec: Hashable, Sendable {
     }
 }
 
-/// Exponential backoff. The delay before attempt n+1 is
-/// `initial · multiplier^(n−1)`, at most `max`, then spread by ± `jitter` of itself.
-public struct RetryPolicy: Hashable, Sendable {
-    /// Attempts in all, the first included. 1: no retry.
-    public var maxAttempts: Int = 4
-    public var initial: Duration = .milliseconds(300)
-    public var max: Duration = .seconds(2)
-    public var multiplier: Double = 2
-    /// 0 … 1.
-    public var jitter: Double = 0.1
-    public init(
-        maxAttempts: Int = 4, initial: Duration = .milliseconds(300), max: Duration = .seconds(2),
-        multiplier: Double = 2, jitter: Double = 0.1
-    ) {
-        self.maxAttempts = maxAttempts
-        self.initial = initial
-        self.max = max
-        self.multiplier = multiplier
-        self.jitter = jitter
-    }
-}
-
-/// When a job's breaker opens, and how it closes again.
-public struct BreakerPolicy: Hashable, Sendable {
-    /// Consecutive failures, or failures inside `window`, that open it.
-    public var failures: Int = 5
-    /// nil: consecutive.
-    public var window: Duration?
-    public var openFor: Duration = .seconds(120)
-    /// Successful probes that close it.
-    public var successes: Int = 2
-    public init(failures: Int = 5, window: Duration? = nil, openFor: Duration = .seconds(120), successes: Int = 2) {
-        self.failures = failures
-        self.window = window
-        self.openFor = openFor
-        self.successes = successes
-    }
-}
-
 /// What happens to fires found overdue, after downtime for one.
 public struct CatchUp: Hashable, Sendable {
     public var policy: CatchUpPolicy = .latest

@@ -9,7 +9,7 @@ extension Dispatcher {
         !jobs[i].hasHeld && jobs[i].hasRoom && jobs[i].plan.config.rate == nil && (pools[jobs[i].plan.pool]?.freeAhead ?? 0) > 0
     }
 
-    /// How far ahead this fire is claimed: of a job that fires often, not in the first third of the time since the fire
+    /// How far ahead this fire is claimed: of a job that fires often, not in the first three tenths of the time since the fire
     /// before, which is when the runs of that one begin and end.
     func preclaimLead(_ i: Int, for fire: Instant) -> Duration {
         min(settings.preclaimLead, max(.zero, fire - jobs[i].schedule.cursor) * 7 / 10)

@@ -36,5 +36,4 @@ struct Timeline {
     }
 
     mutating func removeAll() { turns.removeAll() }
-    mutating func remove(_ job: Int) { turns.remove(job) }
 }
