@@ -35,6 +35,8 @@ struct Channel: Sendable {
                 if count >= 0 {
                     rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                 } else if errno == EAGAIN {
+                    // The supervisor made its own end non-blocking, which the two do not share; a plugin that
+                    // gets hold of this one could, too.
                     waitUntilWritable()
                 } else if errno != EINTR {
                     if errno == EPIPE || errno == ECONNRESET { endWithChildren() }
@@ -90,8 +92,6 @@ struct Channel: Sendable {
         if !isThere, left <= .zero { endWithChildren(.leaseLapsed) }
     }
 
-    // The supervisor may have made its end non-blocking, which the two ends do not share; a
-    // plugin that gets hold of this one could.
     private func waitUntilWritable() { wait(for: POLLOUT) }
 
     /// false: not before the time was over.

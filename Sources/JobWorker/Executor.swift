@@ -21,6 +21,8 @@ final class Executor {
     private let session: RunSession
     private let slate: Slate
     private var instances: [UInt32: Instance] = [:]
+    /// Replaced by other settings under their number, and destroyed in the next run under it: so its limits hold.
+    private var replaced: [UInt32: [Instance]] = [:]
     /// At the end of the run before, where nothing has been waited for or done since: reading that clock costs
     /// more than anything else that a short run does here.
     private var cpuAtEnd: Duration?
@@ -63,6 +65,7 @@ final class Executor {
     }
 
     private func shutDown() -> Never {
+        for instance in replaced.values.joined() { destroy(instance) }
         for instance in instances.values { destroy(instance) }
         clw_flush_output()
         output.flush()
@@ -72,7 +75,7 @@ final class Executor {
     // MARK: instances
 
     private func remember(_ frame: SettingsFrame) {
-        if let old = instances.removeValue(forKey: frame.instance) { destroy(old) }
+        if let old = instances.removeValue(forKey: frame.instance), old.isCreated { replaced[frame.instance, default: []].append(old) }
         instances[frame.instance] = Instance(
             job: frame.job, entryID: frame.entry, settings: frame.settings, entry: plugin.entries[frame.entry])
     }
@@ -146,6 +149,7 @@ final class Executor {
             return RunResult(run: frame.run, code: .badSettings, text: unknownEntry(instance.entryID))
         }
         session.begin(frame)
+        if !replaced.isEmpty, let old = replaced.removeValue(forKey: frame.instance) { for instance in old { destroy(instance) } }
         if let refusal = createIfNeeded(frame, instance, entry) { return refusal }
         let pointer = instances[frame.instance]?.pointer
         let code = session.withContext(frame, job: instance.job) { run(pointer, $0) }

@@ -4,10 +4,13 @@ import JobJSON
 import Synchronization
 
 /// The host's side of `job_context`: what a run says is checked, bounded and handed on.
-/// One object serves all runs of the process; calls that come when no run is under way (a
-/// thread of the plugin that outlived its run) are dropped.
+/// One object serves all runs of the process; what a thread of the plugin that outlived its run
+/// says by that run's context is dropped, also when another run is under way.
 final class RunSession: Sendable {
     private struct State {
+        /// The call of the plugin that is under way; 0: none.
+        var call: UInt64 = 0
+        /// nil: the doctor's, which is no run.
         var run: RunID?
         var failCode: Int32 = 0
         var text = ""
@@ -19,9 +22,15 @@ final class RunSession: Sendable {
         var enqueues = 0
         var enqueuedBytes = 0
         var progress = ProgressGate()
+
+        /// nil: what says so is of an earlier call, or of the doctor's.
+        func run(of call: UInt64) -> RunID? { self.call == call ? run : nil }
     }
 
     private let state = Mutex(State())
+    private let contexts = ContextShelf()
+    /// Of the context that was made last.
+    private let lastCall = Atomic<UInt64>(0)
     private let deadline = Atomic<Int64>(.max)
     private let inbox: Inbox
     private let output: Output
@@ -39,11 +48,7 @@ final class RunSession: Sendable {
 
     /// The plugin's limit counts from here; the supervisor's from when it hears of `started`, a moment later.
     func begin(_ frame: RunFrame) {
-        begin(timeout: frame.timeout)
-        state.withLock {
-            $0 = State()
-            $0.run = frame.run
-        }
+        begin(timeout: frame.timeout, run: frame.run)
     }
 
     func withContext(
@@ -65,19 +70,11 @@ final class RunSession: Sendable {
             context.job = lent[2]
             context.payload = lent[3]
             context.host = host
-            return call(context, StoredState(version: frame.stateVersion, bytes: lent[4]), body)
-        }
-    }
-
-    /// `host_data` leads from the plugin's calls to this session and the run's stored state.
-    private func call(
-        _ template: job_context, _ stored: StoredState, _ body: (UnsafePointer<job_context>) -> Int32
-    ) -> Int32 {
-        var link = ContextLink(session: Unmanaged.passUnretained(self), stored: stored)
-        return withUnsafeMutablePointer(to: &link) { link in
-            var context = template
-            context.host_data = UnsafeMutableRawPointer(link)
-            return withUnsafePointer(to: context, body)
+            // Leads from the plugin's calls to this session and the run's stored state.
+            let link = ContextLink(
+                session: Unmanaged.passUnretained(self), call: lastCall.load(ordering: .relaxed),
+                stored: StoredState(version: frame.stateVersion, bytes: lent[4]))
+            return contexts.withContext(context, link, body)
         }
     }
 
@@ -86,8 +83,7 @@ final class RunSession: Sendable {
     func diagnose(
         _ frame: DiagnoseFrame, _ doctor: (UnsafePointer<job_context>) -> Int32
     ) -> (code: Int32, text: String) {
-        begin(timeout: frame.timeout)
-        state.withLock { $0 = State() }
+        begin(timeout: frame.timeout, run: nil)
         let noRun = RunFrame(
             run: .none, instance: 0, attempt: 1, trigger: .manual, fireTime: Clocks.wall(), timeout: frame.timeout,
             fence: 0, idempotencyKey: "")
@@ -98,9 +94,15 @@ final class RunSession: Sendable {
         }
     }
 
-    private func begin(timeout: Duration) {
+    private func begin(timeout: Duration, run: RunID?) {
+        let call = lastCall.wrappingAdd(1, ordering: .releasing).newValue
         deadline.store(
             timeout > .zero ? (Clocks.monotonic() + timeout).microseconds : .max, ordering: .releasing)
+        state.withLock {
+            $0 = State()
+            $0.call = call
+            $0.run = run
+        }
     }
 
     func end(code: Int32) -> RunResult {
@@ -129,21 +131,23 @@ final class RunSession: Sendable {
 
     // MARK: the plugin's side; any of its threads
 
-    var isCancelled: Bool { inbox.isCancelled }
+    /// Whoever asks for a run that is over is to stop.
+    func isCancelled(_ call: UInt64) -> Bool { lastCall.load(ordering: .acquiring) != call || inbox.isCancelled }
     var cancelDescriptor: Int32 { inbox.cancelDescriptor }
 
-    var remainingMilliseconds: Int64 {
+    func remainingMilliseconds(_ call: UInt64) -> Int64 {
+        guard lastCall.load(ordering: .acquiring) == call else { return 0 }
         let end = deadline.load(ordering: .acquiring)
         guard end != .max else { return .max }
         // Rounded up: 0 means that it has passed.
         return max(0, (end.saturatingSubtract(Clocks.monotonic().microseconds)).saturatingAdd(999) / 1_000)
     }
 
-    func progress(_ done: UInt64, _ total: UInt64, _ text: job_str) {
+    func progress(_ call: UInt64, _ done: UInt64, _ total: UInt64, _ text: job_str) {
         let text = Text.clean(text, limit: Text.maximum)
         let now = Clocks.monotonic()
         let due = state.withLock { state in
-            state.run.flatMap { run in
+            state.run(of: call).flatMap { run in
                 state.progress.offer(.init(done: done, total: total, text: text), at: now).map { (run, $0) }
             }
         }
@@ -152,8 +156,8 @@ final class RunSession: Sendable {
         }
     }
 
-    func log(_ level: Int32, _ text: job_str, _ fields: job_str) {
-        guard let run = current else { return }
+    func log(_ call: UInt64, _ level: Int32, _ text: job_str, _ fields: job_str) {
+        guard let run = run(of: call) else { return }
         let level = UInt8(exactly: level).flatMap(LogLevel.init(rawValue:)) ?? .info
         var kept: Bytes = []
         if fields.size > 0, fields.size <= UInt64(JOB_MAX_FIELDS), let bytes = fields.bytes,
@@ -164,26 +168,26 @@ final class RunSession: Sendable {
         output.send(.log(run: run, level: level, text: Text.clean(text, limit: Text.maximum), fields: kept))
     }
 
-    func summary(_ text: job_str) {
+    func summary(_ call: UInt64, _ text: job_str) {
         let text = Text.clean(text, limit: Text.maximum)
-        state.withLock { $0.text = text }
+        change(call) { $0.text = text }
     }
 
-    func fail(_ code: Int32, _ text: job_str) {
+    func fail(_ call: UInt64, _ code: Int32, _ text: job_str) {
         let text = Text.clean(text, limit: Text.maximum)
-        state.withLock {
+        change(call) {
             $0.failCode = code
             $0.text = text
         }
     }
 
-    func putState(_ version: UInt32, _ bytes: job_str, _ when: Int32) -> Int32 {
+    func putState(_ call: UInt64, _ version: UInt32, _ bytes: job_str, _ when: Int32) -> Int32 {
         guard version > 0, when == JOB_STATE_ON_SUCCESS || when == JOB_STATE_ALWAYS else { return JOB_E_INVALID }
         guard bytes.size <= UInt64(wireMaxStateBytes) else { return JOB_E_TOO_LARGE }
         guard let copied = bytes.bytes.map(Bytes.init) else { return JOB_E_INVALID }
         let blob = StateBlob(version: version, bytes: copied)
         return state.withLock { state in
-            guard state.run != nil else { return JOB_E_INVALID }
+            guard state.run(of: call) != nil else { return JOB_E_INVALID }
             if when == JOB_STATE_ALWAYS {
                 state.stateAlways = blob
             } else {
@@ -193,23 +197,23 @@ final class RunSession: Sendable {
         }
     }
 
-    func items(_ count: UInt64) {
-        state.withLock { state in
+    func items(_ call: UInt64, _ count: UInt64) {
+        change(call) { state in
             let (sum, overflow) = state.items.addingReportingOverflow(count)
             state.items = overflow ? .max : sum
         }
     }
 
-    func enqueue(_ job: job_str, _ payload: job_str, _ key: job_str, _ at: Int64) -> Int32 {
+    func enqueue(_ call: UInt64, _ job: job_str, _ payload: job_str, _ key: job_str, _ at: Int64) -> Int32 {
         guard job.size <= UInt64(JOB_MAX_KEY), key.size <= UInt64(JOB_MAX_KEY),
             payload.size <= UInt64(JOB_MAX_PAYLOAD)
         else { return JOB_E_TOO_LARGE }
         guard let name = Text.exact(job), !name.isEmpty, let key = Text.exact(key), at >= 0,
             let bytes = payload.bytes, bytes.isEmpty || JSONText.kind(of: bytes) != nil
         else { return JOB_E_INVALID }
-        guard current != nil else { return JOB_E_INVALID }
+        guard run(of: call) != nil else { return JOB_E_INVALID }
         let admitted = state.withLock { state -> RunID? in
-            guard let run = state.run, state.enqueues < Int(JOB_MAX_ENQUEUES),
+            guard let run = state.run(of: call), state.enqueues < Int(JOB_MAX_ENQUEUES),
                 state.enqueuedBytes + bytes.count <= Int(JOB_MAX_ENQUEUE_BYTES)
             else { return nil }
             state.enqueues += 1
@@ -223,14 +227,14 @@ final class RunSession: Sendable {
         return JOB_OK
     }
 
-    func snooze(until at: Int64) { state.withLock { $0.snoozeUntil = Instant(microseconds: at) } }
-    func retry(notBefore at: Int64) { state.withLock { $0.retryNotBefore = Instant(microseconds: at) } }
+    func snooze(_ call: UInt64, until at: Int64) { change(call) { $0.snoozeUntil = Instant(microseconds: at) } }
+    func retry(_ call: UInt64, notBefore at: Int64) { change(call) { $0.retryNotBefore = Instant(microseconds: at) } }
 
     func metric(
-        _ kind: MetricSample.Kind, _ name: job_str, _ labels: UnsafePointer<job_str>?, _ count: UInt32,
+        _ call: UInt64, _ kind: MetricSample.Kind, _ name: job_str, _ labels: UnsafePointer<job_str>?, _ count: UInt32,
         _ value: Double
     ) -> Int32 {
-        guard let run = current, value.isFinite, count <= 8, count == 0 || labels != nil else { return JOB_E_INVALID }
+        guard let run = run(of: call), value.isFinite, count <= 8, count == 0 || labels != nil else { return JOB_E_INVALID }
         if kind == .counter, value < 0 { return JOB_E_INVALID }
         let limit = UInt64(JOB_MAX_ID)
         guard name.size <= limit else { return JOB_E_TOO_LARGE }
@@ -248,7 +252,11 @@ final class RunSession: Sendable {
         return JOB_OK
     }
 
-    private var current: RunID? { state.withLock { $0.run } }
+    private func run(of call: UInt64) -> RunID? { state.withLock { $0.run(of: call) } }
+
+    private func change(_ call: UInt64, _ body: (inout State) -> Void) {
+        state.withLock { if $0.call == call { body(&$0) } }
+    }
 }
 
 /// Lets at most 20 reports a second through and keeps the last one that had to wait.

@@ -78,6 +78,54 @@ struct RunTests {
         #expect(clean == RunResult(run: RunID(2), code: .succeeded))
     }
 
+    @Test func `What a thread says of its run that is over is not the next one's`() throws {
+        try start(
+            """
+            if (c->run_id == 1) {
+                pthread_t thread;
+                if (pthread_create(&thread, NULL, ghost, (void *)c) != 0) return JOB_FAILED;
+                pthread_detach(thread);
+                return JOB_SUCCEEDED;
+            }
+            __atomic_store_n(&step, 1, __ATOMIC_SEQ_CST);
+            while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 2) poll(NULL, 0, 1);
+            c->items(c, 1);
+            return answers == 3 ? JOB_SUCCEEDED : JOB_FAILED;
+            """,
+            before: """
+                static int step, answers;
+                static void *ghost(void *of) {
+                    const job_context *c = of;
+                    while (__atomic_load_n(&step, __ATOMIC_SEQ_CST) != 1) poll(NULL, 0, 1);
+                    c->summary(c, JOB_STR("of a ghost"));
+                    c->fail(c, 7, JOB_STR("of a ghost"));
+                    c->items(c, 100);
+                    c->snooze_until(c, 5);
+                    c->retry_not_before(c, 5);
+                    c->log(c, JOB_LOG_INFO, JOB_STR("of a ghost"), JOB_NONE);
+                    c->progress(c, 1, 2, JOB_STR("of a ghost"));
+                    answers = (c->state_put(c, 1, JOB_STR("s"), JOB_STATE_ALWAYS) == JOB_E_INVALID)
+                        + (c->enqueue(c, JOB_STR("job"), JOB_NONE, JOB_NONE, 0) == JOB_E_INVALID) + (c->is_cancelled(c) == 1);
+                    __atomic_store_n(&step, 2, __ATOMIC_SEQ_CST);
+                    return NULL;
+                }
+                """)
+        #expect(try worker.run(.go(1)).result.code == .succeeded)
+        let (before, end) = try worker.run(.go(2))
+        #expect(before == [.started(run: RunID(2))])
+        var result = end
+        (result.cpu, result.startedAt, result.took) = (.zero, .epoch, .zero)
+        #expect(result == RunResult(run: RunID(2), code: .succeeded, items: 1))
+    }
+
+    @Test func `A run with other settings has begun before what was made of the old ones is destroyed`() throws {
+        try start(
+            "return JOB_SUCCEEDED;", before: "static void destroy(void *i) { (void)i; for (;;) pause(); }", members: ".destroy = destroy")
+        #expect(try worker.run(.go(1)).result.code == .succeeded)
+        try worker.send(.instance(settings: "{\"a\":1}"), .run(.go(2)))
+        #expect(try worker.receive() == .started(run: RunID(2)))
+    }
+
     @Test func `State is kept for each moment, the last call wins, limits are told to the plugin`() throws {
         try start(
             """
