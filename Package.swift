@@ -188,9 +188,13 @@ let package = Package(
             ],
             exclude: ["Ethereum/evm"], swiftSettings: strict),
         tests("MarginCheckTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "MarginCheck", "SQL"]),
-        tests(
-            "MintQueueTests",
-            ["ExchangeKit", "ExchangeTestKit", "JobKit", "MintQueue", "OutsideKit", "OutsideTestKit", "SQL"]),
+        .testTarget(
+            name: "MintQueueTests",
+            dependencies: [
+                "ExchangeKit", "ExchangeTestKit", "JobKit", "MintQueue", "OutsideKit", "OutsideTestKit", "Reconciler", "SQL",
+            ],
+            swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--allow-multiple-definition"])]),
         tests("OrderExpiryTests", ["ExchangeKit", "ExchangeTestKit", "JobKit", "OrderExpiry", "SQL"]),
         tests("OutsideKitTests", ["JobCore", "JobKit", "OutsideKit", "OutsideTestKit"]),
         tests("TickersTests", ["ExchangeKit", "ExchangeTestKit", "JobCore", "JobKit", "SQL", "Tickers"]),

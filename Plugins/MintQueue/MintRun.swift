@@ -1,4 +1,5 @@
 import ExchangeKit
+import struct JobCore.SHA256
 import JobKit
 import OutsideKit
 
@@ -125,9 +126,16 @@ struct MintRun: RunReport {
         case .unknown: "MintUnknown"
         case .requested, .sent: nil
         }
-        if let event { try exchange.emit(event, key: "\(event):\(order.key):\(machine.sends)", detail, at: now) }
+        if let event { try exchange.emit(event, key: eventKey(event, machine), detail, at: now) }
         try exchange.note(
             actor: actor, action: "mint.\(machine.status.rawValue)", subject: "mint:\(order.key)", detail, at: now)
+    }
+
+    /// A key may be as long as an event's: with the rest it would be too long.
+    private func eventKey(_ event: String, _ machine: MintMachine) -> String {
+        let key = "\(event):\(order.key):\(machine.sends)"
+        guard key.utf8.count > Exchange.longestEventKey else { return key }
+        return "\(event):sha256-\(SHA256.hex(of: Array(order.key.utf8))):\(machine.sends)"
     }
 
     /// Records what was heard; an end that somebody else has recorded meanwhile stays.

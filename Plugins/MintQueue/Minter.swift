@@ -11,6 +11,12 @@ struct MintOrder: Hashable, Sendable {
     var size: Amount
     /// Of the sale, milliseconds since 1970 UTC.
     var createdAt: Int64
+
+    /// The number of a run ("run-17"), which the host gives where a run has no unique key: in another store, or a new one,
+    /// it is another sale's.
+    static func isNumbered(_ key: String) -> Bool {
+        key.hasPrefix("run-") && key.utf8.count > 4 && key.utf8.dropFirst(4).allSatisfy { (48 ... 57).contains($0) }
+    }
 }
 
 /// Who mints.

@@ -132,7 +132,7 @@ struct PositionRun: RunReport {
             PlacedOrder(
                 clientID: try row.text(0), pair: try row.int64(1), symbol: try row.text(2), side: try row.text(3),
                 price: try row.amount(4), quantity: try row.amount(5), executed: try row.amount(6), status: try row.text(7),
-                isPlaced: try row.bool(8), version: try row.int64(9))
+                isPlaced: try row.bool(8), version: try row.int64(9), owner: try row.textOrNil(10))
         }
     }
 
@@ -160,14 +160,22 @@ struct PositionRun: RunReport {
         }
     }
 
-    /// false: somebody was faster. Executed quantity never falls, an end is an end.
+    /// Ended, and it holds money: to whom that belongs now is not in the gateway's answer.
+    private func awaitsSettlement(_ order: PlacedOrder, _ answer: GatewayAnswer) -> Bool {
+        order.owner != nil && answer.isFinal
+    }
+
+    /// false: somebody was faster. Executed quantity never falls, an end is an end. An order that
+    /// awaits its settlement stays open and is due: the reconciler ends it with its money.
     private func record(_ order: PlacedOrder, _ answer: GatewayAnswer) throws -> Bool {
-        let executed = max(order.executed, answer.executed)
+        let awaits = awaitsSettlement(order, answer)
         return try exchange.write {
             try exchange.run("move_order", [
                 "exchange": .text(settings.exchange), "client": .text(order.clientID), "version": .int(order.version),
-                "status": .text(answer.status), "executed": .amount(executed),
-                "reference": answer.reference.isEmpty ? .null : .text(answer.reference), "now": .int(now),
+                "status": .text(awaits ? "pending" : answer.status),
+                "executed": .amount(awaits ? order.executed : max(order.executed, answer.executed)),
+                "reference": answer.reference.isEmpty ? .null : .text(answer.reference),
+                "synced": awaits ? .null : .int(now), "now": .int(now),
             ]) == 1
         }
     }
@@ -213,7 +221,9 @@ struct PositionRun: RunReport {
             }
             _ = try record(order, answer)
             debug("order \(order.clientID) is \(answer.status), \(answer.executed) executed")
-            return true
+            guard awaitsSettlement(order, answer) else { return true }
+            open.append("order \(order.clientID) is \(answer.status) at the exchange, its money is not settled yet")
+            return false
         } catch let error as CallError {
             throw error.jobFailure
         }

@@ -14,6 +14,8 @@ struct PlacedOrder: Hashable, Sendable {
     /// The exchange has confirmed it, one way or the other.
     var isPlaced: Bool
     var version: Int64
+    /// Whose money it holds; nil: nothing is settled here.
+    var owner: String?
 
     /// Its client order id is taken, and it has certainly not left: the gateway was down.
     static let unsent = "unsent"
@@ -54,6 +56,9 @@ enum Replacement: Hashable, Sendable {
         guard remainder.isPositive else { return .leave(reason: "is filled") }
         guard chain.count <= most else { return .giveUp(reason: "was placed again \(most) times") }
         guard age <= maxAge else { return .giveUp(reason: tooOld) }
+        if let owner = last.owner ?? original.owner {
+            return .giveUp(reason: "is paid with money of \(owner), of which a replacement would hold none: not placed again")
+        }
         return .place(clientID: "\(original.clientID)-\(chain.count)", quantity: remainder)
     }
 }

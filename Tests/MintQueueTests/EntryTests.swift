@@ -50,6 +50,18 @@ import Testing
         #expect(test.text.hasPrefix(sentence), "\(test.text)")
     }
 
+    /// Its number is another sale's in another store, or in a new one.
+    @Test func aRunWithoutAUniqueKeyMintsNothing() throws {
+        let exchange = try TestExchange(.disk, statements: .mintQueue)
+        let test = TestRun(settings: #"{"minter": "paper", "mode": "live", "database": "\#(exchange.database)"}"#, payload: sale)
+        test.idempotencyKey = "run-17"
+        #expect(test.run(MintEntry.self) == .failed)
+        #expect(test.text == "it was enqueued without a unique key, and run-17 is another sale's in another store: nothing was sent; "
+            + "enqueue it with the sale's own id as its key")
+        #expect(try exchange.count("mint_requests") == 0)
+        #expect(["run-", "run-1a", "rerun-1", "run-1 ", "sale-1"].allSatisfy { !MintOrder.isNumbered($0) })
+    }
+
     @Test func offItWaitsInTheQueueInsteadOfBeingLost() {
         let mint = TestRun(settings: #"{"minter": "paper", "mode": "off"}"#, payload: sale)
         #expect(mint.run(MintEntry.self) == .snooze)

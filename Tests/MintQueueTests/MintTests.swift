@@ -18,6 +18,15 @@ import Testing
         #expect(counter.minter.calls == ["PUT"])
     }
 
+    /// Of 512 bytes, as keys may be: what is told of it has a key of no more.
+    @Test func aLongKeyIsMintedAndTold() throws {
+        let counter = try Counter()
+        let key = String(repeating: "k", count: 512)
+        try counter.mint(key)
+        #expect(try counter.record(key) == "minted 1 m-\(key)")
+        #expect(try counter.test.texts("SELECT length(key) FROM outbox_events") == ["85"])
+    }
+
     @Test func afterAnUnknownResultTheMinterIsAskedFirst() throws {
         let counter = try Counter()
         counter.minter.moods = [.losesTheAnswer]

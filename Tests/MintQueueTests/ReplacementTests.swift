@@ -49,6 +49,17 @@ import Testing
         #expect(try decide([order("k", "rejected"), order("k-1", status)]) == .ask)
     }
 
+    /// Its replacement would be filled at the exchange, and nobody here would have paid for it.
+    @Test func anOrderThatHoldsMoneyIsLeftToAHuman() throws {
+        var owned = try order("k", "expired", "4")
+        owned.owner = "user:1"
+        let reason = "is paid with money of user:1, of which a replacement would hold none: not placed again"
+        #expect(try decide([owned]) == .giveUp(reason: reason))
+        #expect(try decide([owned, order("k-1", "rejected", of: "6")]) == .giveUp(reason: reason))
+        owned.executed = Amount(10)
+        #expect(try decide([owned]) == .leave(reason: "is filled"))
+    }
+
     @Test func oneThatWasSentAndNeverConfirmedIsAskedFor() throws {
         #expect(try decide([order("k", "rejected"), order("k-1", "pending", placed: false)]) == .ask)
     }
