@@ -15,16 +15,16 @@ extension CandleRun {
         guard plan.lookback > 0 else { return }
         let mark = try exchange.checkpoint(Self.comparison)?.position
         let isDaily = mark.map { now - $0 >= Self.day } ?? false
-        let read = try lastRead()
         let back = isDaily ? Self.day + plan.lookback : plan.lookback
-        let minutes = try exchange.rows("minutes_that_differ", ["now": .int(now), "back": .int(back), "read": .int(read)]) {
-            CandleKey(pair: try $0.int64(0), open: try $0.int64(1))
-        }
+        let minutes = try exchange.rows("minutes_that_differ", [
+            "now": .int(now), "back": .int(back), "read": .int(try lastRead()),
+        ]) { CandleKey(pair: try $0.int64(0), open: try $0.int64(1)) }
         var rest = minutes[...]
         while !rest.isEmpty {
             if isCancelled() { throw CancellationNotice() }
             try exchange.write {
-                try remake(Array(rest.prefix(Self.chunk)), read: read)
+                // How far was read now: another run may have put later trades into these minutes.
+                try remake(Array(rest.prefix(Self.chunk)), read: try lastRead())
                 try noteTouched()
             }
             rest = rest.dropFirst(Self.chunk)

@@ -123,7 +123,8 @@ struct TickerRun {
             try onePair(pair) { try $0.add(trades, to: pair, read: read, last: last) }
         }
         try exchange.putCheckpoint(Self.checkpoint, last, at: now)
-        return count == settings.batch
+        // The last transaction comes whole: there may be more than were asked for.
+        return count >= settings.batch
     }
 
     private mutating func add(_ arrived: [(seq: Int64, trade: Trade)], to pair: Int64, read: Int64, last: Int64) throws {

@@ -8,6 +8,31 @@ import Testing
 @Suite struct CandleRuleTests {
     private func text(_ market: Market, _ interval: String) throws -> [String] { try market.rows(interval).map(\.description) }
 
+    /// Between the comparison and the remaking of a minute another run reads on: its trades stay.
+    @Test func whatAnotherRunReadsWhileMinutesAreComparedStays() throws {
+        let market = try Market()
+        try market.trade(1, at: at(0), "10", "1")
+        try market.run(now: at(5))
+        try market.exchange.connection.run("UPDATE candles SET trades = 9 WHERE interval = '1m'")
+        var (isCompared, others) = (false, 0)
+        market.exchange.connection.faultPoint = { point in
+            guard case .before(let sql) = point, others == 0 else { return }
+            if sql.contains("count(*) AS trades") { isCompared = true }
+            guard isCompared, sql.hasPrefix("BEGIN") else { return }
+            others += 1
+            do {
+                try market.trade(2, at: at(0) + 1, "12", "1")
+                try market.run(now: at(5))
+            } catch {
+                Issue.record("\(error)")
+            }
+        }
+        try market.run(now: at(5)) { $0.lookback = .minutes(10) }
+        market.exchange.connection.faultPoint = nil
+        #expect(others == 1)
+        #expect(try market.rows("1m").map { "\($0.candle.open) \($0.candle.close) \($0.candle.trades)" } == ["10 12 2"])
+    }
+
     @Test func aCandleIsOpenHighLowCloseVolumeQuoteVolumeAndCount() throws {
         let market = try Market()
         try market.trade(1, at: at(0, 1), "10", "1")

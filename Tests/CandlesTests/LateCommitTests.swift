@@ -34,4 +34,16 @@ import Testing
         #expect(try market.rows("1m").map { "\($0.candle.open) \($0.candle.close) \($0.candle.trades)" } == ["10 12 2"])
         #expect(try market.run(now: first + 120_000).trades == 0)
     }
+
+    /// A batch ends with the whole of its last transaction: it may be larger than was asked for.
+    @Test func `A run reads on after a batch that its last transaction has made larger`() throws {
+        let market = try Market()
+        for transaction in 0 ..< Int64(3) {
+            try market.exchange.write {
+                for id in transaction * 3 ..< transaction * 3 + 3 { try market.trade(id, at: at(id), "10", "1") }
+            }
+        }
+        #expect(try market.run(now: at(60)) { $0.batch = 2 }.trades == 9)
+        #expect(try market.rows("1m").map(\.closed) == Array(repeating: true, count: 9))
+    }
 }

@@ -32,4 +32,16 @@ import Testing
         #expect(try market.test.texts("SELECT open, last, trades FROM tickers") == ["10 12 2"])
         #expect(try market.run(at(1)).came == 0)
     }
+
+    /// A batch ends with the whole of its last transaction: it may be larger than was asked for.
+    @Test func aRunReadsOnAfterABatchThatItsLastTransactionHasMadeLarger() throws {
+        let market = try Market()
+        try market.run(at(0))
+        for transaction in 0 ..< Int64(3) {
+            try market.test.exchange.write {
+                for id in transaction * 3 ..< transaction * 3 + 3 { try market.trade(id, at: at(-60 + id), "10", "1") }
+            }
+        }
+        #expect(try market.run(at(1)) { $0.batch = 2 }.came == 9)
+    }
 }
