@@ -27,6 +27,18 @@ import Testing
         #expect(try desk.test.count("outbox_events") == 1)
     }
 
+    /// Numbers of 8 bytes, as in tables that other programs have filled.
+    @Test func aRemovalOfAnOrderWithALargeNumberIsFollowed() throws {
+        let desk = try Desk()
+        try desk.order()
+        try desk.test.connection.run("UPDATE orders SET id = 3000000001")
+        #expect(try desk.run(ack).requested == 1)
+        #expect(try desk.run(after: 1, ack).waiting == 1)
+        try desk.answer(3_000_000_001, removed: "0")
+        #expect(try desk.run(after: 10, ack).expired == 1)
+        #expect(try desk.money() == "1000 0")
+    }
+
     @Test func confirmedWithItsFinalFillItExpires() throws {
         let desk = try asked()
         try desk.answer(1, removed: "0")
