@@ -26,6 +26,7 @@ struct MarginAccount: Hashable, Sendable {
     var name: String
     var currency: String
     var wallet: Int64
+    /// What is locked, for orders that rest, included: it is the account's all the same.
     var balance: Amount
     var positions: [Position]
 }

@@ -42,7 +42,7 @@ struct MarginTables {
     private static func account(_ row: any SQLStatement, _ positions: [Position]) throws -> MarginAccount {
         MarginAccount(
             id: try row.int64(0), name: try row.text(1), currency: try row.text(2), wallet: try row.int64(3),
-            balance: try row.amount(4), positions: positions)
+            balance: try row.amount(4) + row.amount(5), positions: positions)
     }
 
     private static func position(_ row: any SQLStatement) throws -> Position {

@@ -11,12 +11,15 @@ struct Quote: Hashable, Sendable {
 enum PriceDoubt: Hashable, Sendable, CustomStringConvertible {
     /// Milliseconds.
     case stale(age: Int64)
+    /// Of a time that has not come: it would never grow old. Milliseconds.
+    case ahead(by: Int64)
     /// It moved more than allowed and nothing has confirmed it yet.
     case jumped(from: Amount, to: Amount)
 
     var description: String {
         switch self {
         case .stale(let age): "its newest price is \(age / 1_000) s old"
+        case .ahead(let time): "its newest price is dated \(time / 1_000) s ahead of the clock"
         case .jumped(let from, let to): "its price jumped from \(from) to \(to) and was not confirmed"
         }
     }
@@ -40,6 +43,7 @@ struct PairPrices: Hashable, Sendable {
     ) -> PriceDoubt? {
         let (age, overflow) = now.subtractingReportingOverflow(newest.instant)
         if overflow || age > maxAge { return .stale(age: overflow ? .max : age) }
+        if age < -maxAge { return .ahead(by: Int64(clamping: age.magnitude)) }
         guard let previous else { return nil }
         for (before, after) in [(previous.bid, newest.bid), (previous.ask, newest.ask)] {
             guard let change = try? (after - before).magnitude else { return .jumped(from: before, to: after) }

@@ -137,7 +137,46 @@ import Testing
         #expect(try broker.events().filter { $0 == "LiquidationRequested" }.count == 2)
     }
 
+    /// What rests in an order is the account's all the same.
+    @Test func moneyThatIsLockedCounts() throws {
+        let broker = try Broker()
+        try broker.account("a", balance: "600")
+        try broker.price("X/USD", "100", "100")
+        try broker.position("a", "X/USD", size: "100", at: "100", leverage: "10")
+        try broker.test.lock(Amount(200), of: broker.test.number("SELECT wallet_id FROM accounts"), cause: "order:1:lock")
+        // 600 on 1,000; without the order's 200 it would be at 40 %.
+        let report = try broker.run()
+        #expect((report.calls, report.liquidated) == (1, 0))
+        #expect(try broker.state("a").level?.readable() == "60.00")
+    }
+
     // MARK: Prices in doubt
+
+    /// It would never be too old.
+    @Test(arguments: [(60, true), (61, false)])
+    func aPriceFromTheFutureClosesNothing(_ ahead: Int64, _ closes: Bool) throws {
+        let broker = try Broker()
+        try broker.account("a", balance: "400")
+        try broker.price("X/USD", "100", "100", age: -ahead)
+        try broker.position("a", "X/USD", size: "100", at: "100", leverage: "10")
+        let report = try broker.run()
+        #expect(report.liquidated == (closes ? 1 : 0))
+        #expect(report.lines.contains {
+            $0.text == "X/USD is not used for closing: its newest price is dated 61 s ahead of the clock"
+        } == !closes)
+    }
+
+    @Test func onePrintThatIsDeliveredTwiceDoesNotConfirmItself() throws {
+        let broker = try Broker()
+        try broker.account("a", balance: "1400")
+        try broker.price("X/USD", "100", "100", age: 20)
+        try broker.position("a", "X/USD", size: "100", at: "100", leverage: "10")
+        for _ in 0 ..< 3 { try broker.price("X/USD", "89.9", "89.9", age: 10) }
+        #expect(try broker.run().liquidated == 0)
+        // The next print says the same.
+        try broker.price("X/USD", "89.9", "89.9", age: 5)
+        #expect(try broker.run().liquidated == 1)
+    }
 
     @Test(arguments: [(60, true), (61, false)])
     func aPriceOlderThan60SecondsClosesNothing(_ age: Int64, _ closes: Bool) throws {

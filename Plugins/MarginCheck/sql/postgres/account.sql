@@ -2,7 +2,7 @@
 -- transaction ends.
 -- in:  :account bigint
 -- rights: UPDATE accounts (id)
-SELECT a.id, a.name, a.currency, a.wallet_id, w.available
+SELECT a.id, a.name, a.currency, a.wallet_id, w.available, w.locked
 FROM accounts a JOIN wallets w ON w.id = a.wallet_id
 WHERE a.status = 'active' AND a.id = :account
 FOR UPDATE OF a, w
