@@ -36,6 +36,10 @@ struct EntrantCounts: Hashable, Sendable {
     var unfrozen: Int64
     /// With a payout that was not paid yet.
     var unsettled: Int64
+    /// Who were paid.
+    var settled: Int64 = 0
+    /// nil: nobody has a place, nothing was won.
+    var lastPlace: Int64?
 }
 
 /// What is to be done next.
@@ -52,6 +56,8 @@ enum ContestStep: Hashable, Sendable {
     case pay
     /// The rest to the platform.
     case close
+    /// For a human.
+    case giveUp(reason: String)
     case done
 }
 
@@ -70,6 +76,12 @@ enum RefundReason: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Contest {
+    /// What is on record for its entrants are prizes, no refunds: of these only those of a tie have a place, the first.
+    private func hasPrizes(_ counts: EntrantCounts) -> Bool {
+        guard let last = counts.lastPlace else { return false }
+        return kind == .competition || last > 1
+    }
+
     /// The way of a contest, from what is on record alone: whatever was interrupted goes on
     /// where it is.
     ///
@@ -82,6 +94,11 @@ extension Contest {
             return counts.entrants < needed ? .giveBack(.tooFew(entrants: counts.entrants, needed: needed)) : .begin
         case .ending: return counts.unfrozen > 0 ? .freeze : .decide
         case .refunding where pot == nil: return .giveBack(.cancelled)
+        case .refunding where hasPrizes(counts):
+            guard counts.settled > 0 else { return .giveBack(.cancelled) }
+            return .giveUp(
+                reason: "it was cancelled after \(counted(counts.settled, "prize")) had been paid: nothing more is paid; "
+                    + "set its status to paying, or settle it by hand")
         case .paying, .refunding: return counts.unsettled > 0 ? .pay : .close
         case .ended, .refunded: return .done
         }

@@ -54,6 +54,7 @@ struct ContestRun {
             guard let contest = try tables.contest(id) else { return }
             switch contest.nextStep(try tables.counts(id), dueUntil: dueUntil) {
             case .wait, .done: return
+            case .giveUp(let reason): throw JobFailure.permanent(reason)
             case .begin: try exchange.write { _ = try move(contest, to: .ending, pot: nil) }
             case .freeze: try freeze(contest, isCancelled)
             case .decide: try exchange.write { try decide(id) }
@@ -255,6 +256,7 @@ struct ContestRun {
         guard let contest else { return }
         switch contest.nextStep(counts, dueUntil: dueUntil) {
         case .wait, .done: return
+        case .giveUp(let reason): throw JobFailure.permanent(reason)
         case .giveBack(let reason):
             report.refunded += 1
             report.refunds += Int(counts.entrants)

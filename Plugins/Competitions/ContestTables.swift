@@ -63,7 +63,9 @@ struct ContestTables {
 
     func counts(_ id: String) throws -> EntrantCounts {
         try exchange.first("entrant_counts", ["competition": .text(id)]) {
-            EntrantCounts(entrants: try $0.int64(0), unfrozen: try $0.int64(1), unsettled: try $0.int64(2))
+            EntrantCounts(
+                entrants: try $0.int64(0), unfrozen: try $0.int64(1), unsettled: try $0.int64(2), settled: try $0.int64(3),
+                lastPlace: try $0.int64OrNil(4))
         } ?? EntrantCounts(entrants: 0, unfrozen: 0, unsettled: 0)
     }
 

@@ -1,4 +1,5 @@
 import ExchangeKit
+import ExchangeTestKit
 import JobKit
 import Testing
 
@@ -78,6 +79,40 @@ import Testing
         try hall.run()
         #expect(try hall.status(contest) == "refunded")
         #expect(try hall.purse("a") == "1000 0")
+    }
+
+    /// Decided, and nobody was paid: everybody gets back what was paid, not what was won.
+    @Test func oneThatIsCancelledBeforeAPrizeIsPaidIsRefunded() throws {
+        let hall = try Hall()
+        let contest = try hall.contest(of: ["a", "b"])
+        try hall.earn("a", "100")
+        try hall.run { $0.maxPayout = Amount(1) }
+        #expect(try hall.status(contest) == "paying")
+        try hall.test.connection.run("UPDATE competitions SET status = 'refunding', version = version + 1")
+        try hall.run()
+        #expect(try hall.status(contest) == "refunded")
+        #expect(try hall.purses("a", "b") == ["1000 0", "1000 0"])
+        #expect(try hall.table(contest) == ["a - - 100", "b - - 100"])
+        #expect(try hall.escrow(contest) == "0 0")
+    }
+
+    @Test func oneThatIsCancelledAfterAPrizeWasPaidIsLeftToAHuman() throws {
+        let hall = try Hall()
+        let contest = try hall.contest(of: ["a", "b"])
+        try hall.earn("a", "100")
+        try hall.run { $0.maxPayoutsPerRun = 1 }
+        try hall.test.connection.run("UPDATE competitions SET status = 'refunding', version = version + 1")
+        for _ in 0 ..< 2 {
+            #expect(try hall.run().texts(.error) == [
+                "competition \(contest): it was cancelled after 1 prize had been paid: nothing more is paid; "
+                    + "set its status to paying, or settle it by hand"
+            ])
+        }
+        #expect(try hall.purses("a", "b") == ["1000 0", "900 0"])
+        try hall.test.connection.run("UPDATE competitions SET status = 'paying', version = version + 1")
+        try hall.run()
+        #expect(try hall.status(contest) == "ended")
+        #expect(try hall.purses("a", "b") == ["1000 0", "960 0"])
     }
 
     @Test func stakesThatAreNotThereDecideNothing() throws {

@@ -11,8 +11,10 @@ import Testing
             plan: .winnerTakesAll(platformFee: .zero, step: .zero), minEntrants: 3, status: status, version: 1, pot: pot,
             endsAt: 1_000)
     }
-    private func counts(_ entrants: Int64, unfrozen: Int64 = 0, unsettled: Int64 = 0) -> EntrantCounts {
-        EntrantCounts(entrants: entrants, unfrozen: unfrozen, unsettled: unsettled)
+    private func counts(
+        _ entrants: Int64, unfrozen: Int64 = 0, unsettled: Int64 = 0, settled: Int64 = 0, lastPlace: Int64? = nil
+    ) -> EntrantCounts {
+        EntrantCounts(entrants: entrants, unfrozen: unfrozen, unsettled: unsettled, settled: settled, lastPlace: lastPlace)
     }
 
     @Test(arguments: [ContestStatus.open, .running])
@@ -22,6 +24,19 @@ import Testing
         #expect(contest(status).nextStep(counts(2), dueUntil: 1_000) == .giveBack(.tooFew(entrants: 2, needed: 3)))
         #expect(contest(status, .challenge).nextStep(counts(2), dueUntil: 1_000) == .begin)
         #expect(contest(status, .challenge).nextStep(counts(1), dueUntil: 1_000) == .giveBack(.tooFew(entrants: 1, needed: 2)))
+    }
+
+    /// Its prizes are on record: they are no refunds.
+    @Test func aContestThatIsCancelledWhileItPays() {
+        let cup = contest(.refunding, pot: .one)
+        #expect(cup.nextStep(counts(5, unsettled: 3, lastPlace: 5), dueUntil: 0) == .giveBack(.cancelled))
+        #expect(cup.nextStep(counts(1, unsettled: 1, lastPlace: 1), dueUntil: 0) == .giveBack(.cancelled))
+        #expect(cup.nextStep(counts(5, unsettled: 2, settled: 1, lastPlace: 5), dueUntil: 0) == .giveUp(
+            reason: "it was cancelled after 1 prize had been paid: nothing more is paid; set its status to paying, or settle it by hand"))
+        let challenge = contest(.refunding, .challenge, pot: .one)
+        #expect(challenge.nextStep(counts(2, unsettled: 1, lastPlace: 2), dueUntil: 0) == .giveBack(.cancelled))
+        // A tie is refunded, whoever has it already.
+        #expect(challenge.nextStep(counts(2, unsettled: 1, settled: 1, lastPlace: 1), dueUntil: 0) == .pay)
     }
 
     @Test func everyStepGoesOnWhereAnInterruptionLeftIt() {
