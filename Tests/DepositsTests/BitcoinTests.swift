@@ -23,6 +23,8 @@ private final class BitcoinWallet: Sendable {
         var blocks: [String] = ["000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"]
         var outputs: [Output] = []
         var isDownloading = false
+        /// By how much the height that it tells is above its last block.
+        var boast: Int64 = 0
         /// The code of the fault that every method answers with.
         var fault: Int?
     }
@@ -34,7 +36,7 @@ private final class BitcoinWallet: Sendable {
             switch method {
             case "getblockchaininfo":
                 return .make([
-                    ("blocks", .int(Int64(state.blocks.count - 1))), ("initialblockdownload", .bool(state.isDownloading)),
+                    ("blocks", .int(Int64(state.blocks.count - 1) + state.boast)), ("initialblockdownload", .bool(state.isDownloading)),
                 ])
             case "getblockhash":
                 let height = Int(try params[0].integer("height"))
@@ -168,6 +170,29 @@ private final class BitcoinWallet: Sendable {
         #expect(try platform.test.texts("SELECT missing_ms FROM deposits") == ["\(noon)"])
         try platform.confirm(at: noon + 86_400_000)
         #expect(try platform.statuses() == ["DROPPED"])
+    }
+
+    /// It would confirm everything, and make every true head look like that of a node that lags behind.
+    @Test func anAbsurdHeadIsNotBelieved() throws {
+        wallet.receive(output("aa", "1.00000000", block: 1))
+        try platform.scan()
+        wallet.state.withLock { $0.boast = 1_000_000 }
+        let run = try platform.confirm()
+        #expect(run.report.texts(.error) == ["chain bitcoin: the node has no block at its head 1000001: not believed"])
+        #expect(try platform.statuses() == ["PENDING"])
+        wallet.state.withLock { $0.boast = 0 }
+        #expect(try platform.confirm().report.texts(.warning) == [])
+        #expect(try platform.rows() == ["CONFIRMING 1 1"])
+    }
+
+    /// Of two nodes behind one address, one is a little behind.
+    @Test func aHeadALittleAboveTheLastBlockIsThatBlock() throws {
+        wallet.receive(output("aa", "1.00000000", block: 1))
+        try platform.scan()
+        wallet.mine(4)
+        wallet.state.withLock { $0.boast = 3 }
+        #expect(try platform.confirm().report.errors == 0)
+        #expect(try platform.rows() == ["CONFIRMING 1 5"])
     }
 
     @Test func aTransactionThatTheWalletDoesNotKnowIsAbsent() throws {

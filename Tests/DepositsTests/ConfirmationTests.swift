@@ -233,6 +233,22 @@ import Testing
         #expect(try platform.rows() == ["PENDING - 0"])
     }
 
+    /// Behind one address there may be nodes that have not got so far.
+    @Test(arguments: [true, false]) func aNodeWithoutTheBlockTakesNothingForGone(_ isCredited: Bool) throws {
+        let platform = try Platform()
+        try platform.confirmed()
+        if isCredited { try platform.credit() }
+        let before = try platform.rows()
+        try platform.include("0x1", in: nil)
+        try platform.sql("DELETE FROM paper_blocks WHERE height = 101")
+        try platform.confirm()
+        #expect(try platform.rows() == before)
+        // Another block in its place says that it is gone.
+        try platform.sql("INSERT INTO paper_blocks (chain, height, hash) VALUES ('paper', 101, '101b')")
+        try platform.confirm()
+        #expect(try platform.rows() == [isCredited ? "REVERSAL_REQUIRED - 0" : "PENDING - 0"])
+    }
+
     @Test func anotherGenesisIsAnotherChain() throws {
         let platform = try Platform()
         try platform.confirmed()

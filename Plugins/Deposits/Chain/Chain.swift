@@ -31,6 +31,23 @@ protocol Chain: AnyObject {
     func canonical(transaction: String) -> String
 }
 
+extension Chain {
+    /// The newest block whose hash the node knows, the head or a few below it (behind one address there may be several nodes).
+    /// A height alone is not believed: one absurd number would confirm everything, and on record make every true one look like
+    /// a node that lags behind.
+    ///
+    /// - Throws: `JobFailure.transient` when there is none.
+    func seenHead(_ name: String) throws -> ChainHead {
+        let head = try head()
+        let top = max(0, head.height)
+        for heights in [top ... top, max(0, top - 8) ... max(0, top - 1)] {
+            guard let height = try blockHashes(Set(heights)).keys.max() else { continue }
+            return ChainHead(height: height, settled: head.settled.flatMap { $0 <= height ? $0 : nil })
+        }
+        throw JobFailure.transient("chain \(name): the node has no block at its head \(head.height): not believed")
+    }
+}
+
 struct ChainHead: Hashable, Sendable {
     var height: Int64
     /// The newest block that the chain itself calls safe or final, where it was asked for.

@@ -55,7 +55,7 @@ struct ConfirmationRun {
     private mutating func check(_ deposits: [Deposit], of plan: ChainPlan, _ isCancelled: () -> Bool) throws {
         let chain = try open(plan)
         try chain.verify()
-        let head = try chain.head()
+        let head = try chain.seenHead(plan.name)
         let view = ChainView(
             chain: chain, plan: plan, head: head, isBehind: try isBehind(head, plan), required: try required(plan))
         let rules = DepositRules(
@@ -180,7 +180,7 @@ struct ChainView {
     /// One fact for each. Where the contents of the block were compared before, its hash is
     /// enough: thousands of deposits in few blocks cost few questions.
     func facts(of deposits: [Deposit]) throws -> [DepositFact] {
-        let known = deposits.compactMap { $0.verified ? $0.block : nil }.filter { $0 <= head.height }
+        let known = deposits.compactMap { $0.blockHash == nil ? nil : $0.block }.filter { $0 <= head.height }
         let hashes = known.isEmpty ? [:] : try chain.blockHashes(Set(known))
         func isUnchanged(_ deposit: Deposit) -> Bool {
             guard deposit.verified, let block = deposit.block, let hash = deposit.blockHash else { return false }
@@ -192,20 +192,29 @@ struct ChainView {
             if isUnchanged(deposit), let block = deposit.block, let hash = deposit.blockHash {
                 return included(block, hash, isFinal: false, fault: nil)
             }
-            return fact(deposit, sightings[chain.canonical(transaction: deposit.transaction)])
+            return fact(deposit, sightings[chain.canonical(transaction: deposit.transaction)], hashes)
         }
     }
 
-    private func fact(_ deposit: Deposit, _ sighting: Sighting?) -> DepositFact {
+    private func fact(_ deposit: Deposit, _ sighting: Sighting?, _ hashes: [Int64: String]) -> DepositFact {
         switch sighting {
         case .included(let inclusion):
             let fault = deposit.fault(in: inclusion, asset: plan.asset(deposit.token), canonical: chain.canonical(address:))
             return included(inclusion.block, inclusion.blockHash, isFinal: inclusion.isFinal, fault: fault)
         case nil: return .unknowable
         case .waiting, .unknown:
-            if isBehind || deposit.block.map({ $0 > head.height }) ?? false { return .unknowable }
+            if isBehind || !isGone(deposit, hashes) { return .unknowable }
             return sighting == .waiting ? .waiting : .absent
         }
+    }
+
+    /// That a transaction is not there says a node, too, that has not got so far: behind one address there may be several.
+    /// Gone from its block is what another block stands in the place of.
+    private func isGone(_ deposit: Deposit, _ hashes: [Int64: String]) -> Bool {
+        guard let block = deposit.block else { return true }
+        guard let known = deposit.blockHash else { return block <= head.height }
+        guard let hash = hashes[block] else { return false }
+        return hash != known || deposit.status != .credited
     }
 
     private func included(_ block: Int64, _ hash: String, isFinal: Bool, fault: DepositFault?) -> DepositFact {
