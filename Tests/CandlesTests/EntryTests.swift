@@ -55,7 +55,7 @@ import Testing
     @Test func aMissingDatabaseIsTriedAgain() {
         let test = TestRun(settings: #"{"database": "sqlite:/nowhere/at/all.db"}"#)
         #expect(test.run(CandlesEntry.self) == .retry)
-        #expect(test.text.hasPrefix("cannot open the exchange database /nowhere/at/all.db: is the path right?"))
+        #expect(test.text.hasPrefix("cannot open the exchange database /nowhere/at/all.db: is the path right, and may this user write in its folder?"))
     }
 
     @Test(arguments: [

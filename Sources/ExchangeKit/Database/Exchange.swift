@@ -235,7 +235,7 @@ public final class Exchange {
         }
         if error.kind == .cannotOpen {
             let text = place.contains("://")
-                ? error.message : "is the path right? A simulated one is created by the arena's tick"
+                ? error.message : "is the path right, and may this user write in its folder? The arena's tick creates a simulated one"
             return JobFailure.transient("cannot open the exchange database \(place): \(text)", code: error.extendedCode)
         }
         let text = "exchange database \(place): \(error)"
