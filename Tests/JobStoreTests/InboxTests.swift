@@ -92,6 +92,23 @@ import Testing
         }
     }
 
+    @Test func whatIsTakenLeavesAndNothingElse() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            try application.execute("""
+                INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{'), ('mint', '1'), ('mint', '['), ('mint', '2'), ('mint', '3'), ('mint', '4')
+                """)
+            func left() throws -> [String] { try application.rows("SELECT payload FROM enqueue_inbox ORDER BY id") { try $0.text(0) } }
+            let result = try await store.drainInbox(jobs: Self.jobs, limit: 5, now: .at(5))
+            #expect(result.runs.map(\.payload) == ["1", "2", "3"] && result.mayHaveMore)
+            #expect(try left() == ["{", "[", "4"], "what was refused before and between them, and what comes behind them")
+            #expect(try await store.drainInbox(jobs: Self.jobs, limit: 5, now: .at(6)).runs.map(\.payload) == ["4"])
+            #expect(try left() == ["{", "["])
+            await store.close()
+        }
+    }
+
     @Test func absurdNumbersAreRefusedWithTheReason() async throws {
         try await TemporaryStore.use { file in
             let store = try await file.open()

@@ -68,15 +68,19 @@ extension Ledger {
         }
         var result = InboxResult()
         result.mayHaveMore = rows.count >= limit
+        var taken: [InboxRow] = []
         for row in rows {
-            if let reason = Self.refusal(row, jobs, now) {
-                try connection.run("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
-                result.refused.append((id: row.id, job: row.request.job, reason: reason))
+            guard let reason = Self.refusal(row, jobs, now) else {
+                taken.append(row)
                 continue
             }
-            for entry in try enqueue([row.request], now: now) where entry.inserted { result.runs.append(entry.run) }
-            try connection.run("DELETE FROM \(schema)enqueue_inbox WHERE id = ?", [.int(row.id)])
+            try connection.run("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
+            result.refused.append((id: row.id, job: row.request.job, reason: reason))
         }
+        guard let first = taken.first?.id, let last = taken.last?.id else { return result }
+        for entry in try enqueue(taken.map(\.request), now: now) where entry.inserted { result.runs.append(entry.run) }
+        // Just those: the transaction is alone, and what was refused between them says so.
+        try connection.run("DELETE FROM \(schema)enqueue_inbox WHERE id BETWEEN ? AND ? AND refused IS NULL", [.int(first), .int(last)])
         return result
     }
 

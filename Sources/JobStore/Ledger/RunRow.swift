@@ -100,14 +100,28 @@ struct RunInserter<Statement: SQLStatement> {
 
     /// false: a live run of the job has its unique key, or its due time.
     func insert(_ run: RunRecord) throws -> Bool {
-        try insert.bind([
-            .int(run.id.value), .text(run.job), .text(run.trigger.rawValue), .text(run.state.rawValue),
-            .int(run.fireTime.stored), .int(run.availableAt.stored),
-            .int(Rank.of(availableAt: run.availableAt, priority: run.priority)), .int(run.createdAt.stored), .null,
-            .int(0), .int(run.maxAttempts), .int(run.priority), .int(0), "", "", .int(run.generation),
-            .text(run.uniqueKey), .text(run.idempotencyKey), .int(run.retryOf?.value), .text(run.payload),
-            .null, .int(run.expiresAt.stored),
-        ])
-        return try insert.run() == 1
+        try insert.bind(run.id.value, at: 1)
+        try insert.bind(run.job, at: 2)
+        try insert.bind(run.trigger.rawValue, at: 3)
+        try insert.bind(run.state.rawValue, at: 4)
+        try insert.bind(run.fireTime.stored, at: 5)
+        try insert.bind(run.availableAt.stored, at: 6)
+        try insert.bind(Rank.of(availableAt: run.availableAt, priority: run.priority), at: 7)
+        try insert.bind(run.createdAt.stored, at: 8)
+        try insert.bindNull(at: 9)
+        try insert.bind(Int64(0), at: 10)
+        try insert.bind(Int64(run.maxAttempts), at: 11)
+        try insert.bind(Int64(run.priority), at: 12)
+        try insert.bind(Int64(0), at: 13)
+        try insert.bind("", at: 14)
+        try insert.bind("", at: 15)
+        try insert.bind(run.generation, at: 16)
+        try insert.bind(run.uniqueKey, at: 17)
+        try insert.bind(run.idempotencyKey, at: 18)
+        try insert.bind(run.retryOf?.value, at: 19)
+        try insert.bind(run.payload, at: 20)
+        try insert.bindNull(at: 21)
+        try insert.bind(run.expiresAt.stored, at: 22)
+        return try insert.runAgain() == 1
     }
 }
