@@ -30,8 +30,15 @@ struct RecentRuns: Hashable, Sendable {
     static let short: Duration = .milliseconds(20)
     /// What no run is below, with its frames: a batch is bounded in time also where clocks read 0.
     static let least: Duration = .microseconds(20)
+    /// A run that took this long kept others waiting that had been gathered behind it …
+    static let lasting: Duration = .milliseconds(10)
+    /// … and so many others have to end before any are again.
+    static let penance = 16
     private var average: Int64 = 0
+    /// Which a few that took far longer, since something else had the processor, move little.
+    private var typical: Int64 = 0
     private var samples = 0
+    private var penance = 0
 
     /// What the next one is expected to take; nil: not a short time, or not known yet.
     var shortTime: Duration? {
@@ -39,10 +46,18 @@ struct RecentRuns: Hashable, Sendable {
         return max(.microseconds(average), Self.least)
     }
 
+    /// What the next one will take, most likely; nil: it may well last, or that is not known yet.
+    var briefTime: Duration? {
+        guard samples >= 3, penance == 0 else { return nil }
+        return max(.microseconds(typical), Self.least)
+    }
+
     /// A moving average that follows a change within a few runs.
     mutating func add(_ duration: Duration) {
         let sample = max(0, min(duration.microseconds, 1_000_000_000))
         average = samples == 0 ? sample : (3 * average + sample) / 4
+        typical = samples == 0 ? sample : sample <= typical ? (typical + sample) / 2 : min(sample, 2 * typical + Self.least.microseconds)
+        penance = duration >= Self.lasting ? Self.penance : max(0, penance - 1)
         samples = min(samples + 1, 3)
     }
 }

@@ -12,8 +12,9 @@ extension WorkerPool {
         var bytes = 0
     }
 
-    /// Gives queued runs to free workers, one each; then, when no more workers can come,
-    /// pipelines short runs behind them, each worker's batch in one write.
+    /// Gives queued runs to free workers, one each, and with it those of its job that take less than another worker
+    /// needs to wake up; then, when no more workers can come, pipelines short runs behind them, each worker's batch in
+    /// one write.
     mutating func assign(_ now: MonotonicInstant, mayGrow: Bool, _ actions: inout [PoolAction]) {
         var batches: [Batch] = []
         // The one used last first, so that surplus workers idle out.
@@ -22,6 +23,7 @@ extension WorkerPool {
             guard let request = takeNext() else { break }
             hand(request, to: worker.id)
             batches.append(Batch(worker: worker.id, runs: [request]))
+            gather(&batches[batches.count - 1])
         }
         if !mayGrow, startingCount == 0 {
             if !queue.isEmpty { useReserved(now, &batches, &actions) }
@@ -29,6 +31,25 @@ extension WorkerPool {
         }
         for batch in batches { actions.append(.send(batch.worker, batch.runs.map(\.run))) }
         if freeWorkers.count + startingCount >= warmTarget || countedWorkers >= spec.maxWorkers { warmTarget = 0 }
+    }
+
+    /// Waking a worker for each run that does next to nothing costs many times what the run does. Those of one job alone:
+    /// if one of them lasts after all, it is its own job that waits, for `stallLimit` at the most.
+    private mutating func gather(_ batch: inout Batch) {
+        let job = batch.runs[0].job
+        guard let time = recent[job]?.briefTime else { return }
+        while batch.time + time <= Self.gatherTime, batch.runs.count < Self.longestBatch, let next = queue.first, next.job == job,
+            batch.bytes + next.bytes <= Self.batchBytes, let request = queue.takeOldest()
+        {
+            put(request, into: &batch, time)
+        }
+    }
+
+    private mutating func put(_ request: Request, into batch: inout Batch, _ time: Duration) {
+        hand(request, to: batch.worker)
+        batch.runs.append(request)
+        batch.time += time
+        batch.bytes += request.bytes
     }
 
     /// A reserved worker loses nothing by a short run; what it has for later does not wait behind another one.
@@ -103,10 +124,7 @@ extension WorkerPool {
                     isFilling[index] = false
                     continue
                 }
-                hand(request, to: batches[index].worker)
-                batches[index].runs.append(request)
-                batches[index].time += time
-                batches[index].bytes += request.bytes
+                put(request, into: &batches[index], time)
             }
         }
     }

@@ -42,6 +42,9 @@ struct WorkerPool {
     static let longestBatch = 512
     /// … and the longest that those behind the first may take, going by their jobs' recent runs.
     static let batchTime: Duration = .milliseconds(20)
+    /// … and with others free, that the first one's job gathers behind it: less than it takes to wake another worker,
+    /// and to hear of it.
+    static let gatherTime: Duration = .microseconds(250)
     /// … and the most that they may weigh: a worker holds what it has been sent.
     static let batchBytes = 1 << 20
     /// A run this old has the unstarted ones behind it taken back.
@@ -98,6 +101,16 @@ struct WorkerPool {
             return runs.remove { $0.run == run }
         }
 
+        /// → And since when it executed it; nil: it did not.
+        mutating func finish(_ run: RunID, _ now: MonotonicInstant) -> (Request, since: MonotonicInstant?)? {
+            guard let request = take(run) else { return nil }
+            let since = executing == run ? executingSince : nil
+            if since != nil { executing = nil }
+            runsDone += 1
+            noteFree(now)
+            return (request, since)
+        }
+
         mutating func kill(_ now: MonotonicInstant) {
             if phase != .killed { killedAt = now }
             phase = .killed
@@ -149,10 +162,15 @@ struct WorkerPool {
     /// Workers to start now, the host's cap aside.
     func spawnDeficit(_ now: MonotonicInstant) -> Int {
         guard !isClosing, !isBlocked(now) else { return 0 }
-        let available = freeWorkers.count + startingCount
-        let usable = workers.values.count { !$0.isOld && !$0.isGoing }
+        // One look at each: this is asked several times whenever a worker is heard of.
+        var (available, usable, counted) = (0, 0, 0)
+        for worker in workers.values where !worker.isOld {
+            if worker.isFree || worker.phase == .starting { available += 1 }
+            if !worker.isGoing { usable += 1 }
+            if !worker.isStuck { counted += 1 }
+        }
         let wanted = max(max(queue.count, warmTarget) - available, spec.minWorkers - usable)
-        return max(0, min(wanted, spec.maxWorkers - countedWorkers))
+        return max(0, min(wanted, spec.maxWorkers - counted))
     }
 
     // MARK: Demand
@@ -225,14 +243,9 @@ struct WorkerPool {
     mutating func finished(
         _ id: WorkerID, _ run: RunID, took: Duration?, _ now: MonotonicInstant, _ actions: inout [PoolAction]
     ) {
-        guard let request = workers[id]?.take(run) else { return }
+        guard let place = workers.index(forKey: id), let (request, since) = workers.values[place].finish(run, now) else { return }
         queue.release(job: request.job)
-        if let since = workers[id]?.executingSince, workers[id]?.executing == run {
-            recent[request.job, default: RecentRuns()].add(took ?? now - since)
-            workers[id]?.executing = nil
-        }
-        workers[id]?.runsDone += 1
-        workers[id]?.noteFree(now)
+        if let since { recent[request.job, default: RecentRuns()].add(took ?? now - since) }
         crashes = 0
         crashWait.succeed()
         recycleIfDue(id, now, &actions)
@@ -289,7 +302,7 @@ struct WorkerPool {
     /// Only workers that have done something are replaced, so that no setting makes a loop of
     /// starting and replacing.
     private mutating func recycleIfDue(_ id: WorkerID, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
-        guard let worker = workers[id], worker.isFree, worker.runsDone > 0 else { return }
+        guard spec.isRecycling, let worker = workers[id], worker.isFree, worker.runsDone > 0 else { return }
         let byRuns = spec.recycleRuns.map { worker.runsDone >= $0 } ?? false
         let byAge = spec.recycleAge.map { now - worker.spawnedAt >= $0 } ?? false
         let byMemory = !memoryRecyclingOff && (spec.recycleMemory.map { worker.resident >= $0 } ?? false)
@@ -345,7 +358,7 @@ struct WorkerPool {
 
     mutating func tick(_ now: MonotonicInstant, _ actions: inout [PoolAction]) {
         for id in workers.keys.sorted() {
-            guard let worker = workers[id], let due = deadline(of: worker), due <= now else { continue }
+            guard let worker = workers[id], let due = deadline(of: worker, hasSpare: hasSpareWorkers), due <= now else { continue }
             switch worker.phase {
             case .starting:
                 failedToStart(id, "not ready within \(brief(spec.startTimeout))", now, &actions)
@@ -370,24 +383,31 @@ struct WorkerPool {
     }
 
     func nextDeadline(_ now: MonotonicInstant) -> MonotonicInstant? {
-        var due = workers.values.compactMap { deadline(of: $0) }
-        if hasOpenWork || warmTarget > 0 || spec.minWorkers > 0 {
-            due += [backoff.until, crashWait.until].filter { $0 > now }
+        var earliest: MonotonicInstant?
+        func propose(_ at: MonotonicInstant) { earliest = min(earliest ?? at, at) }
+        let hasSpare = hasSpareWorkers
+        for worker in workers.values {
+            if let due = deadline(of: worker, hasSpare: hasSpare) { propose(due) }
         }
-        return due.min()
+        if hasOpenWork || warmTarget > 0 || spec.minWorkers > 0 {
+            for wait in [backoff, crashWait] where wait.isBlocked(now) { propose(wait.until) }
+        }
+        return earliest
     }
 
-    private func deadline(of worker: Worker) -> MonotonicInstant? {
+    /// More than stay for good.
+    private var hasSpareWorkers: Bool { countedWorkers > spec.minWorkers }
+
+    private func deadline(of worker: Worker, hasSpare: Bool) -> MonotonicInstant? {
         switch worker.phase {
         case .starting: return worker.spawnedAt + spec.startTimeout
         case .leaving: return worker.leaveBy == .distantFuture ? nil : worker.leaveBy
         case .killed: return worker.isStuck || worker.killedAt == .distantFuture ? nil : worker.killedAt + Self.goneLimit
         case .ready where worker.runs.isEmpty:
             if worker.isOld { return nil }
-            var due: [MonotonicInstant] = []
-            if countedWorkers > spec.minWorkers { due.append(worker.freeSince + spec.idleTimeout) }
-            if let age = spec.recycleAge, worker.runsDone > 0 { due.append(worker.spawnedAt + age) }
-            return due.min()
+            let idle = hasSpare ? worker.freeSince + spec.idleTimeout : nil
+            guard let age = spec.recycleAge, worker.runsDone > 0 else { return idle }
+            return min(idle ?? .distantFuture, worker.spawnedAt + age)
         case .ready:
             guard worker.executing != nil, worker.runs.count > worker.recalled.count + 1 else { return nil }
             return worker.executingSince + Self.stallLimit
@@ -396,6 +416,8 @@ struct WorkerPool {
 }
 
 extension PoolSpec {
+    var isRecycling: Bool { recycleRuns != nil || recycleAge != nil || recycleMemory != nil }
+
     /// Workers started for `other` may go on under this spec: only numbers that the pool itself
     /// keeps have changed.
     func servesLike(_ other: PoolSpec) -> Bool {

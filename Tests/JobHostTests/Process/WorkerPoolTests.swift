@@ -111,6 +111,68 @@ import Testing
         #expect(driver.log.last == .send(WorkerID(1), (11...31).map { RunID($0) }))
     }
 
+    /// Two free workers, and jobs whose runs took no time of late, or 1 ms.
+    private static func idleDriver() -> Driver {
+        var driver = Driver([spec(max: 2)])
+        for run in Int64(1)...2 { driver.submit(run, "brief") }
+        for worker in UInt64(1)...2 { driver.ready(worker) }
+        for run in Int64(1)...2 { driver.finish(UInt64(run), run) }
+        for (job, took) in [("brief", Int64(0)), ("longer", 1)] {
+            for run in Int64(11)...13 {
+                driver.submit(run, job)
+                let worker: UInt64 = driver.runs(1).isEmpty ? 2 : 1
+                driver.finish(worker, run, at: took)
+            }
+        }
+        return driver
+    }
+
+    /// Waking another worker takes longer than what they do.
+    @Test func briefRunsOfOneJobGoToOneWorkerThoughOthersAreFree() {
+        var driver = Self.idleDriver()
+        driver.force.hold()
+        for run in Int64(21)...24 { driver.submit(run, "brief", at: 10) }
+        driver.take(driver.force.release(now: Self.at(10)))
+        #expect([driver.runs(1), driver.runs(2)].filter { !$0.isEmpty } == [[21, 22, 23, 24]])
+    }
+
+    @Test func ofThoseThatAreNoBrieferThanAWakingEachHasAWorker() {
+        var driver = Self.idleDriver()
+        driver.force.hold()
+        for run in Int64(21)...22 { driver.submit(run, "longer", at: 10) }
+        driver.take(driver.force.release(now: Self.at(10)))
+        #expect(driver.runs(1).count == 1 && driver.runs(2).count == 1)
+    }
+
+    /// Should the first of them last, its own job alone waits for it.
+    @Test func briefRunsDoNotGatherBehindAnotherJobs() {
+        var driver = Self.idleDriver()
+        driver.force.hold()
+        driver.submit(21, "brief", at: 10)
+        driver.submit(22, "other", at: 10)
+        driver.submit(23, "brief", at: 10)
+        driver.take(driver.force.release(now: Self.at(10)))
+        #expect(Set([driver.runs(1), driver.runs(2)].map { $0.first }) == [21, 22])
+    }
+
+    @Test func oneThatHadToWaitForAProcessorScattersNobodyAndOneThatLastedDoesForAWhile() {
+        var recent = RecentRuns()
+        for _ in 0..<10 { recent.add(.microseconds(3)) }
+        #expect(recent.briefTime == .microseconds(20))
+        recent.add(.milliseconds(9))
+        #expect(recent.briefTime == .microseconds(26))
+        recent.add(.milliseconds(10))
+        for _ in 0..<15 {
+            recent.add(.microseconds(3))
+            #expect(recent.briefTime == nil)
+        }
+        recent.add(.microseconds(3))
+        #expect(recent.briefTime == .microseconds(20))
+        // As often as not it takes that long.
+        for n in 0..<60 { recent.add(n % 2 == 0 ? .milliseconds(9) : .microseconds(3)) }
+        #expect(recent.briefTime ?? .zero > WorkerPool.gatherTime)
+    }
+
     /// One worker, whose runs took 1 ms of late, and which is executing run 10.
     private static func quickDriver() -> Driver {
         var driver = Driver([spec(max: 1)])
