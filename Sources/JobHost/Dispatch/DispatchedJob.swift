@@ -224,9 +224,8 @@ final class DispatchedJob {
     }
 
     func change(_ run: RunID, _ body: (inout ActiveRun) -> Void) {
-        guard var value = active[run] else { return }
-        body(&value)
-        active[run] = value
+        guard let place = active.index(forKey: run) else { return }
+        body(&active.values[place])
     }
 
     func forget(_ run: RunID) -> ActiveRun? {

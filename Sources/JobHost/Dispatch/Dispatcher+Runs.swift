@@ -103,7 +103,9 @@ extension Dispatcher {
             // The breaker's probe has the place.
             if !submit(i, active, now, &out) { return releaseReady(i, now, &out) }
         }
-        for run in jobs[i].ready.all.suffix(jobs[i].surplus) { giveBack(run, i, &out) }
+        // Looked at with each end: what is ready may be thousands.
+        let surplus = jobs[i].surplus
+        if surplus > 0 { for run in jobs[i].ready.all.suffix(surplus) { giveBack(run, i, &out) } }
     }
 
     mutating func releaseReady(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
@@ -228,6 +230,27 @@ extension Dispatcher {
         let keys = unserved.sorted()
         unserved = []
         for key in keys { serve(key, now, &out) }
+    }
+
+    // MARK: Under way
+
+    /// Asks for nothing.
+    mutating func started(_ run: RunID, at: Instant, pid: Int32, libraryHash: String) {
+        guard let i = owners[run] else { return }
+        began(run, i)
+        jobs[i].change(run) {
+            $0.phase = .running(since: at, pid: pid)
+            $0.libraryHash = libraryHash
+        }
+    }
+
+    mutating func progress(_ run: RunID, done: UInt64, total: UInt64, _ text: String) {
+        guard let i = owners[run] else { return }
+        jobs[i].change(run) {
+            $0.done = done
+            $0.total = total
+            $0.text = text
+        }
     }
 
     // MARK: Ends

@@ -136,20 +136,8 @@ struct Dispatcher: ~Copyable {
                 jobs[i].noteWaiting(now.wall)
                 consider(i, now, &out)
             }
-        case .started(let run, let at, let pid, let hash):
-            guard let i = owners[run] else { break }
-            began(run, i)
-            jobs[i].change(run) {
-                $0.phase = .running(since: at, pid: pid)
-                $0.libraryHash = hash
-            }
-        case .progress(let run, let done, let total, let text):
-            guard let i = owners[run] else { break }
-            jobs[i].change(run) {
-                $0.done = done
-                $0.total = total
-                $0.text = text
-            }
+        case .started(let run, let at, let pid, let hash): started(run, at: at, pid: pid, libraryHash: hash)
+        case .progress(let run, let done, let total, let text): progress(run, done: done, total: total, text)
         case .ended(let end): attemptEnded(end, now, &out)
         case .returned(let run): attemptReturned(run, now, &out)
         case .stuck(let run): attemptStuck(run, now, &out)

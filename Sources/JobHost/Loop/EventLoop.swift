@@ -40,6 +40,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
     private struct Watch {
         var fd: Int32
+        var events: IOEvents
         var handler: (IOEvents) -> Void
     }
 
@@ -163,14 +164,15 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     ) throws(HostFault) -> WatchToken {
         let id = makeID()
         _ = try checked(cl_epoll_add(epoll, fd, events.rawValue, id), "watch a descriptor")
-        watches[id] = Watch(fd: fd, handler: handler)
+        watches[id] = Watch(fd: fd, events: events, handler: handler)
         return WatchToken(id: id)
     }
 
     /// Changes what a descriptor is watched for; an empty set still reports hangups.
     public func rewatch(_ token: WatchToken, events: IOEvents) {
-        guard let watch = watches[token.id] else { return }
-        _ = cl_epoll_modify(epoll, watch.fd, events.rawValue, token.id)
+        // Asked after each write: most change nothing.
+        guard let watch = watches[token.id], watch.events != events else { return }
+        if cl_epoll_modify(epoll, watch.fd, events.rawValue, token.id) >= 0 { watches[token.id]?.events = events }
     }
 
     /// After this the handler is not called again, not even for an event already fetched.

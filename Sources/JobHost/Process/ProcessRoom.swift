@@ -36,6 +36,8 @@ public final class ProcessRoom: WorkerRoom {
     private var isPerforming = false
     /// What a worker sent at once is heard to the end before anything is performed.
     var isHearing = false
+    /// Attempts whose limits have changed meanwhile: most of them end with the next frame.
+    var unarmed: [RunID] = []
     private var forceTimer: (due: MonotonicInstant, token: EventLoop.TimerToken)?
     private var memoryTimer: EventLoop.TimerToken?
     private var stopping: (limit: MonotonicInstant, timer: EventLoop.TimerToken)?

@@ -105,7 +105,8 @@ extension ProcessRoom {
                 report(.returned(run: id))
             }
         }
-        if !live.attempt.ended { rearm(id, live) }
+        guard !live.attempt.ended else { return }
+        if isHearing { unarmed.append(id) } else { rearm(id, live) }
     }
 
     /// One timer for each attempt. A deadline that moves away (progress) leaves it: it finds out
@@ -184,6 +185,8 @@ extension ProcessRoom {
             received(frame, from: id)
         }
         isHearing = false
+        for run in unarmed { if let live = runs[run] { rearm(run, live) } }
+        unarmed.removeAll(keepingCapacity: true)
         run([])
     }
 

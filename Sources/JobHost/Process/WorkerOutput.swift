@@ -42,7 +42,7 @@ final class WorkerOutput {
     static let mostWaiting = 256 << 10
     private static let pause: Duration = .milliseconds(20)
 
-    private struct Channel {
+    private final class Channel {
         /// -1: it has ended.
         var fd: Int32
         var token: EventLoop.WatchToken?
@@ -50,10 +50,16 @@ final class WorkerOutput {
         var resume: EventLoop.TimerToken?
         var cut = OutputCut()
         var splitter = LineSplitter()
+        init(fd: Int32, throttle: Throttle) {
+            self.fd = fd
+            self.throttle = throttle
+        }
     }
     private let loop: EventLoop
     private let slate: Slate?
-    private var channels: [OutputStream: Channel] = [:]
+    // Two fields: they are looked at several times for each run. nil: closed.
+    private var out: Channel?
+    private var err: Channel?
     /// Whether what is printed now can only be of one run, or of none.
     private let isAlone: () -> Bool
     private let line: (OutputStream, [UInt8]) -> Void
@@ -69,8 +75,14 @@ final class WorkerOutput {
         self.isAlone = isAlone
         self.line = line
         let now = loop.now().monotonic
-        for (stream, fd) in [(OutputStream.stdout, out), (.stderr, err)] {
-            channels[stream] = Channel(fd: fd, throttle: Throttle(bytesPerSecond: 8 << 20, burst: 1 << 20, now: now))
+        func channel(_ fd: Int32) -> Channel { Channel(fd: fd, throttle: Throttle(bytesPerSecond: 8 << 20, burst: 1 << 20, now: now)) }
+        (self.out, self.err) = (channel(out), channel(err))
+    }
+
+    private func channel(_ stream: OutputStream) -> Channel? {
+        switch stream {
+        case .stdout: out
+        case .stderr: err
         }
     }
 
@@ -102,11 +114,11 @@ final class WorkerOutput {
         guard offset >= 0 else { return handOn(stream) }
         // What is still in the pipe, and no more than that: the place is the worker's word.
         var left = Self.largestPipe
-        while left > 0, let missing = channels[stream]?.cut.missing(to: offset), missing > 0 {
+        while left > 0, let missing = channel(stream)?.cut.missing(to: offset), missing > 0 {
             guard take(stream, limit: min(missing, left)) == .some else { break }
             left -= WorkerProcess.readSize
         }
-        if let bytes = channels[stream]?.cut.take(to: offset) { emit(stream, bytes) }
+        if let bytes = channel(stream)?.cut.take(to: offset) { emit(stream, bytes) }
         flush(stream)
     }
 
@@ -118,14 +130,14 @@ final class WorkerOutput {
     private func handOn(_ stream: OutputStream, limit: Int = WorkerProcess.readSize) {
         var left = limit
         while left > 0, take(stream, limit: left) == .some { left -= WorkerProcess.readSize }
-        if let bytes = channels[stream]?.cut.takeAll() { emit(stream, bytes) }
+        if let bytes = channel(stream)?.cut.takeAll() { emit(stream, bytes) }
         flush(stream)
     }
 
     /// Looked at again: a run has begun, or one that waited has gone.
     func settle() {
-        for stream in OutputStream.allCases where channels[stream]?.cut.waiting ?? 0 > 0 && isAlone() {
-            if let bytes = channels[stream]?.cut.takeAll() { emit(stream, bytes) }
+        for stream in OutputStream.allCases where channel(stream)?.cut.waiting ?? 0 > 0 && isAlone() {
+            if let bytes = channel(stream)?.cut.takeAll() { emit(stream, bytes) }
         }
     }
 
@@ -134,10 +146,10 @@ final class WorkerOutput {
     private func emit(_ stream: OutputStream, _ bytes: UnsafeRawBufferPointer) {
         guard !bytes.isEmpty else { return }
         words.remember(bytes)
-        channels[stream]?.splitter.split(bytes) { emitLine(stream, $0) }
+        channel(stream)?.splitter.split(bytes) { emitLine(stream, $0) }
     }
 
-    private func flush(_ stream: OutputStream) { channels[stream]?.splitter.flush { emitLine(stream, $0) } }
+    private func flush(_ stream: OutputStream) { channel(stream)?.splitter.flush { emitLine(stream, $0) } }
 
     private func emitLine(_ stream: OutputStream, _ text: [UInt8]) {
         if stream == .stderr { words.hear(text) }
@@ -147,19 +159,19 @@ final class WorkerOutput {
     // MARK: Reading
 
     private func watch(_ stream: OutputStream) {
-        guard let channel = channels[stream], channel.fd >= 0, channel.token == nil else { return }
+        guard let channel = channel(stream), channel.fd >= 0, channel.token == nil else { return }
         // Not to be watched now: tried again at the next pause's end.
         let token = try? loop.watch(fd: channel.fd, events: .readable) { [weak self] _ in self?.read(stream) }
-        channels[stream]?.token = token
+        channel.token = token
         if token == nil { resume(stream, at: loop.now().monotonic + .milliseconds(100)) }
     }
 
     private func read(_ stream: OutputStream) {
         let now = loop.now().monotonic
-        guard let allowed = channels[stream]?.throttle.allowance(now) else { return }
-        if allowed == 0, let due = channels[stream]?.throttle.resumeAt { return rest(stream, until: due) }
+        guard let allowed = channel(stream)?.throttle.allowance(now) else { return }
+        if allowed == 0, let due = channel(stream)?.throttle.resumeAt { return rest(stream, until: due) }
         settle()
-        if let waiting = channels[stream]?.cut.waiting, waiting >= Self.mostWaiting {
+        if let waiting = channel(stream)?.cut.waiting, waiting >= Self.mostWaiting {
             return rest(stream, until: now + Self.pause)
         }
         if take(stream, limit: allowed) == .ended { return end(stream) }
@@ -169,7 +181,7 @@ final class WorkerOutput {
     private enum Taken { case some, none, ended }
 
     private func take(_ stream: OutputStream, limit: Int) -> Taken {
-        guard let fd = channels[stream]?.fd, fd >= 0 else { return .ended }
+        guard let fd = channel(stream)?.fd, fd >= 0 else { return .ended }
         let scratch = loop.scratch.baseAddress
         let most = min(limit, WorkerProcess.readSize)
         let count: Int
@@ -180,39 +192,38 @@ final class WorkerOutput {
         }
         if count < 0 { return errno == EAGAIN || errno == EINTR ? .none : .ended }
         if count == 0 { return .ended }
-        channels[stream]?.throttle.spend(count)
-        channels[stream]?.cut.append(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
+        channel(stream)?.throttle.spend(count)
+        channel(stream)?.cut.append(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
         return .some
     }
 
     private func rest(_ stream: OutputStream, until due: MonotonicInstant) {
-        guard let token = channels[stream]?.token else { return }
+        guard let token = channel(stream)?.token else { return }
         loop.unwatch(token)
-        channels[stream]?.token = nil
+        channel(stream)?.token = nil
         resume(stream, at: due)
     }
 
     private func resume(_ stream: OutputStream, at due: MonotonicInstant) {
-        channels[stream]?.resume = loop.timer(at: due) { [weak self] in self?.watch(stream) }
+        channel(stream)?.resume = loop.timer(at: due) { [weak self] in self?.watch(stream) }
     }
 
     /// Nothing more will be printed there. Whose the last of it is may still be told.
     private func end(_ stream: OutputStream) {
         settle()
-        guard var channel = channels[stream], channel.fd >= 0 else { return }
+        guard let channel = channel(stream), channel.fd >= 0 else { return }
         if let token = channel.token { loop.unwatch(token) }
         if let timer = channel.resume { loop.cancel(timer) }
         Glibc.close(channel.fd)
         (channel.fd, channel.token, channel.resume) = (-1, nil, nil)
-        channels[stream] = channel
     }
 
     func closeAll() {
         for stream in OutputStream.allCases {
             handOn(stream)
             end(stream)
-            channels[stream] = nil
         }
+        (out, err) = (nil, nil)
     }
 }
 

@@ -167,12 +167,10 @@ struct Workforce {
     private mutating func on(
         _ key: String?, _ actions: inout [Action], _ body: (inout WorkerPool, inout [PoolAction]) -> Void
     ) {
-        guard let key, var pool = pools[key] else { return }
-        // Moved out and back in, so that the pool is not copied while it is changed.
-        pools[key] = nil
+        guard let key, let place = pools.index(forKey: key) else { return }
         var own: [PoolAction] = []
-        body(&pool, &own)
-        pools[key] = pool
+        // In its place, so that the pool is not copied while it is changed.
+        body(&pools.values[place], &own)
         actions += own.map { Action(pool: key, what: $0) }
     }
 

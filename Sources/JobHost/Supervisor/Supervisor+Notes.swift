@@ -53,6 +53,7 @@ extension Supervisor {
         case .retry: (mark, level) = ("↻", .warning)
         case .failed, .timedOut, .crashed, .lost: (mark, level) = ("✗", .error)
         }
+        guard level >= log.logLevel else { return }
         let run = note.run.map { " run \($0)" } ?? ""
         let text = note.text.isEmpty ? "" : ": \(note.text)"
         let word = outcome == .succeeded ? "" : " \(outcome.rawValue)"

@@ -4,6 +4,22 @@ import JobStore
 extension Supervisor {
     static var recordBackoff: Duration { .milliseconds(250) }
 
+    /// What is to be in the store, and told once it is.
+    func record(_ actions: DispatchActions) {
+        let told = actions.notes.map { (note: $0, run: endedRun($0)) }
+        // Whoever reads of an end finds it in the store; while that is away the log is all there is.
+        let waits = !actions.completions.isEmpty && storeHealth.problem == nil
+        if waits { untold += told }
+        for (job, completion) in actions.completions { pendingRecords.append(PendingRecord(.complete(job: job, completion))) }
+        for refusal in actions.refusals { pendingRecords.append(PendingRecord(.refuse(refusal))) }
+        for claim in actions.releases { pendingRecords.append(PendingRecord(.release(claim))) }
+        if !(actions.completions.isEmpty && actions.refusals.isEmpty && actions.releases.isEmpty) {
+            storeHealth.keeps(actions.completions.count)
+            flushRecords()
+        }
+        if !waits { for (note, run) in told { write(note, run) } }
+    }
+
     func record(_ operations: [RecordOperation]) {
         guard !operations.isEmpty else { return }
         pendingRecords += operations.map { PendingRecord($0) }
@@ -64,9 +80,12 @@ extension Supervisor {
     ///
     /// - Parameter late: how long an end may have been on its way to here.
     private func tellSettled(waiting rest: [PendingRecord], late: Duration = longestWayHere) {
-        let ends = (rest + unrecorded).compactMap(\.operation.endedAt) + untold.compactMap { $0.run?.finishedAt }
-        let heard = clock.now().wall - late
-        events.emit(.settled(min(heard, ends.min() ?? .distantFuture) - .microseconds(1)))
+        var settled = clock.now().wall - late
+        for records in [rest, pendingRecords, recordsUnderWay, refusedRecords] {
+            for record in records { settled = min(settled, record.operation.endedAt ?? settled) }
+        }
+        for (_, run) in untold { settled = min(settled, run?.finishedAt ?? settled) }
+        events.emit(.settled(settled - .microseconds(1)))
     }
     /// Where nothing ends too: what a listener knows would stand still there, and the ledger's retention go past it.
     /// This turn may come before one that hears of ends which waited while this host stood still.

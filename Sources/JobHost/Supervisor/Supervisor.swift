@@ -234,16 +234,7 @@ public actor Supervisor: HostControl {
         if !actions.waiting.isEmpty { claimWaiting(actions.waiting) }
         for (pool, count) in actions.prewarm { room.prewarm(pool: pool, workers: count) }
         for cancel in actions.cancels { room.cancel(run: cancel.run, reason: cancel.reason) }
-        var operations: [RecordOperation] = []
-        operations += actions.completions.map { .complete(job: $0.job, $0.1) }
-        operations += actions.refusals.map { .refuse($0) }
-        operations += actions.releases.map { .release($0) }
-        let told = actions.notes.map { (note: $0, run: endedRun($0)) }
-        // Whoever reads of an end finds it in the store; while that is away the log is all there is.
-        let waits = !actions.completions.isEmpty && storeHealth.problem == nil
-        if waits { untold += told }
-        record(operations)
-        if !waits { for (note, run) in told { write(note, run) } }
+        record(actions)
         endIfDrained()
     }
 
@@ -363,7 +354,8 @@ public actor Supervisor: HostControl {
             if let i = dispatcher.owners[run] {
                 events.emit(.started(job: dispatcher.jobs[i].name, run: run, at: at, pid: pid))
             }
-            dispatch(.started(run: run, at: at, pid: pid, libraryHash: hash))
+            lookAtLease()
+            dispatcher.started(run, at: at, pid: pid, libraryHash: hash)
         case .progress(let run, let done, let total, let text):
             dispatch(.progress(run: run, done: done, total: total, text: text))
         case .metric(_, let job, let sample): pluginMetrics.observe(sample, job: job)

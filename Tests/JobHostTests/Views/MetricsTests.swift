@@ -9,7 +9,7 @@ import Testing
 struct MetricsTests {
     private func page(_ host: HostSnapshot = Samples.snapshot(), _ events: [HostEvent] = []) -> String {
         let metrics = HostMetrics()
-        for event in events { metrics.observe(event) }
+        metrics.observe(events)
         return String(decoding: MetricsPage.bytes(host, metrics.figures, streams: (2, 3, 4)), as: UTF8.self)
     }
 

@@ -91,7 +91,7 @@ final class EventHub: Sendable {
 
     func drain() {
         let (events, dropped) = outlet.take()
-        for event in events { metrics.observe(event) }
+        metrics.observe(events)
         for body in also.withLock({ $0 }) { body(events) }
         guard !passOver(events, dropped) else { return }
         var encoded: [Streamed] = []

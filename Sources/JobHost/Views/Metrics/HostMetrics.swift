@@ -27,19 +27,21 @@ final class HostMetrics: Sendable {
 
     var figures: Figures { state.withLock { $0 } }
 
-    func observe(_ event: HostEvent) {
-        state.withLock { figures in
-            switch event {
-            case .ended(let run): Self.add(run, to: &figures.jobs[run.job, default: Job()])
-            case .breaker(let job, let mode, _, _): figures.jobs[job, default: Job()].breakerTransitions[mode, default: 0] &+= 1
-            case .reload(let report):
-                figures.reloads[report.accepted, default: 0] &+= 1
-                if report.accepted { figures.lastAcceptedReload = report.at }
-            case .store(let operation, let took): figures.store[operation, default: .store].observe(took.seconds)
-            case .worker(.started(let plugin)): figures.workerStarts[plugin, default: 0] &+= 1
-            case .worker(.ended(let plugin, let how)): figures.workerExits[plugin, default: [:]][how, default: 0] &+= 1
-            case .started, .endedWaiting, .elsewhere, .notRun, .action, .problems, .settled: break
-            }
+    func observe(_ events: [HostEvent]) {
+        state.withLock { figures in for event in events { Self.add(event, to: &figures) } }
+    }
+
+    private static func add(_ event: HostEvent, to figures: inout Figures) {
+        switch event {
+        case .ended(let run): add(run, to: &figures.jobs[run.job, default: Job()])
+        case .breaker(let job, let mode, _, _): figures.jobs[job, default: Job()].breakerTransitions[mode, default: 0] &+= 1
+        case .reload(let report):
+            figures.reloads[report.accepted, default: 0] &+= 1
+            if report.accepted { figures.lastAcceptedReload = report.at }
+        case .store(let operation, let took): figures.store[operation, default: .store].observe(took.seconds)
+        case .worker(.started(let plugin)): figures.workerStarts[plugin, default: 0] &+= 1
+        case .worker(.ended(let plugin, let how)): figures.workerExits[plugin, default: [:]][how, default: 0] &+= 1
+        case .started, .endedWaiting, .elsewhere, .notRun, .action, .problems, .settled: break
         }
     }
 
