@@ -237,64 +237,7 @@ public struct PluginConfig: Equatable, Sendable {
     }
 }
 
-public struct JobConfig: Equatable, Sendable {
-    public var name: String
-    public var plugin: String
-    public var entry: String
-    public var description: String = ""
-    public var labels: [String] = []
-    public var position: SourcePosition
-    /// nil: the entry's default schedule (resolved when the plugin has been probed).
-    public var schedule: ScheduleSpec?
-    public var enabled = true
-    /// Also once when the host starts.
-    public var onStart = false
-    /// The soft limit of an attempt. nil: none.
-    public var timeout: Duration? = .seconds(30)
-    public var killGrace: Duration = .seconds(5)
-    /// No progress for this long is a timeout; nil: not watched.
-    public var heartbeat: Duration?
-    /// Of what its runs log, less is not kept.
-    public var logLevel = LogLevel.debug
-    public var overlap: OverlapPolicy = .skip
-    public var concurrency = 1
-    /// nil: any number.
-    public var rate: RateLimit?
-    /// Labels of the hosts that serve it; empty: every host.
-    public var runOn: [String] = []
-    /// A pool of its own.
-    public var isolate = false
-    public var catchUp = CatchUp()
-    /// How long after it was due an enqueued run may be started that says nothing of it; nil: whenever.
-    public var expiresAfter: Duration?
-    public var priority = 0
-    public var jitter: Duration = .zero
-    public var calendar: String?
-    public var retry = RetryPolicy()
-    /// nil: `breaker = false`.
-    public var breaker: BreakerPolicy? = BreakerPolicy()
-    public var retention = Retention()
-    public var health = HealthPolicy()
-    /// How many persons it takes to make it run, or to undo what holds it: 1 or 2.
-    public var approval = 1
-    /// Plugin settings overlaid with the job's own: what the entry gets.
-    public var settings: ConfigTable
-    /// Where each key that is set stands, for messages: "entry" → its value's place.
-    public var places: [String: SourcePosition] = [:]
-    public init(name: String, plugin: String, entry: String, position: SourcePosition, settings: ConfigTable = ConfigTable()) {
-        self.name = name
-        self.plugin = plugin
-        self.entry = entry
-        self.position = position
-        self.settings = settings
-    }
-
-    /// Where `key` stands (in the job's own table or in `[defaults]`), or else where the
-    /// job's table begins.
-    public func place(of key: String) -> SourcePosition { places[key] ?? position }
-}
-
-public struct Retention: Equatable, Sendable {
+public struct Retention: Hashable, Sendable {
     public var age: Duration = .seconds(7 * 86_400)
     public var runs = 1_000
     public init(age: Duration = .seconds(7 * 86_400), runs: Int = 1_000) {
@@ -352,16 +295,4 @@ public struct ConfigErrors: Error, Sendable, CustomStringConvertible {
     public init(_ errors: [ConfigError]) { self.errors = errors }
     /// One line for each.
     public var description: String { errors.map(\.description).joined(separator: "\n") }
-}
-
-extension JobConfig {
-    /// Until when an enqueued run of it may be started of which nobody has said otherwise; nil: whenever. One that was due
-    /// before it came has as long as any other.
-    public func expiry(due: Instant, now: Instant) -> Instant? { expiresAfter.map { max(due, now) + $0 } }
-
-    /// The host serves it: by its `only`, and by the job's `run_on`.
-    public func isServed(by host: HostSettings) -> Bool {
-        (host.only.isEmpty || host.only.contains(name) || labels.contains(where: host.only.contains))
-            && (runOn.isEmpty || runOn.contains(where: host.labels.contains))
-    }
 }

@@ -90,20 +90,20 @@ extension JobConfig: Compared {
     public func changedKeys(from old: JobConfig) -> [String] { differences(from: old, by: Self.comparisons) }
 
     static let comparisons: [Comparison<JobConfig>] = [
-        .init("plugin", "plugin", \.plugin), .init("entry", "entry", \.entry),
-        .init("description", "description", \.description), .init("labels", "labels", \.labels),
-        .init("schedule", "schedule", \.schedule), .init("enabled", "enabled", \.enabled),
-        .init("on_start", "onStart", \.onStart), .init("timeout", "timeout", \.timeout),
-        .init("kill_grace", "killGrace", \.killGrace), .init("heartbeat", "heartbeat", \.heartbeat),
-        .init("log_level", "logLevel", \.logLevel),
-        .init("overlap", "overlap", \.overlap), .init("concurrency", "concurrency", \.concurrency),
-        .init("rate", "rate", \.rate), .init("run_on", "runOn", \.runOn), .init("isolate", "isolate", \.isolate), .init("catch_up", "catchUp", \.catchUp),
-        .init("expires_after", "expiresAfter", \.expiresAfter),
-        .init("priority", "priority", \.priority), .init("jitter", "jitter", \.jitter),
-        .init("calendar", "calendar", \.calendar), .init("retry", "retry", \.retry),
-        .init("breaker", "breaker", \.breaker), .init("retention", "retention", \.retention),
-        .init("health", "health", \.health), .init("approval", "approval", \.approval),
-        .init("settings", "settings", \.settings),
+        .init("plugin", "plugin", \.own.value.plugin), .init("entry", "entry", \.own.value.entry),
+        .init("description", "description", \.own.value.description), .init("labels", "labels", \.own.value.labels),
+        .init("schedule", "schedule", \.own.value.schedule), .init("enabled", "enabled", \.own.value.enabled),
+        .init("on_start", "onStart", \.own.value.onStart), .init("timeout", "timeout", \.limits.value.timeout),
+        .init("kill_grace", "killGrace", \.limits.value.killGrace), .init("heartbeat", "heartbeat", \.limits.value.heartbeat),
+        .init("log_level", "logLevel", \.limits.value.logLevel),
+        .init("overlap", "overlap", \.limits.value.overlap), .init("concurrency", "concurrency", \.limits.value.concurrency),
+        .init("rate", "rate", \.limits.value.rate), .init("run_on", "runOn", \.limits.value.runOn), .init("isolate", "isolate", \.limits.value.isolate), .init("catch_up", "catchUp", \.limits.value.catchUp),
+        .init("expires_after", "expiresAfter", \.limits.value.expiresAfter),
+        .init("priority", "priority", \.limits.value.priority), .init("jitter", "jitter", \.limits.value.jitter),
+        .init("calendar", "calendar", \.limits.value.calendar), .init("retry", "retry", \.limits.value.retry),
+        .init("breaker", "breaker", \.limits.value.breaker), .init("retention", "retention", \.limits.value.retention),
+        .init("health", "health", \.limits.value.health), .init("approval", "approval", \.limits.value.approval),
+        .init("settings", "settings", \.own.value.settings),
     ]
 }
 

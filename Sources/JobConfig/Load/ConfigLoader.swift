@@ -39,6 +39,9 @@ final class LoadRun {
     private let shownFile: String
     private var interpolator: Interpolator
     private var bytesLeft = ConfigLoader.mostBytes
+    /// Thousands of jobs share a few rules: each is read and kept once.
+    private var crons: [String: ScheduleSpec] = [:]
+    private var limits: [JobConfig.Limits: Shared<JobConfig.Limits>] = [:]
     private(set) var files: [String] = []
     private var fileOrder: [String] = []
 
@@ -166,6 +169,22 @@ final class LoadRun {
             return []
         }
         return names.filter { Paths.name($0, fits: name) }.sorted().map { prefix + $0 }
+    }
+
+    func cron(_ text: String, timeZone: String) throws(CronError) -> ScheduleSpec {
+        let key = text + "\n" + timeZone
+        if let known = crons[key] { return known }
+        let spec = ScheduleSpec.cron(try CronExpression(text), timeZone: timeZone)
+        crons[key] = spec
+        return spec
+    }
+
+    /// The same for all who have equal ones.
+    func shared(_ limits: JobConfig.Limits) -> Shared<JobConfig.Limits> {
+        if let known = self.limits[limits] { return known }
+        let new = Shared(limits)
+        self.limits[limits] = new
+        return new
     }
 
     // MARK: sections

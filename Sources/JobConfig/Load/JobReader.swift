@@ -16,12 +16,13 @@ struct JobReader {
     /// Reads the defaults by themselves, so that they are checked without any job too.
     func checkDefaults() {
         let section = SectionReader(defaults, title: "[defaults]", keys: JobKeys.all, faults: run.faults)
-        var scratch = JobConfig(name: "", plugin: "", entry: "", position: SourcePosition(file: "", line: 0, column: 0))
+        var scratch = JobConfig.Own(name: "", plugin: "", entry: "", position: SourcePosition(file: "", line: 0, column: 0))
+        var limits = JobConfig.Limits()
         _ = section.string(JobKeys.entry)
         if let plugin = section.string(JobKeys.plugin) { check(plugin, isIn: names.plugins, section, JobKeys.plugin, "plugin") }
         _ = section.subtable(JobKeys.settings)
-        readSimpleKeys(section, into: &scratch)
-        readPolicies(section, into: &scratch)
+        readSimpleKeys(section, into: &scratch, &limits)
+        readPolicies(section, of: scratch, into: &limits)
         _ = ScheduleReader(section: section, run: run, jobs: names.jobs).schedule()
     }
 
@@ -33,14 +34,15 @@ struct JobReader {
         let plugin = section.required(JobKeys.plugin, title: title)
         let entry = section.required(JobKeys.entry, title: title)
         if let plugin { check(plugin, isIn: names.plugins, section, JobKeys.plugin, "plugin") }
-        var job = JobConfig(name: name, plugin: plugin ?? "", entry: entry ?? "", position: place)
+        var job = JobConfig.Own(name: name, plugin: plugin ?? "", entry: entry ?? "", position: place)
         job.places = section.places
-        readSimpleKeys(section, into: &job)
-        readPolicies(section, into: &job)
+        var limits = JobConfig.Limits()
+        readSimpleKeys(section, into: &job, &limits)
+        readPolicies(section, of: job, into: &limits)
         job.schedule = ScheduleReader(section: section, run: run, jobs: names.jobs).schedule()
         checkTimezone(table, section)
         job.settings = settings(table, plugin: plugins[job.plugin])
-        return plugin == nil || entry == nil ? nil : job
+        return plugin == nil || entry == nil ? nil : JobConfig(job, run.shared(limits))
     }
 
     /// What a job takes over from the defaults: not their schedule when it has its own, and
@@ -74,7 +76,7 @@ struct JobReader {
         run.faults.add(place, "'timezone' has no effect without 'cron' or 'at'", hint: "remove it")
     }
 
-    private func readSimpleKeys(_ section: SectionReader, into job: inout JobConfig) {
+    private func readSimpleKeys(_ section: SectionReader, into job: inout JobConfig.Own, _ limits: inout JobConfig.Limits) {
         if let value = section.string(JobKeys.description) { job.description = value }
         if let value = section.strings(JobKeys.labels) {
             job.labels = value.map(\.text)
@@ -85,51 +87,51 @@ struct JobReader {
         if let value = section.boolean(JobKeys.enabled) { job.enabled = value }
         if let value = section.boolean(JobKeys.onStart) { job.onStart = value }
         switch section.limit(JobKeys.timeout) {
-        case .unlimited: job.timeout = nil
-        case .duration(let value): job.timeout = value
+        case .unlimited: limits.timeout = nil
+        case .duration(let value): limits.timeout = value
         case nil: break
         }
-        if let value = section.duration(JobKeys.killGrace) { job.killGrace = value }
-        if case .duration(let value)? = section.limit(JobKeys.heartbeat) { job.heartbeat = value }
-        if let word = section.word(JobKeys.logLevel), let level = LogLevel.allCases.first(where: { "\($0)" == word }) { job.logLevel = level }
-        if let value = section.choice(JobKeys.overlap, OverlapPolicy.self) { job.overlap = value }
-        if let value = section.integer(JobKeys.concurrency) { job.concurrency = value }
+        if let value = section.duration(JobKeys.killGrace) { limits.killGrace = value }
+        if case .duration(let value)? = section.limit(JobKeys.heartbeat) { limits.heartbeat = value }
+        if let word = section.word(JobKeys.logLevel), let level = LogLevel.allCases.first(where: { "\($0)" == word }) { limits.logLevel = level }
+        if let value = section.choice(JobKeys.overlap, OverlapPolicy.self) { limits.overlap = value }
+        if let value = section.integer(JobKeys.concurrency) { limits.concurrency = value }
         if let value = section.strings(JobKeys.runOn) {
-            job.runOn = value.map(\.text)
+            limits.runOn = value.map(\.text)
             for label in value where !isName(label.text) {
                 run.faults.add(label.position, "'\(shownName(label.text))' is no label", hint: labelHint)
             }
         }
-        if case .duration(let value)? = section.limit(JobKeys.expiresAfter) { job.expiresAfter = value }
-        if let value = section.integer(JobKeys.approval) { job.approval = value }
-        if let value = section.boolean(JobKeys.isolate) { job.isolate = value }
-        if let value = section.integer(JobKeys.priority) { job.priority = value }
-        if let value = section.duration(JobKeys.jitter) { job.jitter = value }
+        if case .duration(let value)? = section.limit(JobKeys.expiresAfter) { limits.expiresAfter = value }
+        if let value = section.integer(JobKeys.approval) { limits.approval = value }
+        if let value = section.boolean(JobKeys.isolate) { limits.isolate = value }
+        if let value = section.integer(JobKeys.priority) { limits.priority = value }
+        if let value = section.duration(JobKeys.jitter) { limits.jitter = value }
         if let value = section.string(JobKeys.calendar) {
             check(value, isIn: names.calendars, section, JobKeys.calendar, "calendar")
-            job.calendar = value
+            limits.calendar = value
         }
     }
 
-    private func readPolicies(_ section: SectionReader, into job: inout JobConfig) {
+    private func readPolicies(_ section: SectionReader, of job: JobConfig.Own, into limits: inout JobConfig.Limits) {
         if let catchUp = section.section(JobKeys.catchUp, keys: CatchUpKeys.all) {
-            if let value = catchUp.choice(CatchUpKeys.policy, CatchUpPolicy.self) { job.catchUp.policy = value }
-            if let value = catchUp.duration(CatchUpKeys.window) { job.catchUp.window = value }
-            if let value = catchUp.integer(CatchUpKeys.limit) { job.catchUp.limit = value }
+            if let value = catchUp.choice(CatchUpKeys.policy, CatchUpPolicy.self) { limits.catchUp.policy = value }
+            if let value = catchUp.duration(CatchUpKeys.window) { limits.catchUp.window = value }
+            if let value = catchUp.integer(CatchUpKeys.limit) { limits.catchUp.limit = value }
         }
         if let rate = section.section(JobKeys.rate, keys: RateKeys.all) {
             if !rate.has(RateKeys.runs) { run.faults.add(job.place(of: JobKeys.rate.name), "'rate' lacks 'runs'", hint: "rate = { runs = 100, per = \"1m\" }") }
             let per = rate.duration(RateKeys.per) ?? .seconds(60)
-            job.rate = rate.integer(RateKeys.runs).map { RateLimit(runs: $0, per: per) }
+            limits.rate = rate.integer(RateKeys.runs).map { RateLimit(runs: $0, per: per) }
         }
-        if let retry = section.section(JobKeys.retry, keys: RetryKeys.all) { readRetry(retry, into: &job.retry) }
-        readBreaker(section, into: &job)
+        if let retry = section.section(JobKeys.retry, keys: RetryKeys.all) { readRetry(retry, into: &limits.retry) }
+        readBreaker(section, into: &limits)
         if let retention = section.section(JobKeys.retention, keys: RetentionKeys.all) {
-            if let value = retention.duration(RetentionKeys.age) { job.retention.age = value }
-            if let value = retention.integer(RetentionKeys.runs) { job.retention.runs = value }
+            if let value = retention.duration(RetentionKeys.age) { limits.retention.age = value }
+            if let value = retention.integer(RetentionKeys.runs) { limits.retention.runs = value }
         }
         if let health = section.section(JobKeys.health, keys: HealthKeys.all) {
-            HealthReader(faults: run.faults).read(health, into: &job.health)
+            HealthReader(faults: run.faults).read(health, into: &limits.health)
         }
     }
 
@@ -145,10 +147,10 @@ struct JobReader {
         }
     }
 
-    private func readBreaker(_ section: SectionReader, into job: inout JobConfig) {
+    private func readBreaker(_ section: SectionReader, into limits: inout JobConfig.Limits) {
         guard let value = section.value(JobKeys.breaker) else { return }
         if case .boolean(false) = value.content {
-            job.breaker = nil
+            limits.breaker = nil
             return
         }
         guard case .table = value.content, let breaker = section.section(JobKeys.breaker, keys: BreakerKeys.all) else {
@@ -160,6 +162,6 @@ struct JobReader {
         if case .duration(let value)? = breaker.limit(BreakerKeys.window) { policy.window = value }
         if let value = breaker.duration(BreakerKeys.openFor) { policy.openFor = value }
         if let value = breaker.integer(BreakerKeys.successes) { policy.successes = value }
-        job.breaker = policy
+        limits.breaker = policy
     }
 }

@@ -74,7 +74,7 @@ struct ScheduleReader {
             return nil
         }
         do {
-            return .cron(try CronExpression(text), timeZone: timezone)
+            return try run.cron(text, timeZone: timezone)
         } catch {
             run.faults.add(value.position, "'cron': " + error.message, hint: error.hint)
             return nil

@@ -21,10 +21,10 @@ struct JobResolver {
         _ jobs: [JobConfig], descriptor: PluginDescriptor, copy: LibraryCopy, answers: [String: String]
     ) -> Result {
         var result = Result()
-        var schemas = Schemas()
+        var known = Known()
         for job in jobs {
             do {
-                result.jobs[job.name] = try resolve(job, descriptor, copy, answers[job.name], &schemas)
+                result.jobs[job.name] = try resolve(job, descriptor, copy, answers[job.name], &known)
             } catch {
                 result.faults[job.name] = error.sentences
             }
@@ -32,15 +32,27 @@ struct JobResolver {
         return result
     }
 
-    /// Each is read once, however many jobs there are of an entry.
-    private struct Schemas {
-        private var known: [String: Swift.Result<JSONSchema, JSONSchema.Fault>] = [:]
+    /// What many jobs have in common is read and kept once.
+    private struct Known {
+        private var schemas: [String: Swift.Result<JSONSchema, JSONSchema.Fault>] = [:]
+        private var settings: Set<[UInt8]> = []
+        /// By their bytes: to Swift texts are equal that are composed differently.
+        private var texts: [[UInt8]: String] = [:]
 
         mutating func schema(_ text: String) throws(JSONSchema.Fault) -> JSONSchema {
-            if let known = known[text] { return try known.get() }
+            if let known = schemas[text] { return try known.get() }
             let read = Swift.Result { () throws(JSONSchema.Fault) in try JSONSchema(text: text) }
-            known[text] = read
+            schemas[text] = read
             return try read.get()
+        }
+
+        mutating func settings(_ text: String) -> [UInt8] { settings.insert(Array(text.utf8)).memberAfterInsert }
+
+        mutating func text(_ text: String) -> String {
+            let bytes = Array(text.utf8)
+            if let known = texts[bytes] { return known }
+            texts[bytes] = text
+            return text
         }
     }
 
@@ -64,23 +76,24 @@ struct JobResolver {
     }
 
     private func resolve(
-        _ job: JobConfig, _ descriptor: PluginDescriptor, _ copy: LibraryCopy, _ answer: String?, _ schemas: inout Schemas
+        _ job: JobConfig, _ descriptor: PluginDescriptor, _ copy: LibraryCopy, _ answer: String?, _ known: inout Known
     ) throws(Faults) -> ResolvedJob {
         let entry = try entry(of: job, descriptor)
         if let old = unchanged(job, entry, copy, answer) { return old }
         try checkState(job, entry)
-        try checkSettings(job, entry, answer, &schemas)
-        try checkPayloadSchema(job, entry, &schemas)
+        try checkSettings(job, entry, answer, &known)
+        try checkPayloadSchema(job, entry, &known)
         let schedule = try schedule(of: job, entry)
+        // As it is where nothing is missing, so that it is kept once.
         var resolved = job
-        resolved.schedule = schedule
+        if job.schedule == nil { resolved.schedule = schedule }
         let calendar = job.calendar.flatMap { config.calendars[$0] }
         if let name = job.calendar, calendar == nil {
             throw Faults(job, "job '\(job.name)': there is no calendar '\(name)'", hint: hint(name, config.calendars.keys), at: job.place(of: "calendar"))
         }
         return ResolvedJob(
             config: resolved, entry: entry, pool: PoolPlan.key(of: job), libraryHash: copy.sha256,
-            settings: Array(job.settings.canonicalJSON.utf8), maskedSettings: job.settings.maskedJSON,
+            settings: known.settings(job.settings.canonicalJSON), maskedSettings: known.text(job.settings.maskedJSON),
             schedule: schedule, zone: try zone(of: job, schedule), calendar: calendar?.calendar,
             calendarZone: try calendar.map { calendar throws(Faults) in try zone(calendar.timezone, job) } ?? .utc)
     }
@@ -103,12 +116,12 @@ struct JobResolver {
     }
 
     private func checkSettings(
-        _ job: JobConfig, _ entry: EntryDescriptor, _ answer: String?, _ schemas: inout Schemas
+        _ job: JobConfig, _ entry: EntryDescriptor, _ answer: String?, _ known: inout Known
     ) throws(Faults) {
         if !entry.settingsSchema.isEmpty {
             let schema: JSONSchema
             do {
-                schema = try schemas.schema(entry.settingsSchema)
+                schema = try known.schema(entry.settingsSchema)
             } catch {
                 throw Faults(job, "job '\(job.name)': the settings of entry '\(entry.id)' cannot be checked: \(error)")
             }
@@ -122,10 +135,10 @@ struct JobResolver {
         }
     }
 
-    private func checkPayloadSchema(_ job: JobConfig, _ entry: EntryDescriptor, _ schemas: inout Schemas) throws(Faults) {
+    private func checkPayloadSchema(_ job: JobConfig, _ entry: EntryDescriptor, _ known: inout Known) throws(Faults) {
         guard !entry.payloadSchema.isEmpty else { return }
         do {
-            _ = try schemas.schema(entry.payloadSchema)
+            _ = try known.schema(entry.payloadSchema)
         } catch {
             throw Faults(job, "job '\(job.name)': the payload of entry '\(entry.id)' cannot be checked: \(error)")
         }
