@@ -1,3 +1,4 @@
+import JobConfig
 import JobCore
 import JobStore
 
@@ -6,7 +7,7 @@ import JobStore
 final class DispatchedJob {
     var plan: ResolvedJob { didSet { unchanging = nil } }
     /// What of a snapshot the plan alone decides, made once: a thousand jobs are looked at often.
-    var unchanging: JobSnapshot?
+    var unchanging: Shared<JobSnapshot.Unchanging>?
     var schedule: JobSchedule
     /// nil: `breaker = false`.
     var breaker: Breaker?
@@ -78,7 +79,12 @@ final class DispatchedJob {
     var ends = EndRate()
     /// Failed attempts.
     var errors = EndRate(within: .seconds(3_600))
-    var lastRun: RunRecord?
+    var lastRun: RunRecord? {
+        get { newestRun?.value }
+        set { newestRun = newValue.map(Shared.init) }
+    }
+    /// Apart, since many jobs have none yet, and shared with snapshots.
+    private(set) var newestRun: Shared<RunRecord>?
     var recent = RecentAttempts()
     /// Attempts that ended in this life of the host.
     private(set) var endedHere = AttemptCount()

@@ -164,6 +164,7 @@ extension Supervisor {
     ) {
         room.hide(next.config.secrets)
         generation = next
+        knownLimits = [:]
         pluginMetrics.keep(jobs: next.jobs.keys)
         poolHealth = PoolHealth()
         dispatcher.settings.schedules = next.config.host.schedule

@@ -7,8 +7,11 @@ extension Supervisor {
     public func snapshot() -> HostSnapshot {
         var snapshot = hostSnapshot()
         snapshot.hostProblems = hostProblems()
-        snapshot.jobs = (dispatcher.jobs.filter { !$0.isRemoved }.map(jobSnapshot) + generation.refused.values.map(jobSnapshot))
-            .sorted { $0.name < $1.name }
+        // One list, put in order where it is: with thousands of jobs each further one is megabytes.
+        snapshot.jobs.reserveCapacity(dispatcher.jobs.count + generation.refused.count)
+        for job in dispatcher.jobs where !job.isRemoved { snapshot.jobs.append(jobSnapshot(job)) }
+        for job in generation.refused.values { snapshot.jobs.append(jobSnapshot(job)) }
+        snapshot.jobs.sort { $0.name < $1.name }
         snapshot.plugins = generation.plugins.values.map { plugin in
             var snapshot = PluginSnapshot(
                 name: plugin.config.name, library: plugin.config.library, libraryHash: plugin.copy.sha256,
@@ -124,9 +127,9 @@ extension Supervisor {
     }
 
     private func jobSnapshot(_ job: DispatchedJob) -> JobSnapshot {
-        let unchanging = job.unchanging ?? self.unchanging(job.plan)
+        let unchanging = job.unchanging ?? Shared(self.unchanging(job.plan))
         job.unchanging = unchanging
-        var snapshot = unchanging
+        var snapshot = JobSnapshot(unchanging)
         snapshot.enabled = job.isEnabled
         snapshot.disabledReason = job.isEnabled ? "" : disabledReason(job)
         snapshot.control = job.control
@@ -141,7 +144,7 @@ extension Supervisor {
         let depth = depths[job.name]
         snapshot.waiting = depth?.waiting ?? 0
         snapshot.dead = depth?.dead ?? 0
-        snapshot.last = job.lastRun
+        snapshot.newestRun = job.newestRun
         snapshot.recent = job.recent.attempts
         snapshot.failingSince = job.recent.failingSince
         snapshot.lastSuccess = job.recent.lastSuccess
@@ -149,7 +152,7 @@ extension Supervisor {
         snapshot.counters = counters[job.name] ?? [:]
         snapshot.endedLastMinute = job.ends.count(clock.now().monotonic)
         snapshot.shrinksPerMinute = queueTrend.shrinksPerMinute(job.name)
-        snapshot.limits += memoryLimit(of: job.plan.config.plugin)
+        snapshot.workerLimits = memoryLimit(of: job.plan.config.plugin)
         snapshot.pluginMetrics = pluginMetrics.of(job: job.name)
         snapshot.oldestWaiting = depth?.oldestWaiting
         snapshot.health = health(of: job, snapshot)
@@ -158,21 +161,29 @@ extension Supervisor {
         return snapshot
     }
 
-    private func unchanging(_ plan: ResolvedJob) -> JobSnapshot {
+    private func unchanging(_ plan: ResolvedJob) -> JobSnapshot.Unchanging {
         let config = plan.config
-        var snapshot = JobSnapshot(name: config.name, plugin: config.plugin, entry: config.entry)
-        snapshot.description = config.description.isEmpty ? plan.entry.description : config.description
-        snapshot.labels = config.labels
-        snapshot.schedule = ScheduleText.describe(plan)
-        snapshot.timezone = plan.zone.name
-        snapshot.pool = plan.pool
-        snapshot.concurrency = config.concurrency
-        snapshot.rate = config.rate.map(rateText) ?? ""
-        snapshot.libraryHash = plan.libraryHash
-        snapshot.settings = plan.maskedSettings
-        snapshot.limits = limits(config)
-        snapshot.retention = RetentionRule(age: config.retention.age, runs: config.retention.runs)
-        return snapshot
+        var unchanging = JobSnapshot.Unchanging(name: config.name, plugin: config.plugin, entry: config.entry)
+        unchanging.description = config.description.isEmpty ? plan.entry.description : config.description
+        unchanging.labels = config.labels
+        unchanging.schedule = ScheduleText.describe(plan)
+        unchanging.timezone = plan.zone.name
+        unchanging.pool = plan.pool
+        unchanging.concurrency = config.concurrency
+        unchanging.rate = config.rate.map(JobConfig.Limits.text) ?? ""
+        unchanging.libraryHash = plan.libraryHash
+        unchanging.settings = plan.maskedSettings
+        unchanging.limits = limits(config)
+        unchanging.retention = RetentionRule(age: config.retention.age, runs: config.retention.runs)
+        return unchanging
+    }
+
+    private func limits(_ config: JobConfig) -> [JobSnapshot.Limit] {
+        let limits = config.allLimits
+        if let known = knownLimits[limits] { return known }
+        let lines = limits.lines
+        knownLimits[limits] = lines
+        return lines
     }
 
     private func health(of job: DispatchedJob, _ snapshot: JobSnapshot) -> JobHealth {
@@ -251,39 +262,9 @@ extension Supervisor {
         }
     }
 
-    private func limits(_ config: JobConfig) -> [(name: String, value: String)] {
-        let retry = config.retry
-        let breaker = config.breaker.map { policy in
-            counted(policy.failures, "failure") + (policy.window.map { " in \(short($0))" } ?? " in a row")
-                + ", open for \(short(policy.openFor)), " + counted(policy.successes, "success", plural: "successes")
-                + (policy.successes == 1 ? " closes it" : " close it")
-        } ?? "off"
-        var limits: [(name: String, value: String)] = [
-            ("timeout", config.timeout.map(short) ?? "none"), ("kill_grace", short(config.killGrace)),
-            ("heartbeat", config.heartbeat.map(short) ?? "not watched"),
-            ("concurrency", "\(config.concurrency)"), ("overlap", config.overlap.rawValue),
-            ("catch_up", "\(config.catchUp.policy.rawValue), window \(short(config.catchUp.window))"),
-            ("priority", "\(config.priority)"), ("jitter", short(config.jitter)),
-            ("retry", retry.maxAttempts == 1 ? "none" : "\(retry.maxAttempts) attempts, \(short(retry.initial)) … \(short(retry.max))"),
-            ("breaker", breaker), ("calendar", config.calendar ?? "none"),
-            ("retention", "\(short(config.retention.age)), \(counted(config.retention.runs, "run"))"),
-        ]
-        if config.logLevel != .debug { limits.append(("log_level", "\(config.logLevel)")) }
-        if let rate = config.rate { limits.append(("rate", rateText(rate))) }
-        if let limit = config.expiresAfter { limits.append(("expires_after", short(limit))) }
-        if !config.runOn.isEmpty { limits.append(("run_on", config.runOn.joined(separator: ", "))) }
-        if config.approval == 2 { limits.append(("approval", "2 persons")) }
-        return limits
-    }
-
     /// Of a worker of the plugin, which all of its jobs share.
-    private func memoryLimit(of plugin: String) -> [(name: String, value: String)] {
+    private func memoryLimit(of plugin: String) -> [JobSnapshot.Limit] {
         guard let limit = generation.plugins[plugin]?.config.memoryLimit else { return [] }
         return [("memory_limit", "\(sizeText(limit)) each worker of \(plugin)")]
     }
-
-    /// "100 runs in 1m"
-    private func rateText(_ rate: RateLimit) -> String { "\(counted(rate.runs, "run")) in \(short(rate.per))" }
-
-    private func short(_ duration: Duration) -> String { durationText(duration) }
 }

@@ -53,6 +53,8 @@ public actor Supervisor: HostControl {
     var nextTicket: ReloadMachine.Ticket = 0
     /// Who asked, for the audit.
     var reloadActors: [ReloadMachine.Ticket: Actor] = [:]
+    /// Of the jobs of this generation, as views show them: written once for all who have the same.
+    var knownLimits: [JobConfig.Limits: [JobSnapshot.Limit]] = [:]
     var builtGenerations: [Int64: Generation] = [:]
     var reloadReports: [Int64: ReloadReport] = [:]
     var lastReload: ReloadReport?

@@ -255,31 +255,52 @@ public struct HostProblem: Hashable, Sendable {
     public var since: Instant?
 }
 
+@dynamicMemberLookup
 public struct JobSnapshot: Sendable {
-    public var name: String
-    public var plugin: String
-    public var entry: String
-    public var description: String
-    public var labels: [String]
-    /// For people: "every 10s", "cron 0 * * * * * (Europe/Berlin)", "enqueued only".
-    public var schedule: String
-    /// Of the schedule, from the tz database.
-    public var timezone: String
-    public var enabled: Bool
+    /// What the config and the library alone decide. Of thousands of jobs it is kept once, however many snapshots there are.
+    public struct Unchanging: Sendable {
+        public var name: String
+        public var plugin: String
+        public var entry: String
+        public var description = ""
+        public var labels: [String] = []
+        /// For people: "every 10s", "cron 0 * * * * * (Europe/Berlin)", "enqueued only".
+        public var schedule = ""
+        /// Of the schedule, from the tz database.
+        public var timezone = "UTC"
+        /// How many of its runs may run at once.
+        public var concurrency = 1
+        /// "100 runs in 1m"; "": it has none.
+        public var rate = ""
+        /// Of the workers that execute it.
+        public var pool = ""
+        public var libraryHash = ""
+        /// JSON, secrets masked.
+        public var settings = "{}"
+        /// Limits as text: timeout, kill_grace, overlap, concurrency, catch_up, retry …
+        public var limits: [Limit] = []
+        /// What the ledger keeps of it; nil: not known.
+        public var retention: RetentionRule?
+    }
+    public typealias Limit = (name: String, value: String)
+
+    private var unchanging: Shared<Unchanging>
+    public subscript<Part>(dynamicMember part: WritableKeyPath<Unchanging, Part>) -> Part {
+        get { unchanging.value[keyPath: part] }
+        set { unchanging.set(part, newValue) }
+    }
+
+    public var enabled = true
     /// Why it is off, when it is: config, operator (with reason), bad settings.
-    public var disabledReason: String
+    public var disabledReason = ""
     /// Why it does not serve at all: its library or its settings were refused; "": it serves.
     public var refused = ""
-    public var control: ControlRow
+    public var control = ControlRow()
     public var nextFire: Instant?
     /// While the breaker is open: when the next probe starts, if nothing enqueued comes before;
     /// nil: not by itself.
     public var nextProbe: Instant?
-    public var running: [RunningRun]
-    /// How many of its runs may run at once.
-    public var concurrency = 1
-    /// "100 runs in 1m"; "": it has none.
-    public var rate = ""
+    public var running: [RunningRun] = []
     /// Until when its rate allows no more; nil: it does.
     public var ratedUntil: Instant?
     /// How many workers it may share, and how many runs are with them.
@@ -287,13 +308,19 @@ public struct JobSnapshot: Sendable {
     public var busyWorkers = 0
     /// Why no worker of it starts; "": no such trouble.
     public var workerProblem = ""
-    public var waiting: Int64
-    public var dead: Int64
+    /// Of the workers that it shares with others.
+    public var workerLimits: [Limit] = []
+    public var waiting: Int64 = 0
+    public var dead: Int64 = 0
     /// Attempts that ended within the last minute.
     public var endedLastMinute = 0
     /// By how many a minute its queue gets shorter; negative: it grows; nil: not known yet.
     public var shrinksPerMinute: Int64?
-    public var last: RunRecord?
+    public var last: RunRecord? {
+        get { newestRun?.value }
+        set { newestRun = newValue.map(Shared.init) }
+    }
+    var newestRun: Shared<RunRecord>?
     /// Oldest first, at most 20.
     public var recent: [RecentAttempt] = []
     public var recentOutcomes: [Outcome] { recent.map(\.outcome) }
@@ -301,46 +328,20 @@ public struct JobSnapshot: Sendable {
     public var failingSince: Instant?
     /// The newest success that is remembered.
     public var lastSuccess: Instant?
-    /// Of the workers that execute it.
-    public var pool = ""
-    public var breaker: BreakerSnapshot
+    public var breaker = BreakerSnapshot()
     /// Ever, by outcome and by no-run reason.
-    public var counters: [String: Int64]
-    public var libraryHash: String
-    /// JSON, secrets masked.
-    public var settings: String
-    /// Limits as text: timeout, kill_grace, overlap, concurrency, catch_up, retry …
-    public var limits: [(name: String, value: String)]
-    /// What the ledger keeps of it; nil: not known.
-    public var retention: RetentionRule?
+    public var counters: [String: Int64] = [:]
     /// When the run that is due and has waited longest became due.
     public var oldestWaiting: Instant?
     public var health = JobHealth()
     /// The plugin's own metrics, as last reported, by name and labels.
     public var pluginMetrics: [PluginMetric] = []
-    public var problems: [String]
+    public var problems: [String] = []
+
+    init(_ unchanging: Shared<Unchanging>) { self.unchanging = unchanging }
+
     public init(name: String, plugin: String, entry: String) {
-        self.name = name
-        self.plugin = plugin
-        self.entry = entry
-        description = ""
-        labels = []
-        schedule = ""
-        timezone = "UTC"
-        enabled = true
-        disabledReason = ""
-        control = ControlRow()
-        nextFire = nil
-        running = []
-        waiting = 0
-        dead = 0
-        last = nil
-        breaker = BreakerSnapshot()
-        counters = [:]
-        libraryHash = ""
-        settings = "{}"
-        limits = []
-        problems = []
+        self.init(Shared(Unchanging(name: name, plugin: plugin, entry: entry)))
     }
 }
 

@@ -50,7 +50,7 @@ extension API.Job {
             refused: job.refused, control: API.Control(job.control), health: API.Health(job.health), nextFire: job.nextFire, next: NextStart.of(job, host: host),
             running: job.running.map(API.RunningRun.init), concurrency: job.concurrency, waiting: job.waiting, dead: job.dead, last: job.last.map(API.Run.init), recentOutcomes: job.recentOutcomes,
             breaker: API.Breaker(job.breaker), counters: job.counters, libraryHash: job.libraryHash,
-            settings: rawJSON(job.settings), limits: job.limits.map { API.Limit(name: $0.name, value: $0.value) },
+            settings: rawJSON(job.settings), limits: (job.limits + job.workerLimits).map { API.Limit(name: $0.name, value: $0.value) },
             problems: job.problems)
     }
 }
