@@ -2,7 +2,7 @@
 /// that depend on how the job's runs go (fixed delay, adaptive) are `JobSchedule`'s.
 public struct Schedule: Hashable, Sendable {
     enum Rule: Hashable, Sendable {
-        case cron(CronExpression, Zone)
+        indirect case cron(CronExpression, Zone)
         /// Microseconds: every instant phase + n · interval, with 0 ≤ phase < interval.
         case every(interval: Int64, phase: Int64)
         case once(Instant)

@@ -1,7 +1,8 @@
 /// The rule that yields a job's fire times.
 public enum ScheduleSpec: Hashable, Sendable {
     /// Cron in a zone of the system's tz database ("UTC" by default).
-    case cron(CronExpression, timeZone: String)
+    /// (`indirect`: it is by far the largest, and most jobs have another one.)
+    indirect case cron(CronExpression, timeZone: String)
     /// Fixed rate: epoch + n·interval + phase.
     case every(Duration, phase: Duration)
     /// Fixed delay: `interval` after the previous run has finished.

@@ -306,7 +306,8 @@ struct Dispatcher: ~Copyable {
             },
             control: row.control, state: state)
         job.storedBreaker = row.breaker
-        job.storedText = row.cursor == nil ? nil : row.scheduleText
+        // Nearly always they are the same, which then is kept once.
+        if row.cursor != nil { job.storedText = row.scheduleText == job.ruleText ? job.ruleText : row.scheduleText }
         if !job.schedule.isSettled { job.editedAt = now.wall }
         // So far ahead only a clock that was wrong in an earlier life of the host leads.
         job.mayRewind = job.schedule.cursor > now.wall + ClockWatch.tolerance

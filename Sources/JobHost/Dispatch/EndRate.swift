@@ -5,13 +5,15 @@ struct EndRate {
     /// Microseconds.
     private let step: Int64
     private static let steps = 12
-    private var counts = [UInt32](repeating: 0, count: Self.steps)
+    /// Empty until the first end: of thousands of jobs most end rarely.
+    private var counts: [UInt32] = []
     /// Of the newest count; older steps stand before it, around the ring.
     private var newest = Int64.min / 2
 
     init(within window: Duration = .seconds(60)) { step = window.microseconds / Int64(Self.steps) }
 
     mutating func note(_ now: MonotonicInstant, _ count: UInt32 = 1) {
+        if counts.isEmpty { counts = [UInt32](repeating: 0, count: Self.steps) }
         let step = now.microseconds / self.step
         if step > newest {
             // Steps in which nothing ended.
