@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 import JobCore
 import JobStore
 
@@ -43,12 +44,17 @@ extension Supervisor {
         }
     }
 
-    /// Reading a config of thousands of jobs takes a multiple of what is kept of it; the allocator would keep it too.
     private func releaseMemory() {
-        guard releasedFor != generation.number, phase == .running else { return }
-        releasedFor = generation.number
-        Task.detached(priority: .background) { cl_release_memory() }
+        guard phase == .running, memoryRelease.isDue(bytes: Self.ownBytes, generation: generation.number, now: clock.now().monotonic) else { return }
+        Task.detached(priority: .background) {
+            cl_release_memory()
+            await self.memoryIsReleased(Self.ownBytes)
+        }
     }
+
+    private func memoryIsReleased(_ bytes: UInt64) { memoryRelease.isDone(bytes: bytes) }
+
+    private static var ownBytes: UInt64 { ProcFS.memory(getpid())?.anonymous ?? 0 }
 
     /// So that silence in the log means something. Its period may change with each reload, and counts from then.
     func sayAliveRegularly() {

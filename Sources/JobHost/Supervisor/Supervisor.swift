@@ -101,8 +101,7 @@ public actor Supervisor: HostControl {
     var isDrainingInbox = false
     /// Of all jobs of the generation; nil: not made yet.
     var inboxRules: [String: InboxRule]?
-    /// The generation after whose building memory was given back.
-    var releasedFor: Int64 = 0
+    var memoryRelease = MemoryRelease()
     /// Something came into the inbox while it was being emptied.
     var isInboxHinted = false
     /// The next claim of waiting runs takes along what is in the inbox.
