@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -108,11 +109,47 @@ int clw_join_group(const char *path) {
     return written == 1 ? 0 : -1;
 }
 
+/* Kept for the end of the process, when the plugin may have used up all others: /proc, and one to make room for another,
+ * below whatever limit there will be. */
+static int process_folder = -1, spare = -1;
+static dev_t process_device;
+
+int clw_keep_descriptors(int minimum) {
+    struct stat found;
+    spare = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (spare < 0 || fstat(spare, &found) != 0) return -1;
+    process_device = found.st_dev;
+    process_folder = fcntl(spare, F_DUPFD_CLOEXEC, minimum);
+    return process_folder < 0 ? -1 : 0;
+}
+
+/* It may be the plugin's by now. */
+static bool is_still_ours(int descriptor) {
+    struct stat found;
+    return descriptor >= 0 && fstat(descriptor, &found) == 0 && S_ISDIR(found.st_mode) && found.st_dev == process_device;
+}
+
+/* Where there is no descriptor left, in place of the spare one; where another thread is quicker, of the process's input
+ * and output. */
+static int open_at_the_end(const char *path, int flags) {
+    int file = open(path, flags);
+    if (file < 0 && (errno == EMFILE || errno == ENFILE) && is_still_ours(spare)) {
+        close(spare);
+        spare = -1;
+        file = open(path, flags);
+    }
+    for (int number = 0; file < 0 && (errno == EMFILE || errno == ENFILE) && number <= 2; number++) {
+        close(number);
+        file = open(path, flags);
+    }
+    return file;
+}
+
 /* The parent of a process that lives, or -1. */
 static pid_t living_parent(pid_t pid) {
     char path[32], stat[512];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open_at_the_end(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return -1;
     ssize_t size = read(file, stat, sizeof stat - 1);
     close(file);
@@ -126,7 +163,8 @@ static pid_t living_parent(pid_t pid) {
 
 /* How many there were. getdents itself: opendir() takes memory. */
 static int kill_children(void) {
-    int folder = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int folder = process_folder;
+    if (!is_still_ours(folder) || lseek(folder, 0, SEEK_SET) != 0) folder = open_at_the_end("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return 0;
     int found = 0;
     _Alignas(struct dirent64) char buffer[8192];
@@ -141,7 +179,7 @@ static int kill_children(void) {
             kill(pid, SIGKILL);
         }
     }
-    close(folder);
+    if (folder != process_folder) close(folder);
     return found;
 }
 

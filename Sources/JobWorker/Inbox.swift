@@ -329,7 +329,7 @@ enum Reader {
                             lease = until
                             inbox.holdLease(until: until)
                         } else {
-                            obey(frame)
+                            obey(frame, &tending)
                         }
                     }
                 } catch {
@@ -388,18 +388,22 @@ enum Reader {
             if orders.lazy.filter({ $0.run != nil && $0.notBefore == nil }).dropFirst().first != nil { begin(&tending) }
             for instant in orders.lazy.compactMap(\.notBefore) { appointments.make(for: instant) }
             output.willLook(at: appointments.next)
-            for run in inbox.put(orders) { output.send(.returned(run: run)) }
+            giveBack(inbox.put(orders), &tending)
             inbox.endIfAsked()
             orders.removeAll(keepingCapacity: true)
         }
 
         /// What the main thread is passed by for.
-        private func obey(_ frame: HostFrame) {
+        private func obey(_ frame: HostFrame, _ tending: inout Tending?) {
             switch frame {
-            case .cancel(let run): if inbox.cancel(run) { output.send(.returned(run: run)) }
-            case .recall(let run): if inbox.recall(run) { output.send(.returned(run: run)) }
+            case .cancel(let run): if inbox.cancel(run) { giveBack([run], &tending) }
+            case .recall(let run): if inbox.recall(run) { giveBack([run], &tending) }
             default: break
             }
+        }
+
+        private func giveBack(_ runs: [RunID], _ tending: inout Tending?) {
+            if !runs.isEmpty, !output.giveBack(runs) { begin(&tending) }
         }
     }
 }

@@ -21,6 +21,10 @@ final class Output: Sendable {
     private let channel: Channel
     private let unsent: Unsent
     private let pending = Mutex(Pending())
+    /// Given back by the reader, and not yet among what is to be written. Never locked while anything is waited for.
+    private let givenBack = Mutex<[RunID]>([])
+    /// Lowered with that lock held.
+    private let hasGivenBack = Atomic<Bool>(false)
     /// Somebody looks every moment whether something waits. Lowered with the lock held.
     private let isTended = Atomic<Bool>(false)
     /// When somebody begins to, CLOCK_BOOTTIME in microseconds; he says that he has before he says that he will not.
@@ -60,6 +64,7 @@ final class Output: Sendable {
         // have been another thread's when it was made.
         guard !unsent.isParents else { return }
         pending.withLock { pending in
+            addGivenBack(to: &pending, writes: true)
             append(frame, to: &pending)
             if !mayWait(&pending) || pending.encoder.bytes.count >= Output.batchBytes { flush(&pending) }
         }
@@ -67,7 +72,10 @@ final class Output: Sendable {
 
     func flush() {
         guard !unsent.isParents else { return }
-        pending.withLock { flush(&$0) }
+        pending.withLock {
+            addGivenBack(to: &$0, writes: true)
+            flush(&$0)
+        }
     }
 
     // MARK: The reader's side, which must neither wait for who writes nor for who reads
@@ -83,17 +91,48 @@ final class Output: Sendable {
         pending.withLockIfAvailable { pending in
             let hasWaited = pending.hasWaited
             pending.hasWaited = false
-            guard !pending.encoder.isEmpty else { return hasWaited }
-            pending.written += channel.sendNow(pending.encoder.bytes, from: pending.written)
-            if pending.written == pending.encoder.bytes.count { clear(&pending) }
+            sendWhatGoes(&pending)
             return hasWaited
         } ?? true
+    }
+
+    /// Tells that these runs are given back, before whatever the main thread says from now on. false: not at once; the
+    /// caller tends until it is told.
+    func giveBack(_ runs: [RunID]) -> Bool {
+        givenBack.withLock {
+            $0 += runs
+            hasGivenBack.store(true, ordering: .releasing)
+        }
+        return pending.withLockIfAvailable { pending in
+            sendWhatGoes(&pending)
+            return pending.encoder.isEmpty
+        } ?? false
+    }
+
+    private func sendWhatGoes(_ pending: inout Pending) {
+        addGivenBack(to: &pending, writes: false)
+        guard !pending.encoder.isEmpty else { return }
+        pending.written += channel.sendNow(pending.encoder.bytes, from: pending.written)
+        if pending.written == pending.encoder.bytes.count { clear(&pending) }
+    }
+
+    /// `writes`: whatever it takes; else as many as the slate has room for.
+    private func addGivenBack(to pending: inout Pending, writes: Bool) {
+        while hasGivenBack.load(ordering: .acquiring), pending.encoder.bytes.count < Self.batchBytes || writes {
+            let run = givenBack.withLock { runs in
+                if runs.count <= 1 { hasGivenBack.store(false, ordering: .releasing) }
+                return runs.isEmpty ? nil : runs.removeFirst()
+            }
+            guard let run else { return }
+            append(.returned(run: run), to: &pending)
+            if writes, pending.encoder.bytes.count >= Self.batchBytes { flush(&pending) }
+        }
     }
 
     /// false: something waits, it goes on.
     func endTending() -> Bool {
         pending.withLockIfAvailable { pending in
-            guard pending.encoder.isEmpty, !pending.hasWaited else { return false }
+            guard pending.encoder.isEmpty, !pending.hasWaited, !hasGivenBack.load(ordering: .acquiring) else { return false }
             isTended.store(false, ordering: .sequentiallyConsistent)
             return true
         } ?? false

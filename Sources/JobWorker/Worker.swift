@@ -42,6 +42,8 @@ enum Worker {
         clw_line_buffered_output()
         let slate = Slate(descriptor: arguments.slate)
         guard let channel = Channel(takingOver: socket), let inbox = Inbox(slate) else { quit(.resources) }
+        // Without them it does what it can when it comes to that.
+        _ = clw_keep_descriptors(Channel.lowestDescriptor)
         let output = Output(channel, slate)
         guard Reader.start(channel, inbox, output) else { quit(.resources) }
 

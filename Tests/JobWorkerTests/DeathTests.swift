@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import JobCore
 import Testing
@@ -130,6 +131,32 @@ struct DeathTests {
             return word[0] == '1' ? JOB_SUCCEEDED : JOB_FAILED;
             """)
         #expect(try worker.untilResult().result.code == .succeeded)
+    }
+
+    @Test func `A plugin without a free descriptor takes its children along when the supervisor is gone`() throws {
+        try startRun(
+            """
+            struct rlimit few = {200, 200};
+            if (setrlimit(RLIMIT_NOFILE, &few) != 0) return JOB_FAILED;
+            pid_t child = fork();
+            if (child == 0) { setsid(); for (;;) { pause(); } }
+            char text[20];
+            int size = snprintf(text, sizeof text, "%d", child);
+            while (open("/dev/null", O_RDONLY) >= 0) {}
+            c->log(c, JOB_LOG_INFO, (job_str){text, (uint64_t)size}, JOB_NONE);
+            for (;;) { pause(); }
+            """)
+        guard case .log(_, _, let text, _) = try worker.receive(), let child = Int32(text) else { throw WorkerProcess.Failure(description: "no child") }
+        let pidfd = cl_pidfd_open(child)
+        try #require(pidfd >= 0)
+        defer {
+            _ = cl_pidfd_signal(pidfd, SIGKILL)
+            close(pidfd)
+        }
+        worker.closeSocket()
+        #expect(try worker.end() == .signalled(SIGKILL))
+        var end = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&end, 1, 5_000) == 1, "it lives on")
     }
 
     @Test func `A supervisor that does not read slows a flooding plugin down and still ends it`() throws {

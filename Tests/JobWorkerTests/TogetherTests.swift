@@ -126,6 +126,58 @@ struct TogetherTests {
         #expect(!told.isEmpty && !told.contains("started 1000"), "\(told.count) told")
     }
 
+    @Test func `A plugin that floods its log does not keep the worker from hearing that its lease ends`() throws {
+        let library = try workshop.plugin(
+            run: """
+                pthread_t thread;
+                if (pthread_create(&thread, NULL, flood, (void *)c) != 0) return JOB_FAILED;
+                for (;;) { pause(); }
+                """,
+            before: """
+                static void *flood(void *c) {
+                    for (;;) { ((const job_context *)c)->log(c, JOB_LOG_INFO, JOB_STR("flood flood flood flood"), JOB_NONE); }
+                    return NULL;
+                }
+                """)
+        try slated { worker, _ in
+            _ = try start(1...50, of: library, on: worker, lease: .seconds(3))
+            // Enough to have filled the socket's buffer; then the plugin's thread blocks in its write, and nobody reads any more.
+            for _ in 0..<1_000 { _ = try worker.receive() }
+            for run in 2...50 as ClosedRange<Int64> { try worker.send(.recall(run: RunID(run))) }
+            #expect(try worker.end() == .signalled(SIGKILL))
+        }
+    }
+
+    @Test func `What is given back while others talk is told, and before the worker ends`() throws {
+        let library = try workshop.plugin(
+            run: """
+                pthread_t thread;
+                if (pthread_create(&thread, NULL, flood, (void *)c) != 0) return JOB_FAILED;
+                while (!c->is_cancelled(c)) poll(NULL, 0, 1);
+                stop = 1;
+                pthread_join(thread, NULL);
+                return JOB_CANCELLED;
+                """,
+            before: """
+                static volatile int stop;
+                static void *flood(void *c) {
+                    while (!stop) ((const job_context *)c)->log(c, JOB_LOG_INFO, JOB_STR("flood flood flood flood"), JOB_NONE);
+                    return NULL;
+                }
+                """)
+        try slated { worker, _ in
+            _ = try start(1...400, of: library, on: worker)
+            for _ in 0..<1_000 { _ = try worker.receive() }
+            try worker.send(.recall(run: RunID(2)), .shutdown, .cancel(run: RunID(1)))
+            var decoder = FrameDecoder<WorkerFrame>()
+            var returned: Set<RunID> = []
+            decoder.append(try worker.receiveRest())
+            while let frame = try decoder.next() { if case .returned(let run) = frame { returned.insert(run) } }
+            #expect(returned == Set((2...400).map { RunID($0) }))
+            #expect(try worker.end() == .exited(0))
+        }
+    }
+
     @Test func `Without a slate each beginning is written before the run is executed`() throws {
         let library = try workshop.plugin(run: "if (c->run_id == 4) abort();")
         for _ in 0..<5 {

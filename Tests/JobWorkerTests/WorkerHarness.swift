@@ -100,6 +100,14 @@ final class WorkerProcess {
         }
     }
 
+    /// As `receiveRaw`, from the next whole frame on.
+    func receiveRest() throws -> [UInt8] {
+        var encoder = FrameEncoder()
+        while true {
+            do { try encoder.append(receive()) } catch is Failure { return encoder.bytes }
+        }
+    }
+
     /// Loads the library and returns its descriptor.
     func load(_ library: String, memoryLimit: UInt64 = 0, fileLimit: UInt64 = 0) throws -> PluginDescriptor {
         try send(.load(LoadRequest(library: library, plugin: "under-test", memoryLimit: memoryLimit, fileLimit: fileLimit)))

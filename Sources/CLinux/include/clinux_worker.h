@@ -39,6 +39,9 @@ int clw_dup_above(int fd, int minimum);
 int clw_is_stream_socket(int fd);
 /// A non-blocking, close-on-exec event counter on the lowest free number >= `minimum`.
 int clw_event_above(int minimum);
+/// Before anything of the plugin runs: keeps two descriptors for clw_kill_descendants, the lowest free one
+/// and the lowest >= `minimum`.
+int clw_keep_descriptors(int minimum);
 /// Kills every process below this one, which has to be their subreaper: orphans come to it and
 /// are killed in the next round, for a second at most. Needs no memory and no lock that another
 /// thread may hold.
