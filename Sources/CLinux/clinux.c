@@ -146,6 +146,11 @@ static int lift_pair(int32_t pair[2]) {
     return 0;
 }
 
+static void make_nonblocking(int32_t fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0) fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 int32_t cl_channel_open(cl_channel *channel) {
     int32_t wire[2], out[2], err[2];
     int32_t problem;
@@ -158,9 +163,9 @@ int32_t cl_channel_open(cl_channel *channel) {
         problem = errno;
         goto close_out;
     }
-    cl_nonblocking(wire[0]);
-    cl_nonblocking(out[0]);
-    cl_nonblocking(err[0]);
+    make_nonblocking(wire[0]);
+    make_nonblocking(out[0]);
+    make_nonblocking(err[0]);
     *channel = (cl_channel){wire[0], wire[1], out[0], out[1], err[0], err[1]};
     return 0;
 close_out:
@@ -263,23 +268,7 @@ int32_t cl_block_signals(void) {
 
 int32_t cl_name_thread(const char *name) { return -pthread_setname_np(pthread_self(), name); }
 
-// MARK: sockets, files
-
-int32_t cl_peer(int32_t fd, int32_t *pid, uint32_t *uid, uint32_t *gid) {
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
-    *pid = peer.pid;
-    *uid = peer.uid;
-    *gid = peer.gid;
-    return 0;
-}
-
-int32_t cl_nonblocking(int32_t fd) {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0) return -errno;
-    return outcome(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
-}
+// MARK: files
 
 int32_t cl_open(const char *path, int32_t flags, uint32_t mode) {
     return outcome(open(path, flags | O_CLOEXEC, (mode_t)mode));

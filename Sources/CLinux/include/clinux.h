@@ -65,7 +65,7 @@ typedef struct {
 } cl_spawn_plan;
 
 /// Both ends of what a child talks over. `*_here` are non-blocking; all numbers are 10 or
-/// above, so that none is overwritten while the child's 0…3 are put in place.
+/// above, so that none is overwritten while the child's 0…4 are put in place.
 typedef struct {
     int32_t socket_here, socket_there;
     int32_t out_here, out_there;
@@ -104,12 +104,8 @@ int32_t cl_default_sigchld(void);
 int32_t cl_block_signals(void);
 int32_t cl_name_thread(const char *name);
 
-// MARK: sockets, files
+// MARK: files
 
-/// Who is at the other end of a Unix socket.
-int32_t cl_peer(int32_t fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
-/// fcntl(F_SETFL, O_NONBLOCK).
-int32_t cl_nonblocking(int32_t fd);
 /// open(2) without variadics; O_CLOEXEC is added.
 int32_t cl_open(const char *path, int32_t flags, uint32_t mode);
 

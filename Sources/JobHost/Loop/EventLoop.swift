@@ -61,6 +61,14 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private var wallTimers = TimerQueue<() -> Void>()
     private var armedMonotonic = Int64.max
     private var armedWall: Int64?
+    /// Heard of on the way into the sleep, which does not come then.
+    private var clockWasSet = false
+    /// The system's calls, for tests that have them refuse.
+    struct SystemCalls {
+        var add: (_ epoll: Int32, _ fd: Int32, _ events: UInt32, _ token: UInt64) -> Int32 = cl_epoll_add
+        var arm: (_ timer: Int32, _ wall: Bool, _ microseconds: Int64) -> Int32 = cl_timerfd_arm
+    }
+    var system = SystemCalls()
     private var nextID: UInt64 = 16
     private var name = "loop"
     /// A place to read into, for handlers; what is in it is theirs until they return.
@@ -163,7 +171,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         fd: Int32, events: IOEvents, handler: @escaping (IOEvents) -> Void
     ) throws(HostFault) -> WatchToken {
         let id = makeID()
-        _ = try checked(cl_epoll_add(epoll, fd, events.rawValue, id), "watch a descriptor")
+        _ = try checked(system.add(epoll, fd, events.rawValue, id), "watch a descriptor")
         watches[id] = Watch(fd: fd, events: events, handler: handler)
         return WatchToken(id: id)
     }
@@ -220,6 +228,10 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         _ = cl_name_thread(name)
         var events = [cl_event](repeating: cl_event(), count: 64)
         while true {
+            if clockWasSet {
+                clockWasSet = false
+                onClockSet?()
+            }
             let pendingMail = runMail()
             let pendingTimers = runTimers()
             let (sleeps, ends) = prepareSleep(pending: pendingMail || pendingTimers)
@@ -270,7 +282,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     private func prepareSleep(pending: Bool) -> (sleeps: Bool, ends: Bool) {
         armTimers()
         return mailbox.withLock { box in
-            let busy = pending || !box.mail.isEmpty
+            let busy = pending || clockWasSet || !box.mail.isEmpty
             if box.stopping, !busy { return (false, true) }
             box.asleep = !busy
             return (!busy, false)
@@ -282,13 +294,14 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         // Armed too early (its timer was cancelled) costs one empty turn, which arms it anew.
         if monotonic < armedMonotonic {
             armedMonotonic = monotonic
-            _ = cl_timerfd_arm(monotonicTimer, false, monotonic)
+            _ = system.arm(monotonicTimer, false, monotonic)
         }
         // Always armed, far away if need be: an unarmed timer does not notice that the clock is set.
         let wall = min(wallTimers.nextDue() ?? .max, Self.farFuture)
         if wall != armedWall {
             armedWall = wall
-            _ = cl_timerfd_arm(wallTimer, true, wall)
+            // Armed all the same; but with this answer the kernel has told of the step, and does not again.
+            if system.arm(wallTimer, true, wall) == -ECANCELED { clockWasSet = true }
         }
     }
 
@@ -305,7 +318,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         case Self.wallID:
             let result = cl_counter_take(wallTimer)
             armedWall = nil
-            if result == -Int64(ECANCELED) { onClockSet?() }
+            if result == -Int64(ECANCELED) { clockWasSet = true }
         default:
             watches[event.token]?.handler(IOEvents(rawValue: event.events))
         }

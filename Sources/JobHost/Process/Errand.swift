@@ -33,7 +33,12 @@ final class Errand {
             self.process = process
             let output = WorkerOutput(out: process.out, err: process.err, slate: nil, loop: loop, isAlone: { true }, line: { _, _ in })
             self.output = output
-            try reaper.adopt(pid: process.pid, pidfd: process.pidfd) { [self] in exited($0) }
+            do {
+                try reaper.adopt(pid: process.pid, pidfd: process.pidfd) { [self] in exited($0) }
+            } catch {
+                reaper.discard(pid: process.pid, pidfd: process.pidfd)
+                throw error
+            }
             output.start()
             // A socket takes this much at once; a program that reads nothing is not waited for. One that
             // is gone already tells by its exit code.

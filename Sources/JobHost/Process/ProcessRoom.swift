@@ -72,8 +72,12 @@ public final class ProcessRoom: WorkerRoom {
         var executing: RunID?
         /// By the room; it may not be gone yet.
         var isKilled = false
-        /// CPU time of the worker when it started what it executes; looked at only with a limit.
+        /// From when on processes below it are counted for what it executes, and its CPU time when it started that;
+        /// looked at only with a limit.
+        var countedSince = MonotonicInstant(microseconds: 0)
         var cpuAtStart = Duration.zero
+        /// Runs that have ended since somebody looked whether processes that they left behind have.
+        var runsSinceLook = 0
         init(process: WorkerProcess, spec: PoolSpec) {
             self.process = process
             self.spec = spec
@@ -349,16 +353,26 @@ public final class ProcessRoom: WorkerRoom {
     }
 
     func measure(_ id: WorkerID) {
-        guard let member = members[id], let memory = ProcFS.memory(member.process.pid) else { return }
-        run(force.measured(id, resident: memory.resident, now: now.monotonic))
+        guard let member = members[id], let resident = ProcFS.resident(member.process.pid) else { return }
+        run(force.measured(id, resident: resident, now: now.monotonic))
+        countUnreaped(id, member)
         limitUntold(id, member)
         watchCPU(member)
-        guard let limit = member.spec.memoryLimit, memory.anonymous > limit else { return }
+        guard let limit = member.spec.memoryLimit, let unbacked = ProcFS.unbacked(member.process.pid), unbacked > limit else { return }
         if let executing = members[id]?.executing {
-            apply(.memoryExceeded(resident: memory.anonymous), to: executing)
+            apply(.memoryExceeded(resident: unbacked), to: executing)
         } else {
             kill(id)
         }
+    }
+
+    /// Orphans of a plugin are its worker's children, which cannot tell them from those that the plugin waits for itself:
+    /// what of them has ended goes with the worker.
+    func countUnreaped(_ id: WorkerID, _ member: Member) {
+        guard member.runsSinceLook > 0 else { return }
+        member.runsSinceLook = 0
+        let count = ProcFS.unreaped(member.process.pid, least: WorkerPool.mostUnreaped)
+        if count > 0 { run(force.counted(id, unreaped: count, now: now.monotonic)) }
     }
 
     /// A worker that stands still as a whole cannot say what it has begun: its limits count all the same.
@@ -370,8 +384,8 @@ public final class ProcessRoom: WorkerRoom {
     }
 
     private func watchCPU(_ member: Member) {
-        guard let limit = member.spec.sandbox?.cpuTime, let run = member.executing, let used = ProcFS.cpu(member.process.pid),
-            used - member.cpuAtStart > limit
+        guard let limit = member.spec.sandbox?.cpuTime, let run = member.executing,
+            let used = ProcFS.cpu(member.process.pid, since: member.countedSince), used - member.cpuAtStart > limit
         else { return }
         apply(.cpuExceeded(used: used - member.cpuAtStart), to: run)
     }

@@ -37,7 +37,8 @@ final class Reaper {
 
     var isEmpty: Bool { children.isEmpty && emptying.isEmpty }
 
-    /// Takes over a child and its pidfd. `onExit` is called once, when it has been reaped.
+    /// Takes over a child and its pidfd. `onExit` is called once, when it has been reaped. An error: they are still the
+    /// caller's, who can `discard` them.
     func adopt(pid: Int32, pidfd: Int32, group: ControlGroup? = nil, onExit: @escaping (ChildExit) -> Void) throws(HostFault) {
         Self.spawned.withLock { _ = $0.insert(pid) }
         do {
@@ -47,6 +48,16 @@ final class Reaper {
             forget(pid)
             throw error
         }
+    }
+
+    /// Kills a child that nobody could adopt, with its tree, and waits for its end.
+    func discard(pid: Int32, pidfd: Int32, group: ControlGroup? = nil) {
+        killedBelow.formUnion(TreeKiller.kill(pid: pid, pidfd: pidfd))
+        var ignored = cl_exit()
+        var death = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+        while cl_reap_pidfd(pidfd, &ignored) == 0 { _ = poll(&death, 1, -1) }
+        close(pidfd)
+        if let group { empty(group) }
     }
 
     /// Kills the whole tree below and including a child: its control group at one blow, and by

@@ -2,9 +2,10 @@ import JobCore
 
 // What happens between the room and its workers: starting, sending, hearing, losing them.
 extension ProcessRoom {
-    /// Most that one run may enqueue; it is committed with the outcome, in one transaction.
+    /// Most that one run may enqueue; it is committed with the outcome, in one transaction. The worker counts payloads
+    /// (JOB_MAX_ENQUEUES, JOB_MAX_ENQUEUE_BYTES): to them come a key and a job's name (JOB_MAX_KEY each) of every one.
     static let mostEnqueues = 10_000
-    static let mostEnqueueBytes = 16 << 20
+    static let mostEnqueueBytes = 8 << 20 + mostEnqueues * 2 * 512
 
     // MARK: Starting and writing
 
@@ -154,6 +155,10 @@ extension ProcessRoom {
         report(.ended(end))
         guard workerLives, let worker = live.worker else { return }
         if member?.executing == id { member?.executing = nil }
+        if let member {
+            member.runsSinceLook += 1
+            if member.runsSinceLook >= WorkerPool.mostUnreaped / 2 { countUnreaped(worker, member) }
+        }
         let took = times.startedAt.map { times.finishedAt - $0 }
         run(force.finished(worker, id, took: took, now: now.monotonic))
     }
@@ -232,7 +237,11 @@ extension ProcessRoom {
             return
         }
         member.executing = run
-        if member.spec.sandbox?.cpuTime != nil { member.cpuAtStart = ProcFS.cpu(member.process.pid) ?? .zero }
+        if member.spec.sandbox?.cpuTime != nil {
+            // It began before it was heard of. What an earlier run has left behind is older.
+            member.countedSince = now.monotonic + .seconds(-1)
+            member.cpuAtStart = ProcFS.cpu(member.process.pid, since: member.countedSince) ?? .zero
+        }
         force.started(id, run, now: now.monotonic)
         member.process.output.runBegan()
         apply(.started, to: run)
@@ -353,7 +362,7 @@ extension ProcessRoom {
             }
             apply(.exited(status, lastWords: member.process.output.lastWords), to: request.run, workerLives: false)
         }
-        if let slate = member.process.slate { slates?.retire(slate) }
+        slates?.retire(member.process.slate)
         let isAsked = member.executing == nil && status.isOwn
         members[id] = nil
         report(.workersChanged(.ended(plugin: member.spec.plugin, member.isKilled ? .killed : isAsked ? .ended : .crashed)))

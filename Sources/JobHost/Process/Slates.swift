@@ -75,6 +75,10 @@ final class Slates {
     private let folder: String
     private let bootID: String
     private var made = 0
+    /// Of this life.
+    private var epoch = ""
+    /// Living workers that have none.
+    private var without = 0
     /// Of the last slate that could not be made.
     private var failure = ""
     /// Of workers that are gone; their runs' ends may not be recorded yet.
@@ -95,11 +99,18 @@ final class Slates {
     func begin(epoch: String) {
         removeAll()
         mkdir(folder, 0o700)
+        self.epoch = epoch
+        promise()
+    }
+
+    /// That there are no workers without one.
+    private func promise() {
         let file = cl_open(folder + "/life", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600)
         let text = Array("\(bootID) \(epoch)".utf8)
         let isWritten = file >= 0 && write(file, text, text.count) == text.count
         let code = file < 0 ? -file : errno
         if file >= 0 { close(file) }
+        problem = nil
         if !isWritten { giveUp("\(HostFault("write \(folder)/life", code: code))") }
     }
 
@@ -117,7 +128,9 @@ final class Slates {
     /// It has been started, and was not sent anything yet. Where it has no slate, the next life
     /// will take what this host's death interrupts for begun.
     func started(_ slate: Slate?, pid: Int32, startTime: UInt64) {
-        if let slate { slate.sign(pid: pid, startTime: startTime, bootID: bootID) } else { giveUp(failure) }
+        if let slate { return slate.sign(pid: pid, startTime: startTime, bootID: bootID) }
+        without += 1
+        giveUp(failure)
     }
 
     private func giveUp(_ reason: String) {
@@ -125,8 +138,12 @@ final class Slates {
         problem = reason
     }
 
-    /// The worker is gone.
-    func retire(_ slate: Slate) {
+    /// The worker is gone; nil: it had none.
+    func retire(_ slate: Slate?) {
+        guard let slate else {
+            without -= 1
+            return
+        }
         slate.forgetUnsent()
         retired.append(slate.path)
     }
@@ -135,6 +152,7 @@ final class Slates {
     func everythingIsRecorded() {
         for path in retired { unlink(path) }
         retired = []
+        if problem != nil, without == 0 { promise() }
     }
 
     /// The host stops, and nothing is left to be recorded.

@@ -58,6 +58,9 @@ struct WorkerPool {
     /// … at most this long: a crashing job must not hold up its siblings for longer.
     static let longestCrashWait: Duration = .seconds(1)
 
+    /// Of a worker's children, how many may have ended without being waited for.
+    static let mostUnreaped = 64
+
     enum Phase: Equatable { case starting, ready, leaving, killed }
 
     struct Worker {
@@ -77,6 +80,9 @@ struct WorkerPool {
         var freeSince: MonotonicInstant
         var runsDone = 0
         var resident: UInt64 = 0
+        /// Children that have ended and nobody waits for.
+        var unreaped = 0
+        var hasLeftovers: Bool { unreaped >= WorkerPool.mostUnreaped }
         /// When a leaving one is cancelled or killed.
         var leaveBy = MonotonicInstant.distantFuture
         var killedAt = MonotonicInstant.distantFuture
@@ -149,7 +155,7 @@ struct WorkerPool {
     var goingCount: Int { workers.values.count { $0.isGoing && !$0.isStuck } }
     /// Processes that count against `maxWorkers`.
     var countedWorkers: Int { workers.values.count { !$0.isOld && !$0.isStuck } }
-    /// Processes that count against the host's cap.
+    /// Processes that count against no limit.
     var stuckWorkers: Int { workers.values.count(where: \.isStuck) }
     var startingCount: Int { workers.values.count { $0.phase == .starting && !$0.isOld } }
     var hasUsableWorker: Bool { workers.values.contains { !$0.isOld && !$0.isGoing } }
@@ -297,16 +303,21 @@ struct WorkerPool {
         recycleIfDue(id, now, &actions)
     }
 
+    mutating func counted(_ id: WorkerID, unreaped: Int, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
+        workers[id]?.unreaped = unreaped
+        recycleIfDue(id, now, &actions)
+    }
+
     // MARK: Leaving
 
     /// Only workers that have done something are replaced, so that no setting makes a loop of
     /// starting and replacing.
     private mutating func recycleIfDue(_ id: WorkerID, _ now: MonotonicInstant, _ actions: inout [PoolAction]) {
-        guard spec.isRecycling, let worker = workers[id], worker.isFree, worker.runsDone > 0 else { return }
+        guard spec.isRecycling || workers[id]?.hasLeftovers ?? false, let worker = workers[id], worker.isFree, worker.runsDone > 0 else { return }
         let byRuns = spec.recycleRuns.map { worker.runsDone >= $0 } ?? false
         let byAge = spec.recycleAge.map { now - worker.spawnedAt >= $0 } ?? false
         let byMemory = !memoryRecyclingOff && (spec.recycleMemory.map { worker.resident >= $0 } ?? false)
-        if byRuns || byAge || byMemory { dismiss(id, by: now + Self.leaveLimit, now, &actions) }
+        if byRuns || byAge || byMemory || worker.hasLeftovers { dismiss(id, by: now + Self.leaveLimit, now, &actions) }
     }
 
     /// Tells a worker to finish and go; one that has not said hello yet is killed.

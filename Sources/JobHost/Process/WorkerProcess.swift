@@ -71,18 +71,14 @@ final class WorkerProcess {
             out: child.out, err: child.err, slate: slate, loop: loop, isAlone: handlers.isAlone, line: handlers.line)
         self.slate = slate
         do {
+            // Nobody could be told yet that it cannot be.
+            try startWatchingWire()
             try reaper.adopt(pid: pid, pidfd: child.pidfd, group: child.group) { [self] in exited($0) }
         } catch {
-            TreeKiller.kill(pid: pid, pidfd: child.pidfd)
-            var ignored = cl_exit()
-            var death = pollfd(fd: child.pidfd, events: Int16(POLLIN), revents: 0)
-            while cl_reap_pidfd(child.pidfd, &ignored) == 0 { _ = poll(&death, 1, -1) }
-            close(child.pidfd)
-            if let group = child.group { reaper.empty(group) }
+            reaper.discard(pid: pid, pidfd: child.pidfd, group: child.group)
             closeAll()
             throw error
         }
-        watchWire()
         output.start()
     }
 
@@ -129,13 +125,15 @@ final class WorkerProcess {
 
     private func watchWire() {
         guard wire.fd >= 0, wire.token == nil else { return }
-        do {
-            wire.token = try loop.watch(fd: wire.fd, events: interest) { [weak self] events in
-                guard let self else { return }
-                if events.contains(.writable) { write() }
-                if events.contains(.readable) || events.contains(.hangup) { readWire() }
-            }
-        } catch { breakOff("cannot be watched: \(error)") }
+        do { try startWatchingWire() } catch { breakOff("cannot be watched: \(error)") }
+    }
+
+    private func startWatchingWire() throws(HostFault) {
+        wire.token = try loop.watch(fd: wire.fd, events: interest) { [weak self] events in
+            guard let self else { return }
+            if events.contains(.writable) { write() }
+            if events.contains(.readable) || events.contains(.hangup) { readWire() }
+        }
     }
 
     private func readWire() {

@@ -136,6 +136,9 @@ struct Workforce {
     mutating func measured(_ id: WorkerID, resident: UInt64, now: MonotonicInstant) -> [Action] {
         act(now) { actions, force in force.on(force.poolOf[id], &actions) { $0.measured(id, resident, now, &$1) } }
     }
+    mutating func counted(_ id: WorkerID, unreaped: Int, now: MonotonicInstant) -> [Action] {
+        act(now) { actions, force in force.on(force.poolOf[id], &actions) { $0.counted(id, unreaped: unreaped, now, &$1) } }
+    }
     mutating func tick(now: MonotonicInstant) -> [Action] {
         act(now) { actions, force in
             for key in force.pools.keys.sorted() { force.on(key, &actions) { $0.tick(now, &$1) } }

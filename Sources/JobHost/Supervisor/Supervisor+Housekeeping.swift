@@ -54,7 +54,7 @@ extension Supervisor {
 
     private func memoryIsReleased(_ bytes: UInt64) { memoryRelease.isDone(bytes: bytes) }
 
-    private static var ownBytes: UInt64 { ProcFS.memory(getpid())?.anonymous ?? 0 }
+    private static var ownBytes: UInt64 { ProcFS.unbacked(getpid()) ?? 0 }
 
     /// So that silence in the log means something. Its period may change with each reload, and counts from then.
     func sayAliveRegularly() {

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import JobHost
@@ -21,6 +22,20 @@ import Testing
         try await onStage { stage in
             let problem = await stage.errandHeardLate("head -c 30000 /dev/zero | tr '\\0' '\\n'; echo out of paper; exit 3")
             #expect(problem == "sh exited with code 3; it printed: out of paper")
+        }
+    }
+
+    @Test func oneThatCannotBeWatchedIsEndedAndNothingOfItIsLeft() async throws {
+        try await onStage { stage in
+            await stage.refuseWatch(0)
+            let problem = await stage.errand("for n in 1 2 3 4 5 6 7 8 9; do sleep 1; done # \(stage.folder.path)")
+            #expect(problem?.hasPrefix("sh could not be started: cannot watch a descriptor") == true, "\(problem ?? "")")
+            let left = ProcFS.children(getpid()).filter { child in
+                let command = ProcFS.read("/proc/\(child)/cmdline", limit: 1 << 12) ?? []
+                return String(decoding: command, as: UTF8.self).contains(stage.folder.path)
+            }
+            #expect(left == [])
+            #expect(await stage.errand("true") == nil)
         }
     }
 

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import JobCore
 import JobTestKit
@@ -64,6 +65,23 @@ import Testing
             }
             #expect(late >= .zero)
         }
+    }
+
+    @Test func aStepOfTheClockThatIsHeardOfWhereTheTimerIsArmedIsTold() async throws {
+        let loop = try EventLoop()
+        let steps = Atomic<Int>(0)
+        loop.system.arm = { timer, wall, microseconds in
+            let result = cl_timerfd_arm(timer, wall, microseconds)
+            let isFirst = wall && steps.add(1, ordering: .relaxed).oldValue == 0
+            return isFirst ? -ECANCELED : result
+        }
+        let isTold: Bool = await withCheckedContinuation { continuation in
+            loop.onClockSet = { continuation.resume(returning: true) }
+            do { try loop.start() } catch { continuation.resume(returning: false) }
+        }
+        loop.stop()
+        loop.join()
+        #expect(isTold)
     }
 
     @Test func aWallTimerFiresOnTheWallClock() async throws {

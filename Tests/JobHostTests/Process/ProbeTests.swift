@@ -22,6 +22,17 @@ import Testing
         }
     }
 
+    /// The child, its socket, its output.
+    @Test(arguments: [0, 1])
+    func oneThatCannotBeWatchedIsTheHostsFault(number: Int) async throws {
+        try await onStage { stage in
+            await stage.refuseWatch(number)
+            guard case .hostFault(let text) = await stage.probe(await stage.pool()) else { throw TestFailure(text: "no fault of the host") }
+            #expect(text.hasPrefix("cannot watch a descriptor"), "\(text)")
+            guard case .loaded = await stage.probe(await stage.pool()) else { throw TestFailure(text: "not loaded") }
+        }
+    }
+
     @Test(arguments: [
         ("crashes", "__attribute__((constructor)) static void c(void) { printf(\"hello\\n\"); fflush(stdout); abort(); }",
          "exited by signal 6 (SIGABRT) while the library was loaded; it printed: hello"),

@@ -94,6 +94,23 @@ import Testing
         rmdir(Slates.folder(folder.path) + "/1")
     }
 
+    @Test("Once no worker without a slate is left and all ends are recorded, what comes is proved again")
+    func withoutOneForAWhile() {
+        let slates = Slates(stateDir: folder.path, bootID: boot)
+        slates.begin(epoch: "1")
+        mkdir(Slates.folder(folder.path) + "/1", 0o700)
+        slates.started(slates.make(), pid: 1, startTime: 1)
+        rmdir(Slates.folder(folder.path) + "/1")
+        slates.everythingIsRecorded()
+        #expect(slates.problem != nil, "it lives")
+        slates.retire(nil)
+        #expect(slates.problem != nil, "its end may not be recorded")
+        #expect(!proof().provesUnbegun(fence: 1, epoch: "1"))
+        slates.everythingIsRecorded()
+        #expect(slates.problem == nil)
+        #expect(proof().provesUnbegun(fence: 1, epoch: "1"))
+    }
+
     /// A slate as the supervisor has it, and as its worker does, who unmaps it.
     private func shared() throws -> (Slate, OpaquePointer?) {
         let slates = Slates(stateDir: folder.path, bootID: boot)

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import JobCore
 import Synchronization
@@ -126,6 +127,15 @@ actor Stage {
             key: key, plugin: "trouble", library: library, maxWorkers: max, memoryLimit: memory,
             environment: environment, startTimeout: startTimeout
         )
+    }
+
+    /// Of the descriptors that are watched from now on, that one cannot be; 0: the next.
+    func refuseWatch(_ number: Int) {
+        var left = number
+        loop.system.add = { epoll, fd, events, token in
+            left -= 1
+            return left == -1 ? -ENOSPC : cl_epoll_add(epoll, fd, events, token)
+        }
     }
 
     func configure(_ pools: [PoolSpec], drain: Duration = .seconds(5)) { room?.configure(pools: pools, drain: drain) }

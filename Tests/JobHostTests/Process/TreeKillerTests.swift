@@ -47,15 +47,15 @@ import Testing
     @Test func aProcessThatIsGoneHasNoTree() {
         #expect(TreeKiller.kill(pid: 1 << 29, pidfd: -1) == [])
         #expect(ProcFS.children(1 << 29) == [])
-        #expect(ProcFS.memory(1 << 29) == nil)
+        #expect(ProcFS.resident(1 << 29) == nil)
     }
 
     @Test(arguments: [
-        ("12 (a b) c) S 7 12 12 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2", 7, 98_765, false),
-        ("1 (x) Z 0 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0", 0, 5, true),
-    ] as [(String, Int32, UInt64, Bool)])
-    func aStatLineIsReadBehindTheNameWhateverTheName(line: String, parent: Int32, start: UInt64, zombie: Bool) {
-        #expect(ProcFS.parseStat(Array(line.utf8)) == ProcFS.Stat(parent: parent, startTime: start, isZombie: zombie))
+        ("12 (a b) c) S 7 12 12 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2", 7, 98_765, false, 26),
+        ("1 (x) Z 0 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0", 0, 5, true, 0),
+    ] as [(String, Int32, UInt64, Bool, UInt64)])
+    func aStatLineIsReadBehindTheNameWhateverTheName(line: String, parent: Int32, start: UInt64, zombie: Bool, cpu: UInt64) {
+        #expect(ProcFS.parseStat(Array(line.utf8)) == ProcFS.Stat(parent: parent, startTime: start, isZombie: zombie, cpuTicks: cpu))
     }
 
     @Test(arguments: ["", "1 (x", "1 (x) S", "1 (x) S 99999999999 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0", "1 (x) S a b c d e f g h i j k l m n o p q r s"])

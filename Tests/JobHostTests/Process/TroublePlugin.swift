@@ -7,6 +7,7 @@ enum TroublePlugin {
     static let entries = [
         "good", "nothing", "hang", "polite", "late", "segfault", "exit0", "grandchild", "orphan", "flood", "hoard",
         "allocate", "print", "beat", "snooze", "enqueue", "deaf", "words", "brief",
+        "scatter", "share", "spin", "hand_on",
     ]
 
     /// Entries with a `doctor`.
@@ -32,6 +33,7 @@ enum TroublePlugin {
         #include <stdio.h>
         #include <stdlib.h>
         #include <string.h>
+        #include <sys/mman.h>
         #include <sys/wait.h>
         #include <unistd.h>
 
@@ -100,6 +102,32 @@ enum TroublePlugin {
         static int32_t enqueue(void *i, const job_context *c) {
             c->enqueue(c, JOB_STR("other"), JOB_STR("{\\"a\\":1}"), JOB_STR("key"), 0);
             return c->payload.size ? JOB_FAILED : JOB_SUCCEEDED;
+        }
+        /* Leaves a process behind that ends at once. */
+        static int32_t scatter(void *i, const job_context *c) {
+            pid_t child = fork();
+            if (child == 0) { if (fork() == 0) _exit(0); _exit(0); }
+            return waitpid(child, NULL, 0) == child ? JOB_SUCCEEDED : JOB_FAILED;
+        }
+        static int32_t share(void *i, const job_context *c) {
+            for (int n = 0; n < 256; n++) {
+                char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+                if (p == MAP_FAILED) abort();
+                memset(p, 1, 1 << 20);
+            }
+            return polite(i, c);
+        }
+        static int32_t spin(void *i, const job_context *c) { return system("while :; do :; done") == 0 ? JOB_SUCCEEDED : JOB_FAILED; }
+        /* As much as a run may, in names and keys as long as they may be. */
+        static int32_t hand_on(void *i, const job_context *c) {
+            static char job[JOB_MAX_KEY], key[JOB_MAX_KEY], payload[JOB_MAX_ENQUEUE_BYTES / JOB_MAX_ENQUEUES];
+            memset(job, 'j', sizeof job); memset(key, 'k', sizeof key); memset(payload, '1', sizeof payload);
+            for (int n = 0; n < JOB_MAX_ENQUEUES; n++) {
+                snprintf(key, sizeof key, "%05d", n); key[5] = 'k';
+                int32_t code = c->enqueue(c, (job_str){job, sizeof job}, (job_str){payload, sizeof payload}, (job_str){key, sizeof key}, 0);
+                if (code != JOB_OK) return JOB_FAILED;
+            }
+            return JOB_SUCCEEDED;
         }
         static int32_t deaf(void *i, const job_context *c) {
             close_range(3, ~0u, 0);

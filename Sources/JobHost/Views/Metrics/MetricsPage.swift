@@ -255,7 +255,7 @@ struct ProcessFigures {
         var limit = rlimit()
         getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         return ProcessFigures(
-            cpuSeconds: time, residentBytes: Double(ProcFS.memory(getpid())?.resident ?? 0), openFiles: openFiles(),
+            cpuSeconds: time, residentBytes: Double(ProcFS.resident(getpid()) ?? 0), openFiles: openFiles(),
             mostFiles: limit.rlim_cur > UInt64(Int64.max) ? .infinity : Double(limit.rlim_cur))
     }
 
