@@ -171,8 +171,9 @@ struct ContestRun {
         return isComplete
     }
 
-    /// false: somebody was faster.
+    /// false: somebody was faster, or the contest is not being paid any more: it was cancelled meanwhile.
     private func pay(_ payout: Payout, of contest: Contest) throws -> Bool {
+        guard try tables.contest(contest.id)?.status == contest.status else { return false }
         let settled = try exchange.run("settle_entrant", [
             "competition": .text(contest.id), "account": .text(payout.account), "payout": .text(payout.amountText),
             "now": .int(now),

@@ -124,14 +124,15 @@ public final class MintEntry: ExchangeEntry {
     public func run(_ context: RunContext) throws -> RunOutcome {
         let payload = try context.payload.decode(MintPayload.self)
         guard payload.size.isPositive else { return .failed("payload: size \(payload.size) is not above 0") }
-        guard !MintOrder.isNumbered(context.idempotencyKey) else {
-            return .failed(
-                "it was enqueued without a unique key, and \(context.idempotencyKey) is another sale's in another store: nothing was "
-                    + "sent; enqueue it with the sale's own id as its key", code: 6)
-        }
         if settings.mode == .off { return PeerSettings.wait() }
         return try settings.onExchange(.mintQueue) { exchange, time in
             try PeerSettings.check(exchange, settings.minter)
+            // One that was sent before such keys were refused goes on: under another key it would be minted twice.
+            if MintOrder.isNumbered(context.idempotencyKey), try !MintRun.isOnRecord(context.idempotencyKey, exchange) {
+                return .failed(
+                    "it was enqueued without a unique key, and \(context.idempotencyKey) is another sale's in another store: nothing was "
+                        + "sent; enqueue it with the sale's own id as its key", code: 6)
+            }
             let order = MintOrder(
                 key: context.idempotencyKey, asset: payload.assetId.text, size: payload.size,
                 createdAt: payload.createdAt.milliseconds)

@@ -69,6 +69,10 @@ struct MintRun: RunReport {
 
     // MARK: On record
 
+    static func isOnRecord(_ key: String, _ exchange: Exchange) throws -> Bool {
+        try exchange.first("mint", ["cause": .text(key)]) { _ in true } ?? false
+    }
+
     private func load() throws -> Record {
         let found = try exchange.first("mint", ["cause": .text(order.key)]) { row in
             guard let status = MintStatus(rawValue: try row.text(2)) else {

@@ -129,7 +129,11 @@ struct PositionRun: RunReport {
 
     private func order(_ clientID: String) throws -> PlacedOrder? {
         try exchange.first("order", ["exchange": .text(settings.exchange), "client": .text(clientID)]) { row in
-            PlacedOrder(
+            // A statement of one's own from before the owner was read would say of every order that nobody's money is in it.
+            guard row.columnNames.count > 10 else {
+                throw JobFailure.permanent("the statement 'order' of the settings has no 11th column, the order's owner")
+            }
+            return PlacedOrder(
                 clientID: try row.text(0), pair: try row.int64(1), symbol: try row.text(2), side: try row.text(3),
                 price: try row.amount(4), quantity: try row.amount(5), executed: try row.amount(6), status: try row.text(7),
                 isPlaced: try row.bool(8), version: try row.int64(9), owner: try row.textOrNil(10))

@@ -44,7 +44,8 @@ enum Replacement: Hashable, Sendable {
         guard let original = chain.first, let last = chain.last else { return .leave(reason: "there is no such order") }
         switch last.status {
         case "new", "partial": return .leave(reason: "is open")
-        case "pending" where last.isPlaced: return .leave(reason: "is being placed")
+        // One that holds money may have ended at the exchange: it stays pending until the reconciler has settled it.
+        case "pending" where last.isPlaced && last.owner == nil: return .leave(reason: "is being placed")
         case "filled": return .leave(reason: "is filled")
         case "cancelled": return .leave(reason: "was cancelled")
         case "rejected", "expired": break

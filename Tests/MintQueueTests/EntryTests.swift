@@ -62,6 +62,21 @@ import Testing
         #expect(["run-", "run-1a", "rerun-1", "run-1 ", "sale-1"].allSatisfy { !MintOrder.isNumbered($0) })
     }
 
+    /// Sent before such keys were refused, and what became of it is not known.
+    @Test func oneThatIsOnRecordUnderItsNumberIsAskedForAndNotRefused() throws {
+        let exchange = try TestExchange(.disk, statements: .mintQueue)
+        try exchange.connection.run(
+            """
+            INSERT INTO mint_requests (cause, asset_id, size, status, attempts, created_ms, updated_ms)
+            VALUES ('run-17', '7', '1.5', 'failed', 1, 0, 0)
+            """)
+        let test = TestRun(settings: #"{"minter": "paper", "mode": "live", "database": "\#(exchange.database)"}"#, payload: sale)
+        test.idempotencyKey = "run-17"
+        #expect(test.run(MintEntry.self) == .failed)
+        #expect(test.text.contains("was refused"), "\(test.text)")
+        #expect(try exchange.count("mint_requests") == 1)
+    }
+
     @Test func offItWaitsInTheQueueInsteadOfBeingLost() {
         let mint = TestRun(settings: #"{"minter": "paper", "mode": "off"}"#, payload: sale)
         #expect(mint.run(MintEntry.self) == .snooze)

@@ -11,8 +11,7 @@ struct TriggerCommand: AsyncParsableCommand {
             to do, 1 failed, 12 cancelled, 13 timed out, 14 crashed, 15 lost, 16 not
             run; 7: the waiting was given up, the run goes on.
 
-            Example: jobhost trigger mint --wait \\
-                       --payload '{"assetId": 7, "size": "1.5", "createdAt": 0}'
+            Example: jobhost trigger candles-1m --wait
             """)
     @Argument(help: "A job's name.") var job: String
     @Option(help: ArgumentHelp("JSON for the run, or @FILE.", valueName: "json")) var payload: String?
