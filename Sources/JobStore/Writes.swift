@@ -5,8 +5,6 @@ import JobCore
 public struct FireClaim: Hashable, Sendable {
     public var job: String
     public var fireTime: Instant
-    /// When it may start: later than the fire time by its jitter.
-    public var availableAt: Instant
     public var trigger: Trigger
     public var priority: Int
     public var maxAttempts: Int
@@ -18,8 +16,7 @@ public struct FireClaim: Hashable, Sendable {
     public var scheduleText: String
     /// Fires that this claim leaves behind (missed, skipped), recorded in the same transaction.
     public var ranges: [FireRange]
-    /// true: becomes a run that waits, for `availableAt` or for whoever claims it, instead of being claimed: there is no
-    /// place or no worker for it, it is overdue, or its job has a rate.
+    /// true: waits in `available` instead of being claimed (overlap = queue, breaker's waiting).
     public var waits: Bool
     /// Attempts of the job that may be under way on other hosts and this one, together; nil: any
     /// number. Where there is no room, a fire that is still to come is refused as if somebody had
@@ -46,7 +43,6 @@ public struct FireClaim: Hashable, Sendable {
     ) {
         self.job = job
         self.fireTime = fireTime
-        availableAt = fireTime
         self.trigger = trigger
         self.priority = priority
         self.maxAttempts = maxAttempts
@@ -112,13 +108,10 @@ public struct WaitingFire: Hashable, Sendable {
     public var run: RunID
     public var job: String
     public var trigger: Trigger
-    /// Not before then.
-    public var availableAt: Instant
-    public init(run: RunID, job: String, trigger: Trigger, availableAt: Instant = .distantPast) {
+    public init(run: RunID, job: String, trigger: Trigger) {
         self.run = run
         self.job = job
         self.trigger = trigger
-        self.availableAt = availableAt
     }
 }
 

@@ -11,7 +11,6 @@ extension StoreSuite {
         Rule("fifty hosts that claim one fire get it once", { try await $0.fiftyClaimersOneRun() }),
         Rule("two live rows of one due time cannot be", { try await $0.liveFireIsUnique() }),
         Rule("a fire that waits is available and unowned until it is claimed", { try await $0.waitingFire() }),
-        Rule("a fire whose start lies behind its time is not claimed before it, given back or not, and a later life finds it", { try await $0.jitteredFire() }),
         Rule("a later life finds the fires that wait unattempted, and no other run", { try await $0.waitingFiresAreFound() }),
         Rule("consecutive fires of one reason are one range", { try await $0.rangesGrow() }),
         Rule("a run between two ranges of one reason keeps them apart", { try await $0.runsSeparateRanges() }),
@@ -102,32 +101,13 @@ extension StoreSuite {
         try equal(claims.first?.idempotencyKey, run.idempotencyKey)
     }
 
-    func jitteredFire() async throws {
-        func claim(_ job: String, waits: Bool) -> FireClaim {
-            var claim = Self.claim(job, fire: 60, from: nil, waits: waits)
-            claim.availableAt = Self.at(100)
-            return claim
-        }
-        let runs = try await store.claimFires([claim("a", waits: true), claim("b", waits: false)], owner: Self.owner, now: Self.at(60))
-        let (waits, held) = (try required(runs[0], "not claimed"), try required(runs[1], "not claimed"))
-        try equal(try await record(waits.id).state, .scheduled)
-        try equal(try await record(held.id).state, .running)
-        try equal(try await store.waitingFires(upTo: Self.at(62)), [WaitingFire(run: waits.id, job: "a", trigger: .schedule, availableAt: Self.at(100))])
-        try equal(try await store.waitingFires(upTo: Self.at(59)), [])
-        try await store.releaseClaims([held.held], owner: Self.owner, now: Self.at(61))
-        for job in ["a", "b"] { try equal(try await waiting(job, now: 99).map(\.id), []) }
-        try equal(try await waiting("a", now: 100).map(\.id), [waits.id])
-        try equal(try await waiting("b", now: 100).map(\.id), [held.id])
-        for run in [waits.id, held.id] { try equal(try await record(run).fireTime, Self.at(60)) }
-    }
-
     func waitingFiresAreFound() async throws {
         let waits = try await claimed(Self.claim("a", fire: 1, from: nil, waits: true))
         let released = try await claimed(Self.claim("b", fire: 3, from: nil))
         try await store.releaseClaims([released.held], owner: Self.owner, now: Self.at(1))
         _ = try await claimed(Self.claim("c", fire: 1, from: nil))
         try await enqueued(Self.request("a"))
-        try equal(try await store.waitingFires(upTo: Self.at(2)), [WaitingFire(run: waits.id, job: "a", trigger: .schedule, availableAt: Self.at(1))])
+        try equal(try await store.waitingFires(upTo: Self.at(2)), [WaitingFire(run: waits.id, job: "a", trigger: .schedule)])
         try equal(Set(try await store.waitingFires(upTo: Self.at(3)).map(\.run)), [waits.id, released.id])
         let again = try await waiting("a", now: 2)
         try await store.releaseClaims(again.map(\.held), owner: Self.owner, now: Self.at(2))

@@ -102,7 +102,6 @@ public struct JobSchedule: Sendable {
     /// When the run of a fire starts: up to `jitter` later, always the same for the same fire, and
     /// before the next fire, so that runs keep the order of their fires.
     public func startTime(of fire: Instant) -> Instant {
-        guard jitter > .zero else { return fire }
         var room = jitter
         if let delay { room = min(room, delay) } else if let next = dueTimes.next(after: fire) { room = min(room, next - fire) }
         guard room > .zero else { return fire }

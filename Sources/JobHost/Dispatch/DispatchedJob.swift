@@ -64,9 +64,9 @@ final class DispatchedJob {
     var rated: (until: Instant, asked: Instant)?
     /// The store is being asked for waiting runs.
     var asked: Question?
-    /// Fires on time that wait: for the end of their jitter, for a worker, or (overlap = "queue") for their turn; and every
-    /// waiting fire of a rule that counts from the end of runs. With the instants before which no claim takes them.
-    private(set) var waitingFires: [RunID: Instant] = [:]
+    /// Fires on time that wait: for a worker, or (overlap = "queue") for their turn; and every
+    /// waiting fire of a rule that counts from the end of runs.
+    private(set) var waitingFires: Set<RunID> = []
     var state: StateBlob? { didSet { stateRevision &+= 1 } }
     /// Another one with each state.
     private(set) var stateRevision: UInt64 = 0
@@ -149,11 +149,6 @@ final class DispatchedJob {
         return due
     }
 
-    /// Those that are held without the promise of a worker.
-    func farRuns(dueBy horizon: Instant) -> [RunID] {
-        held.lazy.filter { [active] in active[$0].map { $0.isFar && $0.heldUntil.map { $0 <= horizon } ?? false } ?? false }.sorted()
-    }
-
     func hold(_ run: ActiveRun) {
         active[run.claim.id] = run
         held.insert(run.claim.id)
@@ -167,7 +162,7 @@ final class DispatchedJob {
     func submit(_ run: ActiveRun) {
         leaveLines(run.claim.id)
         // A fire that waited was under way already.
-        if waitingFires.removeValue(forKey: run.claim.id) == nil { schedule.runStarted() }
+        if waitingFires.remove(run.claim.id) == nil { schedule.runStarted() }
         active[run.claim.id] = run
         if run.isSentAhead { sentAhead.insert(run.claim.id) }
     }
@@ -195,24 +190,21 @@ final class DispatchedJob {
 
     /// A fire waits in the store. To the rule its run is under way from now on, so that a fixed
     /// delay does not add another while this one waits for a worker.
-    func await(fire run: RunID, until due: Instant = .distantPast) {
-        if waitingFires.updateValue(due, forKey: run) == nil { schedule.runStarted() }
-    }
-
-    /// Those that the store tells of when it is asked what waits.
-    func waitingFires(dueBy now: Instant) -> Set<RunID> {
-        Set(waitingFires.lazy.filter { $0.value <= now }.map(\.key))
+    func await(fire run: RunID) {
+        if waitingFires.insert(run).inserted { schedule.runStarted() }
     }
 
     /// Of the fires that were believed to wait only `runs` do.
     /// `believed`: to wait when the store was asked; others began to wait since.
     func keepWaiting(_ runs: Set<RunID>, of believed: Set<RunID>) {
-        for run in believed.subtracting(runs).subtracting(ready.all) { waitsNoMore(run) }
+        let gone = waitingFires.intersection(believed).subtracting(runs).subtracting(ready.all)
+        for _ in gone { schedule.runReturned() }
+        waitingFires.subtract(gone)
     }
 
     /// A fire that waited ended without having begun.
     func waitsNoMore(_ run: RunID) {
-        if waitingFires.removeValue(forKey: run) != nil { schedule.runReturned() }
+        if waitingFires.remove(run) != nil { schedule.runReturned() }
     }
 
     /// The rule counts from the end of the job's runs: it has one fire at a time.
@@ -386,8 +378,6 @@ struct ActiveRun {
     /// Where it is promised a worker, or was submitted; a reload may have moved its job to
     /// another pool since.
     var pool = ""
-    /// Held for so late that no worker of the pool is promised to it yet.
-    var isFar = false
     /// As it was submitted; a reload may have brought another one since.
     var plan: ResolvedJob?
     var submittedAt: Instant?

@@ -25,7 +25,6 @@ extension Dispatcher {
     /// When something is to be done for a held run.
     func heldLook(_ i: Int, _ run: RunID, _ now: Instant) -> Instant? {
         guard let active = jobs[i].active[run], let until = active.heldUntil else { return nil }
-        if active.isFar { return until - settings.preclaimLead }
         let ahead = until - settings.sendLead
         return settings.sendLead > .zero && !active.hasComeBack && ahead > now ? ahead : until
     }

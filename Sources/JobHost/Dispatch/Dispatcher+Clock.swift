@@ -27,7 +27,7 @@ extension Dispatcher {
                 jobs[i].mayRewind = true
                 releaseFar(i, now, &out)
                 // What waits by the old clock may now wait for a year: it keeps no place for that long.
-                jobs[i].keepWaiting([], of: Set(jobs[i].waitingFires.keys))
+                jobs[i].keepWaiting([], of: jobs[i].waitingFires)
                 jobs[i].noteWaiting(now.wall)
             }
             rebuildTimeline(now)

@@ -138,10 +138,9 @@ extension Dispatcher {
             }
             // What has a rate goes through its door, like every run that waits.
             let starts = isOnTime && places > 0 && slots > 0 && jobs[i].plan.config.rate == nil
+            if starts { slots -= 1 }
             // On all hosts together: this one's are counted here, the others' by the store.
-            let claim = claim(i, due.fire, due.trigger, waits: !starts, room: isOnTime ? places : 1, now)
-            if starts, !isFar(claim.availableAt, now) { slots -= 1 }
-            claims.append(claim)
+            claims.append(claim(i, due.fire, due.trigger, waits: !starts, room: isOnTime ? places : 1, now))
             if isOnTime { (admitted, places) = (admitted + 1, places - 1) }
         }
         submit(i, claims, cursor: accounting.cursor, ranges: ranges, &out)
@@ -167,8 +166,6 @@ extension Dispatcher {
             maxAttempts: jobs[i].plan.config.retry.maxAttempts, generation: generation,
             leaseUntil: max(fire, now.wall) + settings.lease, expectedCursor: nil, newCursor: fire,
             scheduleText: jobs[i].ruleText, waits: waits)
-        // What is overdue is late enough.
-        if trigger == .schedule { claim.availableAt = jobs[i].schedule.startTime(of: fire) }
         describe(&claim, i, room: room)
         return claim
     }
@@ -254,9 +251,9 @@ extension Dispatcher {
             jobs[i].askedFor = []
             // Also where other hosts' runs leave no room for it.
             if run.attempt == 0 {
-                jobs[i].noteWaiting(max(now.wall, claim.availableAt))
+                jobs[i].noteWaiting(now.wall)
                 let isNear = claim.fireTime <= now.wall + JobSchedule.preclaimReach
-                if isNear, isWaitingFire(claim.trigger, i) { jobs[i].await(fire: run.id, until: claim.availableAt) }
+                if isNear, isWaitingFire(claim.trigger, i) { jobs[i].await(fire: run.id) }
             } else {
                 take(claim, run, i, now, &out)
             }
@@ -277,32 +274,12 @@ extension Dispatcher {
             out.refusals.append(Refusal(run.held, .calendar))
         } else {
             let pool = jobs[i].plan.pool
-            var held = ActiveRun(claim: run, phase: .held(until: claim.availableAt), pool: pool)
-            held.isFar = isFar(claim.availableAt, now)
+            let start = jobs[i].schedule.startTime(of: claim.fireTime)
             owners[run.id] = i
             jobs[i].adopt(run.state)
-            if !held.isFar { pools[pool]?.promised += 1 }
-            jobs[i].hold(held)
+            pools[pool]?.promised += 1
+            jobs[i].hold(ActiveRun(claim: run, phase: .held(until: start), pool: pool))
             releaseFar(i, now, &out)
-        }
-    }
-
-    /// Held for so late, by its jitter, that a worker need not be promised to it yet: others have it until then.
-    func isFar(_ start: Instant, _ now: Now) -> Bool { start > now.wall + settings.preclaimLead }
-
-    /// Promises workers to what is held and has come near. What finds none waits in the store, for whichever host has one.
-    mutating func promiseHeld(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
-        guard jobs[i].hasHeld, !isAtRest else { return }
-        for run in jobs[i].farRuns(dueBy: now.wall + settings.preclaimLead) {
-            guard let active = jobs[i].active[run] else { continue }
-            if pools[active.pool]?.freeAhead ?? 0 > 0 {
-                pools[active.pool]?.promised += 1
-                jobs[i].change(run) { $0.isFar = false }
-            } else if let start = active.heldUntil {
-                giveBack(run, i, &out)
-                jobs[i].await(fire: run, until: start)
-                jobs[i].noteWaiting(max(start, now.wall))
-            }
         }
     }
 

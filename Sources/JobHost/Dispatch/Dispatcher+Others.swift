@@ -97,7 +97,7 @@ extension Dispatcher {
             most: most, room: max(room, 0), stateFence: jobs[i].plan.entry.stateVersion > 0 ? jobs[i].stateFence : nil,
             generation: generation, rate: jobs[i].plan.config.rate)
         limit.isIdempotent = jobs[i].plan.entry.idempotent
-        if limit.rate != nil { limit.fires = Set(jobs[i].waitingFires.keys) }
+        if limit.rate != nil { limit.fires = jobs[i].waitingFires }
         return limit
     }
 

@@ -48,7 +48,6 @@ extension Dispatcher {
         }
         let plan = jobs[i].plan
         active.phase = notBefore.map { .sent(until: $0) } ?? .submitted
-        active.isFar = false
         active.pool = plan.pool
         active.plan = plan
         active.submittedAt = notBefore ?? now.wall
@@ -71,7 +70,7 @@ extension Dispatcher {
 
     /// The pool's account of it.
     mutating func leave(_ active: ActiveRun) {
-        guard !active.isStuck, !active.isFar else { return }
+        guard !active.isStuck else { return }
         if active.isHeld || active.isSentAhead { pools[active.pool]?.promised -= 1 } else { pools[active.pool]?.busy -= 1 }
     }
 
@@ -146,7 +145,7 @@ extension Dispatcher {
             let share = max(1, free / ((pools[pool]?.queue.count ?? 0) + 1))
             let limit = isProbing(i) ? 1 : min(jobs[i].claimable(in: pace.moment), share)
             guard limit > 0 else { continue }
-            jobs[i].asked = .init(pool: pool, runs: limit, fires: jobs[i].waitingFires(dueBy: now.wall))
+            jobs[i].asked = .init(pool: pool, runs: limit, fires: jobs[i].waitingFires)
             pools[pool]?.asked += limit
             jobs[i].forgetWaiting(upTo: now.wall)
             out.waiting[jobs[i].name] = limit

@@ -176,7 +176,6 @@ struct Dispatcher: ~Copyable {
     mutating func consider(_ i: Int, _ now: Now, _ out: inout DispatchActions) {
         guard !jobs[i].isVacant else { return }
         lookAtSent(i, now, &out)
-        promiseHeld(i, now, &out)
         startHeld(i, now, &out)
         startReady(i, now, &out)
         sendAhead(i, now, &out)
@@ -286,7 +285,6 @@ struct Dispatcher: ~Copyable {
         }
         for job in jobs {
             for run in job.active.values {
-                if run.isFar { continue }
                 if run.isHeld || run.isSentAhead { loads[run.pool]?.promised += 1 } else if !run.isStuck { loads[run.pool]?.busy += 1 }
             }
             if let claiming = job.claiming { loads[claiming.pool]?.promised += claiming.fires }
@@ -311,7 +309,7 @@ struct Dispatcher: ~Copyable {
         if !job.schedule.isSettled { job.editedAt = now.wall }
         // So far ahead only a clock that was wrong in an earlier life of the host leads.
         job.mayRewind = job.schedule.cursor > now.wall + ClockWatch.tolerance
-        for fire in waitingFires where fire.trigger == .schedule || job.isRelative { job.await(fire: fire.run, until: fire.availableAt) }
+        for fire in waitingFires where fire.trigger == .schedule || job.isRelative { job.await(fire: fire.run) }
         // The first look at the store's waiting runs.
         job.noteWaiting(now.wall)
         place(job)

@@ -236,19 +236,14 @@ extension Ledger {
             [.int((now + length).stored), .text(owner.host), .text(owner.epoch)])
     }
 
-    /// From a fire to its start, as a config may have it.
-    private static var longestJitter: Duration { .seconds(86_400) }
-
     func waitingFires(upTo horizon: Instant) throws -> [WaitingFire] {
         // One index each: a condition of both would read the whole table.
         try [StateSQL.ready, StateSQL.later].flatMap { condition in
             try connection.rows("""
-                SELECT id, job, trigger, available_at FROM \(schema)runs
-                WHERE \(condition) AND available_at <= ? AND fire_time <= ? AND attempt = 0 AND trigger IN ('schedule', 'catch_up')
-                """, [.int((horizon + Self.longestJitter).stored), .int(horizon.stored)]
-            ) {
-                WaitingFire(run: RunID(try $0.int64(0)), job: try $0.text(1), trigger: try $0.word(2), availableAt: try $0.instant(3))
-            }
+                SELECT id, job, trigger FROM \(schema)runs
+                WHERE \(condition) AND available_at <= ? AND attempt = 0 AND trigger IN ('schedule', 'catch_up')
+                """, [.int(horizon.stored)]
+            ) { WaitingFire(run: RunID(try $0.int64(0)), job: try $0.text(1), trigger: try $0.word(2)) }
         }
     }
 

@@ -101,7 +101,7 @@ extension PostgresLedger {
 
     private func claimTogether(_ claims: [FireClaim], _ owner: Owner, _ now: Instant) throws -> [ClaimedRun?] {
         guard !claims.isEmpty else { return [] }
-        var columns = PostgresColumns(15)
+        var columns = PostgresColumns(14)
         for (i, claim) in claims.enumerated() {
             columns[0].append(Int64(i))
             columns[1].append(claim.job)
@@ -110,20 +110,19 @@ extension PostgresLedger {
             columns[4].append(claim.expectedCursor.stored)
             columns[5].append(claim.newCursor.stored)
             columns[6].append(claim.scheduleText)
-            columns[7].append(Rank.of(availableAt: claim.availableAt, priority: claim.priority))
+            columns[7].append(Rank.of(availableAt: claim.fireTime, priority: claim.priority))
             columns[8].append(claim.waits ? nil : (claim.leaseUntil - now).microseconds)
             columns[9].append(Int64(claim.maxAttempts))
             columns[10].append(Int64(claim.priority))
             columns[11].append(claim.generation)
             columns[12].append(IdempotencyKey.fire(job: claim.job, at: claim.fireTime))
             columns[13].append(claim.isIdempotent.stored)
-            columns[14].append(claim.availableAt.stored)
         }
         let statement = try connection.prepare(Self.claimFiresSQL(schema))
         try statement.bind(columns, from: 1)
-        try statement.bind(owner.host, at: 16)
-        try statement.bind(owner.epoch, at: 17)
-        try statement.bind(now.stored, at: 18)
+        try statement.bind(owner.host, at: 15)
+        try statement.bind(owner.epoch, at: 16)
+        try statement.bind(now.stored, at: 17)
         defer { statement.reset() }
         var made: [String: (id: RunID, fence: Int64)] = [:]
         while try statement.step() { made[try statement.text(0)] = (RunID(try statement.int64(1)), try statement.int64(2)) }
@@ -141,9 +140,8 @@ extension PostgresLedger {
         """
         WITH c AS (
             SELECT * FROM unnest(?1::bigint[], ?2::text[], ?3::text[], ?4::bigint[], ?5::bigint[], ?6::bigint[], ?7::text[],
-                ?8::bigint[], ?9::bigint[], ?10::bigint[], ?11::bigint[], ?12::bigint[], ?13::text[], ?14::bigint[], ?15::bigint[])
-                AS t (i, job, trigger, fire, expected, next, schedule, rank, lease, max_attempts, priority, generation, key, idempotent,
-                    available)
+                ?8::bigint[], ?9::bigint[], ?10::bigint[], ?11::bigint[], ?12::bigint[], ?13::text[], ?14::bigint[])
+                AS t (i, job, trigger, fire, expected, next, schedule, rank, lease, max_attempts, priority, generation, key, idempotent)
         ), moved AS (
             UPDATE \(schema)job_states s SET cursor = c.next, schedule = c.schedule, open_range = NULL
             FROM c WHERE s.job = c.job AND s.cursor IS NOT DISTINCT FROM c.expected
@@ -159,11 +157,10 @@ extension PostgresLedger {
         INSERT INTO \(schema)runs AS r (id, job, trigger, state, fire_time, available_at, rank, created_at, lease_until,
             attempt, max_attempts, priority, fence, owner, epoch, generation, idempotency_key,
             idempotent)
-        SELECT id, job, trigger,
-            CASE WHEN lease IS NOT NULL THEN 'running' WHEN available > ?18 THEN 'scheduled' ELSE 'available' END, fire, available, rank, ?18,
+        SELECT id, job, trigger, CASE WHEN lease IS NULL THEN 'available' ELSE 'running' END, fire, fire, rank, ?17,
             \(clock) + lease, CASE WHEN lease IS NULL THEN 0 ELSE 1 END, max_attempts, priority,
-            CASE WHEN lease IS NULL THEN 0 ELSE fence END, CASE WHEN lease IS NULL THEN '' ELSE ?16 END,
-            CASE WHEN lease IS NULL THEN '' ELSE ?17 END, generation, key, idempotent
+            CASE WHEN lease IS NULL THEN 0 ELSE fence END, CASE WHEN lease IS NULL THEN '' ELSE ?15 END,
+            CASE WHEN lease IS NULL THEN '' ELSE ?16 END, generation, key, idempotent
         FROM numbered
         ON CONFLICT DO NOTHING
         RETURNING r.job, r.id, r.fence

@@ -51,6 +51,7 @@ struct SimulatedHost: ~Copyable {
     private var nextID: Int64 = 0
     private var nextFence: Int64 = 0
     private var wakeAt: Instant?
+    private var jobMaxAttempts: [RunID: Int] = [:]
 
     var isDrained: Bool { dispatcher.isDrained }
 
@@ -164,7 +165,7 @@ struct SimulatedHost: ~Copyable {
             rows[claim.run]?.state = .available
             rows[claim.run]?.attempt -= 1
             send(.released(jobs: [claim.job]))
-            send(.waiting(job: claim.job, due: rows[claim.run]?.availableAt ?? now.wall))
+            send(.waiting(job: claim.job, due: rows[claim.run]?.fireTime ?? now.wall))
         }
         claims += actions.claims
         moves += actions.moves
@@ -202,7 +203,6 @@ struct SimulatedHost: ~Copyable {
         ranges[claim.job, default: []] += claim.ranges
         let id = insert(
             claim.job, claim.trigger, claim.fireTime, state: .available, maxAttempts: claim.maxAttempts)
-        rows[id]?.availableAt = claim.availableAt
         if claim.waits { return view(id) }
         return take(id)
     }

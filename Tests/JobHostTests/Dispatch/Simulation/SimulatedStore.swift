@@ -76,7 +76,6 @@ struct SimulatedStore {
         guard !hasLive else { return nil }
         let id = insert(
             claim.job, claim.trigger, claim.fireTime, state: .available, maxAttempts: claim.maxAttempts)
-        rows[id]?.availableAt = claim.availableAt
         return claim.waits ? view(id) : take(id, epoch: epoch)
     }
 
@@ -193,8 +192,8 @@ struct SimulatedStore {
 
     func waitingFires(upTo horizon: Instant) -> [WaitingFire] {
         live.compactMap { id in
-            guard let row = rows[id], row.isFire, row.attempt == 0, row.fireTime <= horizon, waits(row, .distantFuture) else { return nil }
-            return WaitingFire(run: id, job: row.job, trigger: row.trigger, availableAt: row.availableAt)
+            guard let row = rows[id], row.isFire, row.attempt == 0, waits(row, horizon) else { return nil }
+            return WaitingFire(run: id, job: row.job, trigger: row.trigger)
         }
     }
 

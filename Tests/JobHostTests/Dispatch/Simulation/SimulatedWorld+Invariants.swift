@@ -17,9 +17,7 @@ extension SimulatedWorld {
                 if dispatcher.owners[run] != i { faults.append("run \(run) has another owner") }
                 if active.isSentAhead != dispatcher.jobs[i].sentAhead.contains(run) { faults.append("run \(run) is sent ahead, or is not") }
                 if active.isSentAhead, sent[run] == nil, room[run] == nil { faults.append("run \(run) was sent ahead, and nobody has it") }
-                if active.isFar {
-                    if !active.isHeld { faults.append("run \(run) has no worker promised, and is not held") }
-                } else if active.isHeld || active.isSentAhead { promised[active.pool, default: 0] += 1 } else { busy[active.pool, default: 0] += 1 }
+                if active.isHeld || active.isSentAhead { promised[active.pool, default: 0] += 1 } else { busy[active.pool, default: 0] += 1 }
                 if let breaker, active.permit == .granted(generation: breaker.generation, isProbe: true) { probes += 1 }
             }
             if let claiming = dispatcher.jobs[i].claiming { promised[claiming.pool, default: 0] += claiming.fires }
