@@ -31,7 +31,7 @@ struct RecentRuns: Hashable, Sendable {
     /// What no run is below, with its frames: a batch is bounded in time also where clocks read 0.
     static let least: Duration = .microseconds(20)
     /// A run that took this long kept others waiting that had been gathered behind it …
-    static let lasting: Duration = .milliseconds(10)
+    static let lasting: Duration = .milliseconds(1)
     /// … and so many others have to end before any are again.
     static let penance = 16
     private var average: Int64 = 0

@@ -106,6 +106,7 @@ extension Supervisor {
 
     /// They are not in the store as this host believes. Read when nothing of theirs is on its way there.
     private func readUnsureBreakers() {
+        guard !breakersUnsure.isEmpty else { return }
         let jobs = breakersUnsure.subtracting(unrecorded.compactMap(\.operation.breakersJob))
         guard !jobs.isEmpty else { return }
         let before = ownDecisions
@@ -124,6 +125,7 @@ extension Supervisor {
 
     /// The same of jobs' states. What an attempt has left since stands: its own end says whether the store has it.
     private func readUnsureStates() {
+        guard !statesUnsure.isEmpty else { return }
         for job in statesUnsure.subtracting(unrecorded.compactMap(\.operation.statesJob)) {
             guard let revision = dispatcher.index[job].map({ dispatcher.jobs[$0].stateRevision }) else {
                 statesUnsure.remove(job)
@@ -132,6 +134,8 @@ extension Supervisor {
             Task {
                 do {
                     let state = try await store.stateBlob(job: job).map { StateBlob(version: $0.version, bytes: $0.bytes) }
+                    // A newer one was on its way all the while, or is again: read after it.
+                    guard !unrecorded.contains(where: { $0.operation.statesJob == job }) else { return }
                     statesUnsure.remove(job)
                     perform(dispatcher.restoreState(of: job, state, insteadOf: revision, now: clock.now()))
                 } catch { storeFailed(error) }

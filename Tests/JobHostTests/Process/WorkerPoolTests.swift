@@ -159,9 +159,9 @@ import Testing
         var recent = RecentRuns()
         for _ in 0..<10 { recent.add(.microseconds(3)) }
         #expect(recent.briefTime == .microseconds(20))
-        recent.add(.milliseconds(9))
+        recent.add(.microseconds(900))
         #expect(recent.briefTime == .microseconds(26))
-        recent.add(.milliseconds(10))
+        recent.add(.milliseconds(1))
         for _ in 0..<15 {
             recent.add(.microseconds(3))
             #expect(recent.briefTime == nil)
@@ -169,7 +169,7 @@ import Testing
         recent.add(.microseconds(3))
         #expect(recent.briefTime == .microseconds(20))
         // As often as not it takes that long.
-        for n in 0..<60 { recent.add(n % 2 == 0 ? .milliseconds(9) : .microseconds(3)) }
+        for n in 0..<60 { recent.add(n % 2 == 0 ? .microseconds(900) : .microseconds(3)) }
         #expect(recent.briefTime ?? .zero > WorkerPool.gatherTime)
     }
 
