@@ -278,10 +278,13 @@ public struct ConfigError: Error, Equatable, Sendable, CustomStringConvertible {
     public var message: String
     /// "did you mean 'timeout'?" — a sentence, or nil.
     public var hint: String?
-    public init(position: SourcePosition?, message: String, hint: String? = nil) {
+    /// Something could not be read for a fault of the host's own: it says nothing of the config.
+    public var isOfHost: Bool
+    public init(position: SourcePosition?, message: String, hint: String? = nil, isOfHost: Bool = false) {
         self.position = position
         self.message = message
         self.hint = hint
+        self.isOfHost = isOfHost
     }
     public var description: String {
         let place = position.map { "\($0): " } ?? ""
@@ -293,6 +296,8 @@ public struct ConfigError: Error, Equatable, Sendable, CustomStringConvertible {
 public struct ConfigErrors: Error, Sendable, CustomStringConvertible {
     public var errors: [ConfigError]
     public init(_ errors: [ConfigError]) { self.errors = errors }
+    /// Read again as it is, the config may be found to be sound.
+    public var isOfHost: Bool { errors.contains(where: \.isOfHost) }
     /// One line for each.
     public var description: String { errors.map(\.description).joined(separator: "\n") }
 }

@@ -32,6 +32,37 @@ import Testing
             """)
     }
 
+    /// No descriptor is left for files whose paths end so, while the file `scarce` is there.
+    private func scarce(_ test: TestHost, forFiles end: String) async throws {
+        try await test.sharedLibrary("scarce", """
+            #define _GNU_SOURCE
+            #undef _FORTIFY_SOURCE
+            #include <dirent.h>
+            #include <dlfcn.h>
+            #include <errno.h>
+            #include <fcntl.h>
+            #include <stdarg.h>
+            #include <string.h>
+            #include <unistd.h>
+            static int refuses(const char *path) {
+                size_t length = strlen(path), end = strlen("\(end)");
+                if (length < end || strcmp(path + length - end, "\(end)") != 0 || access("scarce", F_OK) != 0) return 0;
+                errno = EMFILE;
+                return 1;
+            }
+            #define OPEN(name) int name(const char *path, int flags, ...) { \\
+                va_list rest; va_start(rest, flags); int mode = va_arg(rest, int); va_end(rest); \\
+                if (refuses(path)) return -1; \\
+                return ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name))(path, flags, mode); }
+            OPEN(open)
+            OPEN(open64)
+            DIR *opendir(const char *path) {
+                if (refuses(path)) return NULL;
+                return ((DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path);
+            }
+            """)
+    }
+
     /// `/healthz` and `status` say what keeps the pool from starting a worker.
     private func isVisible(_ test: TestHost, _ words: String...) async throws {
         let health = try await test.health()
@@ -158,6 +189,35 @@ import Testing
             #expect(try await test.jobhost("trigger", "fresh", "--wait").output.contains("fresh code"))
             #expect(try await test.health().status == 200)
             #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE outcome <> 'succeeded'") == 0, "charged to no job")
+        }
+    }
+
+    @Test(
+        "No descriptor for a file of the config, or its folder, at a reload: refused as the host's own fault, seen in health, and tried again unasked until it is read",
+        arguments: ["/jobs.toml", "/jobs.d/more.toml", "/jobs.d"])
+    func reloadWithoutDescriptors(end: String) async throws {
+        try await TestHost.with { test in
+            try await scarce(test, forFiles: end)
+            try await test.plugin("good", PluginSource.says("served"))
+            mkdir(test.folder + "/jobs.d", 0o755)
+            let old = "include = [\"jobs.d/*.toml\"]\n" + Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"500ms\"")
+            try test.config(old)
+            let host = try await test.start(["LD_PRELOAD": test.folder + "/libscarce.so"])
+            try await host.logs("✓ tick")
+            try test.write(Toml.job("fresh", of: "good", Toml.once), to: "jobs.d/more.toml")
+            try test.write("", to: "scarce")
+            host.signal(SIGHUP)
+            let refused = try await host.logs("too many open files, which is the host's own fault")
+            try await isVisible(test, "too many open files", "tried again")
+            // Nothing has gone, and what is asked for meanwhile is answered as it is.
+            try await host.logs("✓ tick", from: refused)
+            let reload = try await test.jobhost("reload", "--allow-empty")
+            #expect(reload.code != 0 && (reload.output + reload.errors).contains("the reload is tried again"), "\(reload.output) \(reload.errors)")
+            unlink(test.folder + "/scarce")
+            let again = try await host.logs("reload tried again", from: refused)
+            try await host.logs("fresh added", from: again)
+            #expect(try await test.jobhost("trigger", "fresh", "--wait").output.contains("served"))
+            #expect(try await test.health().status == 200)
         }
     }
 

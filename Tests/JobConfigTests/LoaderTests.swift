@@ -1,3 +1,4 @@
+import Glibc
 import JobConfig
 import JobCore
 import Testing
@@ -321,6 +322,55 @@ import Testing
             try ConfigLoader.load(file: "jobs.toml", environment: [:], zones: FewZones(), machine: closed)
         }
         #expect(refused?.errors.map(\.description).contains { $0.hasPrefix("jobs.toml:2:12: cannot read the folder /etc/host/jobs.d") } == true, "\(String(describing: refused))")
+    }
+
+    @Test(
+        "What the host cannot read for a fault of its own is said to be that, wherever it stands; what is missing, or refused to it, is the config's",
+        arguments: ["/etc/host/jobs.toml", "/etc/host/jobs.d/a.toml", "/etc/host/jobs.d", "/etc/host/token", "/etc/host/secret"])
+    func faultsOfTheHost(path: String) throws {
+        let main = "[host]\ninclude = [\"jobs.d/*.toml\"]\n[http]\nlisten = \"127.0.0.1:0\"\nact_token = \"file:token\"\n"
+        let files = [
+            "/etc/host/jobs.toml": main + "[plugins.a]\nlibrary = \"libA.so\"\nsettings = { key = \"file:secret\" }\n",
+            "/etc/host/jobs.d/a.toml": "[jobs.j]\nplugin = \"a\"\nentry = \"e\"\n",
+            "/etc/host/token": "0123456789abcdef0123456789abcdef\n", "/etc/host/secret": "s3cret\n",
+        ]
+        func errors(_ fault: Machine.Fault) -> ConfigErrors? {
+            let sound = machine(files)
+            var faulty = sound
+            faulty.readFile = { (asked, limit) throws(Machine.Fault) in
+                if asked == path { throw fault }
+                return try sound.readFile(asked, limit)
+            }
+            faulty.listFolder = { (asked) throws(Machine.Fault) in
+                if asked.hasPrefix(path), asked.count <= path.count + 1 { throw fault }
+                return try sound.listFolder(asked)
+            }
+            do {
+                _ = try ConfigLoader.load(file: "jobs.toml", environment: [:], zones: FewZones(), machine: faulty)
+                return nil
+            } catch { return error }
+        }
+        for code in [EMFILE, ENFILE, ENOMEM, EINTR, EIO] {
+            let found = try #require(errors(Machine.Fault(code: code)))
+            #expect(found.isOfHost && found.description.contains("the host's own fault"), "\(found)")
+        }
+        for code in [ENOENT, EACCES, ELOOP] {
+            let found = try #require(errors(Machine.Fault(code: code)))
+            #expect(!found.isOfHost && !found.description.contains("the host's own fault"), "\(found)")
+        }
+    }
+
+    @Test("A zone whose file the host cannot read for a fault of its own is not said to be unknown")
+    func unreadableZone() throws {
+        struct Short: ZoneSource {
+            func zone(named name: String) throws(ZoneError) -> Zone { throw .unreadable(name: name, reason: "too many open files") }
+        }
+        let errors = #expect(throws: ConfigErrors.self) {
+            try ConfigLoader.load(
+                file: "jobs.toml", environment: [:], zones: Short(),
+                machine: machine(["/etc/host/jobs.toml": job("cron = \"0 8 * * *\"\ntimezone = \"Europe/Berlin\"")]))
+        }
+        #expect(errors?.isOfHost == true, "\(String(describing: errors))")
     }
 
     @Test func placesOfKeysAreKeptForLaterMessages() throws {

@@ -54,7 +54,7 @@ struct AlertReader {
                 run.faults.add(value.position, "there is no certificate in \(path)", hint: "'ca_file' wants PEM: -----BEGIN CERTIFICATE-----")
             }
         } catch {
-            run.faults.add(value.position, "cannot read \(path): \(error.reason)")
+            run.faults.add(value.position, "cannot read \(path): \(error.reason)", isOfHost: error.isOfHost)
         }
         return path
     }
@@ -76,7 +76,7 @@ struct AlertReader {
             }
             return String(content)
         } catch {
-            run.faults.add(position, "cannot read \(what) \(path): \(error.reason)")
+            run.faults.add(position, "cannot read \(what) \(path): \(error.reason)", isOfHost: error.isOfHost)
             return nil
         }
     }

@@ -153,7 +153,8 @@ extension LoadRun {
         do {
             return try zones.zone(named: name)
         } catch {
-            faults.add(place, error.description)
+            let isOfHost = if case .unreadable = error { true } else { false }
+            faults.add(place, error.description, isOfHost: isOfHost)
             return nil
         }
     }

@@ -97,7 +97,7 @@ final class LoadRun {
         do {
             bytes = try machine.readFile(path, ConfigLoader.mostFileBytes)
         } catch {
-            throw ConfigError(position: blame, message: "cannot read \(printable(shown)): \(error.reason)")
+            throw ConfigError(position: blame, message: "cannot read \(printable(shown)): \(error.reason)", isOfHost: error.isOfHost)
         }
         guard bytes.count <= bytesLeft else {
             throw ConfigError(position: blame, message: "the config's files together are longer than \(ConfigLoader.mostBytes) bytes")
@@ -164,11 +164,16 @@ final class LoadRun {
         // An empty or missing folder is fine: drop-ins come and go. What is there and cannot be read is not: it
         // would take its jobs away.
         let absolute = Paths.absolute(prefix, in: folder)
-        guard let names = machine.listFolder(absolute) else {
-            if machine.kind(absolute) != nil { faults.add(position, "cannot read the folder \(absolute)") }
+        do {
+            guard let names = try machine.listFolder(absolute) else {
+                if machine.kind(absolute) != nil { faults.add(position, "cannot read the folder \(absolute)") }
+                return []
+            }
+            return names.filter { Paths.name($0, fits: name) }.sorted().map { prefix + $0 }
+        } catch {
+            faults.add(position, "cannot read the folder \(absolute): \(error.reason)", isOfHost: error.isOfHost)
             return []
         }
-        return names.filter { Paths.name($0, fits: name) }.sorted().map { prefix + $0 }
     }
 
     func cron(_ text: String, timeZone: String) throws(CronError) -> ScheduleSpec {

@@ -24,7 +24,7 @@ public struct ConfigMemory: Sendable {
             && looks.allSatisfy { look in
                 switch look {
                 case .read(let path, let limit, let bytes): (try? machine.readFile(path, limit)) == bytes
-                case .list(let path, let names): machine.listFolder(path)?.sorted() == names
+                case .list(let path, let names): (try? machine.listFolder(path))?.sorted() == names
                 case .kind(let path, let kind): machine.kind(path) == kind
                 case .zone(let zone, let name): (try? zones.zone(named: name)) == zone
                 }
@@ -73,8 +73,9 @@ private final class Recorder: Sendable {
                 throw error
             }
         }
-        watched.listFolder = { path in
-            let names = machine.listFolder(path)
+        watched.listFolder = { (path) throws(Machine.Fault) in
+            // A fault lets no load succeed, so that nothing is remembered of it.
+            let names = try machine.listFolder(path)
             self.note(.list(path, names?.sorted()))
             return names
         }

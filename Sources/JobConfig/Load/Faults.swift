@@ -16,17 +16,17 @@ final class Faults {
     private var dropped = 0
 
     /// The same finding at the same place counts once: defaults are read with every job.
-    func add(_ position: SourcePosition?, _ message: String, hint: String? = nil) {
+    func add(_ position: SourcePosition?, _ message: String, hint: String? = nil, isOfHost: Bool = false) {
         if let position, settled.contains(position) { return }
         guard errors.count < Faults.most else {
             dropped += 1
             return
         }
         guard seen.insert(Seen(position: position, message: message)).inserted else { return }
-        errors.append(ConfigError(position: position, message: printable(message), hint: hint.map(printable)))
+        errors.append(ConfigError(position: position, message: printable(message), hint: hint.map(printable), isOfHost: isOfHost))
     }
 
-    func add(_ error: ConfigError) { add(error.position, error.message, hint: error.hint) }
+    func add(_ error: ConfigError) { add(error.position, error.message, hint: error.hint, isOfHost: error.isOfHost) }
 
     /// The value at `position` has been refused: nothing further is said about it.
     func settle(_ position: SourcePosition) { settled.insert(position) }

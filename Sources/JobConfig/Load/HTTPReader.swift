@@ -61,7 +61,7 @@ struct HTTPReader {
             let bytes = try run.machine.readFile(path, Self.mostTokenBytes)
             return try AccessToken.list(bytes, fallbackName: key.name)
         } catch let fault as Machine.Fault {
-            run.faults.add(value.position, "cannot read the tokens' file \(path): \(fault.reason)")
+            run.faults.add(value.position, "cannot read the tokens' file \(path): \(fault.reason)", isOfHost: fault.isOfHost)
         } catch let fault as AccessToken.Fault {
             run.faults.add(value.position, "the tokens' file \(path), line \(fault.line): \(fault.message)", hint: fault.hint)
         } catch {

@@ -106,7 +106,7 @@ struct Interpolator {
         do {
             bytes = try machine.readFile(file, Interpolator.longestString)
         } catch {
-            faults.add(position, "cannot read the secret's file \(file): \(error.reason)")
+            faults.add(position, "cannot read the secret's file \(file): \(error.reason)", isOfHost: error.isOfHost)
             return nil
         }
         guard let text = String(validating: bytes, as: UTF8.self), !text.utf8.contains(0) else {

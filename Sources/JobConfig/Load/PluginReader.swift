@@ -90,7 +90,7 @@ struct PluginReader {
         }
         let looked = library.hasPrefix("/") ? "there is no library \(library)"
             : "there is no library \"\(shownName(library))\" in " + (folders + [run.folder]).joined(separator: ", ")
-        let present = Set(places.map { Paths.folder(of: $0) }).sorted().flatMap { run.machine.listFolder($0) ?? [] }
+        let present = Set(places.map { Paths.folder(of: $0) }).sorted().flatMap { (try? run.machine.listFolder($0)) ?? [] }
             .filter { $0.hasSuffix(".so") }.sorted()
         // By what tells libraries apart: "Deposits" is near to "libDeposits.so".
         let byStem = Dictionary(present.map { (Self.stem($0), $0) }, uniquingKeysWith: { first, _ in first })

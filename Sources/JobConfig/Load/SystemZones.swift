@@ -34,6 +34,7 @@ public final class SystemZones: ZoneSource {
         do {
             bytes = try readWholeFile(folder + "/" + name, limit: 1 << 20)
         } catch {
+            if error.isOfHost { throw .unreadable(name: name, reason: error.reason) }
             throw .unknown(name: printable(shownName(name)), nearest: nearestName(name, among: names()))
         }
         return try Zone(name: name, tzif: bytes)

@@ -129,6 +129,8 @@ public enum ZoneError: Error, Hashable, Sendable, CustomStringConvertible {
     case unknown(name: String, nearest: String?)
     /// The zone's file is not a valid TZif file.
     case malformed(name: String, reason: String)
+    /// The zone's file cannot be read now, which says nothing of it: the host is short of something itself.
+    case unreadable(name: String, reason: String)
 
     public var description: String {
         switch self {
@@ -137,6 +139,8 @@ public enum ZoneError: Error, Hashable, Sendable, CustomStringConvertible {
                 + (nearest.map { ", did you mean \"\($0)\"?" } ?? "")
         case .malformed(let name, let reason):
             "the file of the time zone \"\(name)\" is damaged: \(reason)"
+        case .unreadable(let name, let reason):
+            "the file of the time zone \"\(name)\" cannot be read: \(reason)"
         }
     }
 }

@@ -57,7 +57,8 @@ public actor GenerationBuilder {
                 config = try await tools.loadConfig(file, environment)
             } catch {
                 report.errors = error.errors.map(\.description)
-                return .refused(timed(report, since: start))
+                report = timed(report, since: start)
+                return error.isOfHost ? .unread(report) : .refused(report)
             }
         }
         let ofHost = previous.map { ConfigDiff.ofHost(old: $0.config, new: config) }

@@ -9,6 +9,11 @@ struct RefusedWatch {
     private static let patience = (first: Duration.seconds(60), most: Duration.seconds(3_600))
     /// The same for what the host could not try.
     private static let untriedPatience = (first: Duration.seconds(4), most: Duration.seconds(300))
+    private static func pause(_ patience: (first: Duration, most: Duration), after times: Int) -> Duration {
+        min(patience.first * (1 << min(times - 1, 10)), patience.most)
+    }
+    /// From one try to the next of what the host itself could not read, tried so many times.
+    static func untriedPause(after times: Int) -> Duration { pause(untriedPatience, after: times) }
 
     private struct Try {
         var file: FileStamp
@@ -34,8 +39,8 @@ struct RefusedWatch {
             guard let file = now[name] ?? nil, file != refused[name] || untried.contains(name), file == seen[name] else { return false }
             let before = tries[name].flatMap { $0.file == file ? $0 : nil }
             if let before {
-                let (first, most) = untried.contains(name) ? Self.untriedPatience : Self.patience
-                guard at >= before.at + min(first * (1 << min(before.times - 1, 10)), most) else { return false }
+                let patience = untried.contains(name) ? Self.untriedPatience : Self.patience
+                guard at >= before.at + Self.pause(patience, after: before.times) else { return false }
             }
             tries[name] = Try(file: file, times: (before?.times ?? 0) + 1, at: at)
             return true

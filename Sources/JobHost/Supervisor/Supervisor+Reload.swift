@@ -32,7 +32,7 @@ extension Supervisor {
         }
     }
 
-    private func askReload(_ actor: Actor) -> ReloadMachine.Ticket {
+    func askReload(_ actor: Actor) -> ReloadMachine.Ticket {
         nextTicket += 1
         reloadActors[nextTicket] = actor
         return nextTicket
@@ -62,6 +62,7 @@ extension Supervisor {
                 let report = failure("building the next generation took too long and was given up")
                 finishReload(report)
                 chooseAgain(withoutFile: false)
+                if let unread { readAgainLater(unread.reason) }
                 answer(tickets, with: report)
             }
         }
@@ -81,12 +82,14 @@ extension Supervisor {
                 choices: choices, choicesOnly: choicesOnly, triesAgain: triesAgain, allowsEmpty: allowsEmpty)
             // Given up, or the host stops: nobody waits for it any more.
             guard case .building(reload, _) = reloads.phase else { return }
+            if !choicesOnly { noteReading(outcome) }
             switch outcome {
             case .ready(let next, let report):
                 builtGenerations[reload] = next
                 reloadReports[reload] = report
                 perform(reloads.built(reload: reload, ready: true, now: clock.now().monotonic))
-            case .refused(let report):
+            case .refused(var report), .unread(var report):
+                if case .unread = outcome { report.errors.append(UnreadConfig.promise) }
                 reloadReports[reload] = report
                 finishReload(report)
                 chooseAgain(withoutFile: !choicesOnly)

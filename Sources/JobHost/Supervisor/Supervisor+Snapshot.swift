@@ -119,7 +119,9 @@ extension Supervisor {
                 "\(lastReload.removedJobs.count) of \(lastReload.jobsBefore) jobs were removed by the reload at \(TimeText.absolute(lastReload.at))",
                 .warning, since: lastReload.at)
         }
-        if let lastReload, !lastReload.accepted {
+        if let unread {
+            say(.reload, "the host could not read its config at the last reload: \(unread.reason); it is tried again", since: unread.since)
+        } else if let lastReload, !lastReload.accepted {
             say(.reload, "the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")", since: lastReload.at)
         }
         for (subject, sentence) in standstills { say(.other, sentence, subject: subject) }

@@ -63,6 +63,8 @@ public actor Supervisor: HostControl {
     /// Since then: refused libraries have changed and are quiet.
     var isRetryAsked = false
     var refusedWatch = RefusedWatch()
+    /// The config that the host itself could not read; nil: it could.
+    var unread: UnreadConfig?
     var isLookingAtRefused = false
     var pendingChoices: [String: LibraryChoice] = [:]
     /// Those that the present build obeys.

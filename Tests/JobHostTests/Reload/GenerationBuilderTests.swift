@@ -359,6 +359,19 @@ struct GenerationBuilderTests {
         #expect(await build(config(job("credit")), previous: first).report.isClean)
     }
 
+    @Test("a config that the host could not read for a fault of its own is not refused for what it says")
+    func unread() async throws {
+        let first = try #require(await build(config(job("credit"))).generation)
+        func outcome(_ isOfHost: Bool) async -> BuildOutcome {
+            let errors = ["no job 'x'", "cannot read jobs.toml"].map { ConfigError(position: nil, message: $0, isOfHost: isOfHost && $0.hasPrefix("cannot")) }
+            world.change { $0.config = .failure(ConfigErrors(errors)) }
+            return await builder.build(file: "jobs.toml", environment: [:], previous: first, accepted: [])
+        }
+        let unread = await outcome(true), refused = await outcome(false)
+        #expect(unread.isUnread && !unread.report.accepted && unread.report.errors == ["no job 'x'", "cannot read jobs.toml"])
+        #expect(!refused.isUnread && refused.report.errors == unread.report.errors)
+    }
+
     @Test("an unchanged file is not copied again")
     func copiedOnce() async throws {
         let first = try #require(await build(config(job("credit"))).generation)

@@ -144,6 +144,7 @@ extension BuildOutcome {
     var generation: Generation? {
         if case .ready(let generation, _) = self { generation } else { nil }
     }
+    var isUnread: Bool { if case .unread = self { true } else { false } }
 }
 
 extension ReloadReport {
