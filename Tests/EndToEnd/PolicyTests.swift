@@ -168,6 +168,45 @@ import Testing
         }
     }
 
+    @Test("on_start: a start that the store refuses keeps no other waiting and is tried again; a job that is removed and added again starts again, also where that one is owed")
+    func startsOwed() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            func job(_ name: String) -> String { Toml.job(name, of: "good", "schedule = \"none\"\non_start = true") }
+            func refuse(_ name: String) throws {
+                try test.ledger.execute(
+                    "CREATE TRIGGER refused BEFORE INSERT ON runs WHEN NEW.job = '\(name)' BEGIN SELECT RAISE(ABORT, 'not now'); END")
+            }
+            try test.config(Toml.plugin("good") + job("bad"))
+            let first = try await test.start()
+            try await first.logs("✓ bad run")
+            first.signal(SIGTERM)
+            #expect(await first.exitCode() == 0)
+
+            try refuse("bad")
+            try test.config(Toml.plugin("good") + job("bad") + job("early"))
+            let host = try await test.start()
+            let refused = try await host.logs("the run of bad that a start owes is refused", "not now")
+            try await host.logs("✓ early run")
+            let health = try await test.health()
+            #expect(health.status == 503 && health.body.contains("refuses the run of bad that a start owes"), "\(health)")
+            try test.ledger.execute("DROP TRIGGER refused")
+            try await host.logs("✓ bad run", from: refused)
+            #expect(try await test.health().status == 200)
+
+            try test.config(Toml.plugin("good") + job("bad"))
+            #expect(try await test.jobhost("reload").code == 0)
+            try refuse("early")
+            try test.config(Toml.plugin("good") + job("bad") + job("early"))
+            #expect(try await test.jobhost("reload").code == 0)
+            let again = try await host.logs("the run of early that a start owes is refused")
+            try test.ledger.execute("DROP TRIGGER refused")
+            try await host.logs("✓ early run", from: again)
+            #expect(try test.ledger.texts("SELECT job FROM runs ORDER BY id") == ["bad", "early", "bad", "early"])
+            #expect(try test.ledger.number("SELECT count(DISTINCT idempotency_key) FROM runs") == 4)
+        }
+    }
+
     @Test("priority: of what waits for the only worker the highest comes first")
     func priority() async throws {
         try await TestHost.with { test in

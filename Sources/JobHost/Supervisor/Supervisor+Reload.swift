@@ -211,62 +211,6 @@ extension Supervisor {
         }
     }
 
-    /// `on_start = true`: once when the host starts, and once when the job is added.
-    /// Where the store does not take it (it is away, this machine's clock is wrong), it is tried again every second.
-    func enqueueStartRuns(of jobs: [String]) async {
-        do { try await enqueueStartRuns(of: jobs, isSecond: false) } catch {
-            storeFailed(error)
-            owe(starts: jobs)
-        }
-    }
-
-    private func owe(starts jobs: [String]) {
-        let isAsked = !startsOwed.isEmpty
-        startsOwed.formUnion(jobs)
-        guard !isAsked, !startsOwed.isEmpty else { return }
-        inASecond { await $0.enqueueOwedStartRuns() }
-    }
-
-    private func enqueueOwedStartRuns() async {
-        let jobs = startsOwed.sorted()
-        startsOwed = []
-        do { try await enqueueStartRuns(of: jobs, isSecond: true) } catch {
-            storeFailed(error)
-            owe(starts: jobs)
-        }
-    }
-
-    /// The run's cause is this start: one that was taken, and whose answer was lost, may have ended meanwhile.
-    private func hasStarted(_ job: String, cause: String) async throws -> Bool {
-        var filter = RunFilter(job: job)
-        (filter.limit, filter.withoutPayloads) = (1_000, true)
-        while true {
-            let runs = try await store.runs(filter)
-            if runs.contains(where: { $0.idempotencyKey == cause }) { return true }
-            guard let last = runs.last, runs.count == filter.limit, last.createdAt >= startedAt else { return false }
-            filter.before = last.id
-        }
-    }
-
-    private func enqueueStartRuns(of jobs: [String], isSecond: Bool) async throws {
-        let now = clock.now().wall
-        var runs: [NewRun] = []
-        for job in jobs {
-            guard let i = dispatcher.index[job], dispatcher.jobs[i].plan.config.onStart, dispatcher.jobs[i].isEnabled
-            else { continue }
-            var run = NewRun(job: job, trigger: .start, fireTime: now)
-            dispatcher.setDefaults(&run, dispatcher.jobs[i].plan)
-            // A start run that still waits from an earlier life is enough.
-            run.uniqueKey = "start"
-            let cause = "\(job)@start-\(owner.epoch)"
-            run.idempotencyKey = cause
-            if isSecond, try await hasStarted(job, cause: cause) { continue }
-            runs.append(run)
-        }
-        guard !runs.isEmpty else { return }
-        for result in try await store.enqueue(runs, now: now) { dispatch(.waiting(job: result.run.job, due: now)) }
-    }
-
     func finishReload(_ report: ReloadReport) {
         lastReload = report
         events.emit(.reload(report))

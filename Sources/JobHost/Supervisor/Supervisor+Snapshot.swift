@@ -100,6 +100,7 @@ extension Supervisor {
         for record in refusedRecords.filter(\.isStuck).prefix(Self.mostStuck) {
             if let sentence = record.sentence { say(.store, sentence, subject: record.operation.words) }
         }
+        for start in startsOwed.refused.prefix(Self.mostStuck) { say(.store, start.sentence, subject: "start of \(start.job)") }
         if let sentence = holdSentence { say(holds.contains(.clock) ? .clock : .store, "\(sentence); nothing new starts here") }
         if dispatcher.clock.isHolding { say(.clock, "the wall clock jumped; firing is held for a minute") }
         for (pool, sentence) in poolHealth.sentences { say(.other, sentence, subject: "pool \(pool)") }

@@ -98,8 +98,8 @@ public actor Supervisor: HostControl {
     /// What other hosts show of the runs under way here.
     var progressTold: [RunProgress] = []
     var progressToldAt = MonotonicInstant(microseconds: 0)
-    /// Jobs whose run of the start (`on_start`) the store has not taken yet.
-    var startsOwed: Set<String> = []
+    /// Runs of `on_start` that the store has not taken yet.
+    var startsOwed = OwedStarts()
     var isDrainingInbox = false
     /// Of all jobs of the generation; nil: not made yet.
     var inboxRules: [String: InboxRule]?
