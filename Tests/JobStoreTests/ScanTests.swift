@@ -1,4 +1,5 @@
 import JobCore
+import PostgresTestKit
 import SQL
 import Synchronization
 import Testing
@@ -75,6 +76,74 @@ struct ScanTests {
                 let steps = try connection.rows("EXPLAIN QUERY PLAN " + question, unbound) { try $0.text(3) }
                 #expect(steps.count == 1 && steps.allSatisfy { $0.hasPrefix("SEARCH ledger_ranges USING INDEX") }, "\(steps): \(question)")
             }
+        }
+    }
+
+    // MARK: Long ago
+
+    private static let window = (from: Instant.at(100), to: Instant.at(200))
+
+    /// One range in each second since the window's begin, three jobs in turn: nearly all ended after it.
+    private func fill(_ connection: some SQLConnection) throws {
+        let first = "\(Self.window.from.microseconds) + i * 1000000"
+        try connection.execute("""
+            INSERT INTO ledger_ranges (job, reason, first, last, count)
+                WITH RECURSIVE n(i) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                SELECT 'job' || (i % 3), 'paused', \(first), \(first) + 2, 2 FROM n;
+            ANALYZE ledger_ranges
+            """)
+    }
+
+    private func askLongAgo(_ ledger: some Ledger) throws {
+        for job in [nil, "job1"] {
+            for place in [nil, RangePlace(last: .at(150), id: 7)] {
+                let page = try ledger.ranges(job: job, from: Self.window.from, to: Self.window.to, before: place, limit: 1_000)
+                #expect(page.ranges.count == (place == nil ? job == nil ? 99 : 33 : job == nil ? 49 : 17))
+            }
+        }
+    }
+
+    @Test("What did not run on a day long ago is looked for between its two ends, not among all that ended since")
+    func rangesLongAgo() async throws {
+        try await TemporaryStore.use { file in
+            await (try file.open()).close()
+            let (asked, connection) = (Asked(), try file.otherProgram())
+            try fill(connection)
+            connection.faultPoint = { asked.hear($0) }
+            try askLongAgo(SQLiteLedger(connection: connection))
+            connection.faultPoint = nil
+            let questions = asked.take()
+            for question in questions {
+                let unbound = Array(repeating: SQLValue.null, count: question.count { $0 == "?" })
+                let steps = try connection.rows("EXPLAIN QUERY PLAN " + question, unbound) { try $0.text(3) }
+                #expect(!steps.contains { step in ["ledger_ranges", "g", "r"].contains { "\(step) ".hasPrefix("SCAN \($0) ") } }, "\(steps): \(question)")
+                guard question.contains("ORDER BY last DESC") else { continue }
+                #expect(steps.count == 1 && (steps[0].contains("last>? AND last<?") || question.contains("(last, id) <")), "\(steps): \(question)")
+            }
+            #expect(questions.count { $0.contains("ORDER BY last DESC") } == 4, "\(questions)")
+        }
+    }
+
+    @Test("So it is on PostgreSQL: what is looked at is what is asked for, and a thousand that say how far away it is", .enabled(if: TestPostgres.url != nil))
+    func rangesLongAgoOnPostgres() async throws {
+        try await TemporaryPostgres.use { store, schema in
+            let filler = try TemporaryPostgres.connect(schema)
+            defer { filler.close() }
+            try fill(filler)
+            // What a connection has looked at before is counted with it.
+            let connection = try TemporaryPostgres.connect(schema)
+            defer { connection.close() }
+            let ledger = PostgresLedger(
+                connection: connection, schema: schema.name, host: "alpha", session: PostgresMembership(notifies: false, listens: false))
+            let lookedAt = try connection.transaction(.deferred) {
+                try askLongAgo(ledger)
+                return try connection.first("""
+                    SELECT seq_tup_read, idx_tup_fetch FROM pg_stat_xact_user_tables WHERE schemaname = ? AND relname = 'ledger_ranges'
+                    """, [.text(schema.name)]) { [try $0.int64(0), try $0.int64(1)] }
+            }
+            let answers: Int64 = 99 + 33 + 49 + 17, far: Int64 = 2 * (RangeQuestion.near + 1)
+            #expect(lookedAt?.first == 0 && lookedAt?.last ?? .max <= answers + far + 50, "\(String(describing: lookedAt))")
+            try connection.execute("DELETE FROM ledger_ranges")
         }
     }
 }

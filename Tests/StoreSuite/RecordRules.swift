@@ -9,6 +9,7 @@ extension StoreSuite {
         Rule("listings are newest first, filtered and paged", { try await $0.listings() }),
         Rule("a timeline sums up what touches it, by job, step and outcome", { try await $0.timeline() }),
         Rule("ranges are found by the time that they touch", { try await $0.rangesByTime() }),
+        Rule("ranges of a time long ago are those that touch it, however many ended since", { try await $0.rangesLongAgo() }),
         Rule("what was refused or expired is summed up by job, reason and step", { try await $0.skipsByTime() }),
         Rule("ranges come in pages, none twice and none left out, whatever grows meanwhile", { try await $0.rangesInPages() }),
         Rule("a breaker is an operator's until he or another says otherwise", { try await $0.breakerIsKept() }),
@@ -103,6 +104,33 @@ extension StoreSuite {
         try equal(try await reasons(10, 21), [.paused, .overlap])
         try equal(try await reasons(11, 20), [])
         try equal(try await store.ranges(job: "other", from: nil, to: nil, limit: 10), [])
+    }
+
+    func rangesLongAgo() async throws {
+        // One of two seconds after the other, with a gap between them; one that is as long as all of them; some in the middle.
+        let often = (0..<1_500 as Range<Int64>).map { Self.range($0 % 2 == 0 ? .overlap : .paused, $0 * 4 + 1, $0 * 4 + 2, count: 2) }
+        let rest = [Self.range(.overlap, 300, 330, count: 2), Self.range(.paused, 340, 340, count: 1), Self.range(.overlap, 341, 5_000, count: 9)]
+        for (job, ranges) in [("often", often), ("always", [Self.range(.paused, 1, 6_000, count: 6_000)]), ("a", rest)] {
+            try equal(try await store.moveCursors([Self.move(job, to: 6_000, from: nil, ranges: ranges)], now: Self.at(6_000)), [true])
+        }
+        let all = try await store.ranges(job: nil, from: nil, to: nil, limit: 10_000)
+        try equal(all.count, 1_504)
+        for job in [nil, "a", "often", "always", "none"] {
+            for (from, to) in [(0, 1), (1, 2), (2, 3), (3, 5), (320, 341), (331, 340), (340, 341), (341, 342), (400, 460), (5_990, 5_998), (7, 7)] as [(Int64, Int64)] {
+                let wanted = all.filter { (job == nil || $0.job == job) && $0.last >= Self.at(from) && $0.first < Self.at(to) }
+                try equal(try await store.ranges(job: job, from: Self.at(from), to: Self.at(to), limit: 100), wanted)
+                try equal(try await store.ranges(job: job, from: nil, to: Self.at(to), limit: 3), Array(all.filter {
+                    (job == nil || $0.job == job) && $0.first < Self.at(to)
+                }.prefix(3)))
+                var (seen, before) = ([LedgerRange](), RangePlace?.none)
+                repeat {
+                    let page = try await store.ranges(job: job, from: Self.at(from), to: Self.at(to), before: before, limit: 2)
+                    seen += page.ranges
+                    before = page.next
+                } while before != nil
+                try equal(seen, wanted)
+            }
+        }
     }
 
     func skipsByTime() async throws {

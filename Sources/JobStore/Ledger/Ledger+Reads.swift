@@ -49,31 +49,62 @@ extension Ledger {
 
     /// Ranges that touch `from` ..< `to`, newest first.
     func ranges(job: String?, from: Instant?, to: Instant?, before: RangePlace?, limit: Int) throws -> RangePage {
-        var conditions = ["last >= ?", "first < ?"]
-        var values: [SQLValue] = [.int(from?.stored ?? .min), .int(to?.stored ?? .max)]
-        if let job {
-            conditions.append("job = ?")
-            values.append(.text(job))
-        }
-        if let before {
-            conditions.append("(last, id) < (?, ?)")
-            values += [.int(before.last.stored), .int(before.id)]
-        }
-        let limit = Bounds.rows(limit)
+        var question = RangeQuestion(job: job, from: from, to: to, before: before, limit: Bounds.rows(limit))
+        var rows: [RangeQuestion.Row] = []
         // One more than asked for says whether there are more.
-        var rows = try connection.rows("""
-            SELECT job, reason, first, last, count, id FROM \(schema)ledger_ranges
-            WHERE \(conditions.joined(separator: " AND ")) ORDER BY last DESC, id DESC LIMIT ?
-            """, values + [.int(limit + 1)]
-        ) { row in
-            let range = LedgerRange(
-                job: try row.text(0), reason: try row.word(1), first: try row.instant(2), last: try row.instant(3),
-                count: try row.int64(4))
-            return (range: range, id: try row.int64(5))
+        if let end = try farEnd(question) {
+            rows = try reaching(over: end, question)
+            question.endsBefore = end
         }
+        if rows.count <= question.limit { rows += try self.rows(question, limit: question.limit + 1 - rows.count) }
+        let limit = question.limit
         let isLast = rows.count <= limit
         if !isLast { rows.removeLast() }
         return RangePage(ranges: rows.map { $0.range }, next: isLast ? nil : rows.last.map { RangePlace(last: $0.range.last, id: $0.id) })
+    }
+
+    /// The question's end, if so many ranges ended since that it is worth to look for those that reach over it one by one.
+    private func farEnd(_ question: RangeQuestion) throws -> Instant? {
+        guard let to = question.to, question.from ?? to <= to, question.before?.last ?? to >= to else { return nil }
+        let (condition, values) = question.ofJob
+        let isFar = try connection.first(
+            "SELECT 1 FROM \(schema)ledger_ranges WHERE \(condition)last >= ? ORDER BY last LIMIT 1 OFFSET ?",
+            values + [.int(to.stored), .int(RangeQuestion.near)]) { _ in true }
+        return isFar == true ? to : nil
+    }
+
+    /// Ranges that begin before `end` and do not end before it: of each job one at the most, the first that ends there or
+    /// later, since its ranges do not overlap. (Those of a job whose cursor was set back may: then the shorter is told.)
+    private func reaching(over end: Instant, _ question: RangeQuestion) throws -> [RangeQuestion.Row] {
+        let (condition, values) = question.conditions(of: "g.")
+        if let job = question.job {
+            return try connection.rows("""
+                SELECT \(RangeQuestion.columns(of: "g.")) FROM (
+                    SELECT * FROM \(schema)ledger_ranges WHERE job = ? AND last >= ? ORDER BY last LIMIT 1) AS g WHERE \(condition)
+                """, [.text(job), .int(end.stored)] + values, RangeQuestion.decode)
+        }
+        // The first of a job's: each database has its own way to look it up by the index and no other.
+        let first = "\(schema)ledger_ranges AS r WHERE r.job = jobs.job AND r.last >= ? ORDER BY r.last LIMIT 1"
+        let join = switch connection.dialect {
+        case .postgresql: "CROSS JOIN LATERAL (SELECT r.* FROM \(first)) AS g"
+        case .sqlite: "CROSS JOIN \(schema)ledger_ranges AS g ON g.id = (SELECT r.id FROM \(first))"
+        }
+        return try connection.rows("""
+            WITH RECURSIVE jobs(job) AS (
+                SELECT (SELECT min(job) FROM \(schema)ledger_ranges)
+                UNION ALL SELECT (SELECT min(r.job) FROM \(schema)ledger_ranges AS r WHERE r.job > jobs.job) FROM jobs WHERE jobs.job IS NOT NULL)
+            SELECT \(RangeQuestion.columns(of: "g.")) FROM jobs \(join) WHERE \(condition)
+            ORDER BY g.last DESC, g.id DESC LIMIT ?
+            """, [.int(end.stored)] + values + [.int(question.limit + 1)], RangeQuestion.decode)
+    }
+
+    private func rows(_ question: RangeQuestion, limit: Int) throws -> [RangeQuestion.Row] {
+        let (condition, values) = question.conditions(of: "")
+        let (ofJob, job) = question.ofJob
+        return try connection.rows("""
+            SELECT \(RangeQuestion.columns(of: "")) FROM \(schema)ledger_ranges
+            WHERE \(ofJob)\(condition) ORDER BY last DESC, id DESC LIMIT ?
+            """, job + values + [.int(limit)], RangeQuestion.decode)
     }
 
     func spans(from: Instant, to: Instant, step: Duration, limit: Int) throws -> [RunSpan] {
