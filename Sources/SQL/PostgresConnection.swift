@@ -55,6 +55,10 @@ public final class PostgresConnection: SQLConnection {
     var queue: [PostgresQueued] = []
     /// The connection was lost by the first that a transaction asked: nothing of it can have been committed.
     public internal(set) var wasLostAtBegin = false
+    /// It was given up for an answer that did not come: the server may be at it still, and would be at it twice.
+    private var wasGivenUp = false
+    /// Statements of this life that the server is to forget, by the names that it knows them by.
+    private var surplus: [String] = []
     /// Counts connections: what is prepared belongs to one of them.
     public private(set) var life = 0
     var transaction = TransactionState.none
@@ -109,6 +113,7 @@ public final class PostgresConnection: SQLConnection {
         }
         handle = fresh
         life += 1
+        (wasGivenUp, surplus) = (false, [])
         guard options.prepared else { return }
         let limits = limits(local: false)
         if !limits.isEmpty { try check(exec(limits), sql: limits) }
@@ -130,6 +135,8 @@ public final class PostgresConnection: SQLConnection {
 
     var isClosedForGood: Bool { closedForGood }
     public var isOpen: Bool { handle.map { cpg_is_open($0) } ?? false }
+    /// The server, or what lies between, has ended the connection: what only reads can be asked again.
+    public var wasCut: Bool { !closedForGood && !isOpen && !wasGivenUp }
 
     public var inTransaction: Bool { !closedForGood && transaction != .none }
 
@@ -188,6 +195,7 @@ public final class PostgresConnection: SQLConnection {
     }
 
     public func control(_ statement: String) throws(SQLError) {
+        defer { forgetSurplus() }
         let endsAll = statement == "COMMIT" || statement == "ROLLBACK"
         if transaction == .lost, endsAll {
             transaction = .none
@@ -268,11 +276,17 @@ public final class PostgresConnection: SQLConnection {
             let idle = compiled.filter { $0.value.holders == 0 }
             guard let oldest = idle.min(by: { $0.value.used < $1.value.used }) else { return }
             compiled[oldest.key] = nil
-            guard options.prepared, oldest.value.life == life, let handle,
-                Int(cpg_transaction(handle)) != CPG_TRANSACTION_FAILED
-            else { continue }
-            _ = try? exec("DEALLOCATE \(oldest.value.name)")
+            if options.prepared, oldest.value.life == life { surplus.append(oldest.value.name) }
         }
+        forgetSurplus()
+    }
+
+    /// Never in a transaction: where the connection has been cut meanwhile, nothing of one is lost by it.
+    private func forgetSurplus() {
+        guard transaction == .none, !surplus.isEmpty, isOpen else { return }
+        let names = surplus
+        surplus = []
+        _ = try? exec(names.map { "DEALLOCATE \($0)" }.joined(separator: "; "))
     }
 
     /// No answer is the end of the connection.
@@ -288,6 +302,7 @@ public final class PostgresConnection: SQLConnection {
         let reason = timedOut
             ? "no answer from \(address) in \(options.answerTimeoutMilliseconds) ms"
             : "the connection to \(address) was lost: " + address.scrubbed(Self.text(cpg_error(handle)))
+        wasGivenUp = timedOut
         disconnect()
         return SQLError(.io, reason, sql: sql)
     }

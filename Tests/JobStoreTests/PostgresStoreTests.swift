@@ -249,6 +249,34 @@ enum TemporaryPostgres {
         }
     }
 
+    @Test("What only reads is asked again where its connection was cut: nobody hears of that", arguments: [true, false])
+    func readsOfCutConnections(prepared: Bool) async throws {
+        try await TestPostgres.use { schema in
+            let host = "read-\(schema.name)"
+            let store = try await TemporaryPostgres.open(schema, host: host) {
+                ($0.prepared, $0.notify) = (prepared, false)
+            }
+            let other = try TemporaryPostgres.connect(schema)
+            defer { other.close() }
+            let run = try await store.enqueue([.mint()], now: .at(0))[0].run
+            // One statement alone, and from a snapshot; on the thread of short questions, and on the one of long ones.
+            let questions: [@Sendable () async throws -> Bool] = [
+                { try await store.jobsInInbox().isEmpty }, { try await store.progress(of: run.id) == nil },
+                { try await store.expireWaiting(limit: 5, now: .at(1)).isEmpty },
+                { try await store.claimWaiting(limits: ["none": 1], owner: TemporaryStore.owner, now: .at(-5)).isEmpty },
+                { try await store.run(run.id)?.id == run.id }, { try await store.runs(RunFilter()).map(\.id) == [run.id] },
+            ]
+            for question in questions {
+                // Those of this store alone: a connection that is being made then would be cut too.
+                for pid in try backends(other, host: host) {
+                    #expect(try other.first("SELECT pg_terminate_backend(?, 5000)", [.int(pid)]) { try $0.bool(0) } == true)
+                }
+                #expect(try await question())
+            }
+            await store.close()
+        }
+    }
+
     @Test func aFaultOfOneCallInAGroupIsNotTheOthers() async throws {
         try await TemporaryPostgres.use { store, _ in
             async let good = store.enqueue([.mint()], now: .at(0))

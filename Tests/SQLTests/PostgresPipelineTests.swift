@@ -245,6 +245,23 @@ import Testing
         }
     }
 
+    /// The server forgets what had to make room, and no transaction is lost by telling it.
+    @Test func whatMakesRoomOnACutConnectionCostsNoTransaction() throws {
+        try use(Way()) { $0.cachedStatements = 2 } _: { db, other, n throws in
+            for number in 1...2 { try db.run("SELECT \(number)") }
+            try cut(db, other)
+            let failure = thrown { try insert(1, db, n) }
+            let isLostAtBegin = db.wasLostAtBegin
+            #expect(failure?.kind == .io && isLostAtBegin)
+            try db.transaction(.rowLocks) { for number in 1...40 { try db.run("SELECT \(number)") } }
+            #expect(try db.first("SELECT count(*) FROM pg_prepared_statements") { try $0.int64(0) } ?? .max <= 3)
+            for number in 50...60 { try db.run("SELECT \(number)") }
+            #expect(try db.first("SELECT count(*) FROM pg_prepared_statements") { try $0.int64(0) } ?? .max <= 3)
+            let left = try values(other)
+            #expect(left == [])
+        }
+    }
+
     /// Where something of it was answered it is another matter.
     @Test(arguments: [Way(), Way(prepared: false)]) func aConnectionCutInATransactionLosesAllOfIt(way: Way) throws {
         try use(way) { db, other, n throws in

@@ -59,6 +59,9 @@ final class PostgresSession {
     /// The server had cut the connection while nothing was asked of it: what was asked then can be asked anew.
     var wasLostAtBegin: Bool { ledger?.connection.wasLostAtBegin ?? false }
 
+    /// The connection was ended while something was asked of it: what only reads can be asked anew.
+    var wasCut: Bool { ledger?.connection.wasCut ?? false }
+
     func close() {
         ledger?.connection.close()
         ledger = nil
@@ -186,7 +189,8 @@ enum PostgresGroup {
         return answers
     }
 
-    /// A read: from a snapshot of its own, or one statement alone.
+    /// A read: from a snapshot of its own, or one statement alone. It changes nothing, so where its connection is cut
+    /// the same is asked once more.
     static func read(_ operation: Operation<PostgresLedger>, on session: PostgresSession, isSecond: Bool = false) {
         do {
             let ledger = try session.open()
@@ -195,7 +199,7 @@ enum PostgresGroup {
                 : try operation.perform(ledger)
             answer()
         } catch {
-            if operation.inTransaction, !isSecond, session.wasLostAtBegin { return read(operation, on: session, isSecond: true) }
+            if !isSecond, session.wasCut { return read(operation, on: session, isSecond: true) }
             operation.fail(StoreError(wrapping: error))
         }
     }
