@@ -9,6 +9,7 @@ import Synchronization
 final class EventHub: Sendable {
     /// Streams at a time.
     static let mostListeners = 256
+    static let contentType = "text/event-stream"
     /// Events are taken together this often at the most, so that a burst costs one waking each.
     private static let pause = TimeAmount.milliseconds(50)
     /// A silent stream says that it lives.
@@ -260,4 +261,7 @@ final class EventHub: Sendable {
             return found
         }
     }
+
+    /// A stream was cut since its client took nothing for too long.
+    func streamCut() { state.withLock { $0.slowDropped &+= 1 } }
 }

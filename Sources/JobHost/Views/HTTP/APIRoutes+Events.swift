@@ -117,7 +117,7 @@ extension APIRoutes {
                 }
                 try await writer.finish(nil)
             })
-        response.headers[.contentType] = "text/event-stream"
+        response.headers[.contentType] = EventHub.contentType
         response.headers[.cacheControl] = "no-store"
         // nginx would keep it back.
         if let name = HTTPFields.Element.Name("X-Accel-Buffering") { response.headers[name] = "no" }

@@ -68,6 +68,7 @@ public actor APIServer {
             .unixDomainSocket(path: socket.bindPath), router: routes.router(gate: SocketGate()), named: path,
             connections: HTTPListener.localConnections, limits: limits, logger: logger)
         if let local { retired.append(local) }
+        countCuts(of: bound)
         local = bound
         self.socket = socket
         try socket.publish()
@@ -77,9 +78,12 @@ public actor APIServer {
     /// goes on saying that the host starts until `serve`.
     func take(over doors: Doorkeeper.Doors) {
         doors.local.answer(by: routes.router(gate: SocketGate()))
+        countCuts(of: doors.local)
         if let local { retired.append(local) }
         (socket, local, inherited) = (doors.socket, doors.local, doors.tcp)
     }
+
+    private func countCuts(of listener: HTTPListener) { listener.cuts.heard { [hub] in hub.streamCut() } }
 
     /// What became of `[http]`.
     public enum Serving: Hashable, Sendable {
@@ -149,6 +153,7 @@ public actor APIServer {
                 .hostname(address.host, port: address.port), router: router, named: text,
                 connections: limits.connections, limits: limits, logger: logger)
         }
+        countCuts(of: listener)
         await retireTCP()
         tcp = Door(address: address, settings: settings, book: book, listener: listener)
         return .serves(authority: address.authority(port: listener.port), actTokenFile: made?.path)

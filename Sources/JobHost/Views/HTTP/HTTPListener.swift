@@ -17,11 +17,14 @@ final class HTTPListener: Sendable {
     private let task: Task<Void, Never>
     private let channel: any Channel
     private let desk: Desk
+    /// Of its connections.
+    let cuts: CutStreams
 
-    private init(task: Task<Void, Never>, channel: any Channel, desk: Desk) {
+    private init(task: Task<Void, Never>, channel: any Channel, desk: Desk, cuts: CutStreams) {
         self.task = task
         self.channel = channel
         self.desk = desk
+        self.cuts = cuts
         port = channel.localAddress?.port ?? 0
     }
 
@@ -61,11 +64,12 @@ final class HTTPListener: Sendable {
         quiet.logLevel = .critical
         let desk = Desk(router)
         let crowd = Crowd(most: limits.connectionsOfOne)
+        let cuts = CutStreams()
         let application = Application(
             responder: desk,
             server: .http1(
                 configuration: .init(
-                    additionalChannelHandlers: [Patience(limits: limits, crowd: crowd)], idleTimeout: limits.idle,
+                    additionalChannelHandlers: [Patience(limits: limits, crowd: crowd, cuts: cuts)], idleTimeout: limits.idle,
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: limits.headerField, maxHeaderListSize: 4 * limits.headerField, maxHeaderFieldCount: 64))),
             configuration: ApplicationConfiguration(
@@ -83,7 +87,7 @@ final class HTTPListener: Sendable {
         }
         for await event in events {
             switch event {
-            case .success(let channel): return HTTPListener(task: task, channel: channel, desk: desk)
+            case .success(let channel): return HTTPListener(task: task, channel: channel, desk: desk, cuts: cuts)
             case .failure(let error): throw error
             }
         }

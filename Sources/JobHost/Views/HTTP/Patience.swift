@@ -1,3 +1,4 @@
+import Hummingbird
 import NIOCore
 import NIOHTTPTypes
 import Synchronization
@@ -44,6 +45,17 @@ final class Crowd: Sendable {
     }
 }
 
+/// Hears of streams of events that were cut since their clients took nothing.
+final class CutStreams: Sendable {
+    private let ear = Mutex<@Sendable () -> Void>({})
+
+    func heard(_ body: @escaping @Sendable () -> Void) { ear.withLock { $0 = body } }
+    func tell() {
+        let body = ear.withLock { $0 }
+        body()
+    }
+}
+
 /// Ends connections of clients that send their request, or take their answer, drop by drop. (The
 /// head is watched by the library's idle timeout, which it does not extend.)
 final class Patience: ChannelDuplexHandler, RemovableChannelHandler {
@@ -56,12 +68,16 @@ final class Patience: ChannelDuplexHandler, RemovableChannelHandler {
     private let crowd: Crowd
     /// As it is counted in `crowd`; nil: it is not.
     private var address: String?
+    private let cuts: CutStreams
+    /// What is being answered goes on for as long as the client takes it.
+    private var isStream = false
     private var reading: Scheduled<Void>?
     private var writing: Scheduled<Void>?
 
-    init(limits: HTTPLimits, crowd: Crowd) {
+    init(limits: HTTPLimits, crowd: Crowd, cuts: CutStreams) {
         self.limits = limits
         self.crowd = crowd
+        self.cuts = cuts
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -83,9 +99,14 @@ final class Patience: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelRead(data)
     }
 
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if case .head(let head) = unwrapOutboundIn(data) { isStream = head.headerFields[.contentType] == EventHub.contentType }
+        context.write(data, promise: promise)
+    }
+
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         writing?.cancel()
-        writing = context.channel.isWritable ? nil : close(context, in: limits.stall)
+        writing = context.channel.isWritable ? nil : close(context, in: limits.stall, telling: isStream ? cuts : nil)
         context.fireChannelWritabilityChanged()
     }
 
@@ -105,8 +126,11 @@ final class Patience: ChannelDuplexHandler, RemovableChannelHandler {
         writing = nil
     }
 
-    private func close(_ context: ChannelHandlerContext, in limit: TimeAmount) -> Scheduled<Void> {
+    private func close(_ context: ChannelHandlerContext, in limit: TimeAmount, telling cuts: CutStreams? = nil) -> Scheduled<Void> {
         let channel = context.channel
-        return context.eventLoop.scheduleTask(in: limit) { channel.close(promise: nil) }
+        return context.eventLoop.scheduleTask(in: limit) {
+            cuts?.tell()
+            channel.close(promise: nil)
+        }
     }
 }
