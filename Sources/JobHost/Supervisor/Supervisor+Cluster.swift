@@ -35,17 +35,14 @@ extension Supervisor {
     /// A run that says nothing of its progress is told of when it has run for so long.
     static var progressSilence: Duration { .seconds(10) }
 
-    /// A database that has crashed has forgotten it, which nobody may have noticed.
-    static var progressMemory: Duration { .seconds(60) }
-
     /// One statement for all of them, and none where nothing has moved since the last.
     func tellProgress() {
         let now = clock.now()
         let rows = progress(now: now.wall)
-        guard rows != progressTold || !rows.isEmpty && now.monotonic - progressToldAt >= Self.progressMemory, holds.isDisjoint(with: [.lease, .format]) else { return }
+        guard progressTold.lacks(rows, now: now.monotonic), holds.isDisjoint(with: [.lease, .format]) else { return }
         inquire(.progress) { supervisor in
             try await supervisor.store.saveProgress(rows, owner: supervisor.owner)
-            (supervisor.progressTold, supervisor.progressToldAt) = (rows, now.monotonic)
+            supervisor.progressTold = ToldProgress(rows: rows, at: now.monotonic)
         }
     }
 

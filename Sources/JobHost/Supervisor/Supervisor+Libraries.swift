@@ -188,7 +188,7 @@ extension Supervisor {
 
     /// How attempts on this host ended that the library has served since then, also those that were followed by another
     /// one. Of each job the newest thousand runs are looked at.
-    private func outcomes(of library: String, jobs: [String], since: Instant) async throws -> [Outcome] {
+    func outcomes(of library: String, jobs: [String], since: Instant) async throws -> [Outcome] {
         var outcomes: [Outcome] = []
         for job in jobs {
             var filter = RunFilter(job: job)

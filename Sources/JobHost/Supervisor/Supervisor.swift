@@ -96,8 +96,7 @@ public actor Supervisor: HostControl {
     var questionsUnderWay: Set<Question> = []
     enum Question { case counts, waiting, expiry, retention, lease, shared, abandoned, strays, definitions, progress }
     /// What other hosts show of the runs under way here.
-    var progressTold: [RunProgress] = []
-    var progressToldAt = MonotonicInstant(microseconds: 0)
+    var progressTold = ToldProgress()
     /// Runs of `on_start` that the store has not taken yet.
     var startsOwed = OwedStarts()
     var isDrainingInbox = false
