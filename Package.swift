@@ -58,15 +58,18 @@ let package = Package(
         // JSON, for the host and for plugins: small, because each plugin carries it.
         .target(name: "JobJSON", swiftSettings: strict),
 
+        // What was probably meant by a name that is none.
+        .target(name: "NearestName", swiftSettings: strict),
+
         // Pure values and state machines.
-        .target(name: "JobCore", dependencies: ["JobJSON"], swiftSettings: strict),
+        .target(name: "JobCore", dependencies: ["JobJSON", "NearestName"], swiftSettings: strict),
 
         // Config.
         .target(
             name: "CTOML", path: "Sources/CTOML",
             cxxSettings: [.unsafeFlags(["-std=c++17"])]
         ),
-        .target(name: "JobConfig", dependencies: ["CTOML", "JobCore", "JobJSON"], swiftSettings: strict),
+        .target(name: "JobConfig", dependencies: ["CTOML", "JobCore", "JobJSON", "NearestName"], swiftSettings: strict),
 
         // Stores.
         .systemLibrary(
@@ -86,7 +89,7 @@ let package = Package(
         .target(
             name: "JobHost",
             dependencies: [
-                "CLinux", "JobConfig", "JobCore", "JobJSON", "JobStore",
+                "CLinux", "JobConfig", "JobCore", "JobJSON", "JobStore", "NearestName",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -121,7 +124,7 @@ let package = Package(
         ),
 
         // What plugins are written with.
-        .target(name: "JobKit", dependencies: ["JobABI", "JobJSON"], swiftSettings: strict),
+        .target(name: "JobKit", dependencies: ["JobABI", "JobJSON", "NearestName"], swiftSettings: strict),
         .target(name: "OutsideKit", dependencies: ["JobCore", "JobKit"], swiftSettings: strict),
         .target(
             name: "ExchangeKit", dependencies: ["JobCore", "JobKit", "SQL"], exclude: ["sql"], swiftSettings: strict,
@@ -151,7 +154,7 @@ let package = Package(
         tests("JobCoreTests", ["JobCore", "JobJSON"]),
         tests("JobJSONTests", ["JobCore", "JobJSON"]),
         tests("WireTests", ["JobCore"]),
-        tests("JobConfigTests", ["CTOML", "JobConfig", "JobCore", "JobJSON"]),
+        tests("JobConfigTests", ["CTOML", "JobConfig", "JobCore", "JobJSON", "NearestName"]),
         tests("SQLTests", ["PostgresTestKit", "SQL"]),
         tests("JobStoreTests", ["JobCore", "JobJSON", "JobStore", "PostgresTestKit", "SQL", "StoreSuite"]),
         tests("JobKitTests", ["JobABI", "JobKit"]),

@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import NearestName
 import Testing
 
 /// Files in memory, below /etc/host.

@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import NearestName
 import Testing
 
 @Suite struct TextTests {

@@ -1,5 +1,6 @@
 import JobCore
 import JobJSON
+import NearestName
 
 /// Puts the environment into the strings of a tree, and secrets from files into settings.
 struct Interpolator {

@@ -1,4 +1,5 @@
 import JobCore
+import NearestName
 
 /// `[plugins.NAME]`.
 struct PluginReader {

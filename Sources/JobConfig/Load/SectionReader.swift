@@ -1,4 +1,5 @@
 import JobCore
+import NearestName
 
 /// Reads one table by its list of keys. What does not fit goes to `faults`, and the reading
 /// function returns nil, as for a key that is not there: the caller keeps its default.

@@ -1,5 +1,6 @@
 import Glibc
 import JobCore
+import NearestName
 import Synchronization
 
 /// The system's tz database: the files below `$TZDIR` or /usr/share/zoneinfo. Zones are read

@@ -1,5 +1,6 @@
 import JobCore
 import JobJSON
+import NearestName
 
 extension JSONSchema {
     /// Every rule that `value` breaks, in the order of the schema's names; empty: none. At

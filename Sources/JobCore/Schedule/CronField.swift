@@ -80,32 +80,3 @@ public struct CronError: Error, Hashable, Sendable, CustomStringConvertible {
         return result
     }
 }
-
-/// The one of `candidates` that looks most like `text`, if any looks alike: at most a third of
-/// its letters differ (Levenshtein distance, case ignored). Long texts are not compared.
-func nearestName(to text: String, among candidates: some Sequence<String>) -> String? {
-    let wanted = Array(text.lowercased().unicodeScalars.prefix(65))
-    guard !wanted.isEmpty, wanted.count <= 64 else { return nil }
-    var best: (name: String, distance: Int)?
-    for name in candidates {
-        let distance = editDistance(wanted, Array(name.lowercased().unicodeScalars))
-        guard distance <= max(1, max(wanted.count, name.unicodeScalars.count) / 3) else { continue }
-        if best.map({ distance < $0.distance }) ?? true { best = (name, distance) }
-    }
-    return best?.name
-}
-
-private func editDistance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar]) -> Int {
-    guard !b.isEmpty else { return a.count }
-    var row = Array(0...b.count)
-    for (i, x) in a.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
-        for (j, y) in b.enumerated() {
-            let substituted = diagonal + (x == y ? 0 : 1)
-            diagonal = row[j + 1]
-            row[j + 1] = min(substituted, row[j] + 1, row[j + 1] + 1)
-        }
-    }
-    return row[b.count]
-}

@@ -1,3 +1,5 @@
+import NearestName
+
 /// What the fields of an expression say, before it is laid out for searching.
 struct CronFields {
     var seconds: UInt64 = 1
@@ -67,7 +69,7 @@ enum CronParser {
         }
         throw CronError(
             nil, found: macro, "there is no such shorthand; \(allowed)",
-            hint: nearestName(to: name, among: macros.keys.sorted()).map { "did you mean \($0)?" })
+            hint: nearestName(name, among: macros.keys.sorted()).map { "did you mean \($0)?" })
     }
 
     private static func wrongCount(_ count: Int, text: String) -> CronError {
@@ -211,7 +213,7 @@ private struct CronFieldReader {
         if text.hasPrefix("*") || text.hasPrefix("?") { return "a step is written */5" }
         // MONDAY and SEPT mean a name that begins with the same three letters.
         if let name = field.names.first(where: { text.hasPrefix($0) }) { return "did you mean '\(name)'?" }
-        return nearestName(to: text, among: field.names).map { "did you mean '\($0)'?" }
+        return nearestName(text, among: field.names).map { "did you mean '\($0)'?" }
     }
 
     /// `L`, `LW`, `L-3`, `15W`.

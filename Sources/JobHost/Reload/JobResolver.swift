@@ -1,5 +1,6 @@
 import JobConfig
 import JobCore
+import NearestName
 
 /// Fits the jobs of one plugin to what its library says of itself. Pure but for the zones.
 struct JobResolver {

@@ -1,6 +1,7 @@
 import JobConfig
 import JobCore
 import JobStore
+import NearestName
 
 // Beside other hosts on one store: the lease, what operators said elsewhere. (The runs of hosts that died: Supervisor+Rescue.swift.)
 

@@ -1,6 +1,7 @@
 import JobConfig
 import JobCore
 import JobStore
+import NearestName
 
 /// What views may ask of the running host: a snapshot, one command enum, and reads of the
 /// store. CLI (over HTTP on the Unix socket), HTTP and signals all end here. Callable from any

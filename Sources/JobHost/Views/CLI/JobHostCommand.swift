@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import JobConfig
+import NearestName
 
 /// `jobhost`.
 public struct JobHostCommand: AsyncParsableCommand {

@@ -1,6 +1,7 @@
 import JobConfig
 import JobCore
 import JobJSON
+import NearestName
 
 /// A field of a JSON text that is not what it has to be.
 struct FieldError: Error, Equatable, CustomStringConvertible {

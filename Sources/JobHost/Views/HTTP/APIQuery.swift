@@ -1,6 +1,7 @@
 import JobConfig
 import JobCore
 import JobStore
+import NearestName
 
 /// The query of a request, strictly read: each name must be one that the endpoint knows, each
 /// value one that it can use.

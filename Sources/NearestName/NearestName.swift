@@ -22,7 +22,7 @@ public func nearestName(_ name: String, among candidates: some Sequence<String>)
     return best?.name
 }
 
-func editDistance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar]) -> Int {
+private func editDistance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar]) -> Int {
     if a.isEmpty || b.isEmpty { return max(a.count, b.count) }
     var beforeLast = [Int](repeating: 0, count: b.count + 1)
     var last = Array(0...b.count)
@@ -37,12 +37,4 @@ func editDistance(_ a: [Unicode.Scalar], _ b: [Unicode.Scalar]) -> Int {
         (beforeLast, last) = (last, row)
     }
     return last[b.count]
-}
-
-/// "did you mean 'x'?", else "allowed: a, b, c", else nil.
-func nameHint(_ name: String, among allowed: [String]) -> String? {
-    if let nearest = nearestName(name, among: allowed) { return "did you mean '\(nearest)'?" }
-    guard !allowed.isEmpty else { return nil }
-    let shown = allowed.sorted().prefix(30)
-    return "allowed: " + shown.joined(separator: ", ") + (allowed.count > shown.count ? ", …" : "")
 }
