@@ -148,4 +148,25 @@ import Testing
             #expect(try await StorePrune.run(upkept.place, here, by: Self.actor, now: .at(360_000)) { _ in true }.shares.map(\.runs) == [3])
         }
     }
+
+    @Test("A host lets refused rows of the inbox go after thirty days, and those behind 10,000 newer ones; what waits stays", arguments: TestPostgres.dialects)
+    func refusals(dialect: SQLDialect) async throws {
+        func day(_ number: Int64) -> Instant { .at(number * 86_400) }
+        try await Upkept.use(dialect, filled: false) { upkept in
+            try upkept.execute("""
+                INSERT INTO enqueue_inbox (job, refused, created_at_ms)
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10002) SELECT 'mint', 'no', \(day(40).milliseconds) FROM n
+                """)
+            for refused in ["'no'", "NULL"] {
+                try upkept.execute("INSERT INTO enqueue_inbox (job, refused, created_at_ms) VALUES ('mint', \(refused), \(day(1).milliseconds))")
+            }
+            #expect(try await upkept.store.prune(retention: [:], limit: 1_000, now: day(31)).isEmpty)
+            #expect(try upkept.number("SELECT count(*) FROM enqueue_inbox WHERE refused IS NOT NULL") == 10_000)
+            _ = try await upkept.store.prune(retention: [:], limit: 1_000, now: day(32))
+            #expect(try upkept.number("SELECT count(*) FROM enqueue_inbox WHERE refused IS NOT NULL AND id > 3") == 9_999)
+            _ = try await upkept.store.prune(retention: [:], limit: 1_000, now: day(71))
+            #expect(try upkept.number("SELECT count(*) FROM enqueue_inbox WHERE refused IS NOT NULL") == 8_999)
+            #expect(try upkept.number("SELECT count(*) FROM enqueue_inbox WHERE refused IS NULL") == 1)
+        }
+    }
 }

@@ -8,13 +8,18 @@ import SQL
 public enum Kept {
     public static let audit: Int64 = 100_000
     static let reloads: Int64 = 1_000
+    /// Rows of `enqueue_inbox` that were refused: whoever wrote them has had the time to see it.
+    static let refusals: Int64 = 10_000
+    static let refusalAge = Duration.seconds(30 * 86_400)
 }
 
 /// What one call of `prune` deletes.
 struct Expired: Sendable {
     var runs: [(job: String, run: RunID)] = []
     var ranges: [(job: String, range: Int64)] = []
-    var isEmpty: Bool { runs.isEmpty && ranges.isEmpty }
+    /// Of the inbox.
+    var refusals: [Int64] = []
+    var isEmpty: Bool { runs.isEmpty && ranges.isEmpty && refusals.isEmpty }
 }
 
 /// A condition on rows, with the values of its parameters.
@@ -39,6 +44,17 @@ extension Ledger {
                 "SELECT id FROM \(schema)ledger_ranges WHERE \(ranges.condition) ORDER BY last LIMIT ?", ranges.values + [.int(limit)]
             ) { (job, try $0.int64(0)) }
         }
+        return expired
+    }
+
+    /// And refused rows of the inbox, which are no job's: of an age, or too many.
+    func expiredOfAll(_ retention: [String: RetentionRule], limit: Int, now: Instant) throws -> Expired {
+        var expired = try expired(retention, limit: limit, now: now)
+        expired.refusals = try connection.rows("""
+            SELECT id FROM \(schema)enqueue_inbox WHERE refused IS NOT NULL AND (created_at_ms < ? OR id <= (
+                SELECT id FROM \(schema)enqueue_inbox WHERE refused IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET \(Kept.refusals)))
+            ORDER BY id LIMIT ?
+            """, [.int((now - Kept.refusalAge).milliseconds), .int(Bounds.rows(limit))]) { try $0.int64(0) }
         return expired
     }
 
@@ -77,6 +93,7 @@ extension Ledger {
                     AND NOT EXISTS (SELECT 1 FROM \(schema)job_states s WHERE s.job = r.job AND s.open_range = r.id)
                 """, [.int(range)])
         }
+        for row in expired.refusals { try connection.run("DELETE FROM \(schema)enqueue_inbox WHERE id = ? AND refused IS NOT NULL", [.int(row)]) }
         try connection.run("DELETE FROM \(schema)audit WHERE id <= (SELECT max(id) FROM \(schema)audit) - ?", [.int(Kept.audit)])
         try connection.run("DELETE FROM \(schema)reloads WHERE id <= (SELECT max(id) FROM \(schema)reloads) - ?", [.int(Kept.reloads)])
         return expired.runs.filter { gone.contains($0.run) }

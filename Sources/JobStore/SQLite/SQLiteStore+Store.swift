@@ -193,7 +193,7 @@ extension SQLiteStore: Store {
     public func prune(
         retention: [String: RetentionRule], limit: Int, now: Instant
     ) async throws -> [(job: String, run: RunID)] {
-        let expired = try await list { try $0.expired(retention, limit: limit, now: now) }
+        let expired = try await list { try $0.expiredOfAll(retention, limit: limit, now: now) }
         if expired.isEmpty { return [] }
         return try await write { try $0.delete(expired) }
     }
