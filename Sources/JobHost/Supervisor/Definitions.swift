@@ -30,14 +30,43 @@ enum Definitions {
 }
 
 extension ResolvedJob {
-    /// Of what the config says of it, as far as it decides what runs and when: equal on hosts that agree.
+    /// Of what the config says of it, as far as it decides what runs, when, and what becomes of it: equal on hosts that agree.
     var digest: String {
         var parts: [String] = [
             config.plugin, config.entry, schedule.text, "\(config.enabled)", "\(config.concurrency)", config.overlap.rawValue,
             config.rate.map { "\($0.runs) in \($0.per.microseconds)" } ?? "", config.runOn.joined(separator: " "),
             "\(config.timeout.map(\.microseconds) ?? 0)", "\(config.retry.maxAttempts)", "\(config.priority)", maskedSettings,
         ]
-        if let limit = config.expiresAfter { parts.append("expires after \(limit.microseconds)") }
+        // Most jobs have none of their own. What is kept of a log, and how a job is graded, is each host's own affair.
+        var limits = config.allLimits
+        (limits.logLevel, limits.health) = (JobConfig.Limits().logLevel, HealthPolicy())
+        if limits != JobConfig.Limits() { parts.append(Self.text(of: limits)) }
+        if config.onStart { parts.append("on start") }
+        if let calendar { parts.append(Self.text(of: calendar, calendarZone)) }
         return SHA256.hex(of: Array(parts.joined(separator: "\n").utf8))
+    }
+
+    private static func text(of limits: JobConfig.Limits) -> String {
+        let (retry, breaker, retention, catchUp) = (limits.retry, limits.breaker, limits.retention, limits.catchUp)
+        func text(_ span: Duration?) -> String { span.map { "\($0.microseconds)" } ?? "none" }
+        return [
+            "kill_grace \(text(limits.killGrace))", "heartbeat \(text(limits.heartbeat))", "isolate \(limits.isolate)",
+            "catch_up \(catchUp.policy.rawValue) \(text(catchUp.window)) \(catchUp.limit)", "expires after \(text(limits.expiresAfter))",
+            "jitter \(text(limits.jitter))", "retry \(text(retry.initial)) \(text(retry.max)) \(retry.multiplier) \(retry.jitter)",
+            "breaker " + (breaker.map { "\($0.failures) \(text($0.window)) \(text($0.openFor)) \($0.successes)" } ?? "none"),
+            "retention \(text(retention.age)) \(retention.runs)", "approval \(limits.approval)",
+        ].joined(separator: "\n")
+    }
+
+    private static func text(of calendar: BusinessCalendar, _ zone: Zone) -> String {
+        func text(_ sessions: [BusinessCalendar.Session]) -> String { sessions.map { "\($0.open)-\($0.close)" }.joined(separator: " ") }
+        let halfDays = calendar.halfDays.sorted { $0.key < $1.key }.map { day, half in
+            switch half {
+            case .closesAt(let second): "\(day) until \(second)"
+            case .sessions(let sessions): "\(day) \(text(sessions))"
+            }
+        }
+        let days = calendar.weekly.map(text) + calendar.holidays.sorted().map { "\($0)" } + halfDays
+        return "calendar in \(zone.name)\n" + days.joined(separator: "\n")
     }
 }

@@ -74,11 +74,10 @@ extension PostgresLedger {
         let jobs = Set(claims.filter { $0.isRelative || $0.room != nil && !$0.waits || $0.competesToWait }.map(\.job)).sorted()
         guard !jobs.isEmpty else { return nil }
         let rows = try connection.prepare("""
-            SELECT j.job, (SELECT count(*) FROM \(schema)runs r
-                WHERE r.\(StateSQL.running) AND r.job = j.job AND (r.owner <> ? OR r.epoch <> ?)),
+            SELECT j.job, \(runningElsewhere(than: "?1", "?2", of: "j.job")),
                 greatest(s.last_finished, (SELECT max(e.finished_at) FROM \(schema)job_ends e WHERE e.job = j.job)),
                 w.waiting, w.on_time
-            FROM unnest(?::text[]) AS j (job) LEFT JOIN \(schema)job_states s ON s.job = j.job
+            FROM unnest(?3::text[]) AS j (job) LEFT JOIN \(schema)job_states s ON s.job = j.job
             CROSS JOIN LATERAL (
                 SELECT count(*) AS waiting, count(*) FILTER (WHERE r.trigger = 'schedule') AS on_time FROM \(schema)runs r
                 WHERE r.job = j.job AND r.trigger IN ('schedule', 'catch_up') AND r.\(StateSQL.live) AND r.\(StateSQL.waiting) AND r.attempt = 0) w
@@ -211,11 +210,16 @@ extension PostgresLedger {
         SELECT w.job, w.idempotent, CASE WHEN w.room IS NULL OR o.running = 0 THEN w.most
             ELSE least(w.most, greatest(0, w.room - o.running)) END AS most
         FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[], ?4::bigint[]) AS w (job, most, room, idempotent)
-        CROSS JOIN LATERAL (
-            SELECT count(*) AS running FROM \(schema)runs r
-            WHERE r.\(StateSQL.running) AND r.job = w.job AND (r.owner <> ?5 OR r.epoch <> ?6)) o
+        CROSS JOIN LATERAL (SELECT \(runningElsewhere(than: "?5", "?6", of: "w.job")) AS running) o
         WHERE \(conditions)
         """
+    }
+
+    /// How many runs of a job are under way that are not of this host's life: by ranges of `runs_running`, so that what
+    /// this life has claimed is not walked past.
+    private func runningElsewhere(than host: String, _ epoch: String, of job: String) -> String {
+        let others = ["r.owner < \(host)", "r.owner > \(host)", "r.owner = \(host) AND r.epoch < \(epoch)", "r.owner = \(host) AND r.epoch > \(epoch)"]
+        return "(" + others.map { "(SELECT count(*) FROM \(schema)runs r WHERE r.\(StateSQL.running) AND r.job = \(job) AND \($0))" }.joined(separator: " + ") + ")"
     }
 
     private func bindOffers(

@@ -21,15 +21,18 @@ public final class PostgresStore: Sendable {
     private let threads = ThreadCount()
     private let listener: PostgresListener?
     private let membership: PostgresMembership
+    /// Behind a transaction pooler: a statement has its limits with its transaction, also a single one.
+    private let limitsAreLocal: Bool
     /// Ended by calls that are about something else.
     let expired = ExpiredBeside()
     /// The last claim of waiting runs asked for many and was given as many.
     let moreWaits = Mutex(false)
 
-    private init(place: String, listener: PostgresListener?, notifies: Bool) {
+    private init(place: String, listener: PostgresListener?, _ options: PostgresStoreOptions) {
         self.place = place
         self.listener = listener
-        membership = PostgresMembership(notifies: notifies, listens: listener != nil)
+        membership = PostgresMembership(notifies: options.notify, listens: listener != nil)
+        limitsAreLocal = !options.prepared
     }
 
     /// Opens the database at `url`, makes the schema or brings it to the newest format. `host` is
@@ -48,7 +51,7 @@ public final class PostgresStore: Sendable {
             throw StoreError(.incompatible, error.message)
         }
         let listener = try listening.map { try PostgresListener(address: $0, channel: options.schema) }
-        let store = PostgresStore(place: address.description, listener: listener, notifies: options.notify)
+        let store = PostgresStore(place: address.description, listener: listener, options)
         do {
             try store.startThreads(address, host, options)
             // Makes the schema, before anybody reads from it.
@@ -114,7 +117,7 @@ public final class PostgresStore: Sendable {
     func ask<Value: Sendable>(
         oneStatement: Bool = false, _ body: @escaping @Sendable (PostgresLedger) throws -> Value
     ) async throws -> Value {
-        try await Self.await(questions, inTransaction: !oneStatement, body)
+        try await Self.await(questions, inTransaction: !oneStatement || limitsAreLocal, body)
     }
     /// A listing, which may take its time.
     func list<Value: Sendable>(_ body: @escaping @Sendable (PostgresLedger) throws -> Value) async throws -> Value {

@@ -1,4 +1,5 @@
 import JobConfig
+import JobCore
 import JobStore
 import Testing
 
@@ -33,5 +34,39 @@ import Testing
         #expect(Definitions.unserved(jobs, [row("a", "us-fees", "d", "l")]) == [
             "job eu-fees: no host that lives has a label of its run_on (eu, uk): its runs wait, and its fires are decided by its catch_up when one comes",
         ])
+    }
+
+    @Test("Two configs of a job are different where any key differs that decides what runs, when, and what becomes of it")
+    func digests() throws {
+        let entry = EntryDescriptor(
+            id: "run", description: "", idempotent: true, cancellable: true, defaultSchedule: "", settingsSchema: "", payloadSchema: "", stateVersion: 0)
+        func digest(_ calendar: BusinessCalendar? = nil, _ change: (inout JobConfig) -> Void) -> String {
+            var config = JobConfig(name: "mint", plugin: "p", entry: "run", position: SourcePosition(argument: "x"))
+            change(&config)
+            return ResolvedJob(
+                config: config, entry: entry, pool: "p", libraryHash: "h", settings: Array("{}".utf8), maskedSettings: "{}",
+                schedule: .none, zone: .utc, calendar: calendar, calendarZone: .utc
+            ).digest
+        }
+        let week = Array(repeating: [BusinessCalendar.Session(open: 0, close: 3_600)], count: 7)
+        let day = try #require(CivilDate(year: 2026, month: 12, day: 25))
+        let changes: [(inout JobConfig) -> Void] = [
+            { _ in }, { $0.killGrace = .seconds(6) }, { $0.heartbeat = .seconds(5) }, { $0.isolate = true }, { $0.catchUp.policy = .all },
+            { $0.catchUp.window = .seconds(60) }, { $0.catchUp.limit = 7 }, { $0.expiresAfter = .seconds(60) }, { $0.jitter = .seconds(1) },
+            { $0.retry.initial = .seconds(1) }, { $0.retry.max = .seconds(3) }, { $0.retry.multiplier = 3 }, { $0.retry.jitter = 0 },
+            { $0.retry.maxAttempts = 5 }, { $0.breaker = nil }, { $0.breaker?.failures = 6 }, { $0.breaker?.window = .seconds(60) },
+            { $0.breaker?.openFor = .seconds(60) }, { $0.breaker?.successes = 3 }, { $0.retention.age = .seconds(60) }, { $0.retention.runs = 7 },
+            { $0.approval = 2 }, { $0.onStart = true }, { $0.timeout = nil }, { $0.concurrency = 2 }, { $0.overlap = .queue }, { $0.priority = 1 },
+            { $0.rate = RateLimit(runs: 1, per: .seconds(1)) }, { $0.runOn = ["eu"] }, { $0.enabled = false },
+        ]
+        let calendars = [
+            BusinessCalendar(weekly: week), BusinessCalendar(weekly: []), BusinessCalendar(weekly: week, holidays: [day]),
+            BusinessCalendar(weekly: week, halfDays: [day: .closesAt(60)]), BusinessCalendar(weekly: week, halfDays: [day: .sessions([])]),
+        ]
+        let digests = changes.map { digest(nil, $0) } + calendars.map { digest($0) { _ in } }
+        #expect(Set(digests).count == changes.count + calendars.count)
+        // A host's own affair.
+        #expect(digest { $0.logLevel = .error } == digests[0])
+        #expect(digest { $0.health.warning.errorsPerHour = 9 } == digests[0])
     }
 }
