@@ -113,9 +113,15 @@ extension StoreSuite {
         for (job, ranges) in [("often", often), ("always", [Self.range(.paused, 1, 6_000, count: 6_000)]), ("a", rest)] {
             try equal(try await store.moveCursors([Self.move(job, to: 6_000, from: nil, ranges: ranges)], now: Self.at(6_000)), [true])
         }
+        // Of a clock that was far ahead, and what its schedule went on with once that was set right.
+        let ahead = Self.move("rewound", to: 9_000, from: nil, ranges: [Self.range(.window, 310, 9_000, count: 5)])
+        var back = Self.move("rewound", to: 390, from: 9_000)
+        back.rewind = true
+        let on = Self.move("rewound", to: 6_000, from: 390, ranges: [Self.range(.paused, 400, 6_000, count: 5)])
+        for move in [ahead, back, on] { try equal(try await store.moveCursors([move], now: Self.at(9_000)), [true]) }
         let all = try await store.ranges(job: nil, from: nil, to: nil, limit: 10_000)
-        try equal(all.count, 1_504)
-        for job in [nil, "a", "often", "always", "none"] {
+        try equal(all.count, 1_506)
+        for job in [nil, "a", "often", "always", "rewound", "none"] {
             for (from, to) in [(0, 1), (1, 2), (2, 3), (3, 5), (320, 341), (331, 340), (340, 341), (341, 342), (400, 460), (5_990, 5_998), (7, 7)] as [(Int64, Int64)] {
                 let wanted = all.filter { (job == nil || $0.job == job) && $0.last >= Self.at(from) && $0.first < Self.at(to) }
                 try equal(try await store.ranges(job: job, from: Self.at(from), to: Self.at(to), limit: 100), wanted)

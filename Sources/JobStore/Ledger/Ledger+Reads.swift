@@ -67,27 +67,31 @@ extension Ledger {
     private func farEnd(_ question: RangeQuestion) throws -> Instant? {
         guard let to = question.to, question.from ?? to <= to, question.before?.last ?? to >= to else { return nil }
         let (condition, values) = question.ofJob
+        // Looking for each job's costs as much as walking past some.
+        let jobs = question.job == nil ? try connection.first("SELECT count(*) FROM \(schema)job_states") { try $0.int64(0) } ?? 0 : 1
         let isFar = try connection.first(
             "SELECT 1 FROM \(schema)ledger_ranges WHERE \(condition)last >= ? ORDER BY last LIMIT 1 OFFSET ?",
-            values + [.int(to.stored), .int(RangeQuestion.near)]) { _ in true }
+            values + [.int(to.stored), .int(max(RangeQuestion.near, 10 * jobs))]) { _ in true }
         return isFar == true ? to : nil
     }
 
-    /// Ranges that begin before `end` and do not end before it: of each job one at the most, the first that ends there or
-    /// later, since its ranges do not overlap. (Those of a job whose cursor was set back may: then the shorter is told.)
+    /// Ranges that begin before `end` and do not end before it: of each job the first that ends there or later, since its
+    /// ranges do not overlap; and the one that ends last, since those do that a clock far ahead had left behind before the
+    /// job's cursor was set back. (Of several such ones the furthest is found.)
     private func reaching(over end: Instant, _ question: RangeQuestion) throws -> [RangeQuestion.Row] {
         let (condition, values) = question.conditions(of: "g.")
         if let job = question.job {
+            let ends = ["", " DESC"].map { "g.id = (SELECT r.id FROM \(schema)ledger_ranges AS r WHERE r.job = ? AND r.last >= ? ORDER BY r.last\($0) LIMIT 1)" }
             return try connection.rows("""
-                SELECT \(RangeQuestion.columns(of: "g.")) FROM (
-                    SELECT * FROM \(schema)ledger_ranges WHERE job = ? AND last >= ? ORDER BY last LIMIT 1) AS g WHERE \(condition)
-                """, [.text(job), .int(end.stored)] + values, RangeQuestion.decode)
+                SELECT \(RangeQuestion.columns(of: "g.")) FROM \(schema)ledger_ranges AS g
+                WHERE (\(ends.joined(separator: " OR "))) AND \(condition) ORDER BY g.last DESC, g.id DESC
+                """, [.text(job), .int(end.stored), .text(job), .int(end.stored)] + values, RangeQuestion.decode)
         }
-        // The first of a job's: each database has its own way to look it up by the index and no other.
-        let first = "\(schema)ledger_ranges AS r WHERE r.job = jobs.job AND r.last >= ? ORDER BY r.last LIMIT 1"
+        // The first of a job's and its last: each database has its own way to look them up by the index and no other.
+        let ends = ["", " DESC"].map { "\(schema)ledger_ranges AS r WHERE r.job = jobs.job AND r.last >= ? ORDER BY r.last\($0) LIMIT 1" }
         let join = switch connection.dialect {
-        case .postgresql: "CROSS JOIN LATERAL (SELECT r.* FROM \(first)) AS g"
-        case .sqlite: "CROSS JOIN \(schema)ledger_ranges AS g ON g.id = (SELECT r.id FROM \(first))"
+        case .postgresql: "CROSS JOIN LATERAL (\(ends.map { "(SELECT r.* FROM \($0))" }.joined(separator: " UNION "))) AS g"
+        case .sqlite: "JOIN \(schema)ledger_ranges AS g ON \(ends.map { "g.id = (SELECT r.id FROM \($0))" }.joined(separator: " OR "))"
         }
         return try connection.rows("""
             WITH RECURSIVE jobs(job) AS (
@@ -95,7 +99,7 @@ extension Ledger {
                 UNION ALL SELECT (SELECT min(r.job) FROM \(schema)ledger_ranges AS r WHERE r.job > jobs.job) FROM jobs WHERE jobs.job IS NOT NULL)
             SELECT \(RangeQuestion.columns(of: "g.")) FROM jobs \(join) WHERE \(condition)
             ORDER BY g.last DESC, g.id DESC LIMIT ?
-            """, [.int(end.stored)] + values + [.int(question.limit + 1)], RangeQuestion.decode)
+            """, [.int(end.stored), .int(end.stored)] + values + [.int(question.limit + 1)], RangeQuestion.decode)
     }
 
     private func rows(_ question: RangeQuestion, limit: Int) throws -> [RangeQuestion.Row] {

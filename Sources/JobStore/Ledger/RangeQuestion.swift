@@ -5,7 +5,7 @@ import SQL
 struct RangeQuestion {
     typealias Row = (range: LedgerRange, id: Int64)
 
-    /// So many ranges are walked past rather than looking for each job's.
+    /// So many ranges, and ten for each job, are walked past rather than looking for each job's.
     static let near: Int64 = 1_000
 
     /// nil: of all.
