@@ -105,12 +105,12 @@ public enum BuildOutcome: Sendable {
     case ready(Generation, ReloadReport)
     /// The old generation goes on, or at start there is none.
     case refused(ReloadReport)
-    /// The same, since the host itself could not read the files: of them nothing is known.
-    case unread(ReloadReport)
+    /// The same, since the host itself could not read the files: of them nothing is known. `reason`: what it met first.
+    case unread(ReloadReport, reason: String)
 
     public var report: ReloadReport {
         switch self {
-        case .ready(_, let report), .refused(let report), .unread(let report): report
+        case .ready(_, let report), .refused(let report), .unread(let report, _): report
         }
     }
 }

@@ -58,7 +58,9 @@ public actor GenerationBuilder {
             } catch {
                 report.errors = error.errors.map(\.description)
                 report = timed(report, since: start)
-                return error.isOfHost ? .unread(report) : .refused(report)
+                // What else was found may be its consequence.
+                guard let fault = error.errors.first(where: \.isOfHost) else { return .refused(report) }
+                return .unread(report, reason: fault.description)
             }
         }
         let ofHost = previous.map { ConfigDiff.ofHost(old: $0.config, new: config) }

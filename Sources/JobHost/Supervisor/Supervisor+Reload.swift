@@ -62,7 +62,8 @@ extension Supervisor {
                 let report = failure("building the next generation took too long and was given up")
                 finishReload(report)
                 chooseAgain(withoutFile: false)
-                if let unread { readAgainLater(unread.reason) }
+                isTryingToRead = false
+                readAgainLater()
                 answer(tickets, with: report)
             }
         }
@@ -85,11 +86,11 @@ extension Supervisor {
             if !choicesOnly { noteReading(outcome) }
             switch outcome {
             case .ready(let next, let report):
-                builtGenerations[reload] = next
+                builtGenerations[reload] = (generation: next, readsFile: !choicesOnly)
                 reloadReports[reload] = report
                 perform(reloads.built(reload: reload, ready: true, now: clock.now().monotonic))
-            case .refused(var report), .unread(var report):
-                if case .unread = outcome { report.errors.append(UnreadConfig.promise) }
+            case .refused(var report), .unread(var report, _):
+                if case .unread = outcome { report.errors.append(UnreadConfig.promise(allowsEmpty: allowsEmpty)) }
                 reloadReports[reload] = report
                 finishReload(report)
                 chooseAgain(withoutFile: !choicesOnly)
@@ -124,7 +125,7 @@ extension Supervisor {
     }
 
     private func switchOver(_ reload: Int64) {
-        guard let next = builtGenerations.removeValue(forKey: reload), var report = reloadReports[reload] else {
+        guard let (next, readsFile) = builtGenerations.removeValue(forKey: reload), var report = reloadReports[reload] else {
             perform(reloads.switched(reload: reload, now: clock.now().monotonic))
             return
         }
@@ -140,6 +141,8 @@ extension Supervisor {
                 let before = generation
                 (choicesInBuild, choiceFailures) = ([:], 0)
                 apply(next, rows: rows, states: states, waitingFires: waiting)
+                if readsFile { unread = nil }
+                startsOwed.forget { dispatcher.index[$0] == nil }
                 await recordLibraries(of: next)
                 await pruneLibraries(before: before)
                 await saveAccepted(next)
@@ -153,6 +156,7 @@ extension Supervisor {
                 report.errors = ["the store does not answer, so the jobs' cursors cannot be read: \(error)"]
                 reloadReports[reload] = report
                 chooseAgain(withoutFile: false)
+                readAgainLater()
             }
             finishReload(report)
             // Before the answer: whoever reloaded to rotate a token finds it rotated.

@@ -15,6 +15,8 @@ struct OwedStarts {
         /// Not before then.
         fileprivate(set) var due: MonotonicInstant
         fileprivate(set) var problem = ""
+        /// The store may have taken it, and the answer was lost.
+        fileprivate(set) var mayBeIn: Bool
     }
     private static let shortest = Duration.seconds(1)
     private static let longest = Duration.seconds(60)
@@ -31,7 +33,12 @@ struct OwedStarts {
         }
     }
 
-    mutating func owe(_ job: String, cause: String, now: MonotonicInstant) { starts[job] = Start(job: job, cause: cause, due: now) }
+    mutating func owe(_ job: String, cause: String, mayBeIn: Bool, now: MonotonicInstant) {
+        starts[job] = Start(job: job, cause: cause, due: now, mayBeIn: mayBeIn)
+    }
+
+    /// A newer one takes its place, or the job is gone.
+    mutating func forget(where isGone: (String) -> Bool) { starts = starts.filter { !isGone($0.key) } }
 
     /// The store has it, or nobody wants it any more.
     mutating func settled(_ start: Start) {
@@ -42,49 +49,79 @@ struct OwedStarts {
         guard var owed = starts[start.job], owed.cause == start.cause else { return }
         owed.refusals += 1
         owed.due = now + min(Self.shortest * (1 << min(owed.refusals, 10)), Self.longest)
-        owed.problem = problem
+        (owed.problem, owed.mayBeIn) = (problem, false)
         starts[start.job] = owed
+    }
+
+    /// Whether the store has it is not known.
+    mutating func unanswered(_ tried: [Start]) {
+        for start in tried where starts[start.job]?.cause == start.cause { starts[start.job]?.mayBeIn = true }
     }
 }
 
 extension Supervisor {
     /// Where the store does not take them (it is away, this machine's clock is wrong), they are tried again each second.
     func enqueueStartRuns(of jobs: [String]) async {
-        // A job that was removed and is added again starts again.
+        // A job that was removed and is added again starts again: with one run, whatever is owed from before.
         let causes = jobs.map { (job: $0, cause: "\($0)@start-\(owner.epoch)-\(generation.number)") }
+        startsOwed.forget(where: Set(jobs).contains)
         do {
             try await enqueue(starts: causes.compactMap { startRun($0.job, cause: $0.cause) })
         } catch {
             noteStartFailure(error)
-            let isAsked = !startsOwed.isEmpty
-            for (job, cause) in causes where startRun(job, cause: cause) != nil { startsOwed.owe(job, cause: cause, now: clock.now().monotonic) }
+            let (isAsked, mayBeIn) = (!startsOwed.isEmpty, !Self.isRefusal(error))
+            for (job, cause) in causes where startRun(job, cause: cause) != nil {
+                startsOwed.owe(job, cause: cause, mayBeIn: mayBeIn, now: clock.now().monotonic)
+            }
             if !isAsked, !startsOwed.isEmpty { inASecond { await $0.enqueueOwedStartRuns() } }
         }
     }
 
-    /// Each by itself: what is wrong with one is not the others'.
     private func enqueueOwedStartRuns() async {
-        for start in startsOwed.due(clock.now().monotonic) {
-            do {
-                if let run = startRun(start.job, cause: start.cause), try await !hasStarted(start) { try await enqueue(starts: [run]) }
-                startsOwed.settled(start)
-            } catch let error as StoreError where error.isOfItsOwn {
-                if start.refusals == 0 { log.error("the run of \(start.job) that a start owes is refused: \(error)") }
-                startsOwed.refused(start, "\(error)", now: clock.now().monotonic)
-            } catch {
-                noteStartFailure(error)
-                break
+        do {
+            var tried: [(start: OwedStarts.Start, run: NewRun)] = []
+            for start in startsOwed.due(clock.now().monotonic) {
+                if let run = startRun(start.job, cause: start.cause), try await !hasStarted(start) {
+                    tried.append((start, run))
+                } else {
+                    startsOwed.settled(start)
+                }
             }
+            try await enqueueOwed(tried)
+        } catch {
+            noteStartFailure(error)
         }
         if !startsOwed.isEmpty { inASecond { await $0.enqueueOwedStartRuns() } }
     }
 
+    /// Together; where that is refused, each by itself: what is wrong with one is not the others'.
+    private func enqueueOwed(_ tried: [(start: OwedStarts.Start, run: NewRun)]) async throws {
+        do {
+            try await enqueue(starts: tried.map(\.run))
+            for (start, _) in tried { startsOwed.settled(start) }
+        } catch where Self.isRefusal(error) && tried.count > 1 {
+            for one in tried { try await enqueueOwed([one]) }
+        } catch where Self.isRefusal(error) {
+            for (start, _) in tried {
+                if start.refusals == 0 { log.error("the run of \(start.job) that a start owes is refused: \(error)") }
+                startsOwed.refused(start, "\(error)", now: clock.now().monotonic)
+            }
+        } catch {
+            startsOwed.unanswered(tried.map(\.start))
+            throw error
+        }
+    }
+
+    /// The store answers, and has taken nothing.
+    private static func isRefusal(_ error: any Error) -> Bool { (error as? StoreError)?.isOfItsOwn == true }
+
     private func noteStartFailure(_ error: any Error) {
-        if (error as? StoreError)?.isOfItsOwn != true { storeFailed(error) }
+        if !Self.isRefusal(error) { storeFailed(error) }
     }
 
     /// One that was taken, and whose answer was lost, may have ended meanwhile.
     private func hasStarted(_ start: OwedStarts.Start) async throws -> Bool {
+        guard start.mayBeIn else { return false }
         var filter = RunFilter(job: start.job)
         (filter.limit, filter.withoutPayloads) = (1_000, true)
         while true {

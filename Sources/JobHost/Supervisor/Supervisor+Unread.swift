@@ -4,42 +4,56 @@ import JobStore
 /// A config that the host itself could not read, for want of a descriptor or of memory: the fault goes away without
 /// anybody touching a file.
 struct UnreadConfig {
-    /// Reloads in a row that could not read it.
-    var times: Int
-    /// What the last of them said.
+    /// The host's own tries in a row that could not read it; whoever else asks for a reload makes the next one no later.
+    var tries = 0
+    /// What the last reload said.
     var reason: String
-    /// The first of them.
+    /// The first of those that could not read it.
     var since: Instant
+    /// The next try has its time.
+    var isTimed = false
 
     /// To whoever asked for such a reload.
-    static let promise = "nobody needs to ask again: the reload is tried again until the host can read the config"
+    static func promise(allowsEmpty: Bool) -> String {
+        "nobody needs to ask again: the reload is tried again until the host can read the config"
+            + (allowsEmpty ? "; if that has no jobs, --allow-empty must be said again" : "")
+    }
 }
 
 extension Supervisor {
     /// A reload that read the files has come to its end, or to where they could not be read.
     func noteReading(_ outcome: BuildOutcome) {
-        guard case .unread(let report) = outcome else {
-            unread = nil
-            return
+        let isOwnTry = isTryingToRead
+        isTryingToRead = false
+        switch outcome {
+        // What could be read may not be switched to.
+        case .ready: break
+        case .refused: unread = nil
+        case .unread(_, let reason):
+            var unread = self.unread ?? UnreadConfig(reason: reason, since: clock.now().wall)
+            unread.reason = reason
+            if isOwnTry { unread.tries += 1 }
+            self.unread = unread
+            readAgainLater()
         }
-        readAgainLater(report.errors.first ?? "")
     }
 
-    /// Ever more seldom, until it could be read.
-    func readAgainLater(_ reason: String) {
-        let times = (unread?.times ?? 0) + 1
-        unread = UnreadConfig(times: times, reason: reason, since: unread?.since ?? clock.now().wall)
-        loop.timer(after: RefusedWatch.untriedPause(after: times)) { [weak self] in
-            self?.assumeIsolated { $0.readAgain(after: times) }
+    /// Ever more seldom, until it could be read and switched to.
+    func readAgainLater() {
+        guard let unread, !unread.isTimed else { return }
+        self.unread?.isTimed = true
+        loop.timer(after: RefusedWatch.untriedPause(after: unread.tries + 1)) { [weak self] in
+            self?.assumeIsolated { $0.readAgain() }
         }
     }
 
-    private func readAgain(after times: Int) {
-        guard let unread, unread.times == times, phase != .draining else { return }
+    private func readAgain() {
+        guard unread != nil, phase != .draining else { return }
+        unread?.isTimed = false
         // While the store is away nothing can be switched to.
-        guard storeHealth.problem == nil else { return readAgainLater(unread.reason) }
+        guard storeHealth.problem == nil else { return readAgainLater() }
         log.notice("reload tried again: the host itself could not read the config")
-        isFileAsked = true
+        (isFileAsked, isTryingToRead) = (true, true)
         perform(reloads.request(ticket: askReload(Actor(name: "host", via: "host")), now: clock.now().monotonic))
     }
 }

@@ -55,7 +55,7 @@ public actor Supervisor: HostControl {
     var reloadActors: [ReloadMachine.Ticket: Actor] = [:]
     /// Of the jobs of this generation, as views show them: written once for all who have the same.
     var knownLimits: [JobConfig.Limits: [JobSnapshot.Limit]] = [:]
-    var builtGenerations: [Int64: Generation] = [:]
+    var builtGenerations: [Int64: (generation: Generation, readsFile: Bool)] = [:]
     var reloadReports: [Int64: ReloadReport] = [:]
     var lastReload: ReloadReport?
     /// Since the last build began: somebody wants the files read, not just a choice obeyed.
@@ -65,6 +65,8 @@ public actor Supervisor: HostControl {
     var refusedWatch = RefusedWatch()
     /// The config that the host itself could not read; nil: it could.
     var unread: UnreadConfig?
+    /// The reload that is asked for, or is built, is the host's own try to read it.
+    var isTryingToRead = false
     var isLookingAtRefused = false
     var pendingChoices: [String: LibraryChoice] = [:]
     /// Those that the present build obeys.

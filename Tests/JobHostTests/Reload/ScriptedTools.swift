@@ -144,7 +144,8 @@ extension BuildOutcome {
     var generation: Generation? {
         if case .ready(let generation, _) = self { generation } else { nil }
     }
-    var isUnread: Bool { if case .unread = self { true } else { false } }
+    /// What kept the host from reading; nil: it has read.
+    var unreadReason: String? { if case .unread(_, let reason) = self { reason } else { nil } }
 }
 
 extension ReloadReport {
