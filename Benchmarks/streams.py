@@ -1,4 +1,5 @@
 """Lateness and memory beside 200 listeners and 1,000 requests a second."""
+import concurrent.futures
 import http.client
 import json
 import multiprocessing
@@ -145,7 +146,10 @@ def measure(bench, listeners=200, wanted=1_000):
 def take_up(streams, port, ledger):
     """Each goes on where it was cut off. How many could; of how many the ends were held against the ledger; how many they missed."""
     resumed, missed = [], []
-    for stream, again in filter(None, (come_back(stream, port) for stream in streams)):
+    # At nearly the same time: at 200 runs a second the host tells again what 40 s hold, of which 30 have passed.
+    with concurrent.futures.ThreadPoolExecutor(25) as threads:
+        back = list(threads.map(lambda stream: come_back(stream, port), streams))
+    for stream, again in filter(None, back):
         if again.greeting != ("hello", {"resumed": True}):
             continue
         resumed.append(again)
