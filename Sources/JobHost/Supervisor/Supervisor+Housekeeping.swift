@@ -231,10 +231,14 @@ extension Supervisor {
 
     /// Asks the store, unless it still owes the answer to the last time: a slow one is not asked ever more.
     func inquire(_ question: Question, _ body: @escaping @Sendable (isolated Supervisor) async throws -> Void) {
-        guard questionsUnderWay.insert(question).inserted else { return }
+        guard questionsUnderWay[question] == nil else { return }
+        askings += 1
+        let asking = askings
+        questionsUnderWay[question] = asking
         Task {
             do { try await body(self) } catch { storeFailed(error) }
-            questionsUnderWay.remove(question)
+            // It may have been given up, and asked anew.
+            if questionsUnderWay[question] == asking { questionsUnderWay[question] = nil }
         }
     }
 

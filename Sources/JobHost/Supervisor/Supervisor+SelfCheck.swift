@@ -51,7 +51,9 @@ extension Supervisor {
             switch subject.kind {
             case .cursor: dispatch(.accountingFailed(jobs: [subject.name]))
             case .queue: dispatch(.waitingClaimFailed(jobs: dispatcher.jobs.filter { $0.asked != nil }.map(\.name)))
-            case .lease: renewLeases()
+            case .lease:
+                questionsUnderWay[.lease] = nil
+                renewLeases()
             case .worker: if let pid = Int32(subject.name) { room.kill(worker: pid) }
             }
         }

@@ -94,8 +94,9 @@ public actor Supervisor: HostControl {
     var notifier: Notify
     var tickTimer: EventLoop.TimerToken?
     var tickAt: Instant?
-    /// Questions to the store that recur: none is asked again before its answer.
-    var questionsUnderWay: Set<Question> = []
+    /// Questions to the store that recur, by the number of their asking: none is asked again before its answer.
+    var questionsUnderWay: [Question: Int] = [:]
+    var askings = 0
     enum Question { case counts, waiting, expiry, retention, lease, shared, abandoned, strays, definitions, progress }
     /// What other hosts show of the runs under way here.
     var progressTold = ToldProgress()

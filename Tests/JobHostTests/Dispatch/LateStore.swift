@@ -2,47 +2,59 @@ import JobCore
 import JobStore
 import Synchronization
 
-/// A store that does what it is asked, and may keep the answer to one transaction of a cursor to itself until the test
-/// lets it go.
+/// A store that does what it is asked, and may keep single answers (to a transaction of a cursor, the question for
+/// waiting runs, a renewal of leases) to itself until the test lets them go.
 final class LateStore: Store {
+    enum Question { case cursor, waiting, lease }
     private let base: any Store
     private struct State {
-        var isSwallowing = false
-        var swallowed: CheckedContinuation<Void, Never>?
+        var swallowing: Question?
+        var swallowed: [CheckedContinuation<Void, Never>] = []
+        var renewals = 0
     }
     private let state = Mutex(State())
 
     init(_ base: any Store) { self.base = base }
 
-    /// The answer to the next one.
-    func swallowNext() { state.withLock { $0.isSwallowing = true } }
-    var hasSwallowed: Bool { state.withLock { $0.swallowed != nil } }
-    func letGo() {
-        state.withLock { state in
-            defer { state.swallowed = nil }
-            return state.swallowed
-        }?.resume()
+    /// The answer to the next one of the kind.
+    func swallowNext(_ question: Question) { state.withLock { $0.swallowing = question } }
+    /// Answers that are being kept.
+    var swallowed: Int { state.withLock { $0.swallowed.count } }
+    /// How often leases were to be renewed.
+    var renewals: Int { state.withLock { $0.renewals } }
+    /// The oldest `most` of them.
+    func letGo(_ most: Int = .max) {
+        let answers = state.withLock { state in
+            let answers = state.swallowed.prefix(most)
+            state.swallowed.removeFirst(answers.count)
+            return answers
+        }
+        for answer in answers { answer.resume() }
     }
 
-    private func late<Answer: Sendable>(_ ask: @Sendable () async throws -> Answer) async throws -> Answer {
+    private func late<Answer: Sendable>(_ question: Question, _ ask: @Sendable () async throws -> Answer) async throws -> Answer {
         let isSwallowed = state.withLock { state in
-            defer { state.isSwallowing = false }
-            return state.isSwallowing
+            guard state.swallowing == question else { return false }
+            state.swallowing = nil
+            return true
         }
         let answer = try await ask()
-        if isSwallowed { await withCheckedContinuation { waiting in state.withLock { $0.swallowed = waiting } } }
+        if isSwallowed { await withCheckedContinuation { waiting in state.withLock { $0.swallowed.append(waiting) } } }
         return answer
     }
 
     var isShared: Bool { base.isShared }
     func listen(_ heard: @escaping @Sendable () -> Void) { base.listen(heard) }
-    func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { try await late { try await self.base.claimFires(claims, owner: owner, now: now) } }
-    func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { try await late { try await self.base.moveCursors(moves, now: now) } }
-    func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims { try await base.claimWaiting(limits, taking: inbox, owner: owner, now: now) }
+    func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { try await late(.cursor) { try await self.base.claimFires(claims, owner: owner, now: now) } }
+    func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { try await late(.cursor) { try await self.base.moveCursors(moves, now: now) } }
+    func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims { try await late(.waiting) { try await self.base.claimWaiting(limits, taking: inbox, owner: owner, now: now) } }
     func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws { try await base.releaseClaims(claims, owner: owner, now: now) }
     func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws { try await base.refuseClaims(refusals, owner: owner, now: now) }
     func complete(_ completions: [Completion], now: Instant) async throws -> [Bool] { try await base.complete(completions, now: now) }
-    func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing { try await base.renewLeases(owner: owner, for: length, now: now) }
+    func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing {
+        state.withLock { $0.renewals += 1 }
+        return try await late(.lease) { try await self.base.renewLeases(owner: owner, for: length, now: now) }
+    }
     func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { try await base.waitingFires(upTo: horizon) }
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { try await base.orphans(host: host, currentEpoch: currentEpoch) }
     func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { try await base.enqueue(requests, now: now) }
