@@ -61,7 +61,10 @@ final class FakeHost: HostControl {
             state.commands.append((command, actor))
             if let error = state.error { throw error }
             switch command {
-            case .reload, .plan: return .report(Samples.report)
+            case .reload, .plan, .rollBack: return .report(Samples.report)
+            case .answer(_, let answer):
+                let run = answer == .approve ? Samples.record(45, state: .available, outcome: nil) : nil
+                return .answered(try Samples.ask.answered(answer, by: "bob", at: sampleNow), run: run)
             case .trigger, .retry: return .run(Samples.record(43, state: .available, outcome: nil), inserted: true)
             case .enqueue(let request): return .run(Samples.record(44, job: request.job, state: .available, outcome: nil), inserted: request.key != "taken")
             case .backfill: return .backfill(fires: [sampleNow - .seconds(120), sampleNow - .seconds(60)], total: 14)

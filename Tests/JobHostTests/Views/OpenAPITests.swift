@@ -32,9 +32,13 @@ struct OpenAPITests {
         }
     }
 
-    /// Each real answer is what its schema says, field by field.
-    @Test func realAnswersFitTheirSchemas() async throws {
-        let checked = try await withServer { host, socket, _ in
+    @Test("Each operation's real answer is what its schema says, field by field; none is left out")
+    func realAnswersFitTheirSchemas() async throws {
+        let checked = try await withServer({ host in
+            // So that there is one of each.
+            host.fakeStore.edit { $0.asks = [Samples.ask] }
+            host.edit { $0.plugins[0].versions = [LibraryVersion(sha256: "1a2b", version: "2.1", acceptedAt: sampleNow, state: "serving")] }
+        }) { host, socket, _ in
             var checked: Set<String> = []
             for request in APIServerTests.cases where request.status == 200 {
                 let path = request.path.prefix { $0 != "?" }
@@ -47,7 +51,7 @@ struct OpenAPITests {
             }
             return checked
         }
-        #expect(checked.count > 20, "\(checked.sorted())")
+        #expect(Set(OpenAPI.answers.keys).subtracting(checked).sorted() == [])
     }
 
     @Test("Whatever is answered, its status and its problem's code are among those that the document names")

@@ -135,6 +135,10 @@ enum Samples {
                 ]))
     }
 
+    static var ask: Ask {
+        Ask(id: 6, job: "mint", action: "trigger", command: "{}", askedBy: "alice", reason: "the chain is back", askedAt: sampleNow - .seconds(60))
+    }
+
     static var report: ReloadReport {
         ReloadReport(
             generation: 5, at: sampleNow, accepted: true, warnings: ["jobs.toml:3:1: 'jitter' is longer than 'every'"],
