@@ -228,12 +228,27 @@ final class TestHost: Sendable {
     }
 
     /// What a probe of the host's health hears.
-    func health() async throws -> (status: Int, body: String) {
-        let curl = try run("/usr/bin/env", "curl", "-sS", "-m", "60", "-w", "\\n%{http_code}", "--unix-socket", "var/jobhost.sock", "http://localhost/healthz")
+    func health() async throws -> (status: Int, body: String) { try await probe("/healthz") }
+
+    /// Whoever asks at the socket in the state folder `state`.
+    func probe(_ path: String, in state: String = "var") async throws -> (status: Int, body: String) {
+        let curl = try run("/usr/bin/env", "curl", "-sS", "-m", "60", "-w", "\\n%{http_code}", "--unix-socket", state + "/jobhost.sock", "http://localhost" + path)
         guard await curl.exitCode() == 0, let status = Int(curl.output.all.last ?? "") else {
             throw Failure("no answer: \(curl.output.all) \(curl.errors.all)")
         }
         return (status, curl.output.all.dropLast().joined(separator: "\n"))
+    }
+
+    /// Asked until it has this status.
+    @discardableResult
+    func probe(_ path: String, in state: String = "var", until status: Int) async throws -> String {
+        while true {
+            let answer = try await probe(path, in: state)
+            if answer.status == status { return answer.body }
+            // At its time limit a test says no more than that; this is what one wants to know.
+            if Task.isCancelled { Issue.record(Failure("\(path) is still \(answer)")) }
+            try Task.checkCancellation()
+        }
     }
 
     func killHosts() async {

@@ -22,6 +22,33 @@ extension TestHost {
         return (child.output.all + child.errors.all).joined(separator: "\n")
     }
 
+    /// The samples of `/metrics`, by name and labels.
+    func metrics() async throws -> [String: Double] {
+        var samples: [String: Double] = [:]
+        for line in try await probe("/metrics").body.split(separator: "\n") where !line.hasPrefix("#") {
+            let space = line.lastIndex(of: " ") ?? line.endIndex
+            samples[String(line[..<space])] = Double(line[space...].dropFirst())
+        }
+        return samples
+    }
+
+    /// Asked for until they are so; all of them.
+    @discardableResult
+    func metrics(until isSo: ([String: Double]) throws -> Bool) async throws -> [String: Double] {
+        while true {
+            let samples = try await metrics()
+            if try isSo(samples) { return samples }
+            // At its time limit a test says no more than that; this is what one wants to know.
+            if Task.isCancelled { Issue.record(Failure("still: \(samples.sorted { $0.key < $1.key })")) }
+            try Task.checkCancellation()
+        }
+    }
+
+    @discardableResult
+    func metrics(until wanted: [String: Double]) async throws -> [String: Double] {
+        try await metrics { samples in wanted.allSatisfy { samples[$0.key] == $0.value } }
+    }
+
     struct WebAnswer {
         var status: Int
         var body: JSON
