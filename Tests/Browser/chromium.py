@@ -186,26 +186,28 @@ class Page:
         return self.wait(f"document.body.innerText.includes({json.dumps(text)})", seconds)
 
     @staticmethod
-    def finder(what):
-        """"text=Run now": the innermost visible thing to press with that text; else a CSS selector."""
+    def finder(what, within):
+        """"text=Run now": the innermost visible thing to press with that text, of what the expression `within` gives; else
+        a CSS selector."""
         if not what.startswith("text="):
             return f"[...document.querySelectorAll({json.dumps(what)})].find((node) => seen(node) && !node.disabled)"
         text = json.dumps(what.removeprefix("text="))
+        root = within or "(document.querySelector('dialog') ?? document)"
         return (
-            "[...(document.querySelector('dialog') ?? document).querySelectorAll('button, a, [role=button], summary, label')]"
+            f"[...{root}.querySelectorAll('button, a, [role=button], summary, label')]"
             f".find((node) => seen(node) && !node.disabled && node.textContent.trim() === {text})")
 
-    def place(self, what):
+    def place(self, what, within=None):
         script = (
             "(() => { const seen = (node) => node.getClientRects().length > 0;"
-            f"const node = {self.finder(what)}; if (!node) return null;"
+            f"const node = {self.finder(what, within)}; if (!node) return null;"
             "node.scrollIntoView({ block: 'center', inline: 'nearest', behavior: 'instant' });"
             "const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; })()")
         return self.wait(script)
 
-    def click(self, what):
+    def click(self, what, within=None):
         """A real press of the mouse in the middle of it."""
-        x, y = self.place(what)
+        x, y = self.place(what, within)
         for kind, count in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 1)):
             self.ask(
                 "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left" if count else "none", clickCount=count)

@@ -46,8 +46,7 @@ class ClusterTest(PageTest):
         page.wait_text("2 hosts of 2 serve")
         row = "[...document.querySelectorAll('main tbody tr')].find(row => row.innerText.includes('desk-2'))"
         self.assertIn("serves", page.run(row + ".innerText"))
-        page.run(row + ".querySelector('button').id = 'out'")
-        page.click("#out")
+        page.click("text=Take out", within=row)
         self.reason(page, "new kernel")
         page.wait_text("jobhost hosts drain desk-2 --reason 'new kernel'")
         page.click("dialog button[type=submit]")
