@@ -89,16 +89,20 @@ struct ClusterVersionTests: ClusterStory {
         }
     }
 
-    @Test("A run of the start that the store refuses, since this machine's clock is wrong, is enqueued once the clock is right, and once")
+    @Test("A run of the start that the store refuses, since this machine's clock is wrong, is enqueued once the clock is right, and once; until then its health and its alerts say so")
     func startWithAWrongClock() async throws {
         try await cluster { cluster in
             let test = cluster.test
             try await test.plugin("good", PluginSource.succeeds)
-            let clock = try await ClockShift(test)
-            let jobs = Toml.plugin("good") + Toml.job("other", of: "good", Toml.once)
+            let (clock, beacon) = (try await ClockShift(test), try test.beacon())
+            let jobs = Toml.alertsToBeacon + Toml.plugin("good") + Toml.job("other", of: "good", Toml.once)
             let host = try await cluster.start("a", jobs, environment: clock.environment)
             clock.set(60)
             try await host.logs("s ahead of the database's")
+            let health = try await test.probe("/healthz", in: "var-a", until: 503)
+            #expect(health.contains("\"kind\":\"clock\"") && health.contains("s ahead of the database's"), "\(health)")
+            let told = await beacon.lines.next { $0.hasPrefix("alert") && $0.contains("\"clock_trouble\"") && $0.contains("s ahead of the database's") }
+            #expect(told != nil, "\(beacon.lines.all)")
             let config = try #require(Proc.text(of: test.folder + "/a.toml"))
             try test.write(config + Toml.job("first", of: "good", "schedule = \"none\"\non_start = true"), to: "a.toml")
             let reload = try await test.jobhost("reload", "--config", "a.toml")
@@ -109,6 +113,7 @@ struct ClusterVersionTests: ClusterStory {
             // Asked each second as long as it was owed, and not again.
             _ = try cluster.ledger.texts("SELECT 1 FROM pg_sleep(2.5)")
             #expect(try cluster.ledger.texts("SELECT trigger FROM runs") == ["start"])
+            try await test.probe("/healthz", in: "var-a", until: 200)
             await cluster.stop(host)
         }
     }

@@ -1,4 +1,5 @@
 import Glibc
+import JobJSON
 import SQL
 import Testing
 
@@ -186,6 +187,34 @@ import Testing
                 "INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '{\"asset\": 8}')", into: test.folder + "/var/jobhost.db")
             try await host.logs("✓ mint", "{\"asset\": 8}")
             #expect(try test.ledger.texts("SELECT generation FROM runs WHERE started_at IS NOT NULL OR state = 'running'") == ["1"], "the config that it ran by")
+        }
+    }
+
+    @Test("log_format = \"json\": each line of the host's log is an object with instant, level and message, and those of a run name it")
+    func logsObjects() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("bad", PluginSource.crashes)
+            try test.config("log_format = \"json\"\n" + plugins("good", "bad") + job("well", "good", Toml.once) + job("fall", "bad", Toml.once))
+            let host = try await test.start()
+            #expect(try await test.jobhost("trigger", "well", "--wait").code == 0)
+            #expect(try await test.jobhost("trigger", "fall", "--wait").code == 14)
+            for run in ["well run 1", "fall run 2"] { try await host.logs(run) }
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            var levels: [String: String] = [:]
+            for text in host.errors.all {
+                let line = try JSON(parsing: Array(text.utf8))
+                #expect(line["time"]?.stringValue?.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/) != nil, "\(text)")
+                #expect(line["message"]?.stringValue?.isEmpty == false, "\(text)")
+                let level = try #require(line["level"]?.stringValue, "\(text)")
+                #expect(["debug", "info", "warning", "error", "critical"].contains(level), "\(text)")
+                for (job, run) in [("well", "1"), ("fall", "2")] where line["message"]?.stringValue?.contains("\(job) run \(run)") == true {
+                    #expect(line["job"] == .string(job) && line["run"] == .string(run), "\(text)")
+                    levels[job] = level
+                }
+            }
+            #expect(levels == ["well": "info", "fall": "error"])
         }
     }
 

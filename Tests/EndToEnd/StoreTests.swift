@@ -31,6 +31,9 @@ import Testing
             #expect(status.output.contains("the store does not answer"), "\(status.output)")
         } while ContinuousClock.now < looks
         #expect(try await test.jobhost("trigger", "tick").code == 8)
+        let away = try await test.probe("/readyz")
+        #expect(away.status == 503 && away.body == "the store does not answer\n", "\(away)")
+        #expect(try await test.probe("/livez").status == 200)
         try gate.open()
         try await host.logs("✓ slow", "finished in the dark")
 
@@ -41,6 +44,7 @@ import Testing
         try await host.logs("✓ tick", from: back)
         let healthy = try await test.jobhost("status")
         #expect(!healthy.output.contains("the store does not answer"), "\(healthy.output)")
+        #expect(try await test.probe("/readyz").status == 200)
         host.signal(SIGTERM)
         #expect(await host.exitCode() == 0)
         #expect(try test.ledger.faults(every: ["tick": 1_000_000]) == [])

@@ -38,6 +38,34 @@ import Testing
         }
     }
 
+    @Test("A breaker's moves and reloads are told as they come, each once: by itself, by hand, accepted and refused")
+    func tellsOfBreakersAndReloads() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("p", PluginSource.fails)
+            let config = Toml.plugin("p") + Toml.job("j", of: "p", "schedule = \"none\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 1, open_for = \"1h\" }")
+            try test.config(config)
+            _ = try await test.start()
+            let stream = try listen(test, "?kind=breaker,reload")
+            #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
+            func hears(_ words: String...) async -> Bool {
+                await stream.output.next(where: { line in line.hasPrefix("data: ") && words.allSatisfy(line.contains) }) != nil
+            }
+            #expect(try await test.jobhost("trigger", "j", "--wait").code == 1)
+            #expect(await hears("\"job\":\"j\"", "\"state\":\"open\"", "no such account"))
+            #expect(try await test.jobhost("breaker", "j", "close", "--reason", "the account is there").code == 0)
+            #expect(await hears("\"job\":\"j\"", "\"state\":\"closed\"", "the account is there"))
+            try test.config(config + Toml.job("more", of: "p"))
+            #expect(try await test.jobhost("reload").code == 0)
+            #expect(await hears("\"accepted\":true", "\"name\":\"more\"", "\"change\":\"added\""))
+            try test.config("[jobs.j")
+            #expect(try await test.jobhost("reload").code != 0)
+            #expect(await hears("\"accepted\":false", "jobs.toml:"))
+            let events = stream.output.all.filter { $0.hasPrefix("event: ") }
+            #expect(events.suffix(4) == ["event: breaker", "event: breaker", "event: reload", "event: reload"], "\(events)")
+            #expect(events.count { $0 == "event: breaker" } == 2, "\(events)")
+        }
+    }
+
     @Test("Where nothing happens, what a listener knows goes on with the clock all the same")
     func idsGoOnWithoutEvents() async throws {
         try await TestHost.with { test in
