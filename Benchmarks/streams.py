@@ -177,20 +177,24 @@ def missing(stream, again, ledger):
     return {row[0] for row in ledger("SELECT id FROM runs WHERE finished_at > ? AND finished_at < ?", int((first + 1) * 1e6), int(now * 1e6))} - told
 
 
-# Four connections that ask for one job, again and again, as often as is wanted.
+# Four connections that ask for what pages ask for, as often as is wanted: mostly for a job, also for an overview of a few,
+# for a page of runs and for the counters.
 ASKER = """
-import json, socket, sys, threading, time
+import itertools, json, socket, sys, threading, time
 port, wanted, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 end, took, failed, lock = time.monotonic() + seconds, [], 0, threading.Lock()
+some = "overview?recent=20&job=" + ",".join(f"j{n}" for n in range(8))
+paths = ["jobs/j7", some, "jobs/j8", "runs?job=j7&limit=25", "jobs/j9", "jobs/j7", some, "jobs/j8", "counters", "jobs/j9"]
 def ask():
     global failed
     stream = socket.create_connection(("127.0.0.1", port))
     reader, mine, due = stream.makefile("rb"), [], time.monotonic()
-    while time.monotonic() < end:
+    for path in itertools.cycle(paths):
+        if time.monotonic() >= end: break
         due += 4 / wanted
         time.sleep(max(0, due - time.monotonic()))
         began = time.monotonic()
-        stream.sendall(b"GET /api/v1/jobs/j7 HTTP/1.1\\r\\nHost: 127.0.0.1:%d\\r\\n\\r\\n" % port)
+        stream.sendall(b"GET /api/v1/%s HTTP/1.1\\r\\nHost: 127.0.0.1:%d\\r\\n\\r\\n" % (path.encode(), port))
         status, length = reader.readline(), 0
         while (line := reader.readline()) not in (b"\\r\\n", b""):
             if line.lower().startswith(b"content-length:"): length = int(line.split(b":")[1])
