@@ -1,3 +1,7 @@
+import Dispatch
 import JobHost
 
-await JobHostCommand.main(operations: .live)
+// Not `await` here: the runtime would have its first thread before the first statement.
+JobHostCommand.passOverEarlySignals()
+Task { await JobHostCommand.main(operations: .live) }
+dispatchMain()

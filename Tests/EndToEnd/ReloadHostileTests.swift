@@ -156,6 +156,61 @@ import Testing
         }
     }
 
+    /// Sends SIGHUP and SIGUSR1 to the host from its first thread on: at once, and 1, 2, 5, 10, 20, 50 ms later.
+    private let signalsItself = """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <pthread.h>
+        #include <signal.h>
+        #include <time.h>
+        #include <unistd.h>
+        typedef int create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+        static void both(void) { kill(getpid(), SIGHUP); kill(getpid(), SIGUSR1); }
+        static void *later(void *nothing) {
+            static const int pauses[] = {1, 1, 3, 5, 10, 30};
+            for (int i = 0; i < 6; i++) {
+                struct timespec pause = {0, pauses[i] * 1000000L};
+                nanosleep(&pause, NULL);
+                both();
+            }
+            return nothing;
+        }
+        int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument) {
+            static int begun;
+            create *real = (create *)dlsym(RTLD_NEXT, "pthread_create");
+            pthread_t own;
+            if (!__atomic_exchange_n(&begun, 1, __ATOMIC_SEQ_CST)) {
+                both();
+                if (real(&own, NULL, later, NULL) == 0) pthread_detach(own);
+            }
+            return real(thread, attributes, body, argument);
+        }
+        """
+
+    @Test("SIGHUP and SIGUSR1 before anything of the host has begun, and all along its start, are not its end; its workers have them at their default")
+    func fromTheFirstThreadOn() async throws {
+        try await TestHost.with { test in
+            try await test.sharedLibrary("signals", signalsItself)
+            try await test.plugin("good", PluginSource.entry(
+                """
+                struct sigaction hup, usr1;
+                sigaction(SIGHUP, NULL, &hup);
+                sigaction(SIGUSR1, NULL, &usr1);
+                summarize(context, "%s", hup.sa_handler == SIG_DFL && usr1.sa_handler == SIG_DFL ? "by default" : "otherwise");
+                return JOB_SUCCEEDED;
+                """))
+            try test.config(Toml.plugin("good") + Toml.job("first", of: "good", Toml.once))
+            let host = try await test.start(["LD_PRELOAD": test.folder + "/libsignals.so"])
+            #expect(try await test.jobhost("trigger", "first", "--wait").output.contains("by default"))
+            try test.config(Toml.plugin("good") + Toml.job("second", of: "good", Toml.once))
+            host.signal(SIGHUP)
+            try await host.logs("second added")
+            #expect(try await test.jobhost("trigger", "second", "--wait").code == 0)
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+        }
+    }
+
     @Test("Reloads asked for at once by many are answered, each with the new state applied")
     func together() async throws {
         try await TestHost.with { test in

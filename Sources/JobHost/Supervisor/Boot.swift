@@ -27,7 +27,7 @@ enum Boot {
     }
 
     static func run(configFile: String, environment: [String: String]) async -> Int32 {
-        // First of all, so that a SIGHUP during start-up is a reload and not the end.
+        // First of all: from here on a SIGHUP during start-up is a reload after it. (Until here it was passed over.)
         let trapped = await UnixSignalsSequence(trapping: .sighup, .sigterm, .sigint, .sigusr1)
         let start = StartUnderWay()
         let (signals, later) = AsyncStream.makeStream(of: UnixSignal.self)

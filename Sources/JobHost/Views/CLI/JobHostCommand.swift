@@ -53,6 +53,16 @@ public struct JobHostCommand: AsyncParsableCommand {
 
     public init() {}
 
+    /// The first statement of the process. Until `run` obeys SIGHUP and SIGUSR1 they are passed over, where they would be
+    /// its end. Nothing is lost: the config is read, and the log opened, after that. (Before that, while the system still
+    /// loads the program, nobody can answer for it; whoever starts it may have them ignored from the beginning.) Workers
+    /// begin with each signal at its default.
+    public static func passOverEarlySignals() {
+        guard CommandLine.arguments.dropFirst().first == RunHostCommand._commandName else { return }
+        signal(SIGHUP, SIG_IGN)
+        signal(SIGUSR1, SIG_IGN)
+    }
+
     /// Parses the process's arguments, does what they say, and exits.
     public static func main(operations: HostOperations) async -> Never {
         let arguments = Array(CommandLine.arguments.dropFirst())
