@@ -321,27 +321,44 @@ import Testing
         }
     }
 
-    @Test("Jobs that are due all the while lose no fire and double none over ten reloads of their library")
+    /// Puts the key of each execution on file before anything else, and is not to be executed again.
+    private func keeps(_ build: Int) -> String {
+        PluginSource.entry(
+            """
+            append(FOLDER "/executions", context->idempotency_key.data, context->idempotency_key.size);
+            context->summary(context, JOB_STR("build \(build)"));
+            return JOB_SUCCEEDED;
+            """, flags: "0")
+    }
+
+    @Test("Jobs that are due all the while lose no fire and execute none twice over ten reloads of their library, whether their runs may overlap or not")
     func underLoad() async throws {
         try await TestHost.with { test in
+            let names = (0..<6).map { "busy-\($0)" }
             var config = Toml.plugin("busy")
-            for i in 0..<4 { config += Toml.job("busy-\(i)", of: "busy", "every = \"100ms\"\noverlap = \"allow\"\ncatch_up = { policy = \"all\" }") }
-            try await test.plugin("busy", PluginSource.says("build 0"))
+            for (number, name) in names.enumerated() {
+                let overlap = number < 4 ? "overlap = \"allow\"\n" : ""
+                config += Toml.job(name, of: "busy", "every = \"100ms\"\n\(overlap)catch_up = { policy = \"all\" }")
+            }
+            try await test.plugin("busy", keeps(0))
             try test.config(config)
             let host = try await test.start()
             for build in 1...10 {
-                try await test.plugin("busy", PluginSource.says("build \(build)"))
+                try await test.plugin("busy", keeps(build))
                 #expect(try await test.jobhost("reload").code == 0)
-                try await host.logs("✓ busy", "build \(build)")
+                for name in names { try await host.logs("✓ \(name)", "build \(build)") }
             }
             host.signal(SIGTERM)
             #expect(await host.exitCode() == 0)
-            let periods = Dictionary(uniqueKeysWithValues: (0..<4).map { ("busy-\($0)", 100_000) })
-            #expect(try test.ledger.faults(every: periods) == [])
-            // What was not run would be here.
-            let notRun = try test.ledger.texts("SELECT job || ' ' || reason || ' ' || count FROM ledger_ranges")
+            #expect(try test.ledger.faults(every: Dictionary(uniqueKeysWithValues: names.map { ($0, 100_000) })) == [])
+            // What was not run would be here: nothing of those that may overlap; of the others what their own rule skips.
+            let notRun = try test.ledger.texts("SELECT job || ' ' || reason || ' ' || count FROM ledger_ranges WHERE reason <> 'overlap' OR job < 'busy-4'")
             #expect(notRun == [], "\(notRun)")
-            #expect(try test.ledger.texts("SELECT DISTINCT state FROM runs WHERE finished_at IS NOT NULL") == ["succeeded"])
+            #expect(try test.ledger.texts("SELECT DISTINCT state || ' ' || attempt FROM runs WHERE finished_at IS NOT NULL") == ["succeeded 1"])
+            let executed = (Proc.text(of: test.folder + "/executions") ?? "").split(separator: "\n").map(String.init)
+            let recorded = try test.ledger.texts("SELECT idempotency_key FROM runs WHERE finished_at IS NOT NULL")
+            #expect(executed.count == Set(executed).count, "each is executed once")
+            #expect(Set(executed) == Set(recorded) && recorded.count == executed.count)
         }
     }
 }
