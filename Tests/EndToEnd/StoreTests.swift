@@ -30,6 +30,8 @@ import Testing
             let status = try await test.jobhost("status")
             #expect(status.output.contains("the store does not answer"), "\(status.output)")
         } while ContinuousClock.now < looks
+        let ill = try await test.health()
+        #expect(ill.status == 503 && ill.body.contains("the store does not answer"), "\(ill)")
         #expect(try await test.jobhost("trigger", "tick").code == 8)
         let away = try await test.probe("/readyz")
         #expect(away.status == 503 && away.body == "the store does not answer\n", "\(away)")
@@ -45,6 +47,8 @@ import Testing
         let healthy = try await test.jobhost("status")
         #expect(!healthy.output.contains("the store does not answer"), "\(healthy.output)")
         #expect(try await test.probe("/readyz").status == 200)
+        let well = try await test.health()
+        #expect(well.status == 200 && !well.body.contains("the store does not answer"), "\(well)")
         host.signal(SIGTERM)
         #expect(await host.exitCode() == 0)
         #expect(try test.ledger.faults(every: ["tick": 1_000_000]) == [])
