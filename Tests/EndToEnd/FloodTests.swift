@@ -60,6 +60,23 @@ import Testing
         return Int(line[found.upperBound...].prefix { $0.isNumber })
     }
 
+    /// How late the sibling's runs began: hardly later than in the calm. Generously, since a busy machine delays either; but
+    /// a host that was held up for as long as one of these deeds lasts is far beyond it. (To the millisecond: make bench.)
+    private func expectUndisturbed(_ test: TestHost, during: Range<Int>, calm: Range<Int>) throws {
+        func lateness(_ when: Range<Int>) throws -> [Int] {
+            try test.ledger.texts(
+                """
+                SELECT started_at - fire_time FROM runs WHERE job = 'tick' AND started_at IS NOT NULL
+                AND fire_time >= \(when.lowerBound) AND fire_time < \(when.upperBound) ORDER BY 1
+                """
+            ).map { try #require(Int($0)) }
+        }
+        let (quiet, busy) = (try lateness(calm), try lateness(during))
+        try #require(quiet.count >= 8 && busy.count >= 20, "\(quiet.count) \(busy.count)")
+        #expect(busy[busy.count / 2] <= 4 * quiet[quiet.count / 2] + 50_000, "the median, µs: \(quiet) \(busy)")
+        #expect(busy[busy.count * 9 / 10] <= 4 * quiet[quiet.count * 9 / 10] + 400_000, "nine of ten, µs: \(quiet) \(busy)")
+    }
+
     @Test("64 MiB to stdout and stderr at once are read at a limited rate; head and tail are kept, and how much was not")
     func output() async throws {
         try await TestHost.with { test in
@@ -177,7 +194,7 @@ import Testing
         }
     }
 
-    @Test("Garbage to every descriptor, or all of them closed: the run crashes with a reason unless its end is known, the next one is well")
+    @Test("Garbage to every descriptor, or all of them closed: the run crashes with a reason unless its end is known, the next one is well, a sibling hardly later than in the calm")
     func descriptors() async throws {
         try await TestHost.with { test in
             try await test.plugin("vandal", PluginSource.entry(
@@ -207,6 +224,10 @@ import Testing
                 Toml.plugin("vandal", "file_limit = 256") + Toml.job("vandal", of: "vandal", Toml.once + "\ntimeout = \"3s\"\nkill_grace = \"100ms\"")
                     + Self.sibling)
             let host = try await test.start()
+            try await host.logs("✓ tick")
+            let calm = Proc.microseconds()
+            for _ in 0..<10 { try await host.logs("✓ tick", from: host.errors.all.count) }
+            let begun = Proc.microseconds()
             for deed in ["garbage", "close", "steal"] {
                 let run = try await test.jobhost("trigger", "vandal", "--payload", "\"\(deed)\"", "--wait")
                 // Where its end stood on the slate before the worker missed its socket, it is known.
@@ -217,6 +238,7 @@ import Testing
             }
             #expect(try await test.jobhost("trigger", "vandal", "--payload", "\"none\"", "--wait").code == 0)
             #expect(try await test.jobhost("trigger", "vandal", "--wait").code == 0)
+            let done = Proc.microseconds()
             try await host.logs("✓ tick", from: host.errors.all.count)
             host.signal(SIGTERM)
             #expect(await host.exitCode() == 0)
@@ -224,6 +246,7 @@ import Testing
             #expect(try test.ledger.number("SELECT count(*) FROM ledger_ranges") == 0, "none was missed or skipped")
             #expect(try test.ledger.texts("SELECT DISTINCT outcome || ' ' || attempt FROM runs WHERE job = 'tick' AND attempt > 0") == ["succeeded 1"])
             #expect(try test.ledger.texts("SELECT id FROM runs WHERE outcome <> 'succeeded' AND reason = ''") == [], "each has its reason")
+            try expectUndisturbed(test, during: begun..<done, calm: calm..<begun)
         }
     }
 }
