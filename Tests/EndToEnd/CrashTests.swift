@@ -237,20 +237,24 @@ import Testing
     @Test("A run in uninterruptible sleep behind a FIFO is killed at the hard limit, only that run; the next one is well")
     func uninterruptible() async throws {
         try await TestHost.with { test in
-            let beacon = try test.beacon()
+            let (beacon, gate) = (try test.beacon(), try test.gate())
             mkfifo(test.folder + "/never", 0o600)
             // Whoever calls vfork is not to be interrupted until its child is gone, which waits for a writer that never comes.
             try await test.plugin("stuck", PluginSource.entry(
                 """
                 if (asked(context, "well")) return JOB_SUCCEEDED;
+                if (asked(context, "across")) { tell("across"); wait_gate(); return JOB_SUCCEEDED; }
                 sigset_t all; sigfillset(&all); sigprocmask(SIG_BLOCK, &all, NULL);
                 tell("started");
                 if (vfork() == 0) { open(FOLDER "/never", O_RDONLY); _exit(0); }
                 return JOB_SUCCEEDED;
                 """, flags: "0"))
             try test.config(
-                Toml.plugin("stuck") + Toml.job("stuck", of: "stuck", Toml.once + "\ntimeout = \"2s\"\nkill_grace = \"300ms\"\nconcurrency = 2"))
+                Toml.plugin("stuck") + Toml.job("stuck", of: "stuck", Toml.once + "\ntimeout = \"2s\"\nkill_grace = \"300ms\"\nconcurrency = 2")
+                    + Toml.job("sibling", of: "stuck", Toml.once + "\ntimeout = \"10m\""))
             _ = try await test.start()
+            let sibling = try test.foreground("trigger", "sibling", "--payload", "\"across\"", "--wait")
+            let other = try await beacon.pid("across")
             let run = try test.foreground("trigger", "stuck", "--wait")
             let worker = try await beacon.pid("started")
             while Proc.state(of: worker) != "D" { try Task.checkCancellation() }
@@ -261,6 +265,11 @@ import Testing
             expectEnd(
                 after: try test.ledger.number("SELECT (finished_at - started_at) / 1000 FROM runs WHERE outcome = 'timed_out'"), atLimit: 2_300, "the run")
             #expect(([worker] + children).allSatisfy { Proc.ended($0) })
+            // Under way all the while, in a worker of its own.
+            #expect(other != worker && Proc.state(of: other) != nil)
+            try gate.open()
+            #expect(await sibling.exitCode() == 0, "\(sibling.output.all) \(sibling.errors.all)")
+            #expect(try test.ledger.texts("SELECT outcome || ' ' || attempt FROM runs WHERE job = 'sibling'") == ["succeeded 1"])
             #expect(try await test.jobhost("trigger", "stuck", "--payload", "\"well\"", "--wait").code == 0)
         }
     }
