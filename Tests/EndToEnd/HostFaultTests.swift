@@ -104,6 +104,49 @@ import Testing
         }
     }
 
+    @Test(
+        "However few descriptors are left, from none to enough for a worker: a host fault or a run, no process and no descriptor left behind",
+        .enabled(if: access("/usr/bin/prlimit", X_OK) == 0))
+    func fewDescriptors() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.succeeds)
+            // Each run needs a worker of its own.
+            try test.config(config.replacing("library = ", with: "recycle = { runs = 1 }\nlibrary = "))
+            let host = try await test.start()
+            func workersGo() {
+                for child in Proc.children(of: host.pid) {
+                    let isGone = Proc.ended(child)
+                    #expect(isGone)
+                }
+            }
+            #expect(try await test.jobhost("trigger", "good", "--wait").code == 0)
+            workersGo()
+            let before = Proc.openFiles(of: host.pid)
+            // As many as its socket, its pipes, its slate, its pidfd and a file of /proc, and some more.
+            var short: [Int] = []
+            for free in 0...12 {
+                let from = host.errors.all.count
+                try await limit("nofile", of: host, to: Proc.descriptorLimit(of: host.pid, free: free))
+                try test.ledger.execute("INSERT INTO enqueue_inbox (job) VALUES ('good')")
+                let (at, line) = try #require(await host.errors.next(from: from) { $0.contains("pool good: cannot") || $0.contains("✓ good") })
+                if line.contains("cannot") {
+                    #expect(line.contains("EMFILE"), "\(free): \(line)")
+                    short.append(free)
+                }
+                try await limit("nofile", of: host, to: 1_024)
+                try await host.logs("✓ good", from: line.contains("cannot") ? at : from)
+                workersGo()
+            }
+            #expect(short == Array(0..<short.count) && (7...11).contains(short.count), "\(short)")
+            #expect(Proc.openFiles(of: host.pid) <= before + 2)
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            #expect(try test.ledger.texts("SELECT DISTINCT outcome || ' ' || attempt FROM runs") == ["succeeded 1"])
+            #expect(try test.ledger.number("SELECT count(*) FROM runs") == 14)
+            #expect(try test.ledger.number("SELECT count(*) FROM attempts") == 0, "charged to no job")
+        }
+    }
+
     @Test("No program to start workers with: status says so until it is back")
     func noWorkerProgram() async throws {
         try await TestHost.with { test in
