@@ -27,7 +27,7 @@ import Testing
         #expect(try test.ledger.faults() == [])
     }
 
-    @Test("set by minutes, forward or back: followed at once, no due time fires twice", arguments: [Int64(300), -300])
+    @Test("set by minutes, forward or back: followed at once, no due time fires twice; set back and forward again, it goes on", arguments: [Int64(300), -300])
     func minutes(by seconds: Int64) async throws {
         try await TestHost.with { test in
             let (clock, host) = try await begin(test)
@@ -46,7 +46,12 @@ import Testing
                 #expect(!status.contains("firing is held"), "\(status)")
                 let later = try test.ledger.number("SELECT count(*) FROM runs WHERE job = 'tick' AND fire_time > \(before + 3_000_000)")
                 #expect(later == 0, "what was claimed ahead, and nothing more")
+                // It is where it was: firing goes on.
+                let back = Proc.microseconds()
+                clock.set(0)
+                while try test.ledger.number("SELECT count(*) FROM runs WHERE job = 'tick' AND fire_time > \(back) AND state = 'succeeded'") < 2 { try Task.checkCancellation() }
                 try await isSound(test, host)
+                #expect(try test.ledger.faults(every: ["tick": 1_000_000]) == [], "what came due meanwhile is recorded")
             }
         }
     }
