@@ -276,17 +276,31 @@ import Testing
         }
     }
 
-    @Test("systemd is told READY, RELOADING, STOPPING")
+    /// What `Type=notify-reload` waits for: RELOADING with the instant by the monotonic clock, not before the signal, and
+    /// then READY, whatever became of the reload. Returns the line after it.
+    private func expectReload(_ host: Child, _ socket: NotifySocket, from: Int) async throws -> Int {
+        let before = Proc.microseconds(CLOCK_MONOTONIC)
+        host.signal(SIGHUP)
+        let (reloading, _) = try #require(await socket.messages.next(from: from) { $0 == "RELOADING=1" })
+        let (at, line) = try #require(await socket.messages.next(from: reloading + 1) { $0.hasPrefix("MONOTONIC_USEC=") || $0 == "READY=1" })
+        let told = Int(line.dropFirst("MONOTONIC_USEC=".count))
+        #expect(told.map { (before...Proc.microseconds(CLOCK_MONOTONIC)).contains($0) } == true, "\(line), \(before) before")
+        return try #require(await socket.messages.next(from: at + 1) { $0 == "READY=1" }).index + 1
+    }
+
+    @Test("systemd is told READY, RELOADING and READY again, also after a refused reload, STOPPING")
     func notifies() async throws {
         try await TestHost.with { test in
             try await test.plugin("p", PluginSource.succeeds)
             try test.config(config("every = \"1s\""))
             let socket = try NotifySocket(path: test.folder + "/notify")
             let host = try await test.start(["NOTIFY_SOCKET": test.folder + "/notify", "WATCHDOG_USEC": "200000"])
-            #expect(await socket.messages.next { $0.contains("READY=1") } != nil)
+            let (ready, _) = try #require(await socket.messages.next { $0 == "READY=1" })
             #expect(await socket.messages.next { $0.contains("WATCHDOG=1") } != nil)
-            host.signal(SIGHUP)
-            #expect(await socket.messages.next { $0.contains("RELOADING=1") } != nil)
+            let again = try await expectReload(host, socket, from: ready + 1)
+            try test.config("[jobs.half\n")
+            _ = try await expectReload(host, socket, from: again)
+            try await host.logs("refused")
             host.signal(SIGTERM)
             #expect(await socket.messages.next { $0.contains("STOPPING=1") } != nil)
             #expect(await host.exitCode() == 0)

@@ -27,10 +27,10 @@ enum Proc {
         return stat[end...].dropFirst(2).first
     }
 
-    /// Since the epoch.
-    static func microseconds() -> Int {
+    /// Since the epoch, or as another clock counts.
+    static func microseconds(_ clock: clockid_t = CLOCK_REALTIME) -> Int {
         var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
+        clock_gettime(clock, &now)
         return now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
     }
 
