@@ -162,25 +162,34 @@ import Testing
 
     // MARK: Machines that cannot
 
-    /// Executes a command on a kernel that has no Landlock, as far as the command can tell.
+    /// Executes a command on a kernel that lacks one thing, as far as the command can tell: Landlock, or filters of system
+    /// calls by either of their two ways.
     private let without = """
         #include <errno.h>
         #include <linux/filter.h>
         #include <linux/seccomp.h>
         #include <stddef.h>
+        #include <string.h>
         #include <sys/prctl.h>
+        #include <sys/syscall.h>
         #include <unistd.h>
+        #define CALL(number) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)), \\
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS)
         int main(int count, char **arguments) {
             (void)count;
-            struct sock_filter program[] = {
-                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 444, 0, 1),
-                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+            struct sock_filter landlock[] = {CALL(444), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+            struct sock_filter seccomp[] = {
+                CALL(SYS_seccomp),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_SECCOMP, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
             };
-            struct sock_fprog filter = {.len = 4, .filter = program};
-            if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) return 99;
-            execv(arguments[1], arguments + 1);
+            struct sock_fprog filters[] = {{.len = 4, .filter = landlock}, {.len = 8, .filter = seccomp}};
+            struct sock_fprog *filter = &filters[strcmp(arguments[1], "seccomp") == 0];
+            if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter)) return 99;
+            execv(arguments[2], arguments + 2);
             return 98;
         }
         """
@@ -195,15 +204,39 @@ import Testing
             let good = Toml.plugin("good") + Toml.job("good", of: "good", Toml.once)
             let job = Toml.job("evil", of: "evil", Toml.once)
             try test.config(good + Toml.plugin("evil", "sandbox = { write = [\"mine\"] }") + job)
-            let check = try test.run(test.folder + "/without", TestHost.binaries + "/jobhost", "check", "--config", "jobs.toml")
+            let check = try test.run(test.folder + "/without", "landlock", TestHost.binaries + "/jobhost", "check", "--config", "jobs.toml")
             #expect(await check.exitCode() == 4)
             #expect((check.output.all + check.errors.all).joined(separator: " ").contains("this kernel has no Landlock"), "\(check.output.all)")
-            let host = try await test.start(through: [test.folder + "/without"])
+            let host = try await test.start(through: [test.folder + "/without", "landlock"])
             #expect(host.errors.all.contains { $0.contains("plugin evil refused") && $0.contains("this kernel has no Landlock") })
             #expect(try await test.jobhost("trigger", "good", "--wait").code == 0, "the others serve")
             try test.config(good + Toml.plugin("evil", "sandbox = { network = false }") + job)
             #expect(try await test.jobhost("reload").code == 0)
             #expect(try await test.jobhost("trigger", "evil", "--wait").output.contains("EPERM"))
+        }
+    }
+
+    @Test("a kernel that filters no system calls: any sandbox is refused at check and start in a sentence with the way out; what has none serves")
+    func noSeccomp() async throws {
+        try await TestHost.with { test in
+            try await test.program("without", without)
+            try await test.plugin("evil", tries("ptrace(PTRACE_TRACEME, 0, 0, 0)"))
+            try await test.plugin("good", PluginSource.succeeds)
+            let good = Toml.plugin("good") + Toml.job("good", of: "good", Toml.once)
+            let job = Toml.job("evil", of: "evil", Toml.once)
+            try test.config(good + Toml.plugin("evil", "sandbox = { nice = 0 }") + job)
+            let sentences = ["this kernel does not filter system calls (seccomp: ", "the plugin can only run without [sandbox]"]
+            let check = try test.run(test.folder + "/without", "seccomp", TestHost.binaries + "/jobhost", "check", "--config", "jobs.toml")
+            #expect(await check.exitCode() == 4)
+            let said = (check.output.all + check.errors.all).joined(separator: " ")
+            for sentence in sentences { #expect(said.contains(sentence), "\(said)") }
+            let host = try await test.start(through: [test.folder + "/without", "seccomp"])
+            #expect(host.errors.all.contains { line in line.contains("plugin evil refused") && sentences.allSatisfy(line.contains) }, "\(host.errors.all)")
+            #expect(try await test.jobhost("trigger", "evil", "--wait").code != 0, "nothing of it runs")
+            #expect(try await test.jobhost("trigger", "good", "--wait").code == 0, "the others serve")
+            try test.config(good + Toml.plugin("evil") + job)
+            #expect(try await test.jobhost("reload").code == 0)
+            #expect(try await test.jobhost("trigger", "evil", "--wait").code == 0)
         }
     }
 
