@@ -1,6 +1,7 @@
 import Glibc
 import JobCore
 import SQL
+import StoreSuite
 import Testing
 
 @testable import JobStore
@@ -187,6 +188,47 @@ import Testing
         try Migrations.apply([first, good, third], to: db)
         #expect(try db.rows("SELECT name FROM schema_migrations ORDER BY version") { try $0.text(0) } == ["one", "two", "three"])
         #expect(try db.rows("SELECT x FROM b") { try $0.int64(0) } == [3])
+    }
+
+    @Test("From every earlier format, full of rows and cut at every statement of the next step: before it or after it, and every row is what it was, and served on", arguments: 1..<Migrations.all.count)
+    func rowsOfEarlierFormats(version from: Int) async throws {
+        try await TemporaryStore.use { file in
+            let first = try SQLiteConnection(path: file.path)
+            try Migrations.apply(Array(Migrations.all.prefix(from)), to: first)
+            let before = try EarlierStore.fill(first, version: from)
+            first.close()
+            var (cut, reachedTheEnd, versions) = (0, false, Set<Int64>())
+            while !reachedTheEnd {
+                let connection = try SQLiteConnection(path: file.path)
+                var seen = 0
+                connection.faultPoint = { [unowned connection] _ in
+                    if seen == cut { connection.close() }
+                    seen += 1
+                }
+                do {
+                    try Migrations.apply(Array(Migrations.all.prefix(from + 1)), to: connection)
+                    reachedTheEnd = true
+                } catch let error as SQLError {
+                    #expect(error.kind == .closed)
+                }
+                connection.close()
+                let other = try file.otherProgram()
+                let record = try other.rows("SELECT version FROM schema_migrations ORDER BY version") { try $0.int64(0) }
+                #expect(try other.first("PRAGMA user_version") { try $0.int64(0) } == record.last)
+                #expect(try before.again(other) == before.rows)
+                versions.insert(Int64(record.count))
+                other.close()
+                cut += 1
+            }
+            // Look, begin, script, record, version, commit.
+            #expect(cut > 8 && versions == [Int64(from), Int64(from) + 1], "\(cut) \(versions)")
+
+            let store = try await file.open()
+            #expect(try before.again(file.otherProgram()) == before.rows)
+            try await EarlierStore.isServedOn(store)
+            await store.close()
+            #expect(try LedgerCheck.violations(in: file.path) == [])
+        }
     }
 
     @Test func openingAndClosingLeavesNothingBehind() async throws {

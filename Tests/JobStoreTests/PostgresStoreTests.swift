@@ -362,8 +362,8 @@ enum TemporaryPostgres {
         }
     }
 
-    /// From every earlier version, the host that migrates dies at every statement of the next step in turn; and two
-    /// hosts that begin at once go all the way.
+    /// From every earlier version, full of rows, the host that migrates dies at every statement of the next step in turn;
+    /// and two hosts that begin at once go all the way. Every row is what it was, and served on.
     ///
     /// That is as much as cutting every step from every version: a step is a transaction of its own, which asks for the
     /// version that is there and knows nothing of those before it. What a cut leaves is the whole shape of before or the
@@ -374,7 +374,7 @@ enum TemporaryPostgres {
         try await TestPostgres.use { schema in
             let other = try TemporaryPostgres.connect(schema)
             defer { other.close() }
-            if from > 0 { try PostgresMigrations.apply(Array(steps.dropLast()), to: other, schema: schema.name) }
+            let before = try earlier(steps, other, schema)
             var shapes = [try shape(other, schema)]
             var cut = 0
             var reachedTheEnd = false
@@ -396,6 +396,7 @@ enum TemporaryPostgres {
                 try other.transaction(.rowLocks) { try other.run("SELECT pg_advisory_xact_lock(?)", [.int(PostgresMigrations.lock)]) }
                 let left = try shape(other, schema)
                 if left != shapes.last { shapes.append(left) }
+                #expect(try before?.again(other) == before?.rows)
                 cut += 1
             }
             // Begin, lock, look, script, record, commit.
@@ -407,12 +408,23 @@ enum TemporaryPostgres {
         try await TestPostgres.use { schema in
             let other = try TemporaryPostgres.connect(schema)
             defer { other.close() }
-            if from > 0 { try PostgresMigrations.apply(Array(steps.dropLast()), to: other, schema: schema.name) }
+            let before = try earlier(steps, other, schema)
             async let alpha = TemporaryPostgres.open(schema, host: "alpha")
             async let beta = TemporaryPostgres.open(schema, host: "beta")
-            for store in try await [alpha, beta] { await store.close() }
+            let stores = try await [alpha, beta]
             #expect(try version(other) == PostgresMigrations.all.map(\.version))
+            #expect(try before?.again(other) == before?.rows)
+            if before != nil { try await EarlierStore.isServedOn(stores[0]) }
+            for store in stores { await store.close() }
+            #expect(try LedgerCheck.violations(inPostgreSQL: schema.server, schema: schema.name) == [])
         }
+    }
+
+    /// The schema before the last of the `steps`, filled; nil: there is none.
+    private func earlier(_ steps: [Migration], _ connection: PostgresConnection, _ schema: TestPostgres.Schema) throws -> FormatContents? {
+        guard steps.count > 1 else { return nil }
+        try PostgresMigrations.apply(Array(steps.dropLast()), to: connection, schema: schema.name)
+        return try EarlierStore.fill(connection, version: steps.count - 1)
     }
 
     @Test func aSchemaOfAnotherProgramOrANewerVersionIsRefused() async throws {
