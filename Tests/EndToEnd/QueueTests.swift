@@ -172,4 +172,54 @@ struct QueueTests {
             #expect(try ledger.faults() == [])
         }
     }
+
+    @Test("A flood of priority 5 that never ends: one of priority 9 passes all that waits, one of priority 0 comes when it has waited for five minutes longer, and not before", arguments: kinds)
+    func flood(kind: Kind) async throws {
+        let jobs = Toml.plugin("good") + Toml.job("work", of: "good", "schedule = \"none\"\nconcurrency = 4\nretention = { runs = 100000 }")
+        let works = PluginSource.entry("struct timespec while_it_works = {0, 30000000}; nanosleep(&while_it_works, NULL); return JOB_SUCCEEDED;")
+        try await with(kind, hosts: 2, jobs, plugin: works) { test, ledger, hosts, server in
+            let now = server == nil ? "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)" : "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+            func number(_ condition: String) throws -> Int { try ledger.number("SELECT count(*) FROM runs WHERE \(condition)") }
+            func one(_ key: String, priority: Int, minus milliseconds: Int) throws {
+                try ledger.execute("INSERT INTO enqueue_inbox (job, unique_key, priority, run_at_ms) VALUES ('work', '\(key)', \(priority), \(now) - \(milliseconds))")
+            }
+            /// Keeps so much waiting that nobody is ever done, until this is so.
+            func flood(until condition: String) async throws {
+                while try number(condition) == 0 {
+                    try Task.checkCancellation()
+                    guard try number("state = 'available'") + ledger.number("SELECT count(*) FROM enqueue_inbox") < 40 else { continue }
+                    if server == nil {
+                        try ledger.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30) INSERT INTO enqueue_inbox (job, priority) SELECT 'work', 5 FROM n")
+                    } else {
+                        try ledger.execute("SELECT enqueue_many('work', array_fill('{}'::text, ARRAY[30]), priority => 5)")
+                    }
+                }
+            }
+            try await flood(until: "state = 'succeeded'")
+            // Five minutes of waiting are worth five priorities: it has waited for all of them but four seconds.
+            try one("low", priority: 0, minus: 296_000)
+            try await flood(until: "unique_key = 'low'")
+            try one("high", priority: 9, minus: 0)
+            try await flood(until: "unique_key = 'high' AND state = 'succeeded'")
+            try await flood(until: "unique_key = 'low' AND state = 'succeeded'")
+            await stop(hosts)
+
+            func of(_ key: String, _ column: String) -> String { "(SELECT \(column) FROM runs WHERE unique_key = '\(key)')" }
+            let flooded = "priority = 5 AND"
+            // By their fences, which ascend with the claims; two hosts may claim at the same moment, each as many as it has places.
+            let together = 8
+            let (high, low) = (of("high", "fence"), of("low", "fence"))
+            let passed = try number("\(flooded) id < \(of("high", "id")) AND (fence = 0 OR fence > \(high))")
+            #expect(passed >= 20, "\(passed)")
+            #expect(try number("\(flooded) id > \(of("high", "id")) AND fence > 0 AND fence < \(high)") <= together)
+            #expect(try ledger.number("SELECT \(high) < \(low)") == 1)
+            // Of those that came later the ones with a better rank went before the low one, the others did not, and waited.
+            #expect(try number("\(flooded) id > \(of("low", "id")) AND fence > 0 AND fence < \(low)") > together)
+            let worse = "\(flooded) rank > \(of("low", "rank"))"
+            #expect(try number("\(worse) AND fence > 0 AND fence < \(low)") <= together)
+            #expect(try number("\(worse) AND created_at < \(of("low", "started_at"))") >= 20)
+            if server != nil { #expect(try ledger.number("SELECT count(DISTINCT owner) FROM runs WHERE owner <> ''") == 2) }
+            #expect(try ledger.faults() == [])
+        }
+    }
 }
