@@ -117,4 +117,36 @@ struct ClusterVersionTests: ClusterStory {
             await cluster.stop(host)
         }
     }
+
+    @Test("A host whose clock is four seconds off serves, ahead or behind; at six it starts nothing, says so, and serves again when it is right")
+    func clockAtItsBound() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            let clock = try await ClockShift(test)
+            let host = try await cluster.start("a", Toml.plugin("good") + Toml.job("mint", of: "good", Toml.once), environment: clock.environment)
+            func enqueue(_ key: String) throws { try cluster.ledger.execute("SELECT enqueue('mint', unique_key => '\(key)')") }
+            func ends(_ key: String) async throws {
+                try await cluster.until("SELECT count(*) FROM runs WHERE unique_key = '\(key)' AND state = 'succeeded'")
+            }
+            for (sign, words) in [(Int64(1), "ahead of"), (-1, "behind")] {
+                clock.set(4 * sign)
+                // As the host itself has told since.
+                try await cluster.until("SELECT abs(skew_us - \(4_000_000 * sign)) < 900000 FROM hosts")
+                try enqueue("four \(words)")
+                try await ends("four \(words)")
+                clock.set(6 * sign)
+                try await host.logs("s \(words) the database's: nothing starts here beyond 5 s")
+                try enqueue("six \(words)")
+                _ = try cluster.ledger.texts("SELECT 1 FROM pg_sleep(2.5)")
+                #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE unique_key = 'six \(words)' AND attempt > 0") == 0)
+                clock.set(0)
+                try await ends("six \(words)")
+            }
+            await cluster.stop(host)
+            let said = host.errors.all.filter { $0.contains("the database's: nothing starts here") }
+            #expect(said.allSatisfy { $0.contains("clock is 5 s") || $0.contains("clock is 6 s") }, "\(said)")
+            #expect(try cluster.ledger.faults() == [])
+        }
+    }
 }

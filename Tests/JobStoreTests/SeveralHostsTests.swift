@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [(-600, "behind"), (900, "ahead of")])
+    @Test(arguments: [(-600, "behind"), (900, "ahead of"), (-6, "behind"), (6, "ahead of")])
     func aHostWhoseClockIsWrongKeepsItsLeaseAndClaimsNothing(seconds: Int, words: String) async throws {
         try await pair { pair in
             try await pair.enterBoth()
@@ -145,6 +145,24 @@ import Testing
                 #expect("\(error)".contains(words), "\(error)")
             }
             #expect(try await pair.alpha.renewLeases(owner: Self.alpha, for: .seconds(60), now: try pair.now()).skewProblem == nil)
+        }
+    }
+
+    /// As far off as two machines without a word may be.
+    @Test(arguments: [-4, 4])
+    func aHostWhoseClockIsAlmostRightClaims(seconds: Int) async throws {
+        try await pair { pair in
+            func off() throws -> Instant { try pair.now() + .seconds(seconds) }
+            _ = try await pair.alpha.enter(owner: Self.alpha, as: HostIntroduction(place: "alpha", version: "9.9"), for: .seconds(60), now: try off())
+            #expect(try await pair.alpha.renewLeases(owner: Self.alpha, for: .seconds(60), now: try off()).skewProblem == nil)
+            let due = try off()
+            let fire = FireClaim(
+                job: "candles", fireTime: due, trigger: .schedule, leaseUntil: due + .seconds(60), expectedCursor: nil, newCursor: due, scheduleText: "every 1s")
+            #expect(try await pair.alpha.claimFires([fire], owner: Self.alpha, now: due).compactMap { $0 }.count == 1)
+            var run = NewRun.mint()
+            run.fireTime = try off()
+            #expect(try await pair.alpha.enqueue([run], now: run.fireTime).map(\.inserted) == [true])
+            #expect(try await pair.alpha.claimWaiting(limits: ["mint": 1], owner: Self.alpha, now: try off()).count == 1)
         }
     }
 
