@@ -92,4 +92,39 @@ struct PostgresServingTests {
             #expect(try server.ledger.number("SELECT count(*) FROM runs WHERE job = 'mint' AND attempt <> 1") == 0)
         }
     }
+
+    @Test("A host that is to hear nothing finds what is enqueued by looking: at once, at its time, and in a transaction that took its time")
+    func polls() async throws {
+        try await server { test, server in
+            try test.write(
+                "[host]\nname = \"test\"\n" + Self.jobs.replacing("every = \"1s\"", with: "schedule = \"none\"") + "\n[store]\nurl = \"\(server.url)\"\nnotify = false\n", to: "jobs.toml")
+            let host = try await test.start()
+            let application = try PostgresConnection(PostgresAddress(server.url))
+            defer { application.close() }
+            try application.execute("SET search_path = jobhost; LISTEN jobhost")
+            func begun(_ key: String, after: Int) async throws {
+                try await server.until("SELECT count(*) FROM runs WHERE unique_key = '\(key)' AND state = 'succeeded'")
+                let took = try server.ledger.number("SELECT started_at - \(after) FROM runs WHERE unique_key = '\(key)'")
+                #expect(took >= 0 && took < 3_000_000, "\(key): \(took) µs")
+            }
+            func clock() throws -> Int { try server.ledger.number("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint") }
+            for round in 1...3 {
+                let asked = try clock()
+                try application.run("SELECT enqueue('mint', unique_key => 'now-\(round)')")
+                try await begun("now-\(round)", after: asked)
+            }
+            let asked = try clock()
+            try application.run("SELECT enqueue('mint', unique_key => 'later', run_at => to_timestamp(\(asked + 1_500_000) / 1e6))")
+            try await begun("later", after: asked + 1_490_000)
+            try application.execute("BEGIN; SELECT enqueue('mint', unique_key => 'slow'); SELECT pg_sleep(1.2)")
+            let committed = try clock()
+            try application.execute("COMMIT")
+            try await begun("slow", after: committed)
+            #expect(try application.notifications(milliseconds: 0) == 0, "somebody was told")
+            #expect(try server.ledger.number("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobhost listen'") == 0)
+            host.signal(SIGTERM)
+            #expect(await host.exitCode() == 0)
+            #expect(try server.ledger.faults() == [])
+        }
+    }
 }
