@@ -307,6 +307,38 @@ struct ClusterDecisionTests: ClusterStory {
         }
     }
 
+    @Test("Hosts with different libraries of one plugin are told of, by the log, status and plan, until they have the same")
+    func differentLibraries() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("other", PluginSource.says("done otherwise"))
+            let jobs = Toml.plugin("good") + Toml.job("shared", of: "good", Toml.once)
+            let a = try await cluster.start("a", jobs)
+            let b = try await cluster.start("b", jobs.replacing("libgood.so", with: "libother.so"))
+            let sentence = "job shared: a and b run different libraries of it"
+            for host in [a, b] { try await host.logs(sentence) }
+            for name in ["a", "b"] {
+                #expect(try await test.jobhost("status", "--config", "\(name).toml").output.contains(sentence))
+            }
+            /// What `plan` says of this host with that library.
+            func plan(_ library: String) async throws -> String {
+                let config = try #require(Proc.text(of: test.folder + "/b.toml"))
+                try test.write(config.replacing("libother.so", with: library).replacing("libgood.so", with: library), to: "b.toml")
+                let answer = try await test.jobhost("plan", "--config", "b.toml")
+                return answer.output + answer.errors
+            }
+            let same = try await plan("libgood.so")
+            #expect(!same.contains("different libraries"), "\(same)")
+            let reloaded = try await test.jobhost("reload", "--config", "b.toml")
+            #expect(reloaded.code == 0, "\(reloaded)")
+            while try await test.jobhost("status", "--config", "a.toml").output.contains("different libraries") { try Task.checkCancellation() }
+            let other = try await plan("libother.so")
+            #expect(other.contains(sentence), "\(other)")
+            await cluster.stop(a, b)
+        }
+    }
+
     @Test("What operators do on another host, and fires that were left out there, is told to who listens here; what was done here once")
     func toldEverywhere() async throws {
         try await cluster { cluster in
