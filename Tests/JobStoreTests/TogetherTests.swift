@@ -1,3 +1,4 @@
+import Dispatch
 import JobCore
 import PostgresTestKit
 import SQL
@@ -84,6 +85,111 @@ import Testing
                 #expect(try await store.claimWaiting(limits, taking: nil, owner: owner, now: again).runs.count == 1)
             }
             #expect(ready.count == 2, "\(ready)")
+        }
+    }
+
+    @Test("Fifty take as many round trips and statements as one: claims of what waits and of what comes in, fires, ends; a host's lease is one statement, whatever it runs", arguments: [true, false])
+    func manyTakeAsFewAsOne(prepared: Bool) async throws {
+        let trips = Trips()
+        try await TemporaryPostgres.use {
+            $0.prepared = prepared
+            $0.faultPoint = { trips.see($0) }
+        } _: { store, schema in
+            let other = try TemporaryPostgres.connect(schema)
+            defer { other.close() }
+            let owner = SeveralHosts.alpha
+            func now() throws -> Instant { Instant(microseconds: try other.first("SELECT \(PostgresLedger.clock)") { try $0.int64(0) } ?? 0) }
+            _ = try await store.enter(owner: owner, as: HostIntroduction(place: "here", version: "9.9"), for: .seconds(60), now: try now())
+            _ = try await store.complete([], now: try now())
+            let claimed = Mutex<[ClaimedRun]>([])
+            /// How many trips, and what was asked in them.
+            func cost(_ body: () async throws -> Void) async throws -> [String] {
+                let seen = try await trips.count(body)
+                return ["\(seen.count) round trips"] + seen.flatMap { $0 }
+            }
+            func end(_ count: Int, at instant: Instant) async throws -> [String] {
+                let ends = claimed.withLock { $0 }.map { Completion(run: $0.id, fence: $0.fence, outcome: .succeeded, state: .succeeded, finishedAt: instant) }
+                #expect(ends.count == count)
+                return try await cost { () async throws in #expect(try await store.complete(ends, now: instant) == ends.map { _ in true }) }
+            }
+            var costs: [[[String]]] = []
+            for (round, count) in [1, 50].enumerated() {
+                let limits = ["mint": WaitingLimit(most: 50, room: 50)]
+                let at = try now()
+                _ = try await store.enqueue(Array(repeating: NewRun.mint(), count: count), now: at)
+                let waiting = try await cost {
+                    let runs = try await store.claimWaiting(limits, taking: nil, owner: owner, now: at).runs
+                    claimed.withLock { $0 = runs }
+                }
+                let renewal = try await cost { _ = try await store.renewLeases(owner: owner, for: .seconds(60), now: at) }
+                let writes = renewal.dropFirst().filter { !$0.hasPrefix("BEGIN") && $0 != "COMMIT" }
+                #expect(writes.count == 1 && writes.allSatisfy { $0.contains("UPDATE") && $0.contains("hosts SET lease_until") && !$0.contains("runs") }, "\(renewal)")
+                let ends = try await end(count, at: at)
+
+                try other.run("SELECT enqueue_many('mint', array_fill('{}'::text, ARRAY[\(count)]))")
+                let take = InboxTake(jobs: ["mint": InboxRule()], limit: 100)
+                let later = try now()
+                let coming = try await cost {
+                    let runs = try await store.claimWaiting(limits, taking: take, owner: owner, now: later).runs
+                    claimed.withLock { $0 = runs }
+                }
+                let secondEnds = try await end(count, at: later)
+
+                let fires = (0..<count).map { number in
+                    var claim = FireClaim(
+                        job: "fires-\(number)", fireTime: .at(Int64(round + 1)), trigger: .schedule, leaseUntil: .at(60),
+                        expectedCursor: round == 0 || number > 0 ? nil : .at(1), newCursor: .at(Int64(round + 1)), scheduleText: "every 1s")
+                    claim.room = 1
+                    return claim
+                }
+                let fired = try await cost {
+                    let runs = try await store.claimFires(fires, owner: owner, now: later).compactMap { $0 }
+                    claimed.withLock { $0 = runs }
+                }
+                let lastEnds = try await end(count, at: later)
+                costs.append([waiting, renewal, ends, coming, secondEnds, fired, lastEnds])
+            }
+            #expect(costs[0] == costs[1])
+        }
+    }
+
+    @Test("Ends that wait for the thread that writes them are one transaction, and each caller is answered for its own")
+    func endsAreGathered() async throws {
+        let trips = Trips()
+        try await TemporaryPostgres.use { $0.faultPoint = { trips.see($0) } } _: { store, _ in
+            _ = try await store.enqueue(Array(repeating: NewRun.mint(), count: 20), now: .at(0))
+            let runs = try await store.claimWaiting(limits: ["mint": 20], owner: TemporaryStore.owner, now: .at(1))
+            #expect(runs.count == 20)
+            let gate = DispatchSemaphore(value: 0)
+            let (answers, answer) = AsyncStream.makeStream(of: Bool?.self)
+            let asked = try await trips.count {
+                let (holds, hold) = AsyncStream.makeStream(of: Void.self)
+                // The first holds the thread; the others gather behind it and are one group.
+                let first = Operation<PostgresLedger>(
+                    { _ in
+                        hold.finish()
+                        gate.wait()
+                    }, completion: { _ in })
+                #expect(store.ends.put(first))
+                for await _ in holds {}
+                for (index, run) in runs.enumerated() {
+                    // One of them is another attempt's.
+                    let fence = run.fence + (index == 7 ? 100 : 0)
+                    let end = Completion(run: run.id, fence: fence, outcome: .succeeded, state: .succeeded, finishedAt: .at(2))
+                    let next = Operation<PostgresLedger>({ try $0.complete([end], now: .at(2))[0] }, completion: { answer.yield(try? $0.get()) })
+                    #expect(store.ends.put(next))
+                }
+                gate.signal()
+                var heard: [Bool?] = []
+                for await one in answers {
+                    heard.append(one)
+                    if heard.count == runs.count { break }
+                }
+                #expect(heard == runs.indices.map { Optional($0 != 7) })
+            }
+            let commits = asked.joined().filter { $0 == "COMMIT" }
+            #expect(commits.count == 1, "\(asked)")
+            #expect(try await store.runs(RunFilter(job: "mint")).count { $0.state == .succeeded } == 19)
         }
     }
 
