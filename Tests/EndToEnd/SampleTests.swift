@@ -3,14 +3,21 @@ import Testing
 
 /// What a newcomer meets: the sample config with the plugins that ship with the host.
 @Suite("The sample config, end to end", .timeLimit(.minutes(2))) struct SampleTests {
-    private func sample(_ test: TestHost) throws {
+    /// `places`: where the host's store and the exchange are, if not in files.
+    private func sample(_ test: TestHost, on places: (store: String, exchange: String)? = nil) throws {
         let path = TestHost.sources + "/jobs.toml"
         let file = open(path, O_RDONLY | O_CLOEXEC)
         defer { close(file) }
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         let count = read(file, &buffer, buffer.count)
         try #require(count > 0, "cannot read \(path)")
-        try test.write(String(decoding: buffer[..<count], as: UTF8.self), to: "jobs.toml")
+        var text = String(decoding: buffer[..<count], as: UTF8.self)
+        if let places {
+            text = text.replacing("sqlite:var/exchange.db", with: places.exchange).replacing("sqlite:var/jobhost.db", with: places.store)
+                // Others have that port.
+                .replacing("listen = \"127.0.0.1:9480\"", with: "")
+        }
+        try test.write(text, to: "jobs.toml")
         // Without a folder of plugins they are found beside the binary.
         rmdir(test.folder + "/plugins")
     }
@@ -34,6 +41,28 @@ import Testing
             try await host.logs("✓ margin-check", "margin call")
             let status = try await test.jobhost("status")
             #expect(status.code == 0 && status.output.contains("margin-check"), "\(status.output)")
+        }
+    }
+
+    @Test("The same with the exchange and the host's store in PostgreSQL, and the candles there are made of trades that are there", .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+    func worksOnPostgreSQL() async throws {
+        try await TestHost.with { test in
+            try await PostgresServer.with(test) { server in
+                try server.ledger.execute("CREATE DATABASE exchange")
+                let exchange = LedgerFile(path: "", server: server.url.replacing("/postgres", with: "/exchange"))
+                try sample(test, on: (server.url, try #require(exchange.server)))
+                let host = try await test.start()
+                try await host.logs("✓ market", "trades")
+                try await host.logs("✓ candles-1m", "candles written")
+                try await host.logs("✓ margin-check", "margin call")
+                host.signal(SIGTERM)
+                #expect(await host.exitCode() == 0)
+                // What candles were made of is there.
+                let candles = try exchange.number("SELECT sum(trades) FROM candles WHERE interval = '1m'")
+                let trades = try exchange.number("SELECT count(*) FROM trades")
+                #expect(candles > 0 && candles <= trades, "\(candles) of \(trades)")
+                #expect(try server.ledger.faults() == [])
+            }
         }
     }
 
