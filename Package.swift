@@ -143,7 +143,7 @@ let package = Package(
         .target(
             name: "ExchangeTestKit", dependencies: ["ExchangeKit", "JobKit", "PostgresTestKit", "SQL"], path: "Tests/ExchangeTestKit",
             swiftSettings: strict),
-        .target(name: "JobTestKit", dependencies: ["JobCore"], path: "Tests/JobTestKit", swiftSettings: strict),
+        .target(name: "JobTestKit", dependencies: ["JobCore", "JobStore"], path: "Tests/JobTestKit", swiftSettings: strict),
         .target(
             name: "PostgresTestKit", dependencies: ["SQL"], path: "Tests/PostgresTestKit", swiftSettings: strict),
         .target(name: "OutsideTestKit", path: "Tests/OutsideTestKit", swiftSettings: strict),
@@ -166,7 +166,7 @@ let package = Package(
         tests("ReloadTests", ["JobConfig", "JobCore", "JobHost", "JobStore"], path: "Tests/JobHostTests/Reload"),
         tests("MaintainTests", ["JobConfig", "JobCore", "JobHost"], path: "Tests/JobHostTests/Maintain"),
         tests(
-            "SupervisorTests", ["JobConfig", "JobCore", "JobHost", "JobStore", .product(name: "Logging", package: "swift-log")],
+            "SupervisorTests", ["JobConfig", "JobCore", "JobHost", "JobStore", "JobTestKit", .product(name: "Logging", package: "swift-log")],
             path: "Tests/JobHostTests/Supervisor"),
         tests(
             "ViewsTests",

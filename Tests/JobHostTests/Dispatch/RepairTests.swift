@@ -301,4 +301,5 @@ extension Supervisor {
     fileprivate func isAccounting(_ job: String) -> Bool { dispatcher.index[job].map { dispatcher.jobs[$0].isAccounting } ?? false }
     fileprivate func cursor(of job: String) -> Instant { dispatcher.index[job].map { dispatcher.jobs[$0].schedule.cursor } ?? .distantPast }
     fileprivate func hear(_ event: ProcessEvent) { heard(event) }
+    fileprivate func act<Value: Sendable>(_ body: @Sendable (isolated Supervisor) throws -> Value) rethrows -> Value { try body(self) }
 }

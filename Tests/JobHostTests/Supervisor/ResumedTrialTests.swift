@@ -1,5 +1,6 @@
 import JobCore
 import JobStore
+import JobTestKit
 import Testing
 
 @testable import JobHost

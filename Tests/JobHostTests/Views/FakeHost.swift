@@ -3,6 +3,7 @@ import JobConfig
 import JobCore
 import JobJSON
 import JobStore
+import JobTestKit
 import Logging
 import NIOCore
 import NIOPosix

@@ -1,5 +1,6 @@
 import JobCore
 import JobStore
+import JobTestKit
 
 @testable import JobHost
 
