@@ -13,7 +13,7 @@ import Testing
 
     /// So many runs of two jobs, all of which have ended.
     private func fill(_ connection: PostgresConnection) throws {
-        let fire = "\(Instant.at(0).microseconds) + i * 1000000"
+        let fire = "\(Instant.at(0).microseconds) + i::bigint * 1000000"
         try connection.execute("""
             INSERT INTO runs (id, job, trigger, state, outcome, fire_time, available_at, rank, created_at, started_at, finished_at,
                 attempt, max_attempts, priority, fence, owner, epoch, idempotency_key)
