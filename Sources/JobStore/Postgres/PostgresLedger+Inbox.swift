@@ -25,6 +25,7 @@ extension PostgresLedger {
     private func insertOrFind(_ runs: [RunRecord], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
         guard !runs.isEmpty else { return [] }
         var inserted = try insert(runs, now: now)
+        if inserted.count == runs.count { return runs.map { ($0, true) } }
         var others: [RunID: RunRecord] = [:]
         func isLeft(_ run: RunRecord) -> Bool { !inserted.contains(run.id) && others[run.id] == nil }
         // What kept them out may end between two statements.
