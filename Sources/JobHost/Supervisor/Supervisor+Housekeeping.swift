@@ -8,9 +8,8 @@ extension Supervisor {
 
     func startHousekeeping() {
         repeats(every: .milliseconds(500)) { $0.drainInbox() }
-        store.listen { [weak self] in
-            guard let self else { return }
-            Task { await self.inboxHinted() }
+        store.listen { [weak self, loop] in
+            loop.post { [weak self] in self?.assumeIsolated { $0.inboxHinted() } }
         }
         repeats(every: .seconds(2)) { supervisor in
             supervisor.refreshCounts()
@@ -137,13 +136,15 @@ extension Supervisor {
         guard !isDrainingInbox, phase != .draining, holds.isDisjoint(with: [.format, .clock]) else { return }
         isDrainingInbox = true
         isInboxHinted = false
+        let isKnown = isInboxLeft
+        isInboxLeft = false
         Task {
             do {
-                let jobs = try await store.jobsInInbox()
-                guard !jobs.isEmpty else { return inboxDrained() }
+                if !isKnown { inboxJobs = try await store.jobsInInbox() }
+                guard !inboxJobs.isEmpty else { return inboxDrained() }
                 if !isInboxAlone {
                     isInboxForClaim = true
-                    dispatch(.wait(jobs: jobs))
+                    dispatch(.wait(jobs: inboxJobs))
                     // A claim is under way that has taken this along.
                     guard isInboxForClaim else { return }
                     isInboxForClaim = false
@@ -186,7 +187,7 @@ extension Supervisor {
 
     /// They wait now.
     func inboxTaken(_ result: InboxResult) {
-        if result.mayHaveMore { isInboxHinted = true }
+        if result.mayHaveMore { (isInboxHinted, isInboxLeft) = (true, true) }
         for (job, runs) in Dictionary(grouping: result.runs, by: \.job).sorted(by: { $0.key < $1.key }) {
             for due in Set(runs.map(\.availableAt)).sorted() { dispatch(.waiting(job: job, due: due)) }
         }

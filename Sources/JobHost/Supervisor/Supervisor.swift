@@ -108,6 +108,10 @@ public actor Supervisor: HostControl {
     var memoryRelease = MemoryRelease()
     /// Something came into the inbox while it was being emptied.
     var isInboxHinted = false
+    /// The jobs of its oldest rows, as last asked.
+    var inboxJobs: [String] = []
+    /// Whoever took rows from it last left some there.
+    var isInboxLeft = false
     /// The next claim of waiting runs takes along what is in the inbox.
     var isInboxForClaim = false
     /// A claim with it has failed: what is wrong with it keeps no claim from succeeding.

@@ -28,11 +28,7 @@ private struct Recurring: Sendable, CustomTestStringConvertible {
     private func stage(_ body: (ShellStage, SlowStore) async throws -> Void) async throws {
         let store = SlowStore()
         try await ShellStage.use(store: store) { stage in
-            await stage.supervisor.act { supervisor in
-                // Held for long: it may look after other hosts' runs.
-                let before = MonotonicInstant(microseconds: supervisor.clock.now().monotonic.microseconds - 20_000_000)
-                _ = supervisor.lease.renewed(asked: before, now: before)
-            }
+            await stage.holdLease()
             try await body(stage, store)
             store.answer()
         }
@@ -63,6 +59,23 @@ private struct Recurring: Sendable, CustomTestStringConvertible {
                 await stage.until { store.asked(recurring.question) > 0 }
             }
             #expect(Recurring.all.map { store.asked($0.question) } == Recurring.all.map { _ in 1 })
+        }
+    }
+
+    @Test("Whose rows are in the inbox is not asked again where more was left there than was taken")
+    func left() async throws {
+        try await stage { stage, store in
+            store.answer()
+            store.hold(inbox: ["mint"], batches: 3)
+            await stage.supervisor.act { $0.drainInbox() }
+            await stage.until { store.asked("drainInbox") >= 4 }
+            await stage.turns()
+            #expect(store.asked("drainInbox") == 4)
+            #expect(store.asked("jobsInInbox") == 1)
+            await stage.supervisor.act { $0.drainInbox() }
+            await stage.until { store.asked("jobsInInbox") > 1 }
+            #expect(store.asked("jobsInInbox") == 2)
+            #expect(store.asked("drainInbox") == 4)
         }
     }
 

@@ -8,15 +8,20 @@ final class SlowStore: Store {
     private struct State {
         var isHeld = true
         var fault: StoreError?
-        var asked: [String: Int] = [:]
+        var asked: [String] = []
         var held: [CheckedContinuation<Void, Never>] = []
         /// Of every job.
         var blob: StateBlob?
         var isLate = false
+        var inbox: [String] = []
+        var batches = 0
     }
     private let state = Mutex(State())
 
-    func asked(_ question: String) -> Int { state.withLock { $0.asked[question] ?? 0 } }
+    func asked(_ question: String) -> Int { questions.count { $0 == question } }
+
+    /// In the order of asking.
+    var questions: [String] { state.withLock { $0.asked } }
 
     /// What it was asked, and will be. `fault`: it throws that.
     func answer(_ fault: StoreError? = nil) {
@@ -31,10 +36,13 @@ final class SlowStore: Store {
     /// The state of every job. `isLate`: no end is recorded any more.
     func hold(state blob: StateBlob?, isLate: Bool) { state.withLock { ($0.blob, $0.isLate) = (blob, isLate) } }
 
+    /// Jobs in the inbox; so many times more is left there than was taken.
+    func hold(inbox: [String], batches: Int) { state.withLock { ($0.inbox, $0.batches) = (inbox, batches) } }
+
     private func ask(_ question: String) async throws {
         await withCheckedContinuation { continuation in
             let isHeld = state.withLock { state in
-                state.asked[question, default: 0] += 1
+                state.asked.append(question)
                 if state.isHeld { state.held.append(continuation) }
                 return state.isHeld
             }
@@ -64,9 +72,17 @@ final class SlowStore: Store {
     }
     func jobsInInbox() async throws -> [String] {
         try await ask("jobsInInbox")
-        return []
+        return state.withLock { $0.inbox }
     }
-    func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult { throw unused }
+    func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult {
+        try await ask("drainInbox")
+        var result = InboxResult()
+        state.withLock { state in
+            result.mayHaveMore = state.batches > 0
+            if result.mayHaveMore { state.batches -= 1 } else { state.inbox = [] }
+        }
+        return result
+    }
     func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing {
         try await ask("renewLeases")
         return Standing()
@@ -93,6 +109,29 @@ final class SlowStore: Store {
     func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? {
         state.withLock { $0.blob.map { ($0.version, $0.bytes) } }
     }
+    func stateBlobs(of jobs: [String]) async throws -> [String: (version: UInt32, bytes: [UInt8])] {
+        try await ask("stateBlobs")
+        return state.withLock { state in
+            Dictionary(uniqueKeysWithValues: jobs.compactMap { job in state.blob.map { (job, (version: $0.version, bytes: $0.bytes)) } })
+        }
+    }
+    /// By hand.
+    func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
+        try await ask("enqueue")
+        return requests.map { request in
+            let run = RunRecord(
+                id: RunID(1), job: request.job, trigger: request.trigger, state: .available, outcome: nil, fireTime: request.fireTime,
+                availableAt: request.fireTime, createdAt: now, startedAt: nil, finishedAt: nil, attempt: 0, maxAttempts: request.maxAttempts,
+                priority: request.priority, fence: 0, owner: "", epoch: "", pid: 0, libraryHash: "", generation: 0, reason: "", code: 0,
+                items: 0, cpuMicroseconds: 0, uniqueKey: request.uniqueKey, idempotencyKey: "1", retryOf: nil, payload: "")
+            return (run, true)
+        }
+    }
+    func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims {
+        try await ask("claimWaiting")
+        return WaitingClaims()
+    }
+    func writeAudit(_ row: AuditRow) async throws { try await ask("writeAudit") }
     /// What a reload asks.
     func jobStates() async throws -> [String: JobStateRow] {
         try await ask("jobStates")
@@ -116,11 +155,9 @@ final class SlowStore: Store {
     func reloads(before: Int64?, limit: Int) async throws -> [ReloadRow] { throw unused }
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { throw unused }
     func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { throw unused }
-    func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims { throw unused }
     func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws { throw unused }
     func refuseClaims(_ refusals: [Refusal], owner: Owner, now: Instant) async throws { throw unused }
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { throw unused }
-    func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { throw unused }
     func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool { throw unused }
     func retry(_ run: RunID, by: Actor, now: Instant) async throws -> RunRecord { throw unused }
     func discardDead(_ run: RunID, by: Actor, now: Instant) async throws -> Bool { throw unused }
@@ -137,5 +174,4 @@ final class SlowStore: Store {
     func saveReload(_ reload: ReloadRow) async throws { throw unused }
     func saveWorkers(_ workers: [WorkerRow], host: String) async throws { throw unused }
     func workers(host: String) async throws -> [WorkerRow] { throw unused }
-    func writeAudit(_ row: AuditRow) async throws { throw unused }
 }
