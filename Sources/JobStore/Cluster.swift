@@ -219,8 +219,14 @@ extension Store {
     public func progress(of run: RunID) async throws -> RunProgress? { nil }
     public func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws {}
     public func definitions() async throws -> [DefinitionRow] { [] }
-    /// It hears of everything from its one host.
+    /// What waits is found by asking.
     public func listen(_ heard: @escaping @Sendable () -> Void) {}
+
+    public func stateBlobs(of jobs: [String]) async throws -> [String: (version: UInt32, bytes: [UInt8])] {
+        var found: [String: (version: UInt32, bytes: [UInt8])] = [:]
+        for job in jobs { found[job] = try await stateBlob(job: job) }
+        return found
+    }
 
     /// One by one: asking a file costs no way.
     public func newestRuns(of jobs: [String], each limit: Int) async throws -> [String: [RunRecord]] {

@@ -78,6 +78,8 @@ public protocol Store: Sendable {
     @discardableResult
     func saveHostControl(_ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow
     func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])?
+    /// Of those of these jobs that have one.
+    func stateBlobs(of jobs: [String]) async throws -> [String: (version: UInt32, bytes: [UInt8])]
 
     // MARK: What takes two persons
 

@@ -75,6 +75,10 @@ extension StoreSuite {
         let blob = try required(try await store.stateBlob(job: "candles"), "no state")
         try equal(blob.version, 3)
         try equal(blob.bytes, [1, 0, 2])
+        let blobs = try await store.stateBlobs(of: ["candles", "mint"])
+        try equal(blobs.mapValues(\.bytes), ["candles": [1, 0, 2]])
+        try equal(blobs.mapValues(\.version), ["candles": 3])
+        try equal(try await store.stateBlobs(of: []).count, 0)
         try equal(try await store.jobStates()["candles"]?.breaker, BreakerRow(generation: 9, data: "closed"))
         try equal(try await store.runs(RunFilter(job: "mint")).map(\.state), [.scheduled, .available])
     }

@@ -200,13 +200,11 @@ extension Supervisor {
     /// State blobs of jobs that this life of the host has not asked for yet: those that are new to it, or whose
     /// entry keeps state since now. Without its state no job may begin: it would write an empty one over it.
     func stateBlobs(of next: Generation) async throws -> [String: StateBlob] {
-        var blobs: [String: StateBlob] = [:]
-        for job in next.jobs.values where job.entry.stateVersion > 0 {
-            let known = dispatcher.index[job.config.name].map { dispatcher.jobs[$0].plan.entry.stateVersion } ?? 0
-            guard known == 0, let blob = try await store.stateBlob(job: job.config.name) else { continue }
-            blobs[job.config.name] = StateBlob(version: blob.version, bytes: blob.bytes)
+        let jobs = next.jobs.values.filter { $0.entry.stateVersion > 0 }.map(\.config.name).filter { job in
+            dispatcher.index[job].map { dispatcher.jobs[$0].plan.entry.stateVersion } ?? 0 == 0
         }
-        return blobs
+        guard !jobs.isEmpty else { return [:] }
+        return try await store.stateBlobs(of: jobs.sorted()).mapValues { StateBlob(version: $0.version, bytes: $0.bytes) }
     }
 
     func saveAccepted(_ next: Generation) async {

@@ -129,10 +129,16 @@ extension Ledger {
         return control
     }
 
-    func stateBlob(job: String) throws -> (version: UInt32, bytes: [UInt8])? {
-        try connection.first("SELECT version, bytes FROM \(schema)state_blobs WHERE job = ?", [.text(job)]) {
-            (UInt32(clamping: try $0.int64(0)), try $0.bytes(1))
+    func stateBlob(job: String) throws -> (version: UInt32, bytes: [UInt8])? { try stateBlobs(of: [job])[job] }
+
+    func stateBlobs(of jobs: [String]) throws -> [String: (version: UInt32, bytes: [UInt8])] {
+        let (condition, values) = condition(on: jobs)
+        let blobs = try connection.rows(
+            "SELECT job, version, bytes FROM \(schema)state_blobs WHERE \(condition)", values
+        ) { row -> (String, (version: UInt32, bytes: [UInt8])) in
+            (try row.text(0), (version: UInt32(clamping: try row.int64(1)), bytes: try row.bytes(2)))
         }
+        return Dictionary(uniqueKeysWithValues: blobs)
     }
 
     // MARK: Libraries, reloads, workers
