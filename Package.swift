@@ -81,7 +81,7 @@ let package = Package(
         .target(name: "SQL", dependencies: ["CPostgres", "CSQLite"], swiftSettings: strict),
         // Its callers go on where they were: an answer costs one wake-up of the host's loop, no detour by a pool's thread.
         .target(
-            name: "JobStore", dependencies: ["JobCore", "JobJSON", "SQL"],
+            name: "JobStore", dependencies: ["CLinux", "JobCore", "JobJSON", "SQL"],
             swiftSettings: strict + [.enableUpcomingFeature("NonisolatedNonsendingByDefault")]),
 
         // The supervisor.

@@ -79,6 +79,22 @@ struct QueueTests {
         }
     }
 
+    @Test("Rows that a program inserts into the store's file one after the other start at once: none waits for the next look, each half second")
+    func heardOf() async throws {
+        try await with(.sqlite, hosts: 1, Toml.plugin("good") + Toml.job("mint", of: "good", Toml.once)) { test, ledger, hosts, _ in
+            let (began, count) = (ContinuousClock.now, 20)
+            for number in 1...count {
+                try ledger.execute("INSERT INTO enqueue_inbox (job) VALUES ('mint')")
+                while try ledger.number("SELECT count(*) FROM runs WHERE state = 'succeeded'") < number { try Task.checkCancellation() }
+            }
+            // By looks each takes half a second, since the one before began right after a look.
+            let took = ContinuousClock.now - began
+            #expect(took < .seconds(5), "\(took)")
+            await stop(hosts)
+            #expect(try ledger.faults() == [])
+        }
+    }
+
     @Test("A unique key under fifty at once on the API of each host, and twenty applications: one run, and everybody is told which", arguments: kinds)
     func uniqueKeys(kind: Kind) async throws {
         let jobs = Toml.plugin("good") + Toml.job("mint", of: "good", Toml.once)

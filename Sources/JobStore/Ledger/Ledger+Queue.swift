@@ -58,6 +58,10 @@ extension Ledger {
             """) { try $0.text(0) }
     }
 
+    func hasArrivals() throws -> Bool {
+        try connection.first("SELECT 1 FROM \(schema)enqueue_inbox WHERE refused IS NULL LIMIT 1") { _ in true } ?? false
+    }
+
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
         let rows = try connection.rows("""
             SELECT \(InboxRow.columns), payload IS NULL OR json_valid(payload)

@@ -6,16 +6,20 @@ enum GroupCommit {
     /// Every caller of `group` is answered before this returns: with its own result after the
     /// commit, or, when the transaction could not be begun, held or committed, all of them
     /// with the reason.
-    static func run(_ group: [Operation<SQLiteLedger>], on file: StoreFile) {
+    static func run(_ group: [Operation<SQLiteLedger>], on file: StoreFile, heardBy listener: SQLiteListener) {
         var answers: [@Sendable () -> Void] = []
         answers.reserveCapacity(group.count)
         do {
             let ledger = try file.open()
+            var isHeard = false
+            defer { listener.writerEnds(hearing: isHeard) }
             try ledger.connection.transaction(.immediate) {
+                listener.writerBegins()
                 for operation in group {
                     answers.append(group.count == 1
                         ? try operation.perform(ledger) : try attempt(operation, ledger))
                 }
+                isHeard = listener.writerLooks(file)
             }
         } catch {
             let failure = StoreError(wrapping: error)

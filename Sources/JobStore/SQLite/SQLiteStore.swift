@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Three threads of its own: one writes (group commit), one answers short questions, one
 /// answers long ones and copies the log into the file. So no listing delays a claim, and no
-/// claim waits for a checkpoint. Callable from any task and thread.
+/// claim waits for a checkpoint. A fourth one listens where somebody wants to hear. Callable from any task and thread.
 public final class SQLiteStore: Sendable {
     public let path: String
 
@@ -15,17 +15,22 @@ public final class SQLiteStore: Sendable {
     private let questions = Mailbox<Operation<SQLiteLedger>>()
     private let listings = Mailbox<Operation<SQLiteLedger>>()
     private let threads = ThreadCount()
+    private let listener: SQLiteListener
     /// Ended by calls that are about something else.
     let expired = ExpiredBeside()
+    let moreWaits = MoreWaits()
 
-    private init(path: String) { self.path = path }
+    private init(path: String, options: SQLiteStoreOptions) {
+        self.path = path
+        listener = SQLiteListener(path: path, options: options)
+    }
 
     /// Opens or creates `path` (its folder must exist) and brings it to the newest format.
     ///
     /// Throws `incompatible` for a file of another program or a newer version, `unavailable`
     /// when it cannot be opened, written or locked now.
     public static func open(path: String, options: SQLiteStoreOptions = SQLiteStoreOptions()) async throws -> SQLiteStore {
-        let store = SQLiteStore(path: path)
+        let store = SQLiteStore(path: path, options: options)
         do {
             try store.startThreads(options)
             // Creates the file, before the readers look for it.
@@ -43,15 +48,16 @@ public final class SQLiteStore: Sendable {
         writes.close()
         questions.close()
         listings.close()
+        listener.stop()
     }
 
     private func startThreads(_ options: SQLiteStoreOptions) throws {
-        let (path, writes, listings, threads) = (path, writes, listings, threads)
+        let (path, writes, listings, threads, listener) = (path, writes, listings, threads, listener)
         try threads.start("store-write") {
             let file = StoreFile(path: path, role: .writer, options: options)
             var checkpoint = CheckpointPace()
             while let group = writes.takeAll() {
-                GroupCommit.run(group, on: file)
+                GroupCommit.run(group, on: file, heardBy: listener)
                 switch checkpoint.turn(pages: file.logPages) {
                 case .none: break
                 case .beside: _ = listings.put(.checkpoint)
@@ -109,8 +115,11 @@ public final class SQLiteStore: Sendable {
         if !mailbox.put(operation) { operation.fail(StoreError(.unavailable, "the store is closed")) }
     }
 
+    public func listen(_ heard: @escaping @Sendable () -> Void) { listener.heard(heard, on: threads) }
+
     /// Finishes what was asked, then closes the file. Later calls throw `unavailable`.
     public func close() async {
+        listener.stop()
         questions.close()
         listings.close()
         writes.close()

@@ -28,6 +28,8 @@ final class StoreFile {
     private var identity: Identity?
     private var log: Identity?
     private var everOpened = false
+    /// As `othersArrivals` has found the file last.
+    private var seen: Int64?
 
     init(path: String, role: Role, options: SQLiteStoreOptions) {
         self.path = path
@@ -95,6 +97,32 @@ final class StoreFile {
         ledger = nil
         identity = nil
         log = nil
+        seen = nil
+    }
+
+    /// What the inbox was found to hold.
+    struct Arrivals {
+        /// Of the file, as this connection sees it: another one by every commit of others, not by its own.
+        var version: Int64
+        /// Rows that nobody has taken; not looked for where the version is the old one.
+        var areThere: Bool
+    }
+
+    /// - Parameter version: nil: it is looked in any case.
+    func arrivals(after version: Int64?) throws -> Arrivals { try Self.arrivals(after: version, in: open()) }
+
+    /// Within a transaction: whether others have committed something since this was asked last, and there is something in
+    /// the inbox.
+    func othersArrivals() throws -> Bool {
+        guard let ledger else { return false }
+        let found = try Self.arrivals(after: seen, in: ledger)
+        seen = found.version
+        return found.areThere
+    }
+
+    private static func arrivals(after version: Int64?, in ledger: SQLiteLedger) throws -> Arrivals {
+        let found = try ledger.connection.first("PRAGMA data_version") { try $0.int64(0) } ?? 0
+        return Arrivals(version: found, areThere: try found != version && ledger.hasArrivals())
     }
 
     private static func identity(of path: String) -> Identity? {
