@@ -31,6 +31,31 @@ import Testing
         var number: Int { count.withLock { $0 } }
     }
 
+    @Test("A claim behind an enqueue that has said that something waits asks nothing first", .timeLimit(.minutes(1)))
+    func claimsWithoutAQuestion() async throws {
+        try await TemporaryStore.use { file in
+            let (store, gate) = (try await file.open(), Gate())
+            let (holds, hold) = AsyncStream.makeStream(of: Void.self)
+            async let question: Void = store.ask { _ in
+                hold.finish()
+                gate.wait()
+            }
+            for await _ in holds {}
+            try await withTaskCancellationHandler {
+                _ = try await store.enqueue([.mint()], now: .at(0))
+                #expect(try await store.claimWaiting(limits: ["mint": 9], owner: TemporaryStore.owner, now: .at(0)).count == 1)
+            } onCancel: { gate.open() }
+            gate.open()
+            try await question
+            // Of what is due later it has not said so.
+            var later = NewRun.mint()
+            later.fireTime = .at(60)
+            _ = try await store.enqueue([later], now: .at(0))
+            #expect(!store.moreWaits.take())
+            await store.close()
+        }
+    }
+
     @Test func whatWaitsIsOneCommitAndAFaultIsItsOwnCallersOnly() async throws {
         try await TemporaryStore.use { file in
             let commits = Commits()

@@ -133,8 +133,9 @@ extension Supervisor {
         let results = try await withStore { try await $0.enqueue([request], now: now) }
         guard let result = results.first else { throw CommandError(.unavailable, "the store gave no answer") }
         if result.inserted {
-            audit(actor, action, job: job, detail: "run \(result.run.id)")
+            // First, so that no claim waits for the audit's commit.
             dispatch(.waiting(job: job, due: run.fireTime))
+            audit(actor, action, job: job, detail: "run \(result.run.id)")
         }
         return .run(result.run, inserted: result.inserted)
     }
@@ -195,8 +196,8 @@ extension Supervisor {
             return run
         }
         _ = try await withStore { try await $0.enqueue(runs, now: now) }
-        audit(actor, "backfill", job: job, detail: "\(times.count) fires, \(from.rfc3339) … \(to.rfc3339)")
         dispatch(.waiting(job: job, due: now))
+        audit(actor, "backfill", job: job, detail: "\(times.count) fires, \(from.rfc3339) … \(to.rfc3339)")
         return .backfill(fires: times, total: times.count)
     }
 

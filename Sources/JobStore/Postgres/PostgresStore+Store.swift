@@ -1,5 +1,4 @@
 import JobCore
-import Synchronization
 
 // Which thread answers which call. The rules are in `Ledger`.
 
@@ -18,16 +17,14 @@ extension PostgresStore: Store {
     public func claimWaiting(
         _ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant
     ) async throws -> WaitingClaims {
-        // Most looks find nothing; those cost no commit. Behind a claim of many that got all it asked for there is more,
-        // most likely, and the question is not cheap then: it walks past all that was claimed since the last vacuum.
-        if inbox == nil, !moreWaits.withLock({ $0 }) {
+        // Most looks find nothing; those cost no commit.
+        if !moreWaits.take(), inbox == nil {
             guard try await ask(oneStatement: true, { try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
         }
         let claims = try await writeExpiring(locking: JobLocks(jobs: Array(limits.keys))) {
             try $0.claimWaiting(limits, taking: inbox, owner: owner, now: now)
         }
-        let counts = claims.runs.countsByJob
-        moreWaits.withLock { $0 = limits.contains { counts[$0.key, default: 0] >= max($0.value.most, 16) } }
+        moreWaits.claimed(claims, of: limits)
         return claims
     }
     public func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws {
@@ -57,10 +54,12 @@ extension PostgresStore: Store {
     // MARK: Enqueueing and operators
 
     public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
-        try await writeExpiring { ledger in
-            // As with the inbox. What an attempt leaves behind is recorded with its end, by whatever clock.
-            try ledger.demandClock(now)
-            return try ledger.enqueue(requests, now: now)
+        try await moreWaits.noting {
+            try await writeExpiring { ledger in
+                // As with the inbox. What an attempt leaves behind is recorded with its end, by whatever clock.
+                try ledger.demandClock(now)
+                return try ledger.enqueue(requests, now: now)
+            }
         }
     }
     public func jobsInInbox() async throws -> [String] {
@@ -114,6 +113,9 @@ extension PostgresStore: Store {
     }
     public func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? {
         try await ask { try $0.stateBlob(job: job) }
+    }
+    public func stateBlobs(of jobs: [String]) async throws -> [String: (version: UInt32, bytes: [UInt8])] {
+        try await ask { try $0.stateBlobs(of: jobs) }
     }
 
     // MARK: What takes two persons

@@ -1,7 +1,6 @@
 import Glibc
 import JobCore
 import SQL
-import Synchronization
 
 /// The store in a PostgreSQL database, for any number of hosts. Other programs enqueue by its
 /// function `enqueue`, in transactions of their own.
@@ -25,8 +24,7 @@ public final class PostgresStore: Sendable {
     private let limitsAreLocal: Bool
     /// Ended by calls that are about something else.
     let expired = ExpiredBeside()
-    /// The last claim of waiting runs asked for many and was given as many.
-    let moreWaits = Mutex(false)
+    let moreWaits = MoreWaits()
 
     private init(place: String, listener: PostgresListener?, _ options: PostgresStoreOptions) {
         self.place = place

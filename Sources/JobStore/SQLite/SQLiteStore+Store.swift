@@ -15,10 +15,10 @@ extension SQLiteStore: Store {
         _ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant
     ) async throws -> WaitingClaims {
         // Most looks find nothing; those cost no commit.
-        if inbox == nil {
+        if !moreWaits.take(), inbox == nil {
             guard try await ask({ try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
         }
-        return try await writeExpiring { ledger in
+        let claims = try await writeExpiring { ledger in
             var taken = try inbox.map { try ledger.drainInbox(jobs: $0.jobs, limit: $0.limit, now: now) } ?? InboxResult()
             var claims = try ledger.claimWaiting(limits, owner: owner, now: now)
             let claimed = Set(claims.runs.map(\.id))
@@ -26,6 +26,8 @@ extension SQLiteStore: Store {
             claims.inbox = taken
             return claims
         }
+        moreWaits.claimed(claims, of: limits)
+        return claims
     }
     public func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) async throws {
         try await write { try $0.releaseClaims(claims, owner: owner, now: now) }
@@ -61,7 +63,7 @@ extension SQLiteStore: Store {
     // MARK: Enqueueing and operators
 
     public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
-        try await writeExpiring { try $0.enqueue(requests, now: now) }
+        try await moreWaits.noting { try await writeExpiring { try $0.enqueue(requests, now: now) } }
     }
     public func claims(of owner: Owner) async throws -> [HeldClaim] {
         try await ask { try $0.claims(of: owner) }
@@ -114,6 +116,9 @@ extension SQLiteStore: Store {
     }
     public func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? {
         try await ask { try $0.stateBlob(job: job) }
+    }
+    public func stateBlobs(of jobs: [String]) async throws -> [String: (version: UInt32, bytes: [UInt8])] {
+        try await ask { try $0.stateBlobs(of: jobs) }
     }
 
     // MARK: What takes two persons

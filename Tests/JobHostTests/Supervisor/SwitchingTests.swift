@@ -57,19 +57,21 @@ import Testing
 }
 
 extension EntryDescriptor {
-    static var run: EntryDescriptor {
+    static var run: EntryDescriptor { run(stateVersion: 0) }
+
+    static func run(stateVersion: UInt32) -> EntryDescriptor {
         EntryDescriptor(
             id: "run", description: "", idempotent: true, cancellable: true, defaultSchedule: "every 1h", settingsSchema: "",
-            payloadSchema: "", stateVersion: 0)
+            payloadSchema: "", stateVersion: stateVersion)
     }
 }
 
 extension Generation {
     /// One job, by hand only.
-    static func of(_ job: String, number: Int64) -> Generation {
+    static func of(_ job: String, number: Int64, stateVersion: UInt32 = 0) -> Generation {
         let config = JobConfig(name: job, plugin: "p", entry: "run", position: SourcePosition(file: "jobs.toml", line: 1, column: 1))
         let resolved = ResolvedJob(
-            config: config, entry: .run, pool: "p", libraryHash: "h", settings: Array("{}".utf8), maskedSettings: "{}", schedule: .none,
+            config: config, entry: .run(stateVersion: stateVersion), pool: "p", libraryHash: "h", settings: Array("{}".utf8), maskedSettings: "{}", schedule: .none,
             zone: .utc, calendar: nil, calendarZone: .utc)
         return Generation(number: number, config: ShellStage.config("/nowhere"), plugins: [:], jobs: [job: resolved], pools: [])
     }
