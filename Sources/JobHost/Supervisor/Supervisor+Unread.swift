@@ -14,10 +14,11 @@ struct UnreadConfig {
     var isTimed = false
 
     /// To whoever asked for such a reload.
-    static func promise(allowsEmpty: Bool) -> String {
-        "nobody needs to ask again: the reload is tried again until the host can read the config"
-            + (allowsEmpty ? "; if that has no jobs, --allow-empty must be said again" : "")
-    }
+    static func promise(allowsEmpty: Bool) -> String { promise + (allowsEmpty ? "; if that has no jobs, --allow-empty must be said again" : "") }
+    private static let promise = "nobody needs to ask again: the reload is tried again until the host can read the config"
+
+    /// Whether a report ends with that promise.
+    static func isPromised(_ errors: [String]) -> Bool { errors.last?.hasPrefix(promise) == true }
 }
 
 extension Supervisor {

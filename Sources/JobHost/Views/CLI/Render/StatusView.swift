@@ -78,7 +78,8 @@ struct StatusView {
         for text in host.notes where host.lastReload == nil || !removals.contains(text) { lines += note("◐", .accent, text) }
         if let reload = host.lastReload, reload.accepted { lines += removed(by: reload) }
         if let reload = host.lastReload, !reload.clean {
-            let why = reload.errors.first.map { ": \($0)" } ?? ""
+            let again = UnreadConfig.isPromised(reload.errors) ? "; it is tried again" : ""
+            let why = (reload.errors.first.map { ": \($0)" } ?? "") + again
             let what = reload.accepted ? "was refused for some jobs" : "was refused\(why)"
             lines += note("!", .bad, "the last reload, \(TimeText.relative(reload.at, now: screen.now)), \(what). See: \(command("plan"))")
         }
