@@ -1,9 +1,10 @@
 import Glibc
 import JobCore
-import JobStore
 import SQL
 import Synchronization
 import Testing
+
+@testable import JobStore
 
 @Suite("What other programs put into the inbox of a file is heard", .timeLimit(.minutes(1))) struct ListeningTests {
     private static let rules = ["mint": InboxRule()]
@@ -85,6 +86,38 @@ import Testing
                 try file.otherProgram().execute("INSERT INTO enqueue_inbox (job) VALUES ('mint')")
                 try await group.waitForAll()
             }
+        }
+    }
+
+    @Test("The writer looks at the end of each of its transactions for what others have committed, not for what it has itself")
+    func writer() async throws {
+        try await TemporaryStore.use { store in
+            await (try store.open()).close()
+            let (threads, options) = (ThreadCount(), SQLiteStoreOptions())
+            let listener = SQLiteListener(path: store.path, options: options)
+            listener.heard({}, on: threads)
+            let file = StoreFile(path: store.path, role: .writer, options: options)
+            func finds(_ sql: String) throws -> Bool {
+                let ledger = try file.open()
+                defer { listener.writerEnds(hearing: false) }
+                return try ledger.connection.transaction(.immediate) {
+                    listener.writerBegins()
+                    try ledger.connection.run(sql)
+                    return listener.writerLooks(file)
+                }
+            }
+            let (insert, other) = ("INSERT INTO enqueue_inbox (job) VALUES ('mint')", "UPDATE sequences SET value = value + 1")
+            #expect(try !finds(other))
+            #expect(try !finds(insert))
+            try store.otherProgram().execute(insert)
+            #expect(try finds(other))
+            #expect(try !finds(other))
+            #expect(try !finds("DELETE FROM enqueue_inbox"))
+            try store.otherProgram().execute(insert)
+            #expect(try !finds("DELETE FROM enqueue_inbox"), "what it takes itself")
+            file.close()
+            listener.stop()
+            await threads.allEnded()
         }
     }
 

@@ -89,7 +89,7 @@ final class SQLiteListener: Sendable {
         repeat {
             before = writes.load(ordering: .acquiring)
             usleep(pause)
-            pause = min(pause * 2, 4_000)
+            pause = min(pause * 2, 8_000)
         } while (isWriting.load(ordering: .acquiring) || writes.load(ordering: .acquiring) != before) && !isStopped.load(ordering: .acquiring)
     }
 
@@ -120,8 +120,8 @@ final class SQLiteListener: Sendable {
             if looks.load(ordering: .acquiring) != turn { return Seen(awaits: isMore) }
             let isRead = found.areThere || (seen.version != nil && found.version != seen.version)
             seen.version = found.version
-            // What was written just now is of this commit, or of one that follows and takes as long.
-            if isRead { (seen.awaits, waited, patience) = (isMore, 0, waited * 4 + 2_000) }
+            // What was written just now is of this commit, or of one that follows.
+            if isRead { (seen.awaits, waited, patience) = (isMore, 0, Self.patience) }
             if !seen.awaits || waited >= patience { break }
             let pause = max(100, waited / 8)
             usleep(pause)
