@@ -88,10 +88,13 @@ final class SQLiteListener: Sendable {
         var before: Int
         repeat {
             before = writes.load(ordering: .acquiring)
-            usleep(pause)
+            wait(microseconds: pause)
             pause = min(pause * 2, 8_000)
         } while (isWriting.load(ordering: .acquiring) || writes.load(ordering: .acquiring) != before) && !isStopped.load(ordering: .acquiring)
     }
+
+    /// Its thread serves nothing else, and has no event loop.
+    private func wait(microseconds: UInt32) { usleep(microseconds) } // tidy: clock
 
     /// How far it has looked.
     private struct Seen {
@@ -124,7 +127,7 @@ final class SQLiteListener: Sendable {
             if isRead { (seen.awaits, waited, patience) = (isMore, 0, Self.patience) }
             if !seen.awaits || waited >= patience { break }
             let pause = max(100, waited / 8)
-            usleep(pause)
+            wait(microseconds: pause)
             waited += pause
         }
         seen.awaits = false
