@@ -1,3 +1,4 @@
+import JobConfig
 import JobCore
 import JobStore
 
@@ -40,4 +41,6 @@ struct DispatchNote {
     var job: String
     var run: RunID?
     var text: String
+    /// Of an end: the row that it leaves.
+    var record: Shared<RunRecord>?
 }

@@ -254,11 +254,23 @@ extension Dispatcher {
 
     // MARK: Ends
 
-    mutating func attemptEnded(_ end: AttemptEnd, _ now: Now, _ out: inout DispatchActions) {
-        guard let i = owners[end.run], jobs[i].active[end.run] != nil else { return }
+    /// Each is taken in before anything follows from any: what one of them decides, of its job's breaker or state, holds
+    /// for whatever takes the place of another, and each job is looked at once.
+    mutating func attemptsEnded(_ ends: [AttemptEnd], _ now: Now, _ out: inout DispatchActions) {
+        var freed: [(job: Int, pool: String)] = []
+        for end in ends {
+            guard let place = attemptEnded(end, now, &out), !freed.contains(where: { $0 == place }) else { continue }
+            freed.append(place)
+        }
+        for (i, pool) in freed { afterSlotFreed(i, pool: pool, now, &out) }
+    }
+
+    /// → The place that it frees; nil: it is nobody's that is known here.
+    private mutating func attemptEnded(_ end: AttemptEnd, _ now: Now, _ out: inout DispatchActions) -> (job: Int, pool: String)? {
+        guard let i = owners[end.run], jobs[i].active[end.run] != nil else { return nil }
         // What was refused until now was refused by the breaker as it is now.
         flushRefused(i, now, &out)
-        guard let active = drop(end.run, i, givesPermitBack: false) else { return }
+        guard let active = drop(end.run, i, givesPermitBack: false) else { return nil }
         if let started = end.startedAt {
             pools[active.pool]?.observe(run: end.finishedAt - started)
             jobs[i].meanRun.observe(end.finishedAt - started)
@@ -302,9 +314,10 @@ extension Dispatcher {
         if end.badSettings, active.plan === plan, end.libraryHash == plan.libraryHash { disable(i, end.reason, &out) }
 
         out.notes.append(DispatchNote(
-            kind: .ended(end.outcome, next.state), job: plan.config.name, run: end.run, text: completion.reason))
+            kind: .ended(end.outcome, next.state), job: plan.config.name, run: end.run, text: completion.reason,
+            record: jobs[i].newestRun))
         out.completions.append((plan.config.name, completion))
-        afterSlotFreed(i, pool: active.pool, now, &out)
+        return (i, active.pool)
     }
 
     /// The row that the completion will have left in the store.
@@ -433,7 +446,7 @@ extension Dispatcher {
             run: run, job: jobs[i].name, outcome: .cancelled, startedAt: nil, finishedAt: now.wall,
             reason: reason)
         end.libraryHash = jobs[i].plan.libraryHash
-        attemptEnded(end, now, &out)
+        attemptsEnded([end], now, &out)
         return finish(out, now)
     }
 

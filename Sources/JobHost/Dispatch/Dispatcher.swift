@@ -56,7 +56,8 @@ struct Dispatcher: ~Copyable {
         case sweep
         case started(run: RunID, at: Instant, pid: Int32, libraryHash: String)
         case progress(run: RunID, done: UInt64, total: UInt64, text: String)
-        case ended(AttemptEnd)
+        /// Attempts whose ends were heard together, in their order.
+        case ended([AttemptEnd])
         case returned(run: RunID)
         /// Its worker was killed and does not end.
         case stuck(run: RunID)
@@ -138,7 +139,7 @@ struct Dispatcher: ~Copyable {
             }
         case .started(let run, let at, let pid, let hash): started(run, at: at, pid: pid, libraryHash: hash)
         case .progress(let run, let done, let total, let text): progress(run, done: done, total: total, text)
-        case .ended(let end): attemptEnded(end, now, &out)
+        case .ended(let ends): attemptsEnded(ends, now, &out)
         case .returned(let run): attemptReturned(run, now, &out)
         case .stuck(let run): attemptStuck(run, now, &out)
         case .refreshed(let job, let row): refreshed(job, row, now, &out)

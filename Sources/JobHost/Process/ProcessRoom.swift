@@ -9,7 +9,7 @@ import JobCore
 /// Whatever a machine asks for, and every report to `handler`, goes through one queue, so that
 /// a handler that calls back into the room finds it at rest.
 public final class ProcessRoom: WorkerRoom {
-    public var handler: ((ProcessEvent) -> Void)?
+    public var handler: (([ProcessEvent]) -> Void)?
 
     let loop: EventLoop
     let clock: any TimeSource
@@ -293,11 +293,14 @@ public final class ProcessRoom: WorkerRoom {
         repeat {
             var index = 0
             while index < steps.count {
-                let step = steps[index]
-                index += 1
-                switch step {
-                case .perform(let action): perform(action)
-                case .report(let event): handler?(event)
+                switch steps[index] {
+                case .perform(let action):
+                    index += 1
+                    perform(action)
+                case .report:
+                    let events = reports(from: index)
+                    index += events.count
+                    handler?(events)
                 }
             }
             steps.removeAll(keepingCapacity: true)
@@ -305,6 +308,16 @@ public final class ProcessRoom: WorkerRoom {
         } while !steps.isEmpty
         isPerforming = false
         rearm()
+    }
+
+    /// Up to what is to be performed next.
+    private func reports(from first: Int) -> [ProcessEvent] {
+        var events: [ProcessEvent] = []
+        for step in steps[first...] {
+            guard case .report(let event) = step else { break }
+            events.append(event)
+        }
+        return events
     }
 
     /// Tells the handler when what is being performed is done.

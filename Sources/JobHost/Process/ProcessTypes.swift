@@ -207,6 +207,14 @@ public enum ProcessEvent: Sendable {
     case workerStuck(pid: Int32, plugin: String, run: RunID?)
     /// The set of living workers changed (for the record that survives a crash).
     case workersChanged(WorkerChange)
+
+    /// It means the same before ends that came before it: no end decides anything about it.
+    var mayOvertakeEnds: Bool {
+        switch self {
+        case .started, .metric, .ended: true
+        case .progress, .returned, .hostFault, .poolRefused, .workerStuck, .workersChanged: false
+        }
+    }
 }
 
 public enum WorkerChange: Hashable, Sendable {
@@ -319,8 +327,9 @@ public struct DoctorQuestion: Sendable {
 
 /// What Dispatch and Reload see of the room. The real one is `ProcessRoom`; tests have a scripted one.
 public protocol WorkerRoom: AnyObject {
-    /// Receives every event, on the loop's thread.
-    var handler: ((ProcessEvent) -> Void)? { get set }
+    /// Receives every event, on the loop's thread; those between which the room has done nothing else together, in
+    /// their order.
+    var handler: (([ProcessEvent]) -> Void)? { get set }
     /// Makes these the pools. Equal specs keep their workers; a changed library or limit starts
     /// new workers while the old ones finish their run within `drain` and go; pools that are not
     /// listed drain likewise.

@@ -294,7 +294,7 @@ extension Supervisor {
     /// The rescue, then the first generation: from here on jobs are scheduled. `succeedingItself`: the
     /// earlier life of this host's name had this state folder, and `proof` is of its workers.
     func begin(_ report: ReloadReport, _ proof: SlateProof, succeedingItself: Bool) async throws {
-        room.handler = { [weak self] event in self?.assumeIsolated { $0.heard(event) } }
+        room.handler = { [weak self] events in self?.assumeIsolated { $0.heard(events) } }
         dispatcherHostControl(try await store.hostControl())
         try await rescue(proof, succeedingItself)
         room.begin(epoch: owner.epoch)

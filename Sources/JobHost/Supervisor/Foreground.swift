@@ -99,7 +99,7 @@ enum Foreground {
             handle.loop.post {
                 var fault = "no worker began it"
                 var waiting: CheckedContinuation<AttemptEnd, Never>? = continuation
-                handle.room.handler = { event in
+                func heard(_ event: ProcessEvent) {
                     switch event {
                     case .ended(let end): waiting.take()?.resume(returning: end)
                     case .returned:
@@ -112,6 +112,7 @@ enum Foreground {
                     default: break
                     }
                 }
+                handle.room.handler = { $0.forEach(heard) }
                 handle.room.hide(generation.config.secrets)
                 handle.room.configure(pools: pools, drain: .zero)
                 handle.room.start([attempt])

@@ -4,9 +4,9 @@ import Logging
 
 extension Supervisor {
     /// One line in the host's log for what an operator should be able to read.
-    func write(_ note: DispatchNote, _ run: RunRecord?) {
+    func write(_ note: DispatchNote) {
         let job = note.job
-        tell(note, run)
+        tell(note)
         switch note.kind {
         case .ended(let outcome, let state): writeEnd(note, outcome, state)
         case .breaker(let mode):
@@ -23,19 +23,12 @@ extension Supervisor {
         }
     }
 
-    /// The row that an end leaves, as it is in this turn.
-    func endedRun(_ note: DispatchNote) -> RunRecord? {
-        guard case .ended = note.kind, let i = dispatcher.index[note.job], let run = dispatcher.jobs[i].lastRun, run.id == note.run
-        else { return nil }
-        return run
-    }
-
     /// The same for views.
-    private func tell(_ note: DispatchNote, _ run: RunRecord?) {
+    private func tell(_ note: DispatchNote) {
         let now = clock.now().wall
         switch note.kind {
         case .ended:
-            if let run { events.emit(.ended(run)) }
+            if let run = note.record?.value { events.emit(.ended(run)) }
         case .breaker(let mode): events.emit(.breaker(job: note.job, mode: Self.word(mode), text: note.text, at: now))
         case .skipped(let reason), .missed(let reason): events.emit(.notRun(job: note.job, reason: reason, text: note.text, at: now))
         case .badSettings, .rewound, .badEnqueue: break

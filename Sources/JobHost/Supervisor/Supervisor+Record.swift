@@ -6,10 +6,9 @@ extension Supervisor {
 
     /// What is to be in the store, and told once it is.
     func record(_ actions: DispatchActions) {
-        let told = actions.notes.map { (note: $0, run: endedRun($0)) }
         // Whoever reads of an end finds it in the store; while that is away the log is all there is.
         let waits = !actions.completions.isEmpty && storeHealth.problem == nil
-        if waits { untold += told }
+        if waits { untold += actions.notes }
         for (job, completion) in actions.completions { pendingRecords.append(PendingRecord(.complete(job: job, completion))) }
         for refusal in actions.refusals { pendingRecords.append(PendingRecord(.refuse(refusal))) }
         for claim in actions.releases { pendingRecords.append(PendingRecord(.release(claim))) }
@@ -17,7 +16,7 @@ extension Supervisor {
             storeHealth.keeps(actions.completions.count)
             flushRecords()
         }
-        if !waits { for (note, run) in told { write(note, run) } }
+        if !waits { for note in actions.notes { write(note) } }
     }
 
     func record(_ operations: [RecordOperation]) {
@@ -50,7 +49,7 @@ extension Supervisor {
             let written = await writer.write(batch)
             recordsUnderWay = []
             wrote(written, asked: asked)
-            for (note, run) in lines { write(note, run) }
+            for note in lines { write(note) }
             if !lines.isEmpty { tellSettled(waiting: written.rest) }
             isRecording = false
             if written.failure == nil {
@@ -84,7 +83,7 @@ extension Supervisor {
         for records in [rest, pendingRecords, recordsUnderWay, refusedRecords] {
             for record in records { settled = min(settled, record.operation.endedAt ?? settled) }
         }
-        for (_, run) in untold { settled = min(settled, run?.finishedAt ?? settled) }
+        for note in untold { settled = min(settled, note.record?.value.finishedAt ?? settled) }
         events.emit(.settled(settled - .microseconds(1)))
     }
     /// Where nothing ends too: what a listener knows would stand still there, and the ledger's retention go past it.

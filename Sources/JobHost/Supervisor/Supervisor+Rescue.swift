@@ -1,3 +1,4 @@
+import JobConfig
 import JobCore
 import JobStore
 
@@ -94,6 +95,7 @@ extension Supervisor {
         if let due = completion.availableAt { end.availableAt = due }
         // As of other ends: whoever wants it asks for the run.
         end.payload = ""
-        write(DispatchNote(kind: .ended(completion.outcome, completion.state), job: run.job, run: run.id, text: completion.reason), end)
+        write(DispatchNote(
+            kind: .ended(completion.outcome, completion.state), job: run.job, run: run.id, text: completion.reason, record: Shared(end)))
     }
 }

@@ -39,8 +39,8 @@ public actor Supervisor: HostControl {
     var isRecording = false
     /// Where hosts of one store serve different things by one name.
     var differences: [String] = []
-    /// Lines about ends that are being recorded, and the run of each that ended.
-    var untold: [(note: DispatchNote, run: RunRecord?)] = []
+    /// Lines about ends that are being recorded.
+    var untold: [DispatchNote] = []
     /// A failed write is repeated after its backoff.
     var isRecordingLater = false
     var storeHealth = StoreHealth()
@@ -357,7 +357,29 @@ public actor Supervisor: HostControl {
 
     // MARK: What the workers report
 
-    func heard(_ event: ProcessEvent) {
+    /// What came together: ends, with nothing between them that they could decide, are one turn of the dispatcher.
+    func heard(_ events: [ProcessEvent]) {
+        var ends: [AttemptEnd] = []
+        for event in events {
+            if !event.mayOvertakeEnds { hear(&ends) }
+            heard(event, &ends)
+        }
+        hear(&ends)
+    }
+
+    private func hear(_ ends: inout [AttemptEnd]) {
+        guard !ends.isEmpty else { return }
+        let together = ends
+        ends = []
+        guard !canaries.isEmpty else { return dispatch(.ended(together)) }
+        // Each may decide a trial, and what starts after it goes where that says.
+        for end in together {
+            dispatch(.ended([end]))
+            canaryHears(end)
+        }
+    }
+
+    private func heard(_ event: ProcessEvent, _ ends: inout [AttemptEnd]) {
         switch event {
         case .started(let run, let at, let pid, let hash):
             if let i = dispatcher.owners[run] {
@@ -374,8 +396,7 @@ public actor Supervisor: HostControl {
             }
             // By the rules of a lost attempt it is tried again where that does no harm.
             if end.gaveWay { end.outcome = .lost }
-            dispatch(.ended(end))
-            canaryHears(end)
+            ends.append(end)
         case .returned(let run):
             cancellations[run] = nil
             for plugin in canaries.keys { canaries[plugin]?.returned(run) }
@@ -406,7 +427,7 @@ public actor Supervisor: HostControl {
 
     func finish() {
         guard !isFinished else { return }
-        for (note, run) in untold { write(note, run) }
+        for note in untold { write(note) }
         isFinished = true
         for continuation in finished { continuation.resume() }
         finished = []

@@ -34,12 +34,12 @@ import Testing
         end.badSettings = true
         end.libraryHash = isReloaded ? "h1" : "canary"
         host.started.removeAll()
-        host.send(.ended(end))
+        host.send(.ended([end]))
         #expect(host.dispatcher.jobs[0].badSettings == nil)
         host.enqueue("a")
         end.run = host.started[0].run
         end.libraryHash = isReloaded ? "h2" : "h1"
-        host.send(.ended(end))
+        host.send(.ended([end]))
         #expect(host.dispatcher.jobs[0].badSettings != nil, "its own")
     }
 
@@ -70,7 +70,7 @@ import Testing
             EnqueueRequest(job: "b", payload: Array("{".utf8), key: "", at: nil),
             EnqueueRequest(job: "c", payload: [], key: "", at: nil),
         ]
-        host.send(.ended(end))
+        host.send(.ended([end]))
         #expect(host.runs("b").count == 1)
         #expect(host.runs("c").count == 1)
         let told = host.notes.filter { $0.kind == .badEnqueue }.map(\.text)

@@ -18,7 +18,7 @@ import Testing
         var killed: [Int32] { state.withLock { $0.killed } }
         func show(_ workers: [WorkerSnapshot]) { state.withLock { $0.workers = workers } }
         // On the loop alone.
-        var handler: ((ProcessEvent) -> Void)?
+        var handler: (([ProcessEvent]) -> Void)?
         func takeBack(_ runs: [RunID]) {}
         func start(_ requests: [AttemptRequest]) { state.withLock { $0.starts += requests.map(\.run) } }
         func snapshot() -> [WorkerSnapshot] { state.withLock { $0.workers } }
@@ -300,6 +300,6 @@ extension Supervisor {
     fileprivate func serve(_ generation: Generation) { apply(generation, rows: [:], states: [:]) }
     fileprivate func isAccounting(_ job: String) -> Bool { dispatcher.index[job].map { dispatcher.jobs[$0].isAccounting } ?? false }
     fileprivate func cursor(of job: String) -> Instant { dispatcher.index[job].map { dispatcher.jobs[$0].schedule.cursor } ?? .distantPast }
-    fileprivate func hear(_ event: ProcessEvent) { heard(event) }
+    fileprivate func hear(_ event: ProcessEvent) { heard([event]) }
     fileprivate func act<Value: Sendable>(_ body: @Sendable (isolated Supervisor) throws -> Value) rethrows -> Value { try body(self) }
 }

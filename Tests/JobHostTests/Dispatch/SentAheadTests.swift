@@ -256,7 +256,7 @@ import Testing
         let other = host.started.removeFirst()
         var end = AttemptEnd(run: other.run, job: "a", outcome: .succeeded, startedAt: host.startedAt[other.run], finishedAt: host.now.wall)
         end.state = StateBlob(version: 1, bytes: [7])
-        host.send(.ended(end))
+        host.send(.ended([end]))
         #expect(host.takenBack.count == 1)
         host.comeBack()
         host.advance(to: at("00:00:10"))
@@ -283,7 +283,7 @@ import Testing
         #expect(host.cancelled == [run])
         // As the room tells of one that had not begun.
         host.ahead = []
-        host.send(.ended(AttemptEnd(run: run, job: "a", outcome: .cancelled, startedAt: nil, finishedAt: host.now.wall)))
+        host.send(.ended([AttemptEnd(run: run, job: "a", outcome: .cancelled, startedAt: nil, finishedAt: host.now.wall)]))
         #expect(host.runs("a").map(\.state) == [.cancelled])
         let balanced = isBalanced(host)
         #expect(balanced)

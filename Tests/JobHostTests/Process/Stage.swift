@@ -49,7 +49,7 @@ actor Stage {
             slates: Slates(stateDir: folder.path, bootID: Survivors.bootID()),
             claimsOrphan: { claimed.contains($0) }
         )
-        room.handler = { [weak self] event in self?.assumeIsolated { $0.heard(event) } }
+        room.handler = { [weak self] events in self?.assumeIsolated { stage in for event in events { stage.heard(event) } } }
         room.begin(epoch: "life")
         self.room = room
     }

@@ -85,7 +85,7 @@ extension BuildTools {
 
 /// A process room in which nothing happens.
 final class IdleRoom: WorkerRoom {
-    var handler: ((ProcessEvent) -> Void)?
+    var handler: (([ProcessEvent]) -> Void)?
     var problem: String? { nil }
     func configure(pools: [PoolSpec], drain: Duration) {}
     func hide(_ secrets: Secrets) {}

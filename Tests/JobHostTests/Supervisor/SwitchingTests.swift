@@ -68,8 +68,9 @@ extension EntryDescriptor {
 
 extension Generation {
     /// One job, by hand only.
-    static func of(_ job: String, number: Int64, stateVersion: UInt32 = 0) -> Generation {
-        let config = JobConfig(name: job, plugin: "p", entry: "run", position: SourcePosition(file: "jobs.toml", line: 1, column: 1))
+    static func of(_ job: String, number: Int64, stateVersion: UInt32 = 0, _ change: (inout JobConfig) -> Void = { _ in }) -> Generation {
+        var config = JobConfig(name: job, plugin: "p", entry: "run", position: SourcePosition(file: "jobs.toml", line: 1, column: 1))
+        change(&config)
         let resolved = ResolvedJob(
             config: config, entry: .run(stateVersion: stateVersion), pool: "p", libraryHash: "h", settings: Array("{}".utf8), maskedSettings: "{}", schedule: .none,
             zone: .utc, calendar: nil, calendarZone: .utc)

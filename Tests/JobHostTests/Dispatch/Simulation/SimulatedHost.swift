@@ -127,14 +127,24 @@ struct SimulatedHost: ~Copyable {
 
     /// Ends the oldest run that is with the room.
     mutating func end(_ outcome: Outcome, items: UInt64 = 0, snoozeUntil: Instant? = nil) {
-        guard let request = started.first else { return }
-        started.removeFirst()
-        var end = AttemptEnd(
-            run: request.run, job: request.job, outcome: outcome, startedAt: startedAt[request.run],
-            finishedAt: now.wall)
+        guard var end = takeEnd(outcome) else { return }
         end.items = items
         end.snoozeUntil = snoozeUntil
-        send(.ended(end))
+        send(.ended([end]))
+    }
+
+    /// Ends the oldest runs that are with the room, all in one turn.
+    mutating func end(together outcomes: [Outcome]) {
+        var ends: [AttemptEnd] = []
+        for outcome in outcomes { if let end = takeEnd(outcome) { ends.append(end) } }
+        send(.ended(ends))
+    }
+
+    private mutating func takeEnd(_ outcome: Outcome) -> AttemptEnd? {
+        guard let request = started.first else { return nil }
+        started.removeFirst()
+        return AttemptEnd(
+            run: request.run, job: request.job, outcome: outcome, startedAt: startedAt[request.run], finishedAt: now.wall)
     }
 
     mutating func enqueue(_ job: String, at due: Instant? = nil, trigger: Trigger = .enqueued, maxAttempts: Int = 4, expires: Instant? = nil) {

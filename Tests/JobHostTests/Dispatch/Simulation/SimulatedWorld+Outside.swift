@@ -162,7 +162,7 @@ extension SimulatedWorld {
     mutating func work(_ run: RunID) {
         if comingBack.contains(run) { return comesBack(run) }
         guard let (request, since) = room[run] else { return }
-        guard let since else {
+        guard since != nil else {
             if scenario.faults.contains(.returns), chance(scenario.isDay ? 2 : 15), !isPrompt {
                 room[run] = nil
                 if let permit = permits.removeValue(forKey: run) { breakers[request.job]?.giveBack(permit) }
@@ -170,14 +170,45 @@ extension SimulatedWorld {
                 note("run \(run) is returned")
                 return send(.returned(run: run))
             }
-            room[run]!.since = now.wall
-            begun.insert(request.fence)
-            return send(.started(run: run, at: now.wall, pid: 1, libraryHash: "h"))
+            return begins(run)
         }
+        endTogether([run] + company(of: run))
+    }
+
+    private mutating func begins(_ run: RunID) {
+        guard let request = room[run]?.request else { return }
+        room[run]!.since = now.wall
+        begun.insert(request.fence)
+        send(.started(run: run, at: now.wall, pid: 1, libraryHash: "h"))
+    }
+
+    /// What else its worker tells of with it: runs that it began before, or between. A trial hears of each end alone, as
+    /// with the supervisor.
+    private mutating func company(of run: RunID) -> [RunID] {
+        guard day.canaries.isEmpty, chance(30) else { return [] }
+        return Array(room.keys.sorted().filter { $0 != run && chance(50) }.prefix(8))
+    }
+
+    private mutating func endTogether(_ runs: [RunID]) {
+        for run in runs where room[run]?.since == nil { begins(run) }
+        var ends: [(request: AttemptRequest, outcome: Outcome, end: AttemptEnd)] = []
+        for run in runs {
+            guard let (request, since) = room.removeValue(forKey: run), let since else { continue }
+            let outcome = outcome(of: request)
+            ends.append((request, outcome, end(of: request, outcome, since: since)))
+        }
+        send(.ended(ends.map(\.end)))
+        if scenario.isDay { for (request, outcome, _) in ends { endDaysRun(request, outcome) } }
+    }
+
+    private mutating func outcome(of request: AttemptRequest) -> Outcome {
         let bad: [Outcome] = [.failed, .retry, .retry, .crashed, .timedOut, .snoozed, .nothingToDo]
         let isBad = scenario.faults.contains(.badEnds) && !isPrompt && chance(50)
-        let outcome = scenario.isDay ? outcomeOfDay(request) : isBad ? pick(bad) : .succeeded
-        room[run] = nil
+        return scenario.isDay ? outcomeOfDay(request) : isBad ? pick(bad) : .succeeded
+    }
+
+    private mutating func end(of request: AttemptRequest, _ outcome: Outcome, since: Instant) -> AttemptEnd {
+        let run = request.run
         if ![.retry, .snoozed].contains(outcome) { effects[run, default: 0] += 1 }
         var end = AttemptEnd(run: run, job: request.job, outcome: told(outcome), startedAt: scenario.isDay ? since : now.wall, finishedAt: now.wall)
         if outcome == .snoozed { end.snoozeUntil = now.wall + .seconds(3) }
@@ -189,8 +220,7 @@ extension SimulatedWorld {
             breakersAtEnd[request.fence] = breakers[request.job]
         }
         note("run \(run) of \(request.job) ends \(outcome.rawValue)")
-        send(.ended(end))
-        if scenario.isDay { endDaysRun(request, outcome) }
+        return end
     }
 }
 
