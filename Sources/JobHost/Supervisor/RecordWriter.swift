@@ -111,7 +111,7 @@ extension StoreError {
 
 extension Store {
     /// As one batch; where one of them meets a fault of its own, one by one, so that it takes no other with it.
-    func completeEach(_ completions: [Completion], now: Instant) async throws -> [Result<Bool, StoreError>] {
+    nonisolated(nonsending) func completeEach(_ completions: [Completion], now: Instant) async throws -> [Result<Bool, StoreError>] {
         do {
             return try await complete(completions, now: now).map { .success($0) }
         } catch let error as StoreError where error.isOfItsOwn {
@@ -129,6 +129,8 @@ extension Store {
 
 /// Writes records, each kind as a batch. What fails for a reason of its own comes back for later; when the
 /// store itself fails, so does everything that is not written yet.
+///
+/// Its callers go on where they were, as with the store: an answer costs one wake-up of the host's loop.
 struct RecordWriter {
     let store: any Store
     let owner: Owner
@@ -159,7 +161,7 @@ struct RecordWriter {
         }
     }
 
-    func write(_ batch: [PendingRecord]) async -> Written {
+    nonisolated(nonsending) func write(_ batch: [PendingRecord]) async -> Written {
         var written = Written()
         let kinds = Dictionary(grouping: batch, by: \.operation.kind)
         for kind in RecordOperation.Kind.allCases {
@@ -169,7 +171,9 @@ struct RecordWriter {
         return written
     }
 
-    private func write(_ records: [PendingRecord], _ kind: RecordOperation.Kind, _ written: inout Written) async {
+    nonisolated(nonsending) private func write(
+        _ records: [PendingRecord], _ kind: RecordOperation.Kind, _ written: inout Written
+    ) async {
         switch kind {
         case .complete: await complete(records, &written)
         case .refuse:
@@ -191,7 +195,7 @@ struct RecordWriter {
 
     // MARK: Each in its way
 
-    private func complete(_ records: [PendingRecord], _ written: inout Written) async {
+    nonisolated(nonsending) private func complete(_ records: [PendingRecord], _ written: inout Written) async {
         let items: [(job: String, completion: Completion)] = records.compactMap {
             if case .complete(let job, let completion) = $0.operation { (job, completion) } else { nil }
         }
@@ -216,7 +220,7 @@ struct RecordWriter {
 
     /// The end itself is worth more than what it leaves behind: it is not lost for that. false: it has nothing that
     /// could be left out, or that is not what the store refuses, or there is still hope for all of it.
-    private func completeBare(
+    nonisolated(nonsending) private func completeBare(
         _ record: PendingRecord, _ item: (job: String, completion: Completion), _ error: StoreError, now: Instant,
         _ written: inout Written
     ) async -> Bool {
@@ -232,8 +236,9 @@ struct RecordWriter {
     }
 
     /// As one batch; where that has a fault of its own, one by one.
-    private func together(
-        _ records: [PendingRecord], _ written: inout Written, _ body: ([PendingRecord]) async throws -> Void
+    nonisolated(nonsending) private func together(
+        _ records: [PendingRecord], _ written: inout Written,
+        _ body: nonisolated(nonsending) ([PendingRecord]) async throws -> Void
     ) async {
         do {
             try await body(records)
@@ -243,8 +248,8 @@ struct RecordWriter {
         } catch { fail(records, error, &written) }
     }
 
-    private func eachAlone(
-        _ records: [PendingRecord], _ written: inout Written, _ body: (PendingRecord) async throws -> Void
+    nonisolated(nonsending) private func eachAlone(
+        _ records: [PendingRecord], _ written: inout Written, _ body: nonisolated(nonsending) (PendingRecord) async throws -> Void
     ) async {
         for (position, record) in records.enumerated() {
             do {
