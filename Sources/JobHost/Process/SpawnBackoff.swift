@@ -30,6 +30,8 @@ struct RecentRuns: Hashable, Sendable {
     static let short: Duration = .milliseconds(20)
     /// What no run is below, with its frames: a batch is bounded in time also where clocks read 0.
     static let least: Duration = .microseconds(20)
+    /// … unless it is gathered behind others, with which it shares what frames cost.
+    static let leastBehindOthers: Duration = .microseconds(5)
     /// A run that took this long kept others waiting that had been gathered behind it …
     static let lasting: Duration = .milliseconds(1)
     /// … and so many others have to end before any are again.
@@ -46,10 +48,10 @@ struct RecentRuns: Hashable, Sendable {
         return max(.microseconds(average), Self.least)
     }
 
-    /// What the next one will take, most likely; nil: it may well last, or that is not known yet.
+    /// What the next one will take behind others, most likely; nil: it may well last, or that is not known yet.
     var briefTime: Duration? {
         guard samples >= 3, penance == 0 else { return nil }
-        return max(.microseconds(typical), Self.least)
+        return max(.microseconds(typical), Self.leastBehindOthers)
     }
 
     /// A moving average that follows a change within a few runs.
