@@ -139,6 +139,8 @@ public struct CursorMove: Hashable, Sendable {
 /// The end of one attempt and everything that commits with it.
 public struct Completion: Sendable {
     public var run: RunID
+    /// The run's; empty: the store looks it up.
+    public var job = ""
     public var fence: Int64
     public var outcome: Outcome
     /// Terminal state, or retryable / scheduled (snooze).
@@ -171,6 +173,9 @@ public struct Completion: Sendable {
         self.state = state
         self.finishedAt = finishedAt
     }
+
+    /// Nothing that its run's row has already decides what it leaves there: the row need not be looked at.
+    var isSelfContained: Bool { state.isTerminal && countsAttempt && !job.isEmpty }
 
     /// It ends a run for good and changes nothing that other transactions change or count on: it needs no lock but
     /// that of its run. (That a run no longer runs takes nothing from those who count the running ones.)

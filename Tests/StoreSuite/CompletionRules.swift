@@ -6,6 +6,7 @@ import JobStore
 extension StoreSuite {
     static let completionRules = [
         Rule("a completed run carries everything that its attempt reported", { try await $0.completionIsComplete() }),
+        Rule("an end that names its job leaves what one leaves for which the store looks it up", { try await $0.namedJobChangesNothing() }),
         Rule("a late result is refused by its fence", { try await $0.lateResultIsRefused() }),
         Rule("everything of a completion commits together, and nothing of a refused one", { try await $0.effectsCommitTogether() }),
         Rule("a retry waits, keeps its key, counts, and leaves its attempt on record", { try await $0.retryIsAnotherAttempt() }),
@@ -41,6 +42,40 @@ extension StoreSuite {
         try equal(row.items, UInt64(Int64.max))
         try equal(row.cpuMicroseconds, 1_250_000)
         try equal(try await store.counters(), ["candles": ["failed": 1, "discarded": 1]])
+    }
+
+    func namedJobChangesNothing() async throws {
+        for (number, (outcome, state)) in [(Outcome.succeeded, RunState.succeeded), (.cancelled, .cancelled), (.failed, .discarded)].enumerated() {
+            let job = "job\(number)"
+            var request = Self.request(job, priority: 5)
+            request.maxAttempts = 2
+            for _ in 0..<2 { try await enqueued(request) }
+            for run in try await waiting(job, limit: 2, now: 3) {
+                var retry = Self.end(run, .retry, .retryable, at: 4)
+                retry.availableAt = Self.at(5)
+                try equal(try await store.complete([retry], now: Self.at(4)), [true])
+            }
+            let runs = try await waiting(job, limit: 2, now: 6)
+            try equal(runs.count, 2)
+            var ends = runs.map { Self.end($0, outcome, state, at: 7) }
+            ends[1].job = ""
+            for i in ends.indices { (ends[i].reason, ends[i].code, ends[i].items, ends[i].cpu) = ("so it was", 3, 4, .microseconds(5)) }
+            var late = ends
+            for i in late.indices { late[i].fence -= 1_000 }
+            try equal(try await store.complete(late, now: Self.at(7)), [false, false])
+            try equal(try await store.complete(ends, now: Self.at(7)), [true, true])
+            try equal(try await store.complete(ends, now: Self.at(8)), [false, false])
+            let named = try await record(runs[0].id)
+            var unnamed = try await record(runs[1].id)
+            (unnamed.id, unnamed.fence, unnamed.idempotencyKey) = (named.id, named.fence, named.idempotencyKey)
+            try equal(unnamed, named)
+            try equal(named.attempt, 2)
+            try equal(named.availableAt, Self.at(5))
+            var counters = ["retry": Int64(2), outcome.rawValue: 2]
+            if state == .discarded { counters["discarded"] = 2 }
+            try equal(try await store.counters()[job], counters)
+            try equal(try await store.jobStates()[job]?.lastOutcome, outcome)
+        }
     }
 
     func lateResultIsRefused() async throws {

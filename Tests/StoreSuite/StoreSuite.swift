@@ -51,6 +51,7 @@ extension StoreSuite {
 
     static func end(_ run: ClaimedRun, _ outcome: Outcome, _ state: RunState, at seconds: Int64) -> Completion {
         var completion = Completion(run: run.id, fence: run.fence, outcome: outcome, state: state, finishedAt: at(seconds))
+        completion.job = run.job
         completion.startedAt = at(seconds - 1)
         completion.pid = 4_711
         completion.libraryHash = "cafe"

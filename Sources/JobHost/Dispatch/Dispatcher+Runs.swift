@@ -284,6 +284,7 @@ extension Dispatcher {
         var completion = Completion(
             run: end.run, fence: active.claim.fence, outcome: end.outcome, state: next.state,
             finishedAt: end.finishedAt)
+        completion.job = plan.config.name
         completion.availableAt = next.availableAt
         completion.isInstantNamed = next.isInstantNamed
         completion.countsAttempt = next.countsAttempt

@@ -19,8 +19,8 @@ extension Ledger {
             // A run that was handed back was not attempted: nothing of it is an outcome.
             if completion.state != .available { tally.add(completion.outcome.rawValue, job: end.job) }
             if completion.state == .discarded { tally.add("discarded", job: end.job) }
-            if completion.state == .retryable, completion.countsAttempt {
-                try recordAttempt(completion, number: end.attempt)
+            if completion.state == .retryable, completion.countsAttempt, let attempt = end.attempt {
+                try recordAttempt(completion, number: attempt)
             }
             finished[end.job, default: JobEnd()].take(completion)
             try writeEffects(completion, job: end.job, now: now)
@@ -103,6 +103,7 @@ struct JobEnd {
 private struct AttemptEnder<Statement: SQLStatement> {
     private let find: Statement
     private let update: Statement
+    private let updateUnseen: Statement
 
     init<Book: Ledger>(_ ledger: Book) throws where Book.Connection.Statement == Statement {
         let (connection, schema) = (ledger.connection, ledger.schema)
@@ -116,12 +117,18 @@ private struct AttemptEnder<Statement: SQLStatement> {
                 cpu_us = ?, lease_until = NULL
             WHERE id = ?
             """)
+        updateUnseen = try connection.prepare("""
+            UPDATE \(schema)runs SET state = ?, outcome = ?, started_at = ?, finished_at = ?, pid = ?, library_hash = ?,
+                reason = ?, code = ?, items = ?, cpu_us = ?, lease_until = NULL
+            WHERE id = ? AND fence = ? AND \(StateSQL.running)
+            """)
     }
 
     /// nil: the attempt is not (any longer) the one of this fence, or the state is none that an
-    /// attempt can end in.
-    func end(_ completion: Completion) throws -> (job: String, attempt: Int64)? {
+    /// attempt can end in. `attempt`: its number; nil: the run has ended with it, and it was not looked up.
+    func end(_ completion: Completion) throws -> (job: String, attempt: Int64?)? {
         guard completion.state != .running else { return nil }
+        guard !completion.isSelfContained else { return try endUnseen(completion) ? (completion.job, nil) : nil }
         try find.bind(completion.run.value, at: 1)
         try find.bind(completion.fence, at: 2)
         defer { find.rewind() }
@@ -150,5 +157,22 @@ private struct AttemptEnder<Statement: SQLStatement> {
         try update.bind(completion.run.value, at: 14)
         try update.runAgain()
         return (job, attempt)
+    }
+
+    /// Most ends by far: what has changed of the row, without a look at the rest.
+    private func endUnseen(_ completion: Completion) throws -> Bool {
+        try updateUnseen.bind(completion.state.rawValue, at: 1)
+        try updateUnseen.bind(completion.outcome.rawValue, at: 2)
+        try updateUnseen.bind(completion.startedAt.stored, at: 3)
+        try updateUnseen.bind(completion.finishedAt.stored, at: 4)
+        try updateUnseen.bind(Int64(completion.pid), at: 5)
+        try updateUnseen.bind(completion.libraryHash, at: 6)
+        try updateUnseen.bind(completion.reason, at: 7)
+        try updateUnseen.bind(Int64(completion.code), at: 8)
+        try updateUnseen.bind(Int64(clamping: completion.items), at: 9)
+        try updateUnseen.bind(completion.cpu.microseconds, at: 10)
+        try updateUnseen.bind(completion.run.value, at: 11)
+        try updateUnseen.bind(completion.fence, at: 12)
+        return try updateUnseen.runAgain() == 1
     }
 }
