@@ -198,3 +198,20 @@ import Testing
         }
     }
 }
+
+@Suite struct CommitPatienceTests {
+    @Test("Whoever writes for hours without a commit is looked at each few milliseconds all the same, and for a quarter of a second after his last byte")
+    func boundedPauses() {
+        var patience = CommitPatience()
+        var elapsed: UInt64 = 0
+        while elapsed < 4 * 3_600 * 1_000_000 {
+            patience.heardMore()
+            guard let pause = patience.pause() else { return #expect(Bool(false), "given up while he writes") }
+            #expect(pause <= CommitPatience.longestPause)
+            elapsed += UInt64(pause)
+        }
+        var left: UInt32 = 0
+        while let pause = patience.pause() { left += pause }
+        #expect((CommitPatience.most...CommitPatience.most + CommitPatience.longestPause).contains(left))
+    }
+}

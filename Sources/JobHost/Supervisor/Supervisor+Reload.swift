@@ -156,6 +156,7 @@ extension Supervisor {
                 report.errors = ["the store does not answer, so the jobs' cursors cannot be read: \(error)"]
                 reloadReports[reload] = report
                 chooseAgain(withoutFile: false)
+                if readsFile { unread?.couldNotBeSwitchedTo("\(error)") }
                 readAgainLater()
             }
             finishReload(report)

@@ -121,7 +121,7 @@ extension Supervisor {
                 .warning, since: lastReload.at)
         }
         if let unread {
-            say(.reload, "the host could not read its config at the last reload: \(unread.reason); it is tried again", since: unread.since)
+            say(.reload, unread.sentence, since: unread.since)
         } else if let lastReload, !lastReload.accepted {
             say(.reload, "the last reload was refused: \(lastReload.errors.first ?? "see jobhost plan")", since: lastReload.at)
         }

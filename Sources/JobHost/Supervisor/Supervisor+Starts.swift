@@ -24,6 +24,8 @@ struct OwedStarts {
     private var starts: [String: Start] = [:]
 
     var isEmpty: Bool { starts.isEmpty }
+    /// The next try has its time.
+    var isTimed = false
     func due(_ now: MonotonicInstant) -> [Start] { starts.values.filter { $0.due <= now }.sorted { $0.job < $1.job } }
 
     /// Those that the store refuses: what is wrong, by job.
@@ -69,15 +71,23 @@ extension Supervisor {
             try await enqueue(starts: causes.compactMap { startRun($0.job, cause: $0.cause) })
         } catch {
             noteStartFailure(error)
-            let (isAsked, mayBeIn) = (!startsOwed.isEmpty, !Self.isRefusal(error))
+            let mayBeIn = !Self.isRefusal(error)
             for (job, cause) in causes where startRun(job, cause: cause) != nil {
                 startsOwed.owe(job, cause: cause, mayBeIn: mayBeIn, now: clock.now().monotonic)
             }
-            if !isAsked, !startsOwed.isEmpty { inASecond { await $0.enqueueOwedStartRuns() } }
+            tryOwedStartsLater()
         }
     }
 
+    /// One chain of tries, however many are owed.
+    private func tryOwedStartsLater() {
+        guard !startsOwed.isEmpty, !startsOwed.isTimed else { return }
+        startsOwed.isTimed = true
+        inASecond { await $0.enqueueOwedStartRuns() }
+    }
+
     private func enqueueOwedStartRuns() async {
+        startsOwed.isTimed = false
         do {
             var tried: [(start: OwedStarts.Start, run: NewRun)] = []
             for start in startsOwed.due(clock.now().monotonic) {
@@ -91,7 +101,7 @@ extension Supervisor {
         } catch {
             noteStartFailure(error)
         }
-        if !startsOwed.isEmpty { inASecond { await $0.enqueueOwedStartRuns() } }
+        tryOwedStartsLater()
     }
 
     /// Together; where that is refused, each by itself: what is wrong with one is not the others'.

@@ -12,6 +12,12 @@ struct UnreadConfig {
     var since: Instant
     /// The next try has its time.
     var isTimed = false
+    /// It could be read since; what was read has yet to serve.
+    var isRead = false
+
+    var sentence: String { "\(isRead ? "the host could not switch to its config" : "the host could not read its config") at the last reload: \(reason); it is tried again" }
+
+    mutating func couldNotBeSwitchedTo(_ reason: String) { (self.reason, isRead) = (reason, true) }
 
     /// To whoever asked for such a reload.
     static func promise(allowsEmpty: Bool) -> String { promise + (allowsEmpty ? "; if that has no jobs, --allow-empty must be said again" : "") }
@@ -32,7 +38,7 @@ extension Supervisor {
         case .refused: unread = nil
         case .unread(_, let reason):
             var unread = self.unread ?? UnreadConfig(reason: reason, since: clock.now().wall)
-            unread.reason = reason
+            (unread.reason, unread.isRead) = (reason, false)
             if isOwnTry { unread.tries += 1 }
             self.unread = unread
             readAgainLater()

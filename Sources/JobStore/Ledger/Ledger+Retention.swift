@@ -8,7 +8,7 @@ import SQL
 public enum Kept {
     public static let audit: Int64 = 100_000
     static let reloads: Int64 = 1_000
-    /// Rows of `enqueue_inbox` that were refused: whoever wrote them has had the time to see it.
+    /// Rows of `enqueue_inbox` that were refused, by when they were inserted.
     static let refusals: Int64 = 10_000
     static let refusalAge = Duration.seconds(30 * 86_400)
 }
@@ -93,7 +93,10 @@ extension Ledger {
                     AND NOT EXISTS (SELECT 1 FROM \(schema)job_states s WHERE s.job = r.job AND s.open_range = r.id)
                 """, [.int(range)])
         }
-        for row in expired.refusals { try connection.run("DELETE FROM \(schema)enqueue_inbox WHERE id = ? AND refused IS NOT NULL", [.int(row)]) }
+        if !expired.refusals.isEmpty {
+            let rows = expired.refusals.map(String.init).joined(separator: ", ")
+            try connection.execute("DELETE FROM \(schema)enqueue_inbox WHERE refused IS NOT NULL AND id IN (\(rows))")
+        }
         try connection.run("DELETE FROM \(schema)audit WHERE id <= (SELECT max(id) FROM \(schema)audit) - ?", [.int(Kept.audit)])
         try connection.run("DELETE FROM \(schema)reloads WHERE id <= (SELECT max(id) FROM \(schema)reloads) - ?", [.int(Kept.reloads)])
         return expired.runs.filter { gone.contains($0.run) }

@@ -109,10 +109,13 @@ final class SQLiteListener: Sendable {
     private func look(_ file: StoreFile, _ last: Seen) -> Seen {
         let turn = looks.load(ordering: .acquiring)
         var seen = last
-        var (waited, patience) = (0 as UInt32, Self.patience)
+        var patience = CommitPatience()
         while !isStopped.load(ordering: .acquiring) {
             let isMore = take()
-            if isMore { (seen.awaits, patience) = (true, waited + Self.patience) }
+            if isMore {
+                seen.awaits = true
+                patience.heardMore()
+            }
             let found: StoreFile.Arrivals
             do { found = try file.arrivals(after: seen.version) } catch {
                 file.reactTo(error)
@@ -124,18 +127,13 @@ final class SQLiteListener: Sendable {
             let isRead = found.areThere || (seen.version != nil && found.version != seen.version)
             seen.version = found.version
             // What was written just now is of this commit, or of one that follows.
-            if isRead { (seen.awaits, waited, patience) = (isMore, 0, Self.patience) }
-            if !seen.awaits || waited >= patience { break }
-            let pause = max(100, waited / 8)
+            if isRead { (seen.awaits, patience) = (isMore, CommitPatience()) }
+            guard seen.awaits, let pause = patience.pause() else { break }
             wait(microseconds: pause)
-            waited += pause
         }
         seen.awaits = false
         return seen
     }
-
-    /// Microseconds. Then asking is as fast.
-    private static let patience: UInt32 = 250_000
 
     // MARK: The writer's thread
 
@@ -158,5 +156,30 @@ final class SQLiteListener: Sendable {
         if take() { writes.add(1, ordering: .releasing) }
         isWriting.store(false, ordering: .releasing)
         if isHeard { tell() }
+    }
+}
+
+/// How long somebody's commit is waited for whose first bytes are in the log. Pure; microseconds.
+struct CommitPatience {
+    /// After the last that was written. Then asking is as fast.
+    static let most: UInt32 = 250_000
+    /// However long somebody writes who does not commit: at the end nobody waits longer than this.
+    static let longestPause = (most / 2 + most) / 8
+
+    private var waited: UInt32 = 0
+    private var limit = most
+
+    /// He goes on writing.
+    mutating func heardMore() {
+        waited = min(waited, Self.most / 2)
+        limit = waited + Self.most
+    }
+
+    /// Until the next look; nil: it is over.
+    mutating func pause() -> UInt32? {
+        guard waited < limit else { return nil }
+        let pause = max(100, waited / 8)
+        waited += pause
+        return pause
     }
 }
