@@ -124,7 +124,7 @@ let package = Package(
         ),
 
         // What plugins are written with.
-        .target(name: "JobKit", dependencies: ["JobABI", "JobJSON", "NearestName"], swiftSettings: strict),
+        .target(name: "JobKit", dependencies: ["JobABI", "JobJSON"], swiftSettings: strict),
         .target(name: "OutsideKit", dependencies: ["JobCore", "JobKit"], swiftSettings: strict),
         .target(
             name: "ExchangeKit", dependencies: ["JobCore", "JobKit", "SQL"], exclude: ["sql"], swiftSettings: strict,

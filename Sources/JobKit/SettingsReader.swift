@@ -1,5 +1,4 @@
 import JobJSON
-import NearestName
 
 /// What is wrong with settings: every fault, one sentence each.
 struct SettingsFault: Error, CustomStringConvertible {
@@ -91,7 +90,7 @@ private struct SettingsCheck {
             } else {
                 let known = properties.map(\.key)
                 let hint =
-                    nearestName(member.key, among: known).map { "did you mean '\($0)'?" }
+                    nearest(member.key, in: known).map { "did you mean '\($0)'?" }
                     ?? (known.isEmpty ? "there is nothing to set" : "known: \(known.joined(separator: ", "))")
                 report("", "unknown setting '\(join(path, member.key))' (\(hint))")
             }
@@ -116,4 +115,26 @@ private struct SettingsCheck {
         " (one of \(allowed.map(\.text).joined(separator: ", ")))"
     }
     private func join(_ path: String, _ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+}
+
+/// The name one probably meant: at most a third of its letters away (Levenshtein distance).
+func nearest(_ name: String, in names: [String]) -> String? {
+    let ranked = names.map { (name: $0, distance: editDistance(name, $0)) }.min { $0.distance < $1.distance }
+    guard let best = ranked, best.distance <= max(1, best.name.count / 3) else { return nil }
+    return best.name
+}
+
+private func editDistance(_ a: String, _ b: String) -> Int {
+    let b = Array(b)
+    var row = Array(0 ... b.count)
+    for (i, letter) in a.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for j in b.indices {
+            let replaced = diagonal + (letter == b[j] ? 0 : 1)
+            diagonal = row[j + 1]
+            row[j + 1] = min(replaced, diagonal + 1, row[j] + 1)
+        }
+    }
+    return row[b.count]
 }
