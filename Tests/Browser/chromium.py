@@ -208,6 +208,12 @@ class Page:
     def click(self, what, within=None):
         """A real press of the mouse in the middle of it."""
         x, y = self.place(what, within)
+        # What has just come may move it: whoever clicks sees it stand still.
+        for _ in range(40):
+            time.sleep(0.05)
+            before, (x, y) = (x, y), self.place(what, within)
+            if before == (x, y):
+                break
         for kind, count in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 1)):
             self.ask(
                 "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left" if count else "none", clickCount=count)
