@@ -117,7 +117,8 @@ private struct SettingsCheck {
     private func join(_ path: String, _ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 }
 
-/// The name one probably meant: at most a third of its letters away (Levenshtein distance).
+/// The name one probably meant: at most a third of its letters away (Levenshtein distance). Of its own, since whoever
+/// builds a plugin by hand links the kit with JobJSON and nothing else of the host's.
 func nearest(_ name: String, in names: [String]) -> String? {
     let ranked = names.map { (name: $0, distance: editDistance(name, $0)) }.min { $0.distance < $1.distance }
     guard let best = ranked, best.distance <= max(1, best.name.count / 3) else { return nil }

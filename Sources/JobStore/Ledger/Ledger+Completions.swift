@@ -148,12 +148,7 @@ private struct AttemptEnder<Statement: SQLStatement> {
         try update.bind(availableAt.stored, at: 5)
         try update.bind(Rank.of(availableAt: availableAt, priority: find.count(2)), at: 6)
         try update.bind(attempt, at: 7)
-        try update.bind(Int64(completion.pid), at: 8)
-        try update.bind(completion.libraryHash, at: 9)
-        try update.bind(completion.reason, at: 10)
-        try update.bind(Int64(completion.code), at: 11)
-        try update.bind(Int64(clamping: completion.items), at: 12)
-        try update.bind(completion.cpu.microseconds, at: 13)
+        try bindTrace(of: completion, to: update, from: 8)
         try update.bind(completion.run.value, at: 14)
         try update.runAgain()
         return (job, attempt)
@@ -165,14 +160,19 @@ private struct AttemptEnder<Statement: SQLStatement> {
         try updateUnseen.bind(completion.outcome.rawValue, at: 2)
         try updateUnseen.bind(completion.startedAt.stored, at: 3)
         try updateUnseen.bind(completion.finishedAt.stored, at: 4)
-        try updateUnseen.bind(Int64(completion.pid), at: 5)
-        try updateUnseen.bind(completion.libraryHash, at: 6)
-        try updateUnseen.bind(completion.reason, at: 7)
-        try updateUnseen.bind(Int64(completion.code), at: 8)
-        try updateUnseen.bind(Int64(clamping: completion.items), at: 9)
-        try updateUnseen.bind(completion.cpu.microseconds, at: 10)
+        try bindTrace(of: completion, to: updateUnseen, from: 5)
         try updateUnseen.bind(completion.run.value, at: 11)
         try updateUnseen.bind(completion.fence, at: 12)
         return try updateUnseen.runAgain() == 1
+    }
+
+    /// The six columns that say what an attempt was: pid, library_hash, reason, code, items, cpu_us.
+    private func bindTrace(of completion: Completion, to statement: Statement, from first: Int) throws {
+        try statement.bind(Int64(completion.pid), at: first)
+        try statement.bind(completion.libraryHash, at: first + 1)
+        try statement.bind(completion.reason, at: first + 2)
+        try statement.bind(Int64(completion.code), at: first + 3)
+        try statement.bind(Int64(clamping: completion.items), at: first + 4)
+        try statement.bind(completion.cpu.microseconds, at: first + 5)
     }
 }
