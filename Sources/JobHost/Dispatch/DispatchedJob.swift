@@ -90,8 +90,12 @@ final class DispatchedJob {
     private(set) var endedHere = AttemptCount()
     private var endsElsewhere = EndsElsewhere()
 
-    init(plan: ResolvedJob, schedule: JobSchedule, breaker: Breaker?, control: ControlRow, state: StateBlob?) {
+    /// Other hosts share the store.
+    private let isShared: Bool
+
+    init(plan: ResolvedJob, schedule: JobSchedule, breaker: Breaker?, control: ControlRow, state: StateBlob?, isShared: Bool) {
         self.plan = plan
+        self.isShared = isShared
         self.schedule = schedule
         self.breaker = breaker
         self.control = control
@@ -115,8 +119,11 @@ final class DispatchedJob {
     /// How many of those that are ready have become too many: runs take long of late, and each of these keeps a
     /// worker of the pool from other jobs while it waits.
     var surplus: Int { meanRun.isLong && ready.count > concurrency ? ready.count - max(0, concurrency - submitted) : 0 }
-    /// A run that counts towards a rate is claimed when it can begin.
-    private func ahead(_ moment: Duration) -> Int { plan.config.rate == nil ? meanRun.ahead(in: moment) : 1 }
+    /// A run that counts towards a rate is claimed when it can begin; so is one that would be a dead letter if this host
+    /// died before that.
+    private func ahead(_ moment: Duration) -> Int { plan.config.rate == nil && !endsWithItsHost ? meanRun.ahead(in: moment) : 1 }
+    /// A run that is lost is not tried again, and hosts that share the store take all that a dead one had claimed for begun.
+    private var endsWithItsHost: Bool { isShared && (!plan.entry.idempotent || plan.config.retry.maxAttempts <= 1) }
     /// Places of the concurrency that are taken or spoken for.
     var occupied: Int { active.count - ready.count + waitingFires.count }
 

@@ -303,7 +303,7 @@ struct Dispatcher: ~Copyable {
             breaker: plan.config.breaker.map { policy in
                 row.breaker.flatMap { Breaker(stored: $0, policy: policy, now: now.wall) } ?? Breaker(policy: policy)
             },
-            control: row.control, state: state)
+            control: row.control, state: state, isShared: settings.isShared)
         job.storedBreaker = row.breaker
         // Nearly always they are the same, which then is kept once.
         if row.cursor != nil { job.storedText = row.scheduleText == job.ruleText ? job.ruleText : row.scheduleText }

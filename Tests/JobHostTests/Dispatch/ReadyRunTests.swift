@@ -7,9 +7,13 @@ import Testing
 
 @Suite("Waiting runs that are claimed ahead") struct ReadyRunTests {
     /// A host whose job `a` takes `run` for each attempt, as it has seen; then 100 runs wait.
-    private func host(run: Duration, _ change: (inout JobConfig) -> Void = { _ in }) -> SimulatedHost {
-        var host = SimulatedHost(at: "2026-01-01T00:00:00Z")
-        host.apply([SimulatedHost.job("a", .none, change)])
+    private func host(
+        run: Duration, isShared: Bool = false, idempotent: Bool = true, _ change: (inout JobConfig) -> Void = { _ in }
+    ) -> SimulatedHost {
+        var settings = Dispatcher.Settings()
+        settings.isShared = isShared
+        var host = SimulatedHost(at: "2026-01-01T00:00:00Z", settings: settings)
+        host.apply([SimulatedHost.job("a", .none, change)], idempotent: idempotent)
         host.enqueue("a")
         host.advance(by: run)
         host.end(.succeeded)
@@ -43,6 +47,24 @@ import Testing
         #expect(host.runs("a", .running).count == 1)
         host.end(.succeeded)
         #expect(host.runs("a", .running).count == 1)
+    }
+
+    @Test("Where other hosts would take it for lost for good, nothing is claimed before it can begin",
+        arguments: [(true, false, 4, 3), (true, true, 1, 3), (true, true, 4, 60), (false, false, 1, 60)])
+    func lossIsFinal(isShared: Bool, idempotent: Bool, maxAttempts: Int, claimed: Int) {
+        var host = host(run: .milliseconds(1), isShared: isShared, idempotent: idempotent) {
+            $0.concurrency = 3
+            $0.retry.maxAttempts = maxAttempts
+        }
+        #expect(host.runs("a", .running).count == claimed)
+        var begun = 0
+        while !host.started.isEmpty {
+            begun += 1
+            host.advance(by: .milliseconds(1))
+            host.end(.succeeded)
+            #expect(host.runs("a", .running).count <= claimed)
+        }
+        #expect(begun == 100)
     }
 
     @Test("What was claimed ahead and expires before its turn goes back, its attempt uncounted, and the others begin")
