@@ -211,8 +211,8 @@ public enum ProcessEvent: Sendable {
     /// It means the same before ends that came before it: no end decides anything about it.
     var mayOvertakeEnds: Bool {
         switch self {
-        case .started, .metric, .ended: true
-        case .progress, .returned, .hostFault, .poolRefused, .workerStuck, .workersChanged: false
+        case .started, .progress, .metric, .ended: true
+        case .returned, .hostFault, .poolRefused, .workerStuck, .workersChanged: false
         }
     }
 }
