@@ -12,6 +12,8 @@ import tempfile
 import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+# Ended from outside, it clears away as after Ctrl-C.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 HEAD = """
 [host]
