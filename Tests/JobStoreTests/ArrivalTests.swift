@@ -174,5 +174,5 @@ import Testing
 }
 
 extension WaitingClaims {
-    fileprivate var payloads: [String] { runs.map { String(decoding: $0.payload, as: UTF8.self) } }
+    var payloads: [String] { runs.map { String(decoding: $0.payload, as: UTF8.self) } }
 }

@@ -112,16 +112,20 @@ extension Ledger {
 
     // MARK: Waiting runs
 
-    func claimWaiting(_ asked: [String: WaitingLimit], owner: Owner, now: Instant) throws -> WaitingClaims {
+    /// `begun`: what the same call has claimed otherwise, of other jobs; it comes in the order of all.
+    func claimWaiting(
+        _ asked: [String: WaitingLimit], owner: Owner, now: Instant, beside begun: [(rank: Int64, run: ClaimedRun)] = []
+    ) throws -> WaitingClaims {
         let rooms = try rateRooms(asked.compactMapValues(\.rate), clock: now)
         var limits = asked
         for (job, limit) in asked { limits[job]?.most = min(limit.most, rooms[job]?.room ?? limit.most) }
-        let runs = try claimWaiting(limits: limits, owner: owner, now: now)
+        let found = try claimWaiting(limits: limits, owner: owner, now: now) + begun
+        let runs = found.sorted { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }.map(\.run)
         let full = try noteTaken(runs.countsByJob, of: rooms, clock: now)
         return WaitingClaims(runs.noted(in: rooms), rated: full.mapValues { now + $0 }, gone: try gone(asked, of: full.keys))
     }
 
-    private func claimWaiting(limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> [ClaimedRun] {
+    private func claimWaiting(limits: [String: WaitingLimit], owner: Owner, now: Instant) throws -> [(rank: Int64, run: ClaimedRun)] {
         try promoteDue(now: now)
         var found: [(rank: Int64, run: ClaimedRun)] = []
         for job in try jobsThatWait(among: limits) {
@@ -150,7 +154,7 @@ extension Ledger {
             var run = entry.run
             run.fence = fence
             run.attempt += 1
-            return run
+            return (entry.rank, run)
         }
     }
 

@@ -6,10 +6,15 @@ import SQL
 extension Ledger {
     func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
         guard !requests.isEmpty else { return [] }
-        let ids = try allocate("run", requests.count)
+        return try insertOrFind(zip(requests, allocate("run", requests.count)).map { request, id in
+            Self.record(of: request, id: RunID(id), availableAt: request.fireTime, now: now)
+        }, now: now)
+    }
+
+    func insertOrFind(_ runs: [RunRecord], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
+        guard !runs.isEmpty else { return [] }
         let inserter = try RunInserter(self)
-        return try zip(requests, ids).map { request, id in
-            let run = Self.record(of: request, id: RunID(id), availableAt: request.fireTime, now: now)
+        return try runs.map { run in
             if try inserter.insert(run) { return (run, true) }
             // What keeps it out may end between the two statements.
             for _ in 0..<3 {
@@ -60,32 +65,6 @@ extension Ledger {
 
     func hasArrivals() throws -> Bool {
         try connection.first("SELECT 1 FROM \(schema)enqueue_inbox WHERE refused IS NULL LIMIT 1") { _ in true } ?? false
-    }
-
-    func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult {
-        let rows = try connection.rows("""
-            SELECT \(InboxRow.columns), payload IS NULL OR json_valid(payload)
-            FROM \(schema)enqueue_inbox WHERE refused IS NULL ORDER BY id LIMIT ?
-            """, [.int(max(limit, 0))]
-        ) { row in
-            try InboxRow(row, jobs, now, valid: try row.int64(8) != 0)
-        }
-        var result = InboxResult()
-        result.mayHaveMore = rows.count >= limit
-        var taken: [InboxRow] = []
-        for row in rows {
-            guard let reason = Self.refusal(row, jobs, now) else {
-                taken.append(row)
-                continue
-            }
-            try connection.run("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
-            result.refused.append((id: row.id, job: row.request.job, reason: reason))
-        }
-        guard let first = taken.first?.id, let last = taken.last?.id else { return result }
-        for entry in try enqueue(taken.map(\.request), now: now) where entry.inserted { result.runs.append(entry.run) }
-        // Just those: the transaction is alone, and what was refused between them says so.
-        try connection.run("DELETE FROM \(schema)enqueue_inbox WHERE id BETWEEN ? AND ? AND refused IS NULL", [.int(first), .int(last)])
-        return result
     }
 
     static func refusal(_ row: InboxRow, _ jobs: [String: InboxRule], _ now: Instant) -> String? {

@@ -31,6 +31,8 @@ protocol Ledger: AnyObject, SendableMetatype {
     func releaseClaims(_ claims: [HeldClaim], owner: Owner, now: Instant) throws
     func complete(_ completions: [Completion], now: Instant) throws -> [Bool]
     func enqueue(_ requests: [NewRun], now: Instant) throws -> [(run: RunRecord, inserted: Bool)]
+    /// Where a live run of its unique key or its due time keeps a run out: that one.
+    func insertOrFind(_ runs: [RunRecord], now: Instant) throws -> [(run: RunRecord, inserted: Bool)]
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) throws -> InboxResult
     func expireWaiting(limit: Int, now: Instant) throws -> [RunRecord]
     func acceptedLibraries() throws -> [AcceptedLibrary]

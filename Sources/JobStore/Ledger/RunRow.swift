@@ -98,8 +98,8 @@ struct RunInserter<Statement: SQLStatement> {
         return try insert.runAgain() == 1
     }
 
-    /// false: a live run of the job has its unique key, or its due time.
-    func insert(_ run: RunRecord) throws -> Bool {
+    /// `lease`: of one that is claimed, until when. false: a live run of the job has its unique key, or its due time.
+    func insert(_ run: RunRecord, lease: Instant? = nil) throws -> Bool {
         try insert.bind(run.id.value, at: 1)
         try insert.bind(run.job, at: 2)
         try insert.bind(run.trigger.rawValue, at: 3)
@@ -108,19 +108,19 @@ struct RunInserter<Statement: SQLStatement> {
         try insert.bind(run.availableAt.stored, at: 6)
         try insert.bind(Rank.of(availableAt: run.availableAt, priority: run.priority), at: 7)
         try insert.bind(run.createdAt.stored, at: 8)
-        try insert.bindNull(at: 9)
-        try insert.bind(Int64(0), at: 10)
+        try insert.bind(lease.stored, at: 9)
+        try insert.bind(Int64(run.attempt), at: 10)
         try insert.bind(Int64(run.maxAttempts), at: 11)
         try insert.bind(Int64(run.priority), at: 12)
-        try insert.bind(Int64(0), at: 13)
-        try insert.bind("", at: 14)
-        try insert.bind("", at: 15)
+        try insert.bind(run.fence, at: 13)
+        try insert.bind(run.owner, at: 14)
+        try insert.bind(run.epoch, at: 15)
         try insert.bind(run.generation, at: 16)
         try insert.bind(run.uniqueKey, at: 17)
         try insert.bind(run.idempotencyKey, at: 18)
         try insert.bind(run.retryOf?.value, at: 19)
         try insert.bind(run.payload, at: 20)
-        try insert.bindNull(at: 21)
+        try insert.bind(run.isIdempotent.stored, at: 21)
         try insert.bind(run.expiresAt.stored, at: 22)
         return try insert.runAgain() == 1
     }

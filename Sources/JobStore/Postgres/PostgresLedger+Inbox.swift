@@ -21,8 +21,7 @@ extension PostgresLedger {
         if session.notifies { try connection.send("SELECT \(schema)hint()", []) }
     }
 
-    /// Where a live run of its unique key or its due time keeps a run out: that one.
-    private func insertOrFind(_ runs: [RunRecord], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
+    func insertOrFind(_ runs: [RunRecord], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
         guard !runs.isEmpty else { return [] }
         var inserted = try insert(runs, now: now)
         if inserted.count == runs.count { return runs.map { ($0, true) } }
@@ -111,13 +110,6 @@ extension PostgresLedger {
         return result
     }
 
-    /// What is no longer in the inbox, and is to be inserted in this transaction.
-    struct Arrivals {
-        var runs: [RunRecord] = []
-        /// Without the runs.
-        var result = InboxResult()
-    }
-
     /// A row that another host is at is left to it, and so is one whose job only others know.
     func takeArrivals(_ take: InboxTake, now: Instant) throws -> Arrivals {
         try read(askForArrivals(take), take, now: now)
@@ -164,28 +156,15 @@ extension PostgresLedger {
     func insert(
         _ arrivals: Arrivals, claimingUpTo rooms: [String: Int], limits: [String: WaitingLimit], owner: Owner, now: Instant
     ) throws -> (claimed: [(rank: Int64, run: ClaimedRun)], inbox: InboxResult) {
-        var left = rooms
-        var chosen: [(rank: Int64, run: RunRecord)] = []
-        var waiting: [RunRecord] = []
-        // What came too late is on record too, before another of its key takes its place.
-        let late = try insertOrFind(arrivals.runs.filter { $0.hasExpired(now) }, now: now).filter(\.inserted).map(\.run)
-        let ranked = arrivals.runs.filter { !$0.hasExpired(now) }.map { (rank: Rank.of(availableAt: $0.availableAt, priority: $0.priority), run: $0) }
-        for entry in ranked.sorted(by: { ($0.rank, $0.run.id) < ($1.rank, $1.run.id) }) {
-            let room = left[entry.run.job] ?? 0
-            guard room > 0, entry.run.state == .available else {
-                waiting.append(entry.run)
-                continue
-            }
-            left[entry.run.job] = room - 1
-            chosen.append(entry)
-        }
-        let fences = try insertClaimed(chosen.map(\.run), limits: limits, owner: owner, now: now)
+        let parts = arrivals.parts(for: rooms, now: now)
+        let late = try insertOrFind(parts.late, now: now).filter(\.inserted).map(\.run)
+        let fences = try insertClaimed(parts.claimed.map(\.run), limits: limits, owner: owner, now: now)
         // Those that a live run of their key kept out, most likely.
-        waiting += chosen.map(\.run).filter { fences[$0.id] == nil }
+        let waiting = parts.waiting + parts.claimed.map(\.run).filter { fences[$0.id] == nil }
         var inbox = arrivals.result
         inbox.runs = try late + insertOrFind(waiting, now: now).filter(\.inserted).map(\.run)
         if !inbox.runs.isEmpty { try hint() }
-        return (chosen.compactMap { rank, run in fences[run.id].map { (rank, ClaimedRun(run, fence: $0)) } }, inbox)
+        return (parts.claimed.compactMap { rank, run in fences[run.id].map { (rank, ClaimedRun(run, fence: $0)) } }, inbox)
     }
 
     /// The fences of those that no live run kept out; ascending in the order of `runs`, which is that of their starts.
@@ -223,15 +202,5 @@ extension PostgresLedger {
         var fences: [RunID: Int64] = [:]
         while try statement.step() { fences[RunID(try statement.int64(0))] = try statement.int64(1) }
         return fences
-    }
-}
-
-extension ClaimedRun {
-    /// The first attempt of a run that was inserted as claimed.
-    fileprivate init(_ run: RunRecord, fence: Int64) {
-        self.init(
-            id: run.id, job: run.job, trigger: run.trigger, fireTime: run.fireTime, attempt: 1, maxAttempts: run.maxAttempts,
-            fence: fence, priority: run.priority, idempotencyKey: run.idempotencyKey, payload: Array(run.payload.utf8))
-        expiresAt = run.expiresAt
     }
 }

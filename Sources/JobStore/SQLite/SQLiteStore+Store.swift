@@ -19,12 +19,8 @@ extension SQLiteStore: Store {
             guard try await ask({ try $0.nextWaiting().map { $0 <= now } ?? false }) else { return WaitingClaims() }
         }
         let claims = try await writeExpiring { ledger in
-            var taken = try inbox.map { try ledger.drainInbox(jobs: $0.jobs, limit: $0.limit, now: now) } ?? InboxResult()
-            var claims = try ledger.claimWaiting(limits, owner: owner, now: now)
-            let claimed = Set(claims.runs.map(\.id))
-            taken.runs.removeAll { claimed.contains($0.id) }
-            claims.inbox = taken
-            return claims
+            guard let inbox else { return try ledger.claimWaiting(limits, owner: owner, now: now) }
+            return try ledger.claimWaiting(limits, taking: inbox, owner: owner, now: now)
         }
         moreWaits.claimed(claims, of: limits)
         return claims
