@@ -2,6 +2,7 @@ import JobConfig
 import JobCore
 import JobJSON
 import JobTestKit
+import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -341,6 +342,30 @@ struct AlertsTests {
 
     private func dead(_ run: Int64, of job: String) -> HostEvent {
         .ended(Samples.record(run, job: job, state: .discarded, outcome: .failed, reason: "no such asset"))
+    }
+
+    /// What `journalctl JOBHOST_JOB=mint` finds.
+    @Test func whatIsAboutAJobNamesItInTheLog() async throws {
+        let folder = try TestFolder()
+        let host = try FakeHost(folder: folder.path)
+        defer { host.close() }
+        let clock = ManualClock(wall: sampleNow)
+        var options = HostLog.Options()
+        (options.format, options.file) = (.json, folder.path + "/host.log")
+        let log = try HostLog(options)
+        let alerts = Alerts(
+            shelf: SnapshotShelf(control: host, clock: clock, reuse: 0), clock: clock,
+            log: Logger(label: "test") { _ in HostLogHandler(sink: log, clock: clock) }, run: { _, _ in nil })
+        var settings = AlertSettings()
+        settings.gather = .zero
+        await alerts.use(settings)
+        host.edit { ($0.jobs, $0.refusedPlugins) = ([Samples.healthy], ["market": "it does not load"]) }
+        alerts.hear([dead(9, of: "mint")])
+        await alerts.look()
+        log.flush()
+        let lines = try Files.read(folder.path + "/host.log").split(separator: "\n").map { try JSON(parsing: String($0)) }
+        let told = lines.map { line in ["alert", "subject", "job"].map { line[$0]?.stringValue } }
+        #expect(Set(told) == [["plugin_refused", "market", nil], ["run_discarded", "mint", "mint"]])
     }
 
     /// The end of a delivery to whom was named before is nothing to whom is named now.

@@ -34,6 +34,14 @@ public struct Alert: Hashable, Sendable {
     /// One thing, however often and in whatever words it is told.
     public var key: String { subject.isEmpty ? kind.rawValue : "\(kind.rawValue):\(subject)" }
 
+    /// nil: it is not about a job.
+    public var job: String? {
+        switch kind {
+        case .jobCritical, .breakerOpened, .runDiscarded, .firesMissed: subject
+        case .pluginRefused, .reloadRefused, .storeTrouble, .clockTrouble, .hostProblem, .test: nil
+        }
+    }
+
     public var severity: Severity {
         switch kind {
         case .jobCritical, .breakerOpened, .storeTrouble, .clockTrouble: .critical

@@ -167,9 +167,10 @@ actor Alerts {
     private func tell(_ lines: [AlertBook.Line], host: String) {
         for line in lines {
             let level: Logger.Level = line.state == .resolved ? .notice : line.alert.severity == .critical ? .critical : .warning
-            log.log(
-                level: level, "alert \(line.state.rawValue): \(line.alert.text)",
-                metadata: ["alert": "\(line.alert.kind.rawValue)", "subject": "\(line.alert.subject)", "count": "\(line.count)"])
+            var fields: Logger.Metadata = ["alert": "\(line.alert.kind.rawValue)", "subject": "\(line.alert.subject)", "count": "\(line.count)"]
+            // By which all that is about a job is found.
+            if let job = line.alert.job { fields["said.job"] = "\(job)" }
+            log.log(level: level, "alert \(line.state.rawValue): \(line.alert.text)", metadata: fields)
         }
         isChanged = true
         guard !receivers.isEmpty else { return }
