@@ -1,5 +1,5 @@
 # What people type. Every rule calls one script, so that each can be read and run alone.
-.PHONY: help setup build run check test page release soak fuzz bench package clean
+.PHONY: help setup build run check test page release soak fuzz bench package container clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,10 +41,15 @@ bench: setup ## measure, in release mode, beside a floor in plain C
 	@scripts/setup --test
 	@scripts/bench
 
-package: setup ## build a .deb and try it on a clean Debian root
+package: setup ## build a .deb and try it on clean roots of Debian 12 and 13
 	@scripts/setup --package
 	@scripts/package
 	@scripts/package-check
+
+container: setup ## build a .deb and a container of it, and try that (podman)
+	@scripts/setup --package
+	@scripts/package
+	@scripts/container-check
 
 clean: ## remove what was built and the demo's state
 	rm -rf .build var
