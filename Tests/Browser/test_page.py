@@ -377,6 +377,25 @@ class ThousandTest(PageTest):
         # What scripts/bench measures.
         page.wait("performance.getEntriesByName('jobs shown')[0]?.startTime > 0")
 
+    def test_what_is_asked_for_first_fills_the_window_and_little_more(self):
+        page = self.browser.page("about:blank")
+        self.addCleanup(page.close)
+        # What is asked for then never comes.
+        page.ask("Page.addScriptToEvaluateOnNewDocument", source=(
+            "{ const real = window.fetch; window.fetch = (where, ...rest) =>"
+            " String(where).includes('/overview?first=') ? real(where, ...rest) : new Promise(() => {}); }"))
+        for width, height in ((1280, 800), (1280, 1600), (390, 844)):
+            page.size(width, height)
+            page.go(f"{self.host.url}?{height}")
+            page.wait("performance.getEntriesByName('jobs shown')[0]?.startTime > 0")
+            end = page.run(
+                "(() => { const rows = [...document.querySelectorAll('table.jobs tbody tr:not(.space)')];"
+                " return rows.at(-1).getBoundingClientRect().bottom; })()")
+            self.assertGreaterEqual(end, height)
+            self.assertLess(end, height + 200)
+            self.assertEqual(page.run("document.querySelector('table.jobs').getAttribute('aria-rowcount')"), "1001")
+            self.assertGreater(page.run("document.documentElement.scrollHeight"), 30_000)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -109,7 +109,7 @@ struct HostFailure: Error { var message: String }
 
 /// The real server over a fake host, for the length of `body`.
 func withServer<T>(
-    _ configure: (FakeHost) -> Void = { _ in }, limits: HTTPLimits = HTTPLimits(), clock: any TimeSource = SystemClock(),
+    _ configure: (FakeHost) -> Void = { _ in }, limits: HTTPLimits = HTTPLimits(), snapshotReuse: Int = 0, clock: any TimeSource = SystemClock(),
     _ body: (_ host: FakeHost, _ socket: String, _ server: APIServer) async throws -> T
 ) async throws -> T {
     let folder = try TestFolder()
@@ -117,7 +117,7 @@ func withServer<T>(
     configure(host)
     // Tests change the host behind the server's back.
     var limits = limits
-    limits.snapshotReuse = 0
+    limits.snapshotReuse = snapshotReuse
     let server = APIServer(
         control: host, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock, limits: limits, errand: { command, _ in command == ["true"] ? nil : "it does not exist" })
     let socket = folder.path + "/jobhost.sock"

@@ -97,6 +97,16 @@ struct TCPTests {
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func whoGetsTheDocumentFindsTheAnswerThatItAsksForUnderWay() async throws {
+        try await withServer(snapshotReuse: 10) { host, _, server in
+            let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
+            let (asked, ask) = AsyncStream.makeStream(of: Void.self)
+            host.onSnapshot { ask.yield() }
+            #expect(try await tcp(port, "GET / HTTP/1.1\r\nHost: x").hasPrefix("HTTP/1.1 200"))
+            for await _ in asked { break }
+        }
+    }
+
     @Test func pagesElsewhereReadIfAllowed() async throws {
         try await withServer { _, _, server in
             let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))

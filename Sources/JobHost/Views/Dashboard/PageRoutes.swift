@@ -55,10 +55,12 @@ extension PageFiles {
         return response
     }
 
-    static func add(to router: Router<APIContext>) {
+    static func add(to router: Router<APIContext>, of shelf: SnapshotShelf) {
         for path in paths {
             router.on(RouterPath(path), method: .get) { request, _ -> Response in
                 guard let file = file(at: request.uri.path) else { throw API.Problem.notFound("there is no \(path)") }
+                // The document asks for the jobs as soon as it is read.
+                if file.name == "index.html" { Task { await shelf.prepare() } }
                 return answer(file, at: request.uri.path)
             }
         }

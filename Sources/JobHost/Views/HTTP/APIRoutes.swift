@@ -58,7 +58,7 @@ struct APIRoutes: Sendable {
             router.on(RouterPath(Self.prefix + route.path), method: route.method, use: route.handler)
         }
         addIndexAndHealth(to: router)
-        PageFiles.add(to: router)
+        PageFiles.add(to: router, of: shelf)
         return router
     }
 

@@ -85,7 +85,11 @@ function create(node, inSVG) {
   const isSVG = inSVG || node.tag === "svg";
   node.element = isSVG ? document.createElementNS(SVG, node.tag) : document.createElement(node.tag);
   if (node.classes) node.element.setAttribute("class", node.classes);
-  reconcile(node.element, [], node.children, isSVG);
+  // Nothing is there that could be kept.
+  for (const child of node.children) {
+    create(child, isSVG);
+    node.element.append(child.element);
+  }
   // After the children: a select takes its value from among its options.
   for (const [name, value] of Object.entries(node.props)) set(node.element, name, value);
 }

@@ -12,9 +12,11 @@
     // Storage may be forbidden; then the system's choice holds.
   }
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  // The table of jobs shows what is in sight first: with a thousand jobs the rest would be waited for.
+  // The table of jobs shows what is in sight first: with a thousand jobs the rest would be waited for. Above its rows
+  // (JobsPage.rowHeight) stand 150 pixels at least; a window that is not seen has no height.
   const isJobs = /^#?\/?(\?|$)/.test(location.hash);
-  const first = { where: `/overview${isJobs ? `?first=${Math.ceil(innerHeight / 34) + 10}` : ""}`, sent: Date.now(), received: null };
+  const rows = Math.max(10, Math.ceil((innerHeight - 150) / (innerWidth > 760 ? 34 : 64)));
+  const first = { where: `/overview${isJobs ? `?first=${rows}` : ""}`, sent: Date.now(), received: null };
   first.response = fetch("api/v1" + first.where, { headers, cache: "no-store", credentials: "same-origin" }).then(
     (response) => {
       first.received = Date.now();

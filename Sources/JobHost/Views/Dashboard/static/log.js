@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { quietly, path, query } from "./api.js";
 import { instant, clock, exact } from "./time.js";
+import { grouped } from "./words.js";
 
 /** Lines shown at once; earlier ones by a click. */
 const SHOWN = 500;
@@ -67,14 +68,14 @@ export class Log {
           type: "search", value: this.filter, placeholder: "text, or error, warning …",
           oninput: (event) => { this.filter = event.target.value; this.changed(); },
         })),
-        h("span.hint", `${matching.length.toLocaleString("en")} of ${this.lines.length.toLocaleString("en")} lines, ${state}`),
+        h("span.hint", `${grouped(matching.length)} of ${grouped(this.lines.length)} lines, ${state}`),
         h("label.inline", h("input", {
           type: "checkbox", checked: this.isFollowing,
           onchange: (event) => { this.isFollowing = event.target.checked; this.changed(); },
         }), "Stay at the end")),
       h("div.lines", { role: "log", tabindex: 0, "aria-label": `Log of run ${this.run}`, "aria-live": "off" },
         from > 0 && h("button.plain", { type: "button", onclick: () => { this.shown += 5 * SHOWN; this.changed(); } },
-          `${from.toLocaleString("en")} earlier lines`),
+          `${grouped(from)} earlier lines`),
         matching.length === 0 && h("p.empty", this.nothing()),
         matching.slice(from).map((line, index) => this.line(line, from + index))));
   }

@@ -38,6 +38,8 @@ function cell(outcome, x) {
 /** The last outcomes, oldest first, right-aligned in `places`. */
 export function strip(recent, places = 20) {
   const shown = recent.slice(-places);
+  // Of the first rows all are empty, and a drawing costs more than an element.
+  if (shown.length === 0) return h("span.strip", { role: "img", "aria-label": stripWords(shown) });
   const left = (places - shown.length) * CELL;
   return h(
     "svg.strip",
@@ -65,7 +67,7 @@ export const OUTCOME_NAMES = Object.keys(OUTCOMES);
  */
 export function spark(values, name, width = 80, height = 18, places = 20) {
   const known = values.filter((value) => value !== null && value !== undefined);
-  if (known.length === 0) return h("svg.spark", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
+  if (known.length === 0) return h("i.spark", { style: { width: `${width}px`, height: `${height}px` }, "aria-hidden": "true" });
   const top = Math.max(...known, 1);
   const step = (width - 4) / (places - 1);
   const left = 2 + (places - values.length) * step;

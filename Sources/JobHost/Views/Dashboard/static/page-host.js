@@ -6,7 +6,7 @@ import { state, reader, each } from "./live.js";
 import { button } from "./actions.js";
 import { problems } from "./problems.js";
 import { instant, now, age, when, relative } from "./time.js";
-import { size, counted } from "./words.js";
+import { size, counted, grouped } from "./words.js";
 import { section, table, facts, time, runLink, auditRows, auditColumns, failure, badge } from "./parts.js";
 import { toneMark } from "./marks.js";
 
@@ -73,7 +73,7 @@ export class HostPage {
       receivers.length === 0 ? h("p.empty", "Nobody is told: [alerts] in the config names webhooks or a command.")
         : h("ul.plainlist", receivers.map(({ name, problem, waiting, lost }) => h("li", { key: name, style: { "overflow-wrap": "anywhere" } },
           h("b", name), " ", problem ? badge("bad", problem) : badge("ok", "takes them"),
-          waiting > 0 && h("span.hint", ` ${waiting.toLocaleString("en")} waiting`), lost > 0 && h("span.tone-bad", ` ${lost.toLocaleString("en")} given up`)))),
+          waiting > 0 && h("span.hint", ` ${grouped(waiting)} waiting`), lost > 0 && h("span.tone-bad", ` ${grouped(lost)} given up`)))),
       alerts.length > 0 && h("ul.plainlist", alerts.map(({ key, severity, text, since, hint }) =>
         h("li", { key, class: `tone-${severity === "critical" ? "bad" : "warn"}` }, text, h("span.hint", ` since ${when(instant(since))}; `), h("code", hint)))));
   }
@@ -82,7 +82,7 @@ export class HostPage {
     if (!this.workers) return null;
     const rows = [...this.workers].sort((a, b) => b.resident_bytes - a.resident_bytes).map((worker) => h("tr", { key: worker.pid },
       h("td.num", String(worker.pid)), h("td", worker.plugin), h("td", badge(worker.state === "running" ? "busy" : worker.state === "idle" ? "ok" : "idle", worker.state)), h("td", worker.run ? runLink(worker.run) : ""),
-      h("td.num", worker.runs.toLocaleString("en")), h("td.num", age(now() - instant(worker.started_at))), h("td.num", size(worker.resident_bytes)), h("td", h("code", worker.library_hash.slice(0, 12)))));
+      h("td.num", grouped(worker.runs)), h("td.num", age(now() - instant(worker.started_at))), h("td.num", size(worker.resident_bytes)), h("td", h("code", worker.library_hash.slice(0, 12)))));
     const right = (text) => ({ text, class: "num" });
     return section("Workers", { key: "workers" }, table("Workers", [right("pid"), "Plugin", "State", "Run", right("Runs done"), right("Age"), right("Memory"), "Library"], rows, "None lives: nothing ran lately."));
   }

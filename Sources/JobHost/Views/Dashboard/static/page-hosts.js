@@ -5,7 +5,7 @@ import { quietly } from "./api.js";
 import { reader } from "./live.js";
 import { button } from "./actions.js";
 import { age, exact, instant, now, relative, span } from "./time.js";
-import { counted } from "./words.js";
+import { counted, grouped } from "./words.js";
 import { badge, failure, section, table, time } from "./parts.js";
 
 /** How often it is asked: no event tells of another host. In milliseconds. */
@@ -60,7 +60,7 @@ export class HostsPage {
       h("td", badge(tone, word), host.is_drained && host.drain_reason && h("span.why", ` ${host.drain_reason}`)),
       h("td", time(host.since)),
       h("td", h("time.num", { datetime: host.seen, title: exact(instant(host.seen)) }, seen(host))),
-      h("td.num", host.running.toLocaleString("en")),
+      h("td.num", grouped(host.running)),
       h("td.num", { class: Math.abs(host.skew_us) > SKEW ? "tone-bad" : "" }, skew(host.skew_us)),
       h("td", host.version),
       // The only one is paused, not taken out.

@@ -8,7 +8,7 @@ import { toneMark, strip, spark } from "./marks.js";
 import { button, askBackfill } from "./actions.js";
 import { Log } from "./log.js";
 import { instant, when, exact, relative, now, parseTime, timeText, zoneName } from "./time.js";
-import { breakerOf, counted, pretty, OUTCOMES } from "./words.js";
+import { breakerOf, counted, pretty, OUTCOMES, grouped } from "./words.js";
 import { section, table, ledgerRows, runColumns, facts, time, runLink, auditRows, auditColumns, failure, badge, joined, MOST } from "./parts.js";
 
 const PAGE = 25;
@@ -216,7 +216,7 @@ export class JobPage {
     return section("Limits and counts", {},
       facts(this.job.limits.map(({ name, value }) => [name.replaceAll("_", " "), value])),
       h("h3", "Since ever"),
-      facts(counters.map(([name, value]) => [OUTCOMES[name]?.word ?? name.replaceAll("_", " "), h("span.num", value.toLocaleString("en"))])),
+      facts(counters.map(([name, value]) => [OUTCOMES[name]?.word ?? name.replaceAll("_", " "), h("span.num", grouped(value))])),
       facts([["library", h("code", { title: this.job.library_hash }, this.job.library_hash.slice(0, 12))]]));
   }
 

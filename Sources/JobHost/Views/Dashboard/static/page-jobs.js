@@ -7,7 +7,7 @@ import { toneMark, strip, spark } from "./marks.js";
 import { button } from "./actions.js";
 import { instant, when, exact, age, now, span, relative } from "./time.js";
 import { failure } from "./parts.js";
-import { counted, breakerOf, size, outcomeOf } from "./words.js";
+import { counted, breakerOf, size, outcomeOf, grouped } from "./words.js";
 
 /** Problems shown before "… more". */
 const PROBLEMS = 6;
@@ -112,7 +112,7 @@ export class JobsPage {
         return h("button.chip", {
           key: name, type: "button", "aria-pressed": kept.filter === name ? "true" : "false",
           onclick: () => { kept.filter = name; this.context.draw(); },
-        }, label, h("span.num", ` ${count.toLocaleString("en")}`));
+        }, label, h("span.num", ` ${grouped(count)}`));
       })),
       h("span.hint", shown < jobs.length && shown !== state.first ? `${counted(shown, "job")} shown` : ""));
   }
@@ -159,9 +159,9 @@ export class JobsPage {
     h("td.c-took", this.line(job, "duration_us", "took")),
     h("td.c-late", this.line(job, "lateness_us", "late")),
     h("td.c-breaker", { class: `tone-${breaker.tone}` }, quiet ? h("span.dim", job.breaker.state === "off" ? "–" : "closed") : breaker.word),
-    h("td.c-queue.num", job.waiting > 0 && h("span", `${job.waiting.toLocaleString("en")} waiting`),
+    h("td.c-queue.num", job.waiting > 0 && h("span", `${grouped(job.waiting)} waiting`),
       job.waiting > 0 && job.dead > 0 && ", ",
-      job.dead > 0 && h("a.tone-bad", { href: `#/queues?job=${encodeURIComponent(job.name)}` }, `${job.dead.toLocaleString("en")} dead`)),
+      job.dead > 0 && h("a.tone-bad", { href: `#/queues?job=${encodeURIComponent(job.name)}` }, `${grouped(job.dead)} dead`)),
     h("td.c-memory.num", size(job.resident_bytes)));
   }
 

@@ -5,7 +5,7 @@ import { quietly, get, query } from "./api.js";
 import { state, reader, each } from "./live.js";
 import { ask, askMany } from "./actions.js";
 import { instant, now, age } from "./time.js";
-import { short } from "./words.js";
+import { short, grouped } from "./words.js";
 import { section, table, jobLink, runLink, runBadge, time, failure, joined, MOST } from "./parts.js";
 
 const PAGE = 100;
@@ -56,10 +56,10 @@ export class QueuesPage {
     const rows = queues.map((job) => {
       const oldest = instant(job.oldest_waiting);
       const isStuck = oldest !== null && now() - oldest > 60_000 && job.ended_last_minute === 0;
-      return h("tr", { key: job.job }, h("td", jobLink(job.job)), h("td.num", job.waiting.toLocaleString("en")),
+      return h("tr", { key: job.job }, h("td", jobLink(job.job)), h("td.num", grouped(job.waiting)),
         this.drains(job, isStuck), h("td.num", { class: isStuck ? "tone-bad" : "" }, oldest === null ? "–" : age(now() - oldest)),
-        h("td.num", job.ended_last_minute.toLocaleString("en")), h("td.num", job.running.toLocaleString("en")),
-        h("td.num", job.dead > 0 ? h("button.plain.tone-bad", { type: "button", onclick: () => this.choose(job.job) }, job.dead.toLocaleString("en")) : "0"));
+        h("td.num", grouped(job.ended_last_minute)), h("td.num", grouped(job.running)),
+        h("td.num", job.dead > 0 ? h("button.plain.tone-bad", { type: "button", onclick: () => this.choose(job.job) }, grouped(job.dead)) : "0"));
     });
     const right = (text) => ({ text, class: "num" });
     return section("Queues", {

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { instant, when, exact, relative, span } from "./time.js";
-import { standing, stateOf, short, REASONS, TRIGGERS } from "./words.js";
+import { standing, stateOf, short, REASONS, TRIGGERS, grouped } from "./words.js";
 import { toneMark } from "./marks.js";
 
 export const jobLink = (job) => h("a", { href: `#/jobs/${encodeURIComponent(job)}` }, job);
@@ -65,7 +65,7 @@ export function runColumns(withJob) {
 export function rangeRow(range, withJob) {
   return h("tr.range", { key: `range ${range.job} ${range.reason} ${range.first}` },
     h("td"), withJob && h("td", jobLink(range.job)),
-    h("td", { colspan: 6 }, badge(stateOf(range.state).tone, `${range.count.toLocaleString("en")} ${range.state}`), ": ", REASONS[range.reason] ?? range.reason),
+    h("td", { colspan: 6 }, badge(stateOf(range.state).tone, `${grouped(range.count)} ${range.state}`), ": ", REASONS[range.reason] ?? range.reason),
     h("td", time(range.first), range.count > 1 && [" … ", time(range.last)]));
 }
 

@@ -69,8 +69,11 @@ export function standing(run) {
   return stateOf(run.state);
 }
 
+/** With a comma between thousands; `toLocaleString` would load a language's rules before the first paint. */
+export function grouped(number) { return String(number).replace(/\B(?=(\d{3})+$)/g, ","); }
+
 export function counted(number, word, plural = `${word}s`) {
-  return `${number.toLocaleString("en")} ${number === 1 ? word : plural}`;
+  return `${grouped(number)} ${number === 1 ? word : plural}`;
 }
 
 export function size(bytes) {
