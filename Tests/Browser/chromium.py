@@ -206,17 +206,32 @@ class Page:
         return self.wait(script)
 
     def click(self, what, within=None):
-        """A real press of the mouse in the middle of it."""
-        x, y = self.place(what, within)
-        # What has just come may move it: whoever clicks sees it stand still.
-        for _ in range(40):
-            time.sleep(0.05)
-            before, (x, y) = (x, y), self.place(what, within)
-            if before == (x, y):
-                break
-        for kind, count in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 1)):
-            self.ask(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left" if count else "none", clickCount=count)
+        """A real press of the mouse in the middle of it. What moved away meanwhile is pressed where it is then, as by
+        whoever sees that nothing came of it."""
+        for _ in range(5):
+            x, y = self.place(what, within)
+            # What has just come may move it: whoever clicks sees it stand still.
+            for _ in range(40):
+                time.sleep(0.05)
+                before, (x, y) = (x, y), self.place(what, within)
+                if before == (x, y):
+                    break
+            self.run(
+                "(() => { const seen = (node) => node.getClientRects().length > 0; window.pressed = 'nothing';"
+                "document.addEventListener('click', (event) => {"
+                f"const node = {self.finder(what, within)}; window.pressed = node?.contains(event.target) ? 'it' : 'another';"
+                "}, { capture: true, once: true }); })()")
+            for kind, count in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 1)):
+                self.ask(
+                    "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left" if count else "none", clickCount=count)
+            try:
+                # Of another document by now, nothing is known: it was a link to that.
+                if self.run("window.pressed ?? 'it'") == "it":
+                    return
+            except Failure as failure:
+                if "context" not in str(failure):
+                    raise
+                return
 
     def type(self, what, text):
         self.click(what)
