@@ -56,8 +56,9 @@ import Testing
         }
     }
 
+    // One after the other: each waits for a minute, and others go on beside one.
     @Test(
-        "set by hours or a year: nothing fires for a minute and status says so; then it goes on by the new time",
+        "set by hours or a year: nothing fires for a minute and status says so; then it goes on by the new time", .serialized,
         arguments: [3 * hour, -3 * hour, year, -year])
     func jumps(by seconds: Int64) async throws {
         try await TestHost.with { test in
