@@ -19,7 +19,7 @@ class SteerTest(PageTest):
         page.wait("!document.querySelector('dialog')")
 
     def expect_audit(self, action, reason, job=None):
-        entry = self.audit(action)
+        entry = self.host.until(lambda: self.audit(action), f"the audit of {action}")
         self.assertEqual((entry["reason"], entry["job"], entry["via"]), (reason, job, "http"), action)
 
 
