@@ -18,72 +18,12 @@ import Testing
         }
     }
 
-    private func claim(_ store: PostgresStore, _ most: Int, at second: Int64 = 1) async throws -> WaitingClaims {
-        var limit = WaitingLimit(most: most, generation: 7)
-        limit.isIdempotent = true
-        return try await store.claimWaiting(["mint": limit], taking: Self.take, owner: Self.owner, now: .at(second))
-    }
-
-    @Test func theBestOfWhatCameIsClaimedAtOnceAndTheRestWaits() async throws {
+    @Test(arguments: ArrivalRules.all.map(\.name)) func arrival(rule name: String) async throws {
+        let rule = try #require(ArrivalRules.all.first { $0.name == name })
         try await use { store, application in
-            try application.run("SELECT enqueue('mint', p::text, priority => p) FROM generate_series(1, 5) p")
-            try application.run("SELECT enqueue('mint', '9', run_at => to_timestamp(\(Instant.at(60).microseconds / 1_000_000)))")
-            #expect(try await store.jobsInInbox() == ["mint"])
-            let claims = try await claim(store, 3)
-            #expect(claims.payloads == ["5", "4", "3"])
-            #expect(claims.runs.map(\.attempt) == [1, 1, 1])
-            #expect(claims.runs.map(\.maxAttempts) == [4, 4, 4])
-            #expect(claims.runs.map(\.idempotencyKey) == claims.runs.map { run in "run-\(run.id)" })
-            #expect(claims.runs.map(\.fence) == claims.runs.map(\.fence).sorted(), "a later start has an earlier fence")
-            #expect(claims.inbox.runs.map(\.state) == [.available, .available, .scheduled])
-            #expect(try await store.jobsInInbox() == [])
-            let rows = try await store.runs(RunFilter()).filter { $0.state == .running }
-            #expect(Set(rows.map(\.id)) == Set(claims.runs.map(\.id)))
-            for row in rows {
-                #expect([row.owner, row.epoch] == ["alpha", "life-1"])
-                #expect(row.generation == 7 && row.isIdempotent == true && row.attempt == 1)
-            }
-            #expect(try application.first("SELECT count(*) FROM runs WHERE state = 'running' AND lease_until > \(PostgresLedger.clock)") { try $0.int64(0) } == 3)
-            // With nothing in the inbox it is the usual claim.
-            #expect(try await claim(store, 9).payloads == ["2", "1"])
-            let ends = claims.runs.map { Completion(run: $0.id, fence: $0.fence, outcome: .succeeded, state: .succeeded, finishedAt: .at(2)) }
-            #expect(try await store.complete(ends, now: .at(2)) == [true, true, true])
-        }
-    }
-
-    @Test func whatComesWaitsBehindWhatIsBetter() async throws {
-        try await use { store, application in
-            var first = NewRun.mint()
-            first.priority = 1
-            let waits = try #require(try await store.enqueue([first], now: .at(0)).first?.run)
-            try application.run("SELECT enqueue('mint', '1')")
-            try application.run("SELECT enqueue('mint', '2', priority => 5)")
-            let claims = try await claim(store, 2)
-            #expect(claims.payloads == ["2", "\"\""])
-            #expect(claims.runs.last?.id == waits.id)
-            #expect(try await claim(store, 2).payloads == ["1"])
-            // Its time has come, though nobody has looked since.
-            var due = NewRun.mint(bytes: 1)
-            due.fireTime = .at(2)
-            #expect(try await store.enqueue([due], now: .at(1)).first?.run.state == .scheduled)
-            try application.run("SELECT enqueue('mint', '3')")
-            #expect(try await claim(store, 1, at: 3).payloads == ["\"x\""])
-            #expect(try await claim(store, 1, at: 3).payloads == ["3"])
-        }
-    }
-
-    @Test func ofOneUniqueKeyOneRunIsMade() async throws {
-        try await use { store, application in
-            try application.run("SELECT enqueue('mint', p::text, unique_key => 'sale-' || p % 2) FROM generate_series(1, 6) p")
-            let claims = try await claim(store, 9)
-            #expect(claims.payloads == ["1", "2"])
-            #expect(claims.runs.map(\.fence) == claims.runs.map(\.fence).sorted(), "a later start has an earlier fence")
-            #expect(claims.inbox.runs == [])
-            try application.run("SELECT enqueue('mint', '7', unique_key => 'sale-1'), enqueue('mnt', '8')")
-            let more = try await claim(store, 9)
-            #expect(more.runs == [] && more.inbox.runs == [])
-            #expect(more.inbox.refused.map(\.reason) == ["there is no job \"mnt\""])
-            #expect(try application.first("SELECT count(*) FROM enqueue_inbox WHERE refused IS NULL") { try $0.int64(0) } == 0)
+            try await rule.check(ArrivalRules(
+                store: store, run: { try application.execute($0) }, count: { try application.first($0) { try $0.int64(0) } },
+                clock: PostgresLedger.clock))
         }
     }
 
@@ -171,8 +111,4 @@ import Testing
             #expect(try await written == [true])
         }
     }
-}
-
-extension WaitingClaims {
-    var payloads: [String] { runs.map { String(decoding: $0.payload, as: UTF8.self) } }
 }

@@ -165,97 +165,32 @@ import Testing
 
     // MARK: Claimed as it comes
 
-    private func claim(_ store: SQLiteStore, _ most: Int, at second: Int64 = 1, rate: RateLimit? = nil) async throws -> WaitingClaims {
-        var limit = WaitingLimit(most: most, generation: 7, rate: rate)
-        limit.isIdempotent = true
-        return try await store.claimWaiting(
-            ["mint": limit], taking: InboxTake(jobs: Self.jobs, limit: 1_000), owner: TemporaryStore.owner, now: .at(second))
+    @Test(arguments: ArrivalRules.all.map(\.name)) func arrival(rule name: String) async throws {
+        let rule = try #require(ArrivalRules.all.first { $0.name == name })
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let application = try file.otherProgram()
+            try await rule.check(ArrivalRules(
+                store: store, run: { try application.execute($0) }, count: { try application.first($0) { try $0.int64(0) } },
+                clock: "\(Instant.at(1).microseconds)"))
+            await store.close()
+        }
     }
 
-    @Test("The best of what came is claimed in the transaction that takes it, its row written once; the rest waits")
-    func claimedAtOnce() async throws {
+    @Test("What is claimed as it comes is written once")
+    func writtenOnce() async throws {
         try await TemporaryStore.use { file in
             let store = try await file.open()
             let application = try file.otherProgram()
             try application.execute("""
                 CREATE TABLE rewritten (run);
                 CREATE TRIGGER rewritten AFTER UPDATE ON runs BEGIN INSERT INTO rewritten VALUES (new.id); END;
-                INSERT INTO enqueue_inbox (job, payload, priority) VALUES ('mint', '1', 1), ('mint', '2', 2), ('mint', '3', 3), ('mint', '4', 4), ('mint', '5', 5);
-                INSERT INTO enqueue_inbox (job, payload, run_at_ms) VALUES ('mint', '9', \(Instant.at(60).milliseconds))
+                INSERT INTO enqueue_inbox (job) VALUES ('mint'), ('mint'), ('mint');
                 """)
-            let claims = try await claim(store, 3)
-            #expect(claims.payloads == ["5", "4", "3"])
-            #expect(claims.runs.map(\.attempt) == [1, 1, 1])
-            #expect(claims.runs.map(\.maxAttempts) == [4, 4, 4])
-            #expect(claims.runs.map(\.idempotencyKey) == claims.runs.map { run in "run-\(run.id)" })
-            #expect(claims.runs.map(\.fence) == claims.runs.map(\.fence).sorted(), "a later start has an earlier fence")
-            #expect(claims.inbox.runs.map(\.state).sorted { $0.rawValue < $1.rawValue } == [.available, .available, .scheduled])
+            let claims = try await store.claimWaiting(
+                ["mint": WaitingLimit(most: 2)], taking: InboxTake(jobs: Self.jobs, limit: 9), owner: TemporaryStore.owner, now: .at(1))
+            #expect(claims.runs.count == 2)
             #expect(try application.first("SELECT count(*) FROM rewritten") { try $0.int64(0) } == 0)
-            for claim in claims.runs {
-                let row = try #require(try await store.run(claim.id))
-                #expect(row.state == .running && row.fence == claim.fence && [row.owner, row.epoch] == [TemporaryStore.owner.host, TemporaryStore.owner.epoch])
-                #expect(row.generation == 7 && row.isIdempotent == true && row.attempt == 1)
-            }
-            #expect(try application.first("SELECT count(*) FROM runs WHERE state = 'running' AND lease_until > \(Instant.at(1).microseconds)") { try $0.int64(0) } == 3)
-            // With nothing in the inbox it is the usual claim.
-            #expect(try await claim(store, 9).payloads == ["2", "1"])
-            let ends = claims.runs.map { Completion(run: $0.id, fence: $0.fence, outcome: .succeeded, state: .succeeded, finishedAt: .at(2)) }
-            #expect(try await store.complete(ends, now: .at(2)) == [true, true, true])
-            await store.close()
-        }
-    }
-
-    @Test("What comes waits behind what waits and is better; a rate holds for what comes too")
-    func behindWhatIsBetter() async throws {
-        try await TemporaryStore.use { file in
-            let store = try await file.open()
-            let application = try file.otherProgram()
-            var first = NewRun.mint()
-            first.priority = 1
-            let waits = try #require(try await store.enqueue([first], now: .at(0)).first?.run)
-            try application.execute("INSERT INTO enqueue_inbox (job, payload, priority) VALUES ('mint', '1', 0), ('mint', '2', 5)")
-            let claims = try await claim(store, 2)
-            #expect(claims.payloads == ["2", "\"\""])
-            #expect(claims.runs.last?.id == waits.id)
-            #expect(claims.inbox.runs.map(\.payload) == ["1"])
-            #expect(try await claim(store, 2).payloads == ["1"])
-            // Its time has come, though nobody has looked since.
-            var due = NewRun.mint(bytes: 1)
-            due.fireTime = .at(2)
-            #expect(try await store.enqueue([due], now: .at(1)).first?.run.state == .scheduled)
-            try application.execute("INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '3')")
-            #expect(try await claim(store, 1, at: 3).payloads == ["\"x\""])
-            #expect(try await claim(store, 1, at: 3).payloads == ["3"])
-
-            _ = try await store.moveCursors([CursorMove(job: "mint", expectedCursor: nil, newCursor: .at(0), scheduleText: "none")], now: .at(3))
-            try application.execute("INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '4'), ('mint', '5'), ('mint', '6')")
-            let rated = try await claim(store, 9, at: 4, rate: RateLimit(runs: 2, per: .seconds(60)))
-            #expect(rated.payloads == ["4", "5"])
-            #expect(rated.rated.keys.contains("mint"))
-            await store.close()
-        }
-    }
-
-    @Test("Of one unique key one run is made, also where the first is claimed as it comes; what had expired is on record")
-    func oneOfAKey() async throws {
-        try await TemporaryStore.use { file in
-            let store = try await file.open()
-            let application = try file.otherProgram()
-            let past = Instant.at(0).milliseconds
-            try application.execute("""
-                INSERT INTO enqueue_inbox (job, payload, unique_key, created_at_ms, expires_at_ms) VALUES ('mint', '0', 'sale-0', \(past - 2_000), \(past));
-                INSERT INTO enqueue_inbox (job, payload, unique_key) VALUES ('mint', '1', 'sale-1'), ('mint', '2', 'sale-0'), ('mint', '3', 'sale-1'), ('mint', '4', 'sale-0')
-                """)
-            let claims = try await claim(store, 9)
-            #expect(claims.payloads == ["1"])
-            #expect(claims.inbox.runs.map(\.payload) == ["0", "2"], "that one had to make room first")
-            let late = try #require(claims.inbox.runs.first)
-            #expect(try await store.run(late.id)?.state == .skipped)
-            try application.execute("INSERT INTO enqueue_inbox (job, payload, unique_key) VALUES ('mint', '7', 'sale-1'), ('mnt', '8', NULL)")
-            let more = try await claim(store, 9)
-            #expect(more.payloads == ["2"] && more.inbox.runs == [])
-            #expect(more.inbox.refused.map(\.reason) == ["there is no job \"mnt\""])
-            #expect(try application.first("SELECT count(*) FROM enqueue_inbox WHERE refused IS NULL") { try $0.int64(0) } == 0)
             await store.close()
         }
     }
