@@ -27,6 +27,18 @@ import Testing
         _ = try await store.enqueue(requests, now: .at(round))
     }
 
+    /// Who copies the file of a stopped host has all of it. By turns, since it is about who closes first.
+    @Test func closedItIsGone() async throws {
+        for _ in 0..<20 {
+            try await TemporaryStore.use { file in
+                let store = try await file.open()
+                try await write(store, 1)
+                await store.close()
+                #expect(access(file.path + "-wal", F_OK) != 0, "\(logBytes(file)) bytes are left")
+            }
+        }
+    }
+
     @Test func commitsWithoutAPauseDoNotLetItGrow() async throws {
         try await TemporaryStore.use { file in
             let store = try await file.open()

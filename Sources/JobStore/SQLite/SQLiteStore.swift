@@ -14,7 +14,8 @@ public final class SQLiteStore: Sendable {
     private let writes = Mailbox<Operation<SQLiteLedger>>()
     private let questions = Mailbox<Operation<SQLiteLedger>>()
     private let listings = Mailbox<Operation<SQLiteLedger>>()
-    private let threads = ThreadCount()
+    private let writer = ThreadCount()
+    private let readers = ThreadCount()
     private let listener: SQLiteListener
     /// Ended by calls that are about something else.
     let expired = ExpiredBeside()
@@ -52,8 +53,8 @@ public final class SQLiteStore: Sendable {
     }
 
     private func startThreads(_ options: SQLiteStoreOptions) throws {
-        let (path, writes, listings, threads, listener) = (path, writes, listings, threads, listener)
-        try threads.start("store-write") {
+        let (path, writes, listings, listener) = (path, writes, listings, listener)
+        try writer.start("store-write") {
             let file = StoreFile(path: path, role: .writer, options: options)
             var checkpoint = CheckpointPace()
             while let group = writes.takeAll() {
@@ -67,7 +68,7 @@ public final class SQLiteStore: Sendable {
             file.close()
         }
         for (name, mailbox) in [("store-ask", questions), ("store-list", listings)] {
-            try threads.start(name) {
+            try readers.start(name) {
                 let file = StoreFile(path: path, role: .reader, options: options)
                 while let operations = mailbox.takeAll() {
                     for operation in operations { SnapshotRead.run(operation, on: file) }
@@ -115,15 +116,20 @@ public final class SQLiteStore: Sendable {
         if !mailbox.put(operation) { operation.fail(StoreError(.unavailable, "the store is closed")) }
     }
 
-    public func listen(_ heard: @escaping @Sendable () -> Void) { listener.heard(heard, on: threads) }
+    public func listen(_ heard: @escaping @Sendable () -> Void) { listener.heard(heard, on: readers) }
 
     /// Finishes what was asked, then closes the file. Later calls throw `unavailable`.
+    ///
+    /// Where no other program has it open, all is in the one file afterwards, so that a copy of it is whole: the
+    /// connection that is closed last copies the log into it, and of several that are closed at the same moment
+    /// none would be the last. So the writer closes alone, after the others.
     public func close() async {
         listener.stop()
         questions.close()
         listings.close()
+        await readers.allEnded()
         writes.close()
-        await threads.allEnded()
+        await writer.allEnded()
     }
 }
 
