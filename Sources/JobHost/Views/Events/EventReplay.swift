@@ -40,9 +40,10 @@ actor EventReplay {
         case tooOften
     }
 
-    /// More than that is a gap: the state is the shorter answer.
-    static let mostEntries = 8_192
-    static let mostBytes = 8 << 20
+    /// More than that is a gap: the state is the shorter answer. At 200 runs a second it is 80 s: who was cut off after
+    /// half a minute of taking nothing is back by then.
+    static let mostEntries = 16_384
+    static let mostBytes = 16 << 20
     /// Actions and the like are on record a moment before or after they are told, runs of other hosts are told of seconds
     /// after their end.
     static let slack = Duration.seconds(10)
