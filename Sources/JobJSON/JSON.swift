@@ -102,7 +102,7 @@ extension JSON {
         return out
     }
 
-    private func write(to out: inout [UInt8], sorted: Bool) {
+    func write(to out: inout [UInt8], sorted: Bool = false) {
         switch self {
         case .null: out.append(contentsOf: "null".utf8)
         case .bool(let value): out.append(contentsOf: (value ? "true" : "false").utf8)

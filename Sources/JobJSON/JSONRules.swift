@@ -8,8 +8,11 @@ package protocol JSONRules: Sendable {
     /// true: `1e3` and `5.0` are integers too.
     var takesWholeDecimals: Bool { get }
 
-    /// The form of a type that has one of its own here; nil: as the type's own code says.
-    func encoded(_ value: some Encodable) -> JSON?
+    /// Appends that name with its quotes.
+    func write(nameOf key: some CodingKey, to text: inout [UInt8])
+    /// Appends the form of a type that has one of its own here; false: as the type's own code says. Numbers, strings and
+    /// booleans that are properties are not asked for.
+    func write(_ value: some Encodable, to text: inout [UInt8]) -> Bool
     func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)?
 
     /// Called before an object's members are read; throws for what may not be there.
@@ -36,7 +39,8 @@ extension JSONRules {
     package func name(of key: any CodingKey) -> String { key.stringValue }
     package var writesNil: Bool { false }
     package var takesWholeDecimals: Bool { false }
-    package func encoded(_ value: some Encodable) -> JSON? { nil }
+    package func write(nameOf key: some CodingKey, to text: inout [UInt8]) { JSONText.append(name(of: key), to: &text) }
+    package func write(_ value: some Encodable, to text: inout [UInt8]) -> Bool { false }
     package func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)? { nil }
     package func check(_ object: JSONObject, keys: any CodingKey.Type, at decoder: JSONTreeDecoder) throws {}
     package func error(_ error: DecodingError, of type: any Decodable.Type, at decoder: JSONTreeDecoder) -> any Error { error }
@@ -75,11 +79,11 @@ extension JSON: Codable {
     }
 
     public func encode(to encoder: any Encoder) throws {
-        guard let tree = encoder as? JSONTreeEncoder else {
+        guard let encoder = encoder as? JSONTextEncoder else {
             throw EncodingError.invalidValue(
                 self, .init(codingPath: encoder.codingPath, debugDescription: "JSON is encoded by its own encoder only"))
         }
-        tree.slot.value = self
+        encoder.text.put(self)
     }
 
     /// Names as in Swift, nil properties left out.
@@ -93,9 +97,20 @@ extension JSON: Codable {
 
     /// - Throws: `EncodingError` for a number that JSON cannot say, and what the types throw.
     package init(encoding value: some Encodable, rules: any JSONRules) throws {
-        let slot = JSONTreeEncoder.Slot()
-        try JSONTreeEncoder(slot: slot, rules: rules).encode(value)
-        self = slot.finish()
+        let text = try JSONTextEncoder.bytes(of: value, rules: rules)
+        do {
+            // Of members of one name the last counts.
+            self = try JSON(parsing: text, limits: Limits(bytes: .max, depth: 128, allowsDuplicateKeys: true, allowsNUL: true))
+        } catch {
+            throw EncodingError.invalidValue(value, .init(codingPath: [], debugDescription: error.description))
+        }
+    }
+
+    /// Compact UTF-8, members in the order in which types encode them; without a tree of values, where only the text is
+    /// wanted.
+    /// - Throws: `EncodingError` for a number that JSON cannot say, and what the types throw.
+    package static func bytes(encoding value: some Encodable, rules: any JSONRules) throws -> [UInt8] {
+        try JSONTextEncoder.bytes(of: value, rules: rules)
     }
 
     /// - Throws: what the rules make of a misfit, and what the types throw.

@@ -11,7 +11,11 @@ import Testing
     private struct Rules: JSONRules {
         var writesNil: Bool { true }
         func name(of key: any CodingKey) -> String { key.stringValue.uppercased() }
-        func encoded(_ value: some Encodable) -> JSON? { (value as? Bool).map { $0 ? "yes" : "no" } }
+        func write(_ value: some Encodable, to text: inout [UInt8]) -> Bool {
+            guard let flag = value as? Bool else { return false }
+            text += JSON.string(flag ? "yes" : "no").bytes
+            return true
+        }
         func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)? {
             type == Flag.self ? Flag(on: decoder.value == "yes") : nil
         }
@@ -99,6 +103,51 @@ import Testing
         let json = try JSON(encoding: value)
         #expect(json.text.contains(#""raw":1.10"#))
         #expect(try JSON(parsing: json.bytes).decode(Deep.self) == value)
+    }
+
+    private enum Letter: String, CodingKey { case a, b, c }
+
+    /// Encodes by code of its own.
+    private struct Written: Encodable {
+        var write: @Sendable (any Encoder) throws -> Void
+        func encode(to encoder: any Encoder) throws { try write(encoder) }
+    }
+
+    @Test func containersEndWhereSomethingBesideThemBegins() throws {
+        let nested = Written { encoder in
+            var object = encoder.container(keyedBy: Letter.self)
+            var inner = object.nestedContainer(keyedBy: Letter.self, forKey: .a)
+            try inner.encode(1, forKey: .a)
+            var list = inner.nestedUnkeyedContainer(forKey: .b)
+            try list.encode("x")
+            #expect(list.count == 1)
+            try list.encodeNil()
+            // The value's own container is asked for again.
+            var again = encoder.container(keyedBy: Letter.self)
+            try again.encode([["k": true]], forKey: .b)
+            try [2].encode(to: again.superEncoder(forKey: .c))
+        }
+        #expect(try JSON(encoding: nested).text == #"{"a":{"a":1,"b":["x",null]},"b":[{"k":true}],"c":[2]}"#)
+        #expect(try JSON(encoding: [nested]).text == #"[{"a":{"a":1,"b":["x",null]},"b":[{"k":true}],"c":[2]}]"#)
+        #expect(try JSON(encoding: [Written { _ in }]).text == "[{}]")
+        let twice = Written { encoder in
+            var object = encoder.container(keyedBy: Letter.self)
+            _ = object.superEncoder(forKey: .a)
+            try object.encode(1, forKey: .b)
+            try object.encode(2, forKey: .b)
+        }
+        #expect(try JSON(encoding: twice).text == #"{"a":{},"b":2}"#)
+        #expect(try JSON(encoding: ["\"\n": 1]).text == #"{"\"\n":1}"#)
+    }
+
+    @Test func whatHasEndedIsNotWrittenTo() {
+        let back = Written { encoder in
+            var object = encoder.container(keyedBy: Letter.self)
+            var inner = object.nestedContainer(keyedBy: Letter.self, forKey: .a)
+            try object.encode(1, forKey: .b)
+            _ = inner.nestedUnkeyedContainer(forKey: .a)
+        }
+        #expect(throws: EncodingError.self) { try JSON(encoding: back) }
     }
 
     @Test func integersAreExactHoweverTheyAreWritten() throws {

@@ -24,7 +24,7 @@ enum APIJSON {
     }
 
     static func bytes(of value: some Encodable) throws -> [UInt8] {
-        try self.value(of: value).bytes
+        try JSON.bytes(encoding: value, rules: APIRules())
     }
 
     /// Throws `FieldError`.
@@ -44,30 +44,48 @@ private struct APIRules: JSONRules {
     var writesNil: Bool { true }
 
     func name(of key: any CodingKey) -> String {
-        let written = key.stringValue
-        func isCapital(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") }
-        guard written.utf8.contains(where: isCapital) else { return written }
-        // Names of properties are ASCII; whatever else stands in one stays as it is.
         var name: [UInt8] = []
-        name.reserveCapacity(written.utf8.count + 4)
-        for byte in written.utf8 {
-            if isCapital(byte) {
-                name += [UInt8(ascii: "_"), byte | 0x20]
-            } else {
-                name.append(byte)
-            }
-        }
+        write(key.stringValue, to: &name)
         return String(decoding: name, as: UTF8.self)
     }
 
-    /// Asked for every value of every answer: types are compared before anything is cast.
-    func encoded<Value: Encodable>(_ value: Value) -> JSON? {
-        // What an older store may hold beyond the years that RFC 3339 can write must not hide all else.
-        if Value.self == Instant.self { return (value as? Instant).map { .string(min(max($0, .earliestWritten), .latestWritten).rfc3339) } }
-        if Value.self == [String: Int64].self {
-            return (value as? [String: Int64]).map { .object(JSONObject($0.mapValues { .integer($0) })) }
+    /// Names of properties are ASCII; whatever else stands in one stays as it is.
+    private func write(_ name: String, to text: inout [UInt8]) {
+        for byte in name.utf8 {
+            if byte >= UInt8(ascii: "A"), byte <= UInt8(ascii: "Z") {
+                text.append(UInt8(ascii: "_"))
+                text.append(byte | 0x20)
+            } else {
+                text.append(byte)
+            }
         }
-        return nil
+    }
+
+    /// Asked for every member of every answer: most names are plain.
+    func write(nameOf key: some CodingKey, to text: inout [UInt8]) {
+        let name = key.stringValue
+        guard name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) else {
+            return JSONText.append(self.name(of: key), to: &text)
+        }
+        text.append(UInt8(ascii: "\""))
+        write(name, to: &text)
+        text.append(UInt8(ascii: "\""))
+    }
+
+    /// Asked for every value of every answer: types are compared before anything is cast.
+    func write<Value: Encodable>(_ value: Value, to text: inout [UInt8]) -> Bool {
+        // What an older store may hold beyond the years that RFC 3339 can write must not hide all else.
+        if Value.self == Instant.self, let value = value as? Instant {
+            text.append(UInt8(ascii: "\""))
+            text.append(contentsOf: min(max(value, .earliestWritten), .latestWritten).rfc3339.utf8)
+            text.append(UInt8(ascii: "\""))
+            return true
+        }
+        if Value.self == [String: Int64].self, let value = value as? [String: Int64] {
+            text += JSON.object(JSONObject(value.mapValues { .integer($0) })).bytes
+            return true
+        }
+        return false
     }
 
     func decoded(_ type: any Decodable.Type, from decoder: JSONTreeDecoder) throws -> (any Decodable)? {
