@@ -384,9 +384,10 @@ class ThousandTest(PageTest):
         self.addCleanup(page.close)
         # What is asked for then never comes.
         page.ask("Page.addScriptToEvaluateOnNewDocument", source=(
-            "{ const real = window.fetch; window.fetch = (where, ...rest) =>"
-            " String(where).includes('/overview?first=') ? real(where, ...rest) : new Promise(() => {}); }"))
-        for width, height in ((1280, 800), (1280, 1600), (390, 844)):
+            "{ const real = window.fetch; window.asked = 0; window.fetch = (where, ...rest) =>"
+            " String(where).includes('/overview?first=') ? (window.asked += 1, real(where, ...rest)) : new Promise(() => {}); }"))
+        # The document brings along what fills a tall window; the tallest asks.
+        for width, height, asked in ((1280, 800, 0), (1280, 1600, 0), (390, 844, 0), (1280, 2200, 1)):
             page.size(width, height)
             page.go(f"{self.host.url}?{height}")
             page.wait("performance.getEntriesByName('jobs shown')[0]?.startTime > 0")
@@ -395,6 +396,7 @@ class ThousandTest(PageTest):
                 " return rows.at(-1).getBoundingClientRect().bottom; })()")
             self.assertGreaterEqual(end, height)
             self.assertLess(end, height + 200)
+            self.assertEqual(page.run("window.asked"), asked)
             self.assertEqual(page.run("document.querySelector('table.jobs').getAttribute('aria-rowcount')"), "1001")
             self.assertGreater(page.run("document.documentElement.scrollHeight"), 30_000)
 

@@ -58,12 +58,6 @@ actor SnapshotShelf {
         return snapshot
     }
 
-    /// Somebody will ask in a moment: the answer is under way by then.
-    func prepare() async {
-        guard reuse > 0, coming == nil else { return }
-        _ = await snapshot()
-    }
-
     /// What was asked for until now may not show what has just been done.
     func forget() {
         kept = nil

@@ -23,7 +23,7 @@ final class FakeHost: HostControl {
         var commands: [(command: HostCommand, actor: Actor)] = []
         var error: CommandError?
         var isClosed = false
-        var onSnapshot: @Sendable () -> Void = {}
+        var onSnapshot: @Sendable () async -> Void = {}
     }
     private let state: Mutex<State>
 
@@ -44,11 +44,11 @@ final class FakeHost: HostControl {
 
     func snapshot() async -> HostSnapshot {
         let (snapshot, then) = state.withLock { ($0.snapshot, $0.onSnapshot) }
-        then()
+        await then()
         return snapshot
     }
     /// What happens while one is on its way.
-    func onSnapshot(_ then: @escaping @Sendable () -> Void) { state.withLock { $0.onSnapshot = then } }
+    func onSnapshot(_ then: @escaping @Sendable () async -> Void) { state.withLock { $0.onSnapshot = then } }
     func edit(_ change: (inout HostSnapshot) -> Void) { state.withLock { change(&$0.snapshot) } }
     func fail(with error: CommandError?) { state.withLock { $0.error = error } }
     var commands: [(command: HostCommand, actor: Actor)] { state.withLock { $0.commands } }

@@ -63,15 +63,6 @@ struct SnapshotShelfTests {
         }
     }
 
-    @Test func whatWasPreparedServesWhoAsksThen() async throws {
-        try await shelf { host, clock, shelf in
-            await shelf.prepare()
-            change(host)
-            clock.advance(by: .milliseconds(999))
-            #expect(await shelf.snapshot().generation == 4)
-        }
-    }
-
     @Test func afterACommandTheNextOneIsNew() async throws {
         try await shelf { host, _, shelf in
             _ = await shelf.snapshot()

@@ -56,11 +56,13 @@ extension PageFiles {
     }
 
     static func add(to router: Router<APIContext>, of shelf: SnapshotShelf) {
+        let document = file(at: "/").flatMap(PageDocument.init)
         for path in paths {
-            router.on(RouterPath(path), method: .get) { request, _ -> Response in
+            router.on(RouterPath(path), method: .get) { request, context -> Response in
                 guard let file = file(at: request.uri.path) else { throw API.Problem.notFound("there is no \(path)") }
-                // The document asks for the jobs as soon as it is read.
-                if file.name == "index.html" { Task { await shelf.prepare() } }
+                if file.name == "index.html", request.method == .get, let document, context.caller?.mayRead == true {
+                    return document.answer(of: shelf)
+                }
                 return answer(file, at: request.uri.path)
             }
         }

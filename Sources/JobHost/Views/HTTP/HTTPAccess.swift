@@ -7,6 +7,8 @@ struct Caller: Sendable, Hashable {
     /// For the audit: "root (uid 0)", "alice from 10.0.0.7".
     var name: String
     var mayAct: Bool
+    /// More than what is public.
+    var mayRead = true
     /// The same without from where: what tells two persons apart.
     var person: String
     /// Over the Unix socket, where the kernel says who it is.
@@ -87,7 +89,11 @@ struct HTTPAccess: Sendable {
 
     private func judgeReading(_ request: Credentials, _ caller: Caller?) -> Answer {
         if let caller { return .passes(caller) }
-        if HTTPAccess.isPublic(request.path) { return .passes(Caller(name: request.address, mayAct: false)) }
+        if HTTPAccess.isPublic(request.path) {
+            var anybody = Caller(name: request.address, mayAct: false)
+            anybody.mayRead = isReadingOpen && isLocalName(request.authority)
+            return .passes(anybody)
+        }
         guard isReadingOpen else { return .refused(.unauthorized("reading needs a token")) }
         guard isLocalName(request.authority) else { return .refused(.foreignName(request.authority)) }
         return .passes(Caller(name: request.address, mayAct: false))
@@ -96,7 +102,8 @@ struct HTTPAccess: Sendable {
     /// Whether a page of that origin may read answers.
     func mayRead(_ origin: String) -> Bool { allowedOrigins.contains(origin) }
 
-    /// What tells nothing of the host's work: the page's own files, and whether it lives.
+    /// What tells nothing of the host's work: the page's own files (the document tells something of it to who may read, see
+    /// `PageDocument`), and whether it lives.
     static func isPublic(_ path: String) -> Bool {
         path == "/livez" || path == "/readyz" || PageFiles.file(at: path) != nil
     }

@@ -17,37 +17,41 @@ export class APIError extends Error {
   }
 }
 
-let token = read();
+/** null: not looked for yet. The storage is not opened before there is something to see. */
+let known = null;
 let askForToken = null;
 
-function read() {
-  try { return sessionStorage.getItem("jobhost.token") ?? ""; } catch { return ""; }
+function token() {
+  if (known === null) {
+    try { known = sessionStorage.getItem("jobhost.token") ?? ""; } catch { known = ""; }
+  }
+  return known;
 }
 
 /** For this tab, until it is closed. "": none. */
 export function setToken(text) {
-  token = text;
+  known = text;
   try {
     if (text) sessionStorage.setItem("jobhost.token", text);
     else sessionStorage.removeItem("jobhost.token");
   } catch { /* only until the page is left, then */ }
 }
 
-export function hasToken() { return token !== ""; }
+export function hasToken() { return token() !== ""; }
 
 /**
  * After a 401: a token that the host no longer knows is forgotten, or a tab left open would show it for ever, where
  * reading may need none. Not if another has been given meanwhile.
  */
 function forget(shown) {
-  if (shown && shown === token) setToken("");
+  if (shown && shown === token()) setToken("");
 }
 
 /** `ask(problem, method)` → a promise of whether there is a token now. */
 export function onTokenNeeded(ask) { askForToken = ask; }
 
 export function headers(more = {}) {
-  return token ? { ...more, Authorization: `Bearer ${token}` } : more;
+  return token() ? { ...more, Authorization: `Bearer ${token()}` } : more;
 }
 
 export function query(parameters) {
@@ -58,25 +62,47 @@ export function query(parameters) {
 
 export function path(...parts) { return "/" + parts.map((part) => encodeURIComponent(part)).join("/"); }
 
-/** Where early.js asked already; null: that has been read. */
+/** Where early.js asked already, or the document answers; null: that has been read. */
 export function firstPlace() { return window.firstAnswer?.where ?? null; }
 
-/** What early.js asked for already; once. */
+/** What early.js asked for already, or what stands in the document; once. */
 async function firstAnswer(method, where) {
   const first = window.firstAnswer;
   if (!first || method !== "GET" || first.where !== where) return null;
   window.firstAnswer = null;
+  if (!first.response) return standing();
   const response = await first.response;
   return response?.ok ? { response, sent: first.sent, received: first.received } : null;
+}
+
+/** The answer at the document's end; null: it was not there in time. */
+function standing() {
+  const element = document.getElementById("first");
+  if (!element) return null;
+  element.remove();
+  const [{ responseStart, responseEnd }] = performance.getEntriesByType("navigation");
+  return {
+    answer: JSON.parse(element.textContent),
+    sent: performance.timeOrigin + responseStart, received: performance.timeOrigin + (responseEnd || performance.now()),
+  };
+}
+
+/** What the host said; its clock is learned from it. */
+function learned(answer, sent, received) {
+  const clock = answer.host?.now ?? answer.now;
+  if (clock) learnClock(clock, sent, received);
+  return answer;
 }
 
 async function send(method, where, body, mayAsk, patience = PATIENCE) {
   let sent = Date.now();
   let received = null;
   let response;
-  const shown = token;
+  let shown;
   try {
     const first = await firstAnswer(method, where);
+    if (first?.answer) return learned(first.answer, first.sent, first.received);
+    shown = token();
     if (first) ({ response, sent, received } = first);
     else response = await fetch(BASE + where, {
       method, headers: headers(body === undefined ? {} : { "Content-Type": "application/json" }),
@@ -89,9 +115,7 @@ async function send(method, where, body, mayAsk, patience = PATIENCE) {
   if (response.ok) {
     let answer;
     try { answer = await response.json(); } catch { throw new APIError("the answer broke off"); }
-    const clock = answer.host?.now ?? answer.now;
-    if (clock) learnClock(clock, sent, received ?? Date.now());
-    return answer;
+    return learned(answer, sent, received ?? Date.now());
   }
   let problem = {};
   try { problem = await response.json(); } catch { /* no problem details: the status has to do */ }
@@ -101,10 +125,10 @@ async function send(method, where, body, mayAsk, patience = PATIENCE) {
   if (response.status === 401 && method === "GET" && shown) {
     forget(shown);
     // Of several that were asked together the first one forgets; each asks again. One without a token does not.
-    if (shown !== token) return send(method, where, body, mayAsk, patience);
+    if (shown !== token()) return send(method, where, body, mayAsk, patience);
   }
   // A token that may only read is refused otherwise than one that is not known.
-  const wantsToken = response.status === 401 || (response.status === 403 && method === "POST" && token !== "");
+  const wantsToken = response.status === 401 || (response.status === 403 && method === "POST" && hasToken());
   if (wantsToken && mayAsk && askForToken && (await askForToken(error, method))) {
     return send(method, where, body, false, patience);
   }
@@ -131,7 +155,7 @@ export function post(where, body = {}, patience = PATIENCE) { return send("POST"
  * `onEvent({ id, type, data })` for each. Ends, by return or error, with the stream.
  */
 export async function stream(where, lastId, { onOpen, onEvent, signal }) {
-  const shown = token;
+  const shown = token();
   const response = await fetch(BASE + where, {
     headers: headers({ Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) }),
     cache: "no-store", credentials: "same-origin", signal,

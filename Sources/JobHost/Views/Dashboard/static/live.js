@@ -61,7 +61,7 @@ export async function start() {
   follow();
 }
 
-/** What early.js asked for, if that is not everything: rows to show while the rest is on its way. */
+/** What early.js asked for, or what stands in the document, if that is not everything: rows to show while the rest is on its way. */
 async function begin() {
   const where = firstPlace();
   if (!where || where === "/overview") return;
