@@ -1,6 +1,7 @@
 import Hummingbird
 import JobCore
 import NIOCore
+import NIOPosix
 
 /// The page's document for who may read without a token: what its script would ask for first stands at its end. The
 /// beginning is sent at once, so that the browser has the files and an empty page while the answer is made.
@@ -8,7 +9,7 @@ struct PageDocument: Sendable {
     /// So many jobs stand in it, which fills a tall window; a page that needs more asks (early.js).
     static let rows = 48
     /// For longer than that it does not wait: the page then asks by itself, and says what is the matter.
-    static let patience = Duration.milliseconds(500)
+    static let patience = TimeAmount.milliseconds(500)
 
     private let type: String
     private let beginning: ByteBuffer
@@ -45,14 +46,11 @@ struct PageDocument: Sendable {
     /// nil: it is not there in time.
     private static func overview(_ shelf: SnapshotShelf) async -> [UInt8]? {
         let (first, answers) = AsyncStream.makeStream(of: [UInt8]?.self, bufferingPolicy: .bufferingOldest(1))
-        let limit = Task {
-            try? await Task.sleep(for: patience)
-            answers.yield(nil)
-        }
+        let limit = MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: patience) { answers.yield(nil) }
+        defer { limit.cancel() }
         Task {
             let overview = API.Overview(await shelf.snapshot(), names: nil, first: rows, recent: 0)
             answers.yield((try? APIJSON.bytes(of: overview)).map(withoutMarkup))
-            limit.cancel()
         }
         return await first.first { _ in true } ?? nil
     }
