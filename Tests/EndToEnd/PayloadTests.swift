@@ -100,6 +100,8 @@ struct PayloadTests {
         for _ in 0..<left { at = try await host.logs("enqueue_inbox row", "for 'mint' is refused: ", from: at) + 1 }
         #expect(try ledger.number("SELECT count(*) FROM enqueue_inbox WHERE refused IS NULL") == 0)
         #expect(try ledger.number("SELECT count(*) FROM enqueue_inbox WHERE length(refused) > 10") == left)
+        let longest = try ledger.number("SELECT max(length(CAST(payload AS text))) FROM enqueue_inbox")
+        #expect(longest < 2_000, "of ten megabytes that are no payload \(longest) stay")
         #expect(try ledger.number("SELECT count(*) FROM runs") == 0)
 
         // By each door a good one gets in.

@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import Testing
 
 @testable import JobStore
@@ -104,12 +105,36 @@ struct ArrivalRules {
         #expect(try await claim(9).payloads == ["2"])
     }
 
+    func whatNoJobCanTakeStaysAsItsBeginning() async throws {
+        let none = [
+            "[" + String(repeating: "1,", count: 150_000) + "1]",
+            String(repeating: "[", count: 600) + String(repeating: "]", count: 600),
+            "[" + String(repeating: "1,", count: 600) + "\"\\u0000\"]",
+        ]
+        let misfit = "[" + String(repeating: "2,", count: 1_000) + "2]"
+        for payload in none + [misfit, "[\"\\u0000\"]"] { try run("INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '\(payload)')") }
+        try run("INSERT INTO enqueue_inbox (job, payload) VALUES ('mnt', '\(none[0])'), ('mnt', '\(misfit)')")
+        let strict = ["mint": InboxRule { _ in "it wants an object" }]
+        #expect(try await store.drainInbox(jobs: strict, limit: 100, now: .at(1)).refused.count == 7)
+        let length = "length(CAST(payload AS text))"
+        #expect(try count("SELECT count(*) FROM enqueue_inbox WHERE \(length) BETWEEN 1000 AND 1010") == 4, "a beginning of 1,000 bytes")
+        #expect(try count("SELECT count(*) FROM enqueue_inbox WHERE \(length) = \(misfit.utf8.count)") == 2, "what a job may take one day is whole")
+        #expect(try count("SELECT count(*) FROM enqueue_inbox WHERE \(length) < 20") == 1)
+        // A second look, by hosts that take any payload now.
+        try run("UPDATE enqueue_inbox SET refused = NULL, job = 'mint'")
+        let open = ["mint": InboxRule { (try? JSON(parsing: $0)) == nil ? "no payload" : nil }]
+        let again = try await store.drainInbox(jobs: open, limit: 100, now: .at(2))
+        #expect(again.runs.map(\.payload) == [misfit, misfit])
+        #expect(again.refused.count == 5)
+    }
+
     static let all: [(name: String, check: @Sendable (ArrivalRules) async throws -> Void)] = [
         ("the best is claimed at once and the rest waits", { try await $0.theBestIsClaimedAtOnceAndTheRestWaits() }),
         ("what comes waits behind what is better", { try await $0.whatComesWaitsBehindWhatIsBetter() }),
         ("of one unique key one run is made", { try await $0.ofOneUniqueKeyOneRunIsMade() }),
         ("a rate holds for what comes", { try await $0.aRateHoldsForWhatComes() }),
         ("what had expired is on record and its key is free", { try await $0.whatHadExpiredIsOnRecordAndItsKeyIsFree() }),
+        ("what no job can take stays as its beginning", { try await $0.whatNoJobCanTakeStaysAsItsBeginning() }),
     ]
 }
 

@@ -3,6 +3,8 @@ public enum EnqueueBounds {
     public static let priority = -1_000...1_000
     /// Bytes: JOB_MAX_KEY of job_abi.h.
     public static let longestKey = 512
+    /// Bytes.
+    public static let longestPayload = 256 << 10
     /// How far ahead a run may be put off, and how long it may wait from then on. Beyond it lie seconds taken for
     /// milliseconds.
     public static let farthest = Duration.seconds(366 * 86_400)

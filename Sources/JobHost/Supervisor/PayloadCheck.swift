@@ -5,13 +5,10 @@ import JobJSON
 /// Payloads are checked before they are stored: JSON of bounded size and depth, and what the
 /// entry's schema asks for.
 enum PayloadCheck {
-    static let maxBytes = 256 << 10
-
     /// A sentence; nil: accepted. No payload at all is accepted where the schema asks for none.
     static func problem(_ payload: [UInt8], schema text: String) -> String? {
-        guard payload.count <= maxBytes else {
-            return "\(payload.count) bytes; at most \(maxBytes) are allowed"
-        }
+        let longest = EnqueueBounds.longestPayload
+        guard payload.count <= longest else { return "\(payload.count) bytes; at most \(longest) are allowed" }
         let value: JSON
         do {
             guard !payload.isEmpty else {

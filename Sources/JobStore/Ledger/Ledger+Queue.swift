@@ -1,4 +1,5 @@
 import JobCore
+import JobJSON
 import SQL
 
 // Enqueued runs: inserts, the inbox of other programs, and what operators do with runs.
@@ -79,6 +80,19 @@ extension Ledger {
             return problem
         }
         return rule.problem(row.request.payload)
+    }
+
+    /// The row stays, with the reason. What no job can take as a payload, whatever its schema, goes but for its beginning;
+    /// what is left of it is none either, however often it is looked at.
+    func refuse(_ row: InboxRow, _ reason: String) throws {
+        guard let beginning = row.beginningOfNoPayload else {
+            try connection.send("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
+            return
+        }
+        // PostgreSQL's column takes JSON alone; a string with U+0000 no payload has.
+        let rest = connection.dialect == .sqlite ? beginning + "…" : JSON.string(beginning + "…\u{0}").text
+        try connection.send(
+            "UPDATE \(schema)enqueue_inbox SET refused = ?, payload = ? WHERE id = ?", [.text(reason), .text(rest), .int(row.id)])
     }
 
     // MARK: Expiry
@@ -219,5 +233,22 @@ struct InboxRow {
         request.priority = try row.count(4)
         request.maxAttempts = jobs[job]?.maxAttempts ?? 1
         self.valid = valid
+    }
+
+    /// Bytes of what is no payload that stay in a refused row.
+    static let keptOfNoPayload = 1_000
+
+    /// Of a long one that is not JSON, or beyond the bounds of all payloads; nil: it stays as it is.
+    var beginningOfNoPayload: String? {
+        let payload = request.payload
+        var end = Self.keptOfNoPayload
+        guard payload.count > end, !valid || !Self.isPayload(payload) else { return nil }
+        // Not in the midst of a character.
+        while end > 0, payload[end] & 0xC0 == 0x80 { end -= 1 }
+        return String(decoding: payload[..<end], as: UTF8.self)
+    }
+
+    private static func isPayload(_ bytes: [UInt8]) -> Bool {
+        bytes.count <= EnqueueBounds.longestPayload && (try? JSON(parsing: bytes)) != nil
     }
 }

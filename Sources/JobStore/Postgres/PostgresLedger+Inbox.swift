@@ -143,7 +143,7 @@ extension PostgresLedger {
                 taken.append(row.id)
                 continue
             }
-            try connection.send("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
+            try refuse(row, reason)
             arrivals.result.refused.append((id: row.id, job: row.request.job, reason: reason))
         }
         guard !taken.isEmpty else { return arrivals }

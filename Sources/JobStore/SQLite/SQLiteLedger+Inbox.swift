@@ -43,7 +43,7 @@ extension SQLiteLedger {
                 taken.append(row)
                 continue
             }
-            try connection.run("UPDATE enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
+            try refuse(row, reason)
             arrivals.result.refused.append((id: row.id, job: row.request.job, reason: reason))
         }
         guard let first = taken.first?.id, let last = taken.last?.id else { return arrivals }
