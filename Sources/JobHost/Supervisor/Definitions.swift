@@ -29,9 +29,36 @@ enum Definitions {
     }
 }
 
+extension PluginConfig {
+    /// What its workers are bounded by, and which variables they get, not what is in them; "": by nothing of its own.
+    ///
+    /// - Parameter file: the config's. What lies beside it is the same on hosts that have it in another folder.
+    func bounds(in file: String) -> String {
+        let folder = file.lastIndex(of: "/").map { file[...$0] } ?? ""
+        var parts: [String] = []
+        if let memoryLimit { parts.append("memory_limit \(memoryLimit)") }
+        if let fileLimit { parts.append("file_limit \(fileLimit)") }
+        if let user { parts.append("user \(user)") }
+        if !environment.isEmpty { parts.append("env " + environment.sorted().joined(separator: " ")) }
+        if let sandbox {
+            func text(_ paths: [String]?) -> String {
+                guard let paths else { return "anything" }
+                return paths.map { $0.hasPrefix(folder) ? String($0.dropFirst(folder.count)) : $0 }.sorted().joined(separator: " ")
+            }
+            parts += [
+                "read \(text(sandbox.read))", "write \(text(sandbox.write))", "network \(sandbox.network)", "nice \(sandbox.nice)",
+                "cpu_time \(sandbox.cpuTime.map { "\($0.microseconds)" } ?? "none")",
+            ]
+        }
+        return parts.joined(separator: "\n")
+    }
+}
+
 extension ResolvedJob {
     /// Of what the config says of it, as far as it decides what runs, when, and what becomes of it: equal on hosts that agree.
-    var digest: String {
+    ///
+    /// - Parameter workers: what its plugin's workers are bounded by.
+    func digest(_ workers: String) -> String {
         var parts: [String] = [
             config.plugin, config.entry, schedule.text, "\(config.enabled)", "\(config.concurrency)", config.overlap.rawValue,
             config.rate.map { "\($0.runs) in \($0.per.microseconds)" } ?? "", config.runOn.joined(separator: " "),
@@ -43,6 +70,8 @@ extension ResolvedJob {
         if limits != JobConfig.Limits() { parts.append(Self.text(of: limits)) }
         if config.onStart { parts.append("on start") }
         if let calendar { parts.append(Self.text(of: calendar, calendarZone)) }
+        if !config.labels.isEmpty { parts.append("labels " + config.labels.sorted().joined(separator: " ")) }
+        if !workers.isEmpty { parts.append(workers) }
         return SHA256.hex(of: Array(parts.joined(separator: "\n").utf8))
     }
 

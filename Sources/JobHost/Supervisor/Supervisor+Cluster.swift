@@ -72,8 +72,10 @@ extension Supervisor {
     }
 
     private func definitions(of generation: Generation) -> [DefinitionRow] {
-        generation.jobs.values.filter { $0.config.isServed(by: generation.config.host) }.map { job in
-            DefinitionRow(host: owner.host, job: job.config.name, digest: job.digest, library: job.libraryHash)
+        let workers = generation.plugins.mapValues { $0.config.bounds(in: generation.config.file) }
+        return generation.jobs.values.filter { $0.config.isServed(by: generation.config.host) }.map { job in
+            DefinitionRow(
+                host: owner.host, job: job.config.name, digest: job.digest(workers[job.config.plugin] ?? ""), library: job.libraryHash)
         }
     }
 

@@ -40,13 +40,13 @@ import Testing
     func digests() throws {
         let entry = EntryDescriptor(
             id: "run", description: "", idempotent: true, cancellable: true, defaultSchedule: "", settingsSchema: "", payloadSchema: "", stateVersion: 0)
-        func digest(_ calendar: BusinessCalendar? = nil, _ change: (inout JobConfig) -> Void) -> String {
+        func digest(_ calendar: BusinessCalendar? = nil, workers: String = "", _ change: (inout JobConfig) -> Void) -> String {
             var config = JobConfig(name: "mint", plugin: "p", entry: "run", position: SourcePosition(argument: "x"))
             change(&config)
             return ResolvedJob(
                 config: config, entry: entry, pool: "p", libraryHash: "h", settings: Array("{}".utf8), maskedSettings: "{}",
                 schedule: .none, zone: .utc, calendar: calendar, calendarZone: .utc
-            ).digest
+            ).digest(workers)
         }
         let week = Array(repeating: [BusinessCalendar.Session(open: 0, close: 3_600)], count: 7)
         let day = try #require(CivilDate(year: 2026, month: 12, day: 25))
@@ -58,6 +58,7 @@ import Testing
             { $0.breaker?.openFor = .seconds(60) }, { $0.breaker?.successes = 3 }, { $0.retention.age = .seconds(60) }, { $0.retention.runs = 7 },
             { $0.approval = 2 }, { $0.onStart = true }, { $0.timeout = nil }, { $0.concurrency = 2 }, { $0.overlap = .queue }, { $0.priority = 1 },
             { $0.rate = RateLimit(runs: 1, per: .seconds(1)) }, { $0.runOn = ["eu"] }, { $0.enabled = false },
+            { $0.labels = ["money"] }, { $0.labels = ["money", "eu"] },
         ]
         let calendars = [
             BusinessCalendar(weekly: week), BusinessCalendar(weekly: []), BusinessCalendar(weekly: week, holidays: [day]),
@@ -65,8 +66,37 @@ import Testing
         ]
         let digests = changes.map { digest(nil, $0) } + calendars.map { digest($0) { _ in } }
         #expect(Set(digests).count == changes.count + calendars.count)
+        #expect(digest(workers: "user nobody") { _ in } != digests[0])
         // A host's own affair.
         #expect(digest { $0.logLevel = .error } == digests[0])
         #expect(digest { $0.health.warning.errorsPerHour = 9 } == digests[0])
+    }
+
+    @Test("Two configs of a plugin bound its workers differently where any limit, user, name of a variable or part of the sandbox differs; a folder's place is none")
+    func bounds() {
+        func bounds(in file: String = "/etc/a/jobs.toml", _ change: (inout PluginConfig) -> Void) -> String {
+            var plugin = PluginConfig(name: "p", library: "/lib/p.so", position: SourcePosition(argument: "x"))
+            change(&plugin)
+            return plugin.bounds(in: file)
+        }
+        func box(_ change: @escaping (inout PluginConfig.Sandbox) -> Void) -> (inout PluginConfig) -> Void {
+            {
+                var sandbox = PluginConfig.Sandbox()
+                change(&sandbox)
+                $0.sandbox = sandbox
+            }
+        }
+        let changes: [(inout PluginConfig) -> Void] = [
+            { _ in }, { $0.memoryLimit = 1 << 20 }, { $0.fileLimit = 1 << 20 }, { $0.user = "nobody" }, { $0.environment = ["KEY"] },
+            { $0.environment = ["KEY", "URL"] }, box { _ in }, box { $0.read = [] }, box { $0.write = [] }, box { $0.read = ["/etc/a/data"] },
+            box { $0.write = ["/etc/a/data"] }, box { $0.read = ["/srv"] }, box { $0.network = false }, box { $0.nice = 5 }, box { $0.cpuTime = .seconds(5) },
+        ]
+        let found = changes.map { bounds($0) }
+        #expect(Set(found).count == changes.count)
+        #expect(found[0].isEmpty)
+        #expect(bounds { $0.environment = ["URL", "KEY"] } == found[5])
+        #expect(bounds(in: "/srv/b/jobs.toml", box { $0.read = ["/srv/b/data"] }) == found[9], "beside its config")
+        // A host's own affair.
+        #expect(bounds { $0.maxWorkers = 3; $0.library = "/other/p.so" }.isEmpty)
     }
 }
