@@ -51,9 +51,10 @@ struct MovingTests {
                 let waiting = try test.ledger.texts("SELECT id || unique_key FROM runs WHERE job = 'queue' ORDER BY id")
                 let history = try test.ledger.texts("SELECT id || job || state || attempt || fence FROM runs ORDER BY id")
 
+                // The config still has no [store]: the place is named.
+                let moved = try await ask("store", "migrate", "--from", "sqlite:var/jobhost.db", "--to", server.url)
+                #expect(moved.contains("runs") && moved.contains("breakers") && moved.contains("the store is now postgresql"), "\(moved)")
                 try test.config(Self.jobs + "\n[store]\nurl = \"\(server.url)\"\n")
-                let moved = try await ask("store", "migrate", "--from", "sqlite:var/jobhost.db")
-                #expect(moved.contains("runs") && moved.contains("breakers"), "\(moved)")
                 // Row for row.
                 #expect(try server.ledger.texts("SELECT concat(id, job, state, attempt, fence) FROM runs ORDER BY id") == history)
                 // Not into what is there already, and nothing of that changes.
