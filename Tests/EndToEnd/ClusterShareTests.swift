@@ -166,6 +166,14 @@ struct ClusterShareTests: ClusterStory {
                 if explained.contains("as many have started as its rate allows (5 runs in 1d); the next may at 20") { break }
                 try Task.checkCancellation()
             }
+            /// What a host has of the job, and how often it has read its files.
+            func served(by host: String) async throws -> (job: String, generation: Int?, digest: [String]) {
+                let shown = try await test.jobhost("show", "calls", "--json", "--config", "\(host).toml").output
+                let status = try await test.jobhost("status", "--json", "--config", "\(host).toml").output
+                let digest = try cluster.ledger.texts("SELECT digest FROM definitions WHERE job = 'calls' AND host = '\(host)'")
+                return (shown, status.number(after: "generation"), digest)
+            }
+            let before = try await served(by: "b")
             // Another rate, on one host: `plan` says that it would be alone with it.
             try test.write(
                 try #require(Proc.text(of: test.folder + "/a.toml")).replacing("rate = { runs = 5, per = \"1d\" }", with: "rate = { runs = 100 }"), to: "a.toml")
@@ -173,6 +181,12 @@ struct ClusterShareTests: ClusterStory {
             #expect((plan.output + plan.errors).contains("job calls: a, b and c run different configs of it"), "\(plan.output) \(plan.errors)")
             #expect(try await test.jobhost("reload", "--config", "a.toml").code == 0)
             try await cluster.until("SELECT count(*) FROM runs WHERE job = 'calls' AND state = 'succeeded'", "12")
+            // Each reads its own files: the others go on as they were.
+            let (a, b) = try await (served(by: "a"), served(by: "b"))
+            #expect(a.job.contains("\"100 runs in 1m\"") && a.generation == 2, "\(a)")
+            #expect(before.job.contains("\"5 runs in 1d\"") && b.job.contains("\"5 runs in 1d\""), "\(b)")
+            #expect(before.generation == 1 && b.generation == 1)
+            #expect(b.digest.count == 1 && b.digest == before.digest && a.digest != b.digest)
             await cluster.stop(hosts.0, hosts.1, hosts.2)
             #expect(try cluster.ledger.faults() == [])
         }
