@@ -161,6 +161,53 @@ import Testing
         }
     }
 
+    @Test("Each of a host's six connections has a thread of its own, by name, and none is left when the store is closed")
+    func threadsEnd() async throws {
+        try await TestPostgres.use { schema in
+            let host = "threads-\(schema.name)"
+            // In a process of its own, whose threads are this store's.
+            let result = await #expect(processExitsWith: .success) { [schema = schema.name as String, server = schema.server as String, host = host as String] in
+                let other = try PostgresConnection(PostgresAddress(server))
+                defer { other.close() }
+                var options = PostgresStoreOptions()
+                options.schema = schema
+                let store = try await PostgresStore.open(url: server, host: host, options: options)
+                let question = "SELECT count(*) FROM pg_stat_activity WHERE application_name = ?"
+                let limit = ContinuousClock.now + .seconds(30)
+                // Who listens connects by himself.
+                while try other.first(question, [.text("jobhost \(host)")], { try $0.int64(0) }) != 6 {
+                    try #require(ContinuousClock.now < limit)
+                    await Task.yield()
+                }
+                #expect(PostgresCosts.storeThreads() == ["store-arrivals", "store-ask", "store-ends", "store-list", "store-listen", "store-write"])
+                await store.close()
+                // A thread is there until the kernel has reaped it.
+                while !PostgresCosts.storeThreads().isEmpty {
+                    try #require(ContinuousClock.now < limit, "\(PostgresCosts.storeThreads())")
+                    await Task.yield()
+                }
+            }
+            #expect(result != nil)
+        }
+    }
+
+    /// The names of this process's threads that are a store's, sorted.
+    private static func storeThreads() -> [String] {
+        guard let entries = opendir("/proc/self/task") else { return [] }
+        defer { closedir(entries) }
+        var names: [String] = []
+        while let entry = readdir(entries) {
+            let id = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
+            guard let file = fopen("/proc/self/task/\(id)/comm", "r") else { continue }
+            defer { fclose(file) }
+            var line = [CChar](repeating: 0, count: 32)
+            guard fgets(&line, 32, file) != nil else { continue }
+            let name = String(decoding: line.prefix { $0 != 0 && $0 != 10 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            if name.hasPrefix("store-") { names.append(name) }
+        }
+        return names.sorted()
+    }
+
     /// As <netinet/tcp.h> names them: TCP_USER_TIMEOUT, TCP_KEEPIDLE.
     private static let (userTimeout, keepIdle) = (Int32(18), Int32(4))
 
