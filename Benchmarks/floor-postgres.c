@@ -1,8 +1,10 @@
 /* The floor of what a queue in PostgreSQL costs, through plain libpq: rows like the host's own, in a
    table and with the indexes of the host's own, claimed and completed by two statements for each batch,
    each durable. `floor-postgres URL work COUNT BATCH`: rows a second. `floor-postgres URL enqueue COUNT
-   CONNECTIONS`: calls of jobhost.enqueue a second, each a transaction. `floor-postgres URL idle COUNT MS`: a call
-   of it every MS milliseconds; prints when each began and returned, in microseconds, and its payload is the first. */
+   CONNECTIONS`: calls of jobhost.enqueue a second, each a transaction, over so many connections that are open when
+   the clock starts; `floor-postgres URL insert COUNT CONNECTIONS`: plain INSERTs into a table like its own, the floor
+   of that. `floor-postgres URL idle COUNT MS`: a call of it every MS milliseconds; prints when each began and
+   returned, in microseconds, and its payload is the first. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,19 +77,46 @@ static double work(const char *url, int count, const char *batch) {
     PQfinish(connection);
     return count / took;
 }
-static double enqueue(const char *url, int count, int connections) {
-    double began = now();
+/* So many processes with a connection each; the clock starts when all are connected. */
+static double together(const char *url, int count, int connections, const char *statement) {
+    int ready[2], go[2], each = count / connections, bad = 0;
+    char byte = 0;
+    if (pipe(ready) != 0 || pipe(go) != 0) exit(1);
     for (int i = 0; i < connections; i++) {
         if (fork() != 0) continue;
+        close(go[1]);
         connect_to(url);
-        for (int n = 0; n < count / connections; n++) PQclear(checked(PQexec(connection, "SELECT jobhost.enqueue('elsewhere', '1')")));
+        if (write(ready[1], &byte, 1) != 1) exit(1);
+        /* So that the end of one of them is seen. */
+        close(ready[1]);
+        /* Until the other end is closed. */
+        if (read(go[0], &byte, 1) != 0) exit(1);
+        for (int n = 0; n < each; n++) PQclear(checked(PQexec(connection, statement)));
         PQfinish(connection);
         exit(0);
     }
-    int bad = 0;
+    close(ready[1]);
+    for (int i = 0; i < connections; i++) if (read(ready[0], &byte, 1) != 1) bad = 1;
+    double began = now();
+    close(go[1]);
     for (int i = 0, status; i < connections; i++) if (wait(&status) < 0 || status != 0) bad = 1;
+    double took = now() - began;
     if (bad) exit(1);
-    return count / (now() - began);
+    return each * connections / took;
+}
+static double enqueue(const char *url, int count, int connections) {
+    return together(url, count, connections, "SELECT jobhost.enqueue('elsewhere', '1')");
+}
+static void once(const char *url, const char *script) {
+    connect_to(url);
+    PQclear(checked(PQexec(connection, script)));
+    PQfinish(connection);
+}
+static double insert(const char *url, int count, int connections) {
+    once(url, "DROP TABLE IF EXISTS floor_inbox; CREATE TABLE floor_inbox (LIKE jobhost.enqueue_inbox INCLUDING ALL)");
+    double rate = together(url, count, connections, "INSERT INTO floor_inbox (job, payload) VALUES ('elsewhere', '1')");
+    once(url, "DROP TABLE floor_inbox");
+    return rate;
 }
 static long long wall(void) {
     struct timespec time;
@@ -112,7 +141,9 @@ static int idle(const char *url, int count, int milliseconds) {
 int main(int count, char **words) {
     if (count != 5) return 2;
     if (strcmp(words[2], "idle") == 0) return idle(words[1], atoi(words[3]), atoi(words[4]));
-    double rate = strcmp(words[2], "work") == 0 ? work(words[1], atoi(words[3]), words[4]) : enqueue(words[1], atoi(words[3]), atoi(words[4]));
+    int rows = atoi(words[3]), connections = atoi(words[4]);
+    double rate = strcmp(words[2], "work") == 0 ? work(words[1], rows, words[4])
+        : strcmp(words[2], "insert") == 0 ? insert(words[1], rows, connections) : enqueue(words[1], rows, connections);
     printf("%.0f\n", rate);
     return 0;
 }
