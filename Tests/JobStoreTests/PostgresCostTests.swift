@@ -172,16 +172,16 @@ import Testing
                 var options = PostgresStoreOptions()
                 options.schema = schema
                 let store = try await PostgresStore.open(url: server, host: host, options: options)
-                let question = "SELECT count(*) FROM pg_stat_activity WHERE application_name = ?"
-                let limit = ContinuousClock.now + .seconds(30)
                 // Who listens connects by himself.
-                while try other.first(question, [.text("jobhost \(host)")], { try $0.int64(0) }) != 6 {
-                    try #require(ContinuousClock.now < limit)
-                    await Task.yield()
-                }
+                let (heard, hears) = AsyncStream.makeStream(of: Void.self)
+                store.listen { hears.yield() }
+                for await _ in heard { break }
+                let question = "SELECT count(*) FROM pg_stat_activity WHERE application_name = ?"
+                #expect(try other.first(question, [.text("jobhost \(host)")]) { try $0.int64(0) } == 5)
                 #expect(PostgresCosts.storeThreads() == ["store-arrivals", "store-ask", "store-ends", "store-list", "store-listen", "store-write"])
                 await store.close()
                 // A thread is there until the kernel has reaped it.
+                let limit = ContinuousClock.now + .seconds(30)
                 while !PostgresCosts.storeThreads().isEmpty {
                     try #require(ContinuousClock.now < limit, "\(PostgresCosts.storeThreads())")
                     await Task.yield()
