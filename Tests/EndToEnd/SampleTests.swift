@@ -55,6 +55,11 @@ import Testing
                 try await host.logs("✓ market", "trades")
                 try await host.logs("✓ candles-1m", "candles written")
                 try await host.logs("✓ margin-check", "margin call")
+                try await host.logs("✓ mint ")
+                let there = PostgresServer(folder: server.folder, url: try #require(exchange.server))
+                try await there.until("SELECT count(*) > 0 FROM mint_requests WHERE status = 'minted'")
+                // After three blocks, one with every tick of the market.
+                try await there.until("SELECT count(*) > 0 FROM deposits WHERE status = 'CREDITED' AND credited_ms IS NOT NULL")
                 host.signal(SIGTERM)
                 #expect(await host.exitCode() == 0)
                 // What candles were made of is there.
