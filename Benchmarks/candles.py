@@ -2,6 +2,7 @@
 SQLite through the real job, committed; and one run with new trades after a short and a long history.
 Beside it in C: the same statement stepped, SQLite's own GROUP BY, a loop over memory (the latter two are
 not exact)."""
+import contextlib
 import decimal
 import json
 import random
@@ -10,6 +11,7 @@ import sqlite3
 import statistics
 import time
 
+from . import peers
 from .host import run
 from .jobs import Office, market, new_trades
 
@@ -40,6 +42,10 @@ def bulk(bench, office, path, trades):
               f"| floor: stepping the statement in C | {base['read']:,.0f} | | 1 |",
               f"| SQLite's own GROUP BY into 1m, not exact | {base['group']:,.0f} | | {base['read'] / base['group']:.1f} |",
               f"| a loop in C over memory, not exact | {base['memory']:,.0f} | | {base['read'] / base['memory']:.2f} |")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for name, peer in peers.candles(bench, connection):
+            bench.say(f"| {name}, nothing written | {peer['rate']:,.0f} | | {base['read'] / peer['rate']:.2f} |" if isinstance(peer, dict)
+                      else f"| {name} | {peer} | | |")
     for title, keep in (("1m alone", ["1m"]), ("nine intervals", None)):
         said = office.execute("Candles", "candles", {"interval": "1m", **({"keep": keep} if keep else {})}, path, sql(office, "forget", FORGET), runs=bench.rounds)
         watch, cpu = (trades / statistics.median(said[name]) * 1e3 for name in ("ours", "cpu"))

@@ -3,14 +3,12 @@ beside the same rows in plain C in the same run, and beside peers; one host, two
 starts when nothing else is to be done; calls of jobhost.enqueue a second."""
 import contextlib
 import os
-import shutil
 import statistics
-import subprocess
 import time
 
 from . import peers
 from .dispatch import DONE
-from .host import Host, ROOT, quantile, run, threads
+from .host import Host, postgres as server, quantile, run, threads
 
 QUEUE = '[jobs.q]\nplugin = "noop"\nentry = "noop"\nschedule = "none"\nconcurrency = {}\nretention = {{ runs = 1000000 }}\n'
 
@@ -234,14 +232,10 @@ def single_rows(bench, url, count):
 def measure(bench):
     count = 5_000 if bench.quick else 50_000
     place = f"{bench.folder}-db"
-    url = run(f"{ROOT}/scripts/postgres", "start", place, "fsync=on").strip()
-    try:
+    with server(place, "fsync=on") as url:
         bench.say(f"\n{count:,} enqueued no-op runs (peers: {count // 10:,}), durable, from the first enqueue to all completed:\n",
                   "| | a second | of the floor in batches |", "|---|---|---|")
         notes = on_sqlite(bench, count) + on_postgres(bench, url, place, count)
         bench.say("", *notes, "")
         idle(bench, url)
         single_rows(bench, url, count)
-    finally:
-        subprocess.run([f"{ROOT}/scripts/postgres", "stop", place], check=False)
-        shutil.rmtree(place, ignore_errors=True)

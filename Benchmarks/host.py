@@ -1,4 +1,5 @@
 """A host of its own in a folder of its own, and what /proc and its ledger tell of it."""
+import contextlib
 import http.client
 import json
 import os
@@ -51,6 +52,17 @@ def threads(pid):
             continue  # has just ended
         used[name] = used.get(name, 0) + seconds
     return used
+
+
+@contextlib.contextmanager
+def postgres(folder, *options):
+    """A PostgreSQL of one's own meanwhile; its URL."""
+    url = run(f"{ROOT}/scripts/postgres", "start", folder, *options).strip()
+    try:
+        yield url
+    finally:
+        subprocess.run([f"{ROOT}/scripts/postgres", "stop", folder], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Host:

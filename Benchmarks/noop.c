@@ -1,5 +1,6 @@
 /* The jobs of `make bench`: one does nothing, and says so at once; one shouts for three
-   seconds; one hangs for ten minutes, whatever it is told. */
+   seconds; one writes garbage to every descriptor, one closes them all; one hangs for ten minutes,
+   whatever it is told. */
 #define _GNU_SOURCE
 #include "job_abi.h"
 #include <string.h>
@@ -25,6 +26,22 @@ static int32_t flood(void *instance, const job_context *context) {
     return JOB_SUCCEEDED;
 }
 
+static int32_t litter(void *instance, const job_context *context) {
+    (void)instance;
+    (void)context;
+    for (int round = 0; round < 100; round++)
+        for (int fd = 1; fd < 1024; fd++)
+            if (write(fd, "\xff\x00garbage of all kinds\n\x80", 24) < 0) continue;
+    return JOB_SUCCEEDED;
+}
+
+static int32_t shut(void *instance, const job_context *context) {
+    (void)instance;
+    (void)context;
+    for (int fd = 0; fd < 1024; fd++) close(fd);
+    return JOB_SUCCEEDED;
+}
+
 static int32_t hang(void *instance, const job_context *context) {
     (void)instance;
     (void)context;
@@ -37,6 +54,10 @@ static const job_entry entries[] = {
      .description = JOB_STR_INIT("Does nothing."), .run = noop},
     {.struct_size = sizeof(job_entry), .id = JOB_STR_INIT("flood"),
      .description = JOB_STR_INIT("Writes and logs without end."), .run = flood},
+    {.struct_size = sizeof(job_entry), .id = JOB_STR_INIT("litter"),
+     .description = JOB_STR_INIT("Writes garbage to every descriptor."), .run = litter},
+    {.struct_size = sizeof(job_entry), .id = JOB_STR_INIT("shut"),
+     .description = JOB_STR_INIT("Closes every descriptor."), .run = shut},
     {.struct_size = sizeof(job_entry), .id = JOB_STR_INIT("hang"),
      .description = JOB_STR_INIT("Does not end."), .run = hang},
 };
@@ -44,7 +65,7 @@ static const job_entry entries[] = {
 static const job_entry *entry_at(uint32_t index) { return &entries[index]; }
 
 static const job_plugin plugin = {
-    .struct_size = sizeof(job_plugin), .entry_count = 3, .id = JOB_STR_INIT("noop"), .version = JOB_STR_INIT("1.0.0"),
+    .struct_size = sizeof(job_plugin), .entry_count = sizeof entries / sizeof *entries, .id = JOB_STR_INIT("noop"), .version = JOB_STR_INIT("1.0.0"),
     .description = JOB_STR_INIT("Nothing, or too much."), .entry = entry_at,
 };
 

@@ -6,6 +6,7 @@
  *   wire runs  WORKER LIBRARY VERSION COUNT    a warm worker: COUNT runs of the entry `noop` one at a time,
  *                                              then as many in one burst
  *   wire spawn PROGRAM ARGUMENT COUNT          the floor of a start: spawn to exit
+ *   wire twice PROGRAM ARGUMENT COUNT          the floor of a reload: two of these, one after the other
  *
  * Compiled with Sources/CLinux/slate.c. Prints one line of JSON; times in microseconds.
  */
@@ -198,19 +199,21 @@ static int measure_start(const char *program, const char *library, long count, d
     return 0;
 }
 
-static int measure_spawn(char *program, char *argument, long count, double *samples) {
+static int measure_spawn(char *program, char *argument, int times, long count, double *samples) {
     char *arguments[] = {program, argument, NULL};
     for (long i = 0; i < count; i++) {
-        pid_t pid;
-        int status;
         double began = microseconds();
-        if ((errno = posix_spawn(&pid, program, NULL, NULL, arguments, environ))) die(program);
-        waitpid(pid, &status, 0);
-        samples[i] = microseconds() - began;
-        if (status != 0) {
-            fprintf(stderr, "wire: %s %s failed\n", program, argument);
-            return 1;
+        for (int time = 0; time < times; time++) {
+            pid_t pid;
+            int status;
+            if ((errno = posix_spawn(&pid, program, NULL, NULL, arguments, environ))) die(program);
+            waitpid(pid, &status, 0);
+            if (status != 0) {
+                fprintf(stderr, "wire: %s %s failed\n", program, argument);
+                return 1;
+            }
         }
+        samples[i] = microseconds() - began;
     }
     report("", samples, count);
     return 0;
@@ -261,13 +264,14 @@ static int measure_runs(const char *program, const char *library, long count, do
 
 int main(int count, char **words) {
     if (count < 5) {
-        fprintf(stderr, "usage: wire start|runs WORKER LIBRARY VERSION COUNT | wire spawn PROGRAM ARGUMENT COUNT\n");
+        fprintf(stderr, "usage: wire start|runs WORKER LIBRARY VERSION COUNT | wire spawn|twice PROGRAM ARGUMENT COUNT\n");
         return 2;
     }
     long wanted = atol(words[count - 1]);
     double *samples = calloc((size_t)wanted, sizeof *samples);
     if (wanted < 1 || !samples) die("COUNT");
-    if (!strcmp(words[1], "spawn")) return measure_spawn(words[2], words[3], wanted, samples);
+    if (!strcmp(words[1], "spawn") || !strcmp(words[1], "twice"))
+        return measure_spawn(words[2], words[3], words[1][0] == 't' ? 2 : 1, wanted, samples);
     version = (uint16_t)atoi(words[4]);
     return (strcmp(words[1], "start") ? measure_runs : measure_start)(words[2], words[3], wanted, samples);
 }

@@ -1,6 +1,7 @@
 """Peers, where they are installed: Python packages in the interpreter that `--peers` names, programs on PATH.
 Each is measured once beside ours, in the way its users run it."""
 import array
+import csv
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from ..host import ROOT, quantile
+from ..host import ROOT, postgres, quantile, run
 
 HERE = f"{ROOT}/Benchmarks/peers"
 MISSING = "not installed"
@@ -16,14 +17,17 @@ MISSING = "not installed"
 MOST_PROCESSES, TOO_MANY = 1_000, "not tried: a process for each at one instant"
 
 
-def python(bench, package, script, *arguments):
-    """What its script says, a dict; or a word about why not."""
-    if not bench.has(package):
-        return MISSING
-    done = subprocess.run([bench.python, "-B", f"{HERE}/{script}", *arguments], capture_output=True, text=True, check=False)
+def script(*command):
+    """What it says, as JSON; or a word about why not."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return "failed: " + (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     return json.loads(done.stdout)
+
+
+def python(bench, package, file, *arguments):
+    """What the package's script says, a dict; or a word about why not."""
+    return script(bench.python, "-B", f"{HERE}/{file}", *arguments) if bench.has(package) else MISSING
 
 
 # MARK: Lateness
@@ -31,9 +35,14 @@ def python(bench, package, script, *arguments):
 def lateness(bench, count, seconds):
     """Of each its name, and its figures or a word."""
     yield "APScheduler, in process", python(bench, "apscheduler", "apscheduler_lateness.py", str(count), str(seconds))
+    yield "the JDK's ScheduledThreadPoolExecutor, in process", jdk(count, seconds)
     yield "collectd, in process (from its own first instant)", collectd(bench, count, seconds)
     yield "supercronic, a process each", supercronic(bench, count, seconds)
     yield "cron, a process each, at one full minute", cron(bench, count)
+
+
+def jdk(count, seconds):
+    return script("java", f"{HERE}/JdkLateness.java", str(count), str(seconds)) if shutil.which("java") else MISSING
 
 
 def numbers(path):
@@ -150,5 +159,50 @@ def queue_on_sqlite(bench, count):
 
 
 def queues_on_postgres(bench, url, count):
-    for name, script in (("procrastinate", "procrastinate_queue.py"), ("pgqueuer", "pgqueuer_queue.py")):
-        yield f"{name}, in process", python(bench, name, script, url, str(count))
+    for name, file in (("procrastinate", "procrastinate_queue.py"), ("pgqueuer", "pgqueuer_queue.py")):
+        yield f"{name}, in process", python(bench, name, file, url, str(count))
+    yield "pgmq, in the server, nothing run", pgmq(url, count)
+
+
+def pgmq(url, count):
+    ask = ["psql", "-X", "-q", "-A", "-t", url]
+    found = subprocess.run([*ask, "-c", "SELECT 1 FROM pg_available_extensions WHERE name = 'pgmq'"], capture_output=True, text=True, check=True)
+    if not found.stdout.strip():
+        return MISSING
+    subprocess.run([*ask, "-c", "CREATE EXTENSION IF NOT EXISTS pgmq"], check=True)
+    rate = script(*ask, "-v", f"count={count}", "-f", f"{HERE}/pgmq_queue.sql")
+    return {"rate": rate} if isinstance(rate, (int, float)) else rate
+
+
+# MARK: Candles
+
+COLUMNS = "pair_id, ts_ms, price, amount"
+
+
+def candles(bench, trades):
+    """Of each its name, and rows a second or a word. They group into 1m candles what they have in memory, and write
+    nothing."""
+    file = f"{bench.folder}/trades.csv"
+    with open(file, "w", encoding="utf-8", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(COLUMNS.split(", "))
+        rows.writerows(trades.execute(f"SELECT {COLUMNS} FROM trades ORDER BY ts_ms, id"))
+    try:
+        for package in ("pandas", "polars", "duckdb"):
+            yield f"{package}, with doubles", python(bench, package, "candles.py", package, file)
+        yield "PostgreSQL's GROUP BY, without first and last price", candles_in_postgres(bench, file)
+    finally:
+        os.remove(file)
+
+
+def candles_in_postgres(bench, file):
+    if not shutil.which("psql"):
+        return MISSING
+    with postgres(f"{bench.folder}-db") as url, open(file, encoding="utf-8") as trades:
+        load = ("CREATE TABLE trades (pair_id bigint, ts_ms bigint, price numeric, amount numeric)", "COPY trades FROM STDIN CSV HEADER", "VACUUM ANALYZE trades")
+        subprocess.run(["psql", "-X", "-q", url, *(word for sql in load for word in ("-c", sql))], stdin=trades, check=True)
+        clock = "SELECT extract(epoch FROM clock_timestamp())"
+        ask = ("SELECT sum(trades), max(high), max(volume) FROM (SELECT pair_id, ts_ms / 60000 AS minute, max(price) AS high, min(price) AS low, "
+               "sum(amount) AS volume, count(*) AS trades FROM trades GROUP BY pair_id, minute) AS candles")
+        began, found, ended = run("psql", "-X", "-q", "-A", "-t", url, "-c", clock, "-c", ask, "-c", clock).splitlines()
+    return {"rate": int(found.split("|")[0]) / (float(ended) - float(began))}
