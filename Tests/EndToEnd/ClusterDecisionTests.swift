@@ -59,10 +59,11 @@ struct ClusterDecisionTests: ClusterStory {
             let runs = try await cluster.start("b", jobs)
             try await cluster.until("SELECT count(*) > 8 FROM runs WHERE state = 'succeeded'")
             for _ in 0..<6 { #expect(try await test.jobhost("enqueue", "t", "--config", "a.toml").code == 0) }
+            func action(_ words: [String]) -> String { words.filter { $0 != "t" }.joined(separator: " ") }
             func tell(_ words: [String]) async throws -> Int {
                 let answer = try await test.jobhost(arguments: words + ["--reason", "test", "--config", "a.toml"])
                 #expect(answer.code == 0, "\(answer.errors)")
-                return try cluster.decided(words.filter { $0 != "t" }.joined(separator: " "))
+                return try cluster.decided(action(words))
             }
             let stopped = try await tell(stop)
             #expect(try await test.jobhost("enqueue", "t", "--config", "a.toml").code == (stop[0] == "disable" ? 6 : 0))
@@ -73,8 +74,53 @@ struct ClusterDecisionTests: ClusterStory {
             try await cluster.until("SELECT count(*) > 4 FROM runs WHERE started_at > \(started)")
             let first = try cluster.ledger.number("SELECT min(started_at) - \(started) FROM runs WHERE started_at > \(started)")
             #expect(first <= Cluster.limit + 250_000, "it began again after \(first) µs")
+            // A due time of it, well within.
+            let (due, who) = ((stopped + Cluster.limit + 1_500_000) / 1_000_000 * 1_000_000 + 250_000, try cluster.who(action(stop)))
+            try await expectCause(cluster, at: due, "by \(who): test")
             #expect(try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE started_at IS NOT NULL") == ["b"])
             await cluster.stop(told, runs)
+            #expect(try cluster.ledger.faults(every: ["t": 250_000]) == [])
+            // Each command once, by who gave it.
+            #expect(try cluster.ledger.texts("SELECT action FROM audit WHERE action NOT IN ('enqueue', 'stop') ORDER BY id") == [action(stop), action(start)])
+        }
+    }
+
+    /// Why nothing started of the job `t` at one of its due times: both hosts say the same.
+    private func expectCause(_ cluster: Cluster, at due: Int, _ cause: String) async throws {
+        try await cluster.until("SELECT count(*) > 0 FROM ledger_ranges WHERE job = 't' AND \(due) BETWEEN first AND last")
+        let at = try #require(try cluster.ledger.texts("SELECT to_char(to_timestamp(\(due) / 1e6) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')").first)
+        for name in ["a", "b"] {
+            let explained = try await cluster.test.jobhost("explain", "t", "--at", at, "--config", "\(name).toml")
+            #expect(explained.output.contains(cause), "on \(name): \(explained.output) \(explained.errors)")
+        }
+    }
+
+    @Test("A breaker that failures opened on one host is disabled on the other: within three seconds the job starts again, whatever fails; the opening and the command are on record once each")
+    func disabled() async throws {
+        try await cluster { cluster in
+            let test = cluster.test
+            try await test.plugin("bad", PluginSource.fails)
+            let jobs = Toml.plugin("bad")
+                + Toml.job("t", of: "bad", "every = \"250ms\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 2, open_for = \"1h\" }")
+            let told = try await cluster.start("a", jobs, host: "schedule = false\nconsume = false")
+            let runs = try await cluster.start("b", jobs)
+            try await cluster.until("SELECT count(*) > 0 FROM audit WHERE action = 'breaker open'")
+            let opened = try cluster.decided("breaker open")
+            try await cluster.until("SELECT extract(epoch FROM clock_timestamp()) * 1000000 > \(opened + 1_000_000)")
+            let answer = try await test.jobhost("breaker", "t", "disable", "--reason", "gateway", "--config", "a.toml")
+            #expect(answer.code == 0, "\(answer.errors)")
+            let disabled = try cluster.decided("breaker disable")
+            #expect(try cluster.ledger.number("SELECT count(*) FROM runs WHERE started_at BETWEEN \(opened + 500_000) AND \(disabled)") == 0)
+            try await cluster.until("SELECT count(*) > 4 FROM runs WHERE outcome = 'failed' AND started_at > \(disabled)")
+            let first = try cluster.ledger.number("SELECT min(started_at) - \(disabled) FROM runs WHERE started_at > \(disabled)")
+            #expect(first <= Cluster.limit + 250_000, "it began again after \(first) µs")
+            // A due time between the two.
+            try await expectCause(cluster, at: (opened + 750_000) / 250_000 * 250_000, "breaker opened until")
+            await cluster.stop(told, runs)
+            #expect(try cluster.ledger.texts("SELECT split_part(data, '|', 2) FROM breakers") == ["disabled"])
+            let who = try cluster.who("breaker disable")
+            let recorded = try cluster.ledger.texts("SELECT actor || ': ' || action FROM audit WHERE action <> 'stop' ORDER BY id")
+            #expect(recorded == ["host: breaker open", "\(who): breaker disable"])
             #expect(try cluster.ledger.faults(every: ["t": 250_000]) == [])
         }
     }
@@ -127,12 +173,7 @@ struct ClusterDecisionTests: ClusterStory {
                 + Toml.job("other", of: "waits")
             let runs = try await cluster.start("a", jobs)
             let looks = try await cluster.start("b", jobs, host: "schedule = false\nconsume = false")
-            func listen(_ host: String) throws -> Child {
-                try test.command(
-                    "/usr/bin/env", "curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var-\(host)/jobhost.sock",
-                    "http://localhost/api/v1/events?kind=elsewhere,action")
-            }
-            let (here, there) = (try listen("b"), try listen("a"))
+            let (here, there) = (try test.listen("kind=elsewhere,action", in: "var-b"), try test.listen("kind=elsewhere,action", in: "var-a"))
             for stream in [here, there] { #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil) }
             #expect(await here.output.next(where: { $0.contains("\"job\":\"busy\"") && $0.hasPrefix("data: ") }) != nil)
             for word in ["first", "second"] {
@@ -158,10 +199,7 @@ struct ClusterDecisionTests: ClusterStory {
                 + Toml.job("fall", of: "bad", "schedule = \"none\"\nretry = { max_attempts = 1 }")
             let runs = try await cluster.start("a", jobs)
             let looks = try await cluster.start("b", jobs, host: "schedule = false\nconsume = false")
-            let stream = try Child(
-                "/usr/bin/env", ["curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var-b/jobhost.sock", "http://localhost/api/v1/events?kind=elsewhere&job=fall"],
-                environment: TestHost.environment(), folder: test.folder)
-            defer { stream.signal(SIGKILL) }
+            let stream = try test.listen("kind=elsewhere&job=fall", in: "var-b")
             #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
             #expect(try await test.jobhost("trigger", "fall", "--wait", "--config", "a.toml").code == 1)
             #expect(await stream.output.next(where: { $0 == "event: elsewhere" }) != nil)

@@ -5,30 +5,6 @@ import Testing
 /// The stream of events where several hosts share a store.
 @Suite("Streams over several hosts, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
 struct ClusterStreamTests: ClusterStory {
-    /// Of one stream, or of several that a listener had one after the other.
-    private struct Told {
-        var lines: [String]
-
-        func data(_ event: String) -> [JSON] {
-            zip(lines, lines.dropFirst()).filter { $0.0 == "event: \(event)" }.compactMap { try? JSON(parsing: Array($0.1.dropFirst("data: ".count).utf8)) }
-        }
-
-        /// Runs that ended between two instants of the database without being told: neither by the host that had them, nor
-        /// as those of a job of which some ended on another host.
-        func missing(_ ledger: LedgerFile, after first: Int, upTo last: Int) throws -> [String] {
-            let told = data("run_ended").compactMap { $0["id"]?.canonicalText }
-            let elsewhere = data("elsewhere").compactMap { event in
-                event["job"]?.stringValue.flatMap { job in event["at"]?.stringValue.map { "('\(job)', '\($0)'::timestamptz)" } }
-            }
-            return try ledger.texts("""
-                SELECT id || ' of ' || job || ' on ' || owner FROM runs WHERE outcome IS NOT NULL AND finished_at > \(first) AND finished_at <= \(last)
-                AND id NOT IN (\((told + ["0"]).joined(separator: ", "))) AND NOT EXISTS (
-                    SELECT FROM (VALUES \((elsewhere + ["('', 'epoch'::timestamptz)"]).joined(separator: ", "))) AS e (job, at)
-                    WHERE e.job = runs.job AND extract(epoch FROM e.at) * 1000000 >= runs.finished_at) ORDER BY id
-                """)
-        }
-    }
-
     /// Runs that a host shows as having ended lately.
     private func recent(_ test: TestHost, _ host: String) async throws -> Set<String> {
         let overview = try JSON(parsing: try await test.probe("/api/v1/overview?recent=20", in: "var-\(host)").body)
@@ -44,12 +20,8 @@ struct ClusterStreamTests: ClusterStory {
             let jobs = Toml.plugin("good") + Self.everySecond + Toml.job("last", of: "good", Toml.once)
             let a = try await cluster.start("a", jobs)
             let b = try await cluster.start("b", jobs)
-            func listen(_ host: String, _ id: Substring?) throws -> Child {
-                try test.command(
-                    "/usr/bin/env", "curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var-\(host)/jobhost.sock",
-                    "-H", id.map { "Last-Event-ID: \($0)" } ?? "X-None: 1", "http://localhost/api/v1/events?kind=run_ended,elsewhere")
-            }
-            let before = try listen("a", nil)
+            let query = "kind=run_ended,elsewhere"
+            let before = try test.listen(query, in: "var-a")
             #expect(await before.output.next(where: { $0 == "event: hello" }) != nil)
             let first = try cluster.clock()
             // Both have runs, and the listener hears of both.
@@ -71,19 +43,12 @@ struct ClusterStreamTests: ClusterStory {
                 """)
             while !(try await recent(test, "b").isSuperset(of: unheard)) { try Task.checkCancellation() }
 
-            let after = try listen("b", id)
+            let after = try test.listen(query, in: "var-b", after: id)
             #expect(await after.output.next(where: { $0 == "data: {\"resumed\":true}" }) != nil, "\(after.output.all)")
             #expect(try await test.jobhost("enqueue", "last", "--config", "b.toml").code == 0)
             #expect(await after.output.next(where: { $0.hasPrefix("data: ") && $0.contains("\"job\":\"last\"") && $0.contains("\"succeeded\"") }) != nil)
             let last = try cluster.ledger.number("SELECT finished_at FROM runs WHERE job = 'last'")
-            // Of one moment in any order.
-            while true {
-                let told = Told(lines: heard + after.output.all)
-                let missing = try told.missing(cluster.ledger, after: first, upTo: last)
-                if missing.isEmpty { break }
-                if Task.isCancelled { Issue.record(TestHost.Failure("never told: \(missing)")) }
-                try Task.checkCancellation()
-            }
+            try Told.wait(cluster.ledger, after: first, upTo: last) { heard + after.output.all }
             #expect(!(heard + after.output.all).contains("event: reset"))
             let owners = try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE outcome IS NOT NULL AND finished_at BETWEEN \(first) AND \(last) ORDER BY owner")
             #expect(owners == ["a", "b"])

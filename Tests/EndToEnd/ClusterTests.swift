@@ -24,10 +24,13 @@ struct Cluster {
     static let limit = 3_000_000
 
     /// The database's, in microseconds.
-    func clock() throws -> Int { try ledger.number("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint") }
+    func clock() throws -> Int { try server.clock() }
 
     /// When an operator's command came.
     func decided(_ action: String) throws -> Int { try ledger.number("SELECT max(at) FROM audit WHERE action = '\(action)'") }
+
+    /// Who gave it.
+    func who(_ action: String) throws -> String { try #require(try ledger.texts("SELECT actor FROM audit WHERE action = '\(action)'").first) }
 
     func until(_ sql: String, _ wanted: String = "1") async throws { try await server.until(sql, wanted) }
 
@@ -113,10 +116,7 @@ struct ClusterTests: ClusterStory {
             _ = try await beacon.pid("paying")
             let killed = try #require(try cluster.ledger.texts("SELECT owner FROM runs WHERE state = 'running'").first)
             let survivor = killed == "a" ? "b" : "a"
-            let stream = try Child(
-                "/usr/bin/env", ["curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var-\(survivor)/jobhost.sock", "http://localhost/api/v1/events?kind=run_ended&job=pay"],
-                environment: TestHost.environment(), folder: test.folder)
-            defer { stream.signal(SIGKILL) }
+            let stream = try test.listen("kind=run_ended&job=pay", in: "var-\(survivor)")
             #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
             hosts[killed]?.signal(SIGKILL)
             let message = try await beacon.hears("alert").rest

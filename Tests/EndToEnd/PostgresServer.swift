@@ -8,6 +8,9 @@ struct PostgresServer {
     /// As the host sees it.
     var ledger: LedgerFile { LedgerFile(path: "", server: url) }
 
+    /// Its own, in microseconds.
+    func clock() throws -> Int { try ledger.number("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint") }
+
     /// Asks the database until this is its answer. A test's time limit ends it.
     func until(_ sql: String, _ wanted: String = "1") async throws {
         while true {

@@ -30,6 +30,8 @@ struct DispatchNote {
         case ended(Outcome, RunState)
         /// It moved by itself, to this mode.
         case breaker(Breaker.Mode)
+        /// Another host left it in this mode: whoever moved it there has put that on record.
+        case adoptedBreaker(Breaker.Mode)
         case skipped(NoRunReason)
         case missed(NoRunReason)
         case badSettings

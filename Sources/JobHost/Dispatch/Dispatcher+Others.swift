@@ -60,7 +60,7 @@ extension Dispatcher {
         }
         if stored.mode != own.mode {
             out.notes.append(DispatchNote(
-                kind: .breaker(stored.mode), job: job, run: nil, text: "breaker as another host left it: \(stored.reason)"))
+                kind: .adoptedBreaker(stored.mode), job: job, run: nil, text: "breaker as another host left it: \(stored.reason)"))
         }
         consider(i, now, &out)
         return finish(out, now)

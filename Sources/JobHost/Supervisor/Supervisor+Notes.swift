@@ -10,9 +10,10 @@ extension Supervisor {
         switch note.kind {
         case .ended(let outcome, let state): writeEnd(note, outcome, state)
         case .breaker(let mode):
-            log.warning("\(job): \(note.text)", metadata: ["said.job": "\(job)", "said.breaker": "\(Self.word(mode))"])
+            writeBreaker(note, mode)
             let run = note.run.map { ", by run \($0)" } ?? ""
             audit(Actor(name: "host", via: "host"), mode == .closed ? "breaker close" : "breaker open", job: job, detail: note.text + run)
+        case .adoptedBreaker(let mode): writeBreaker(note, mode)
         case .skipped(let reason):
             // A lasting reason is in the ledger and on the status page; each fire is detail.
             log.log(level: reason == .overlap ? .info : .debug, "\(job): \(note.text)")
@@ -29,10 +30,15 @@ extension Supervisor {
         switch note.kind {
         case .ended:
             if let run = note.record?.value { events.emit(.ended(run)) }
-        case .breaker(let mode): events.emit(.breaker(job: note.job, mode: Self.word(mode), text: note.text, at: now))
+        case .breaker(let mode), .adoptedBreaker(let mode):
+            events.emit(.breaker(job: note.job, mode: Self.word(mode), text: note.text, at: now))
         case .skipped(let reason), .missed(let reason): events.emit(.notRun(job: note.job, reason: reason, text: note.text, at: now))
         case .badSettings, .rewound, .badEnqueue: break
         }
+    }
+
+    private func writeBreaker(_ note: DispatchNote, _ mode: Breaker.Mode) {
+        log.warning("\(note.job): \(note.text)", metadata: ["said.job": "\(note.job)", "said.breaker": "\(Self.word(mode))"])
     }
 
     private func writeEnd(_ note: DispatchNote, _ outcome: Outcome, _ state: RunState) {

@@ -62,7 +62,7 @@ import Testing
         #expect(breaker(host).mode == .forcedOpen(until: nil))
         #expect(host.dispatcher.jobs[0].storedBreaker == forced)
         adopt(&host, forced)
-        #expect(host.notes.count { $0.text.contains("as another host left it") } == 1)
+        #expect(host.notes.count { $0.kind == .adoptedBreaker(.forcedOpen(until: nil)) && $0.text.contains("as another host left it") } == 1)
     }
 
     @Test("An answer from before this host's own writing does not undo that; what another host wrote after it does") func stale() {
