@@ -5,18 +5,13 @@ import Testing
 @Suite("The stream of events, end to end", .timeLimit(.minutes(2))) struct StreamTests {
     private static let config = Toml.plugin("p") + Toml.job("j", of: "p", "schedule = \"none\"\nretry = { max_attempts = 1 }\n")
 
-    private func listen(_ test: TestHost, _ query: String = "") throws -> Child {
-        try test.command(
-            "/usr/bin/env", "curl", "-sSN", "-m", "100", "--unix-socket", test.folder + "/var/jobhost.sock", "http://localhost/api/v1/events" + query)
-    }
-
     @Test("What an operator does with runs that do not run is told as it is done")
     func tellsOfWaitingRuns() async throws {
         try await TestHost.with { test in
             try await test.plugin("p", PluginSource.fails)
             try test.config(Self.config)
             _ = try await test.start()
-            let stream = try listen(test, "?kind=action,run_ended")
+            let stream = try test.listen("kind=action,run_ended")
             #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
             func hears(_ words: String...) async -> Bool {
                 await stream.output.next(where: { line in line.hasPrefix("data: ") && words.allSatisfy(line.contains) }) != nil
@@ -38,15 +33,16 @@ import Testing
         }
     }
 
-    @Test("A breaker's moves and reloads are told as they come, each once: by itself, by hand, accepted and refused")
+    @Test("A breaker's moves and reloads are told as they come, each once: by itself, by hand, accepted and refused; over a kill of the host too")
     func tellsOfBreakersAndReloads() async throws {
         try await TestHost.with { test in
             try await test.plugin("p", PluginSource.fails)
             let config = Toml.plugin("p") + Toml.job("j", of: "p", "schedule = \"none\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 1, open_for = \"1h\" }")
             try test.config(config)
-            _ = try await test.start()
-            let stream = try listen(test, "?kind=breaker,reload")
-            #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
+            let host = try await test.start()
+            let query = "kind=breaker,reload"
+            let stream = try test.listen(query)
+            let before = try #require(await stream.output.next(where: { $0.hasPrefix("id: ") })).line.dropFirst(4)
             func hears(_ words: String...) async -> Bool {
                 await stream.output.next(where: { line in line.hasPrefix("data: ") && words.allSatisfy(line.contains) }) != nil
             }
@@ -63,6 +59,24 @@ import Testing
             let events = stream.output.all.filter { $0.hasPrefix("event: ") }
             #expect(events.suffix(4) == ["event: breaker", "event: breaker", "event: reload", "event: reload"], "\(events)")
             #expect(events.count { $0 == "event: breaker" } == 2, "\(events)")
+
+            // Who heard nothing of it and comes back after the host was killed is told what the breaker is by now, and of both reloads.
+            while try test.ledger.number("SELECT count(*) FROM reloads WHERE NOT accepted") == 0 { try Task.checkCancellation() }
+            host.signal(SIGKILL)
+            _ = await host.exitCode()
+            try test.config(config)
+            _ = try await test.start()
+            let again = try test.listen(query, after: before)
+            // What was missed has no ids, what comes after it has.
+            let end = try #require(await again.output.next(where: { $0.hasPrefix("id: ") })).index
+            let told = Told(lines: Array(again.output.all[..<end]))
+            #expect(told.lines.contains("data: {\"resumed\":true}"), "\(told.lines)")
+            let moved = told.data("breaker")
+            #expect(moved.count == 1 && moved.first?["state"] == "closed", "\(moved)")
+            #expect(moved.first?["text"]?.stringValue?.contains("the account is there") == true, "\(moved)")
+            let reloads = told.data("reload")
+            let added = reloads.filter { $0["jobs"]?.arrayValue?.contains { $0["name"] == "more" && $0["change"] == "added" } == true }
+            #expect(added.count == 1 && reloads.count { $0["accepted"] == .bool(false) } == 1, "\(reloads)")
         }
     }
 
@@ -73,7 +87,7 @@ import Testing
             try test.config(Self.config)
             _ = try await test.start()
             // One with its beginning, the other with its next pulse: "id: epoch-number~instant".
-            let stream = try listen(test)
+            let stream = try test.listen()
             let first = try #require(await stream.output.next(where: { $0.hasPrefix("id: ") }))
             let later = try #require(await stream.output.next(from: first.index + 1, where: { $0.hasPrefix("id: ") }))
             let instants = try [first, later].map { try #require(Int64($0.line.split(separator: "~")[1], radix: 36)) }

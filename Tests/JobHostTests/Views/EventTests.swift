@@ -175,7 +175,15 @@ struct EventHubTests {
             let since = sampleNow - .seconds(100)
             let before = Samples.record(50, ago: 101)
             let edge = Samples.record(51, ago: 60)
-            host.fakeStore.edit { $0.runs += [before, edge] }
+            let reloaded = ReloadRow(generation: 5, at: sampleNow - .seconds(50), accepted: true, report: Samples.report.jsonText)
+            let moved = [("breaker close", 50), ("breaker open", 70)].map { action, ago in
+                AuditRow(at: sampleNow - .seconds(ago), actor: .system, action: action, job: "deposits-credit")
+            }
+            host.fakeStore.edit { contents in
+                contents.runs += [before, edge]
+                contents.reloads = [reloaded] + contents.reloads
+                contents.audit = moved + contents.audit
+            }
             let stream = try await EventClient(socket, headers: "Last-Event-ID: \(id(since))\r\n")
             let hello = try #require(try await stream.next("event: "))
             // Cut off here it would ask for all of it again.
@@ -193,6 +201,12 @@ struct EventHubTests {
             #expect(told.contains { $0.contains("event: action") && $0.contains("wrong numbers") })
             #expect(!told.contains { $0.contains("the chain is back") })
             #expect(told.contains { $0.contains("event: problems") })
+            // What it is by now, however it was moved.
+            let breakers = told.filter { $0.contains("event: breaker\n") }
+            #expect(breakers.count == 1 && breakers[0].contains(#""job":"deposits-credit""#), "\(breakers)")
+            #expect(breakers.allSatisfy { $0.contains(#""state":"open""#) && $0.contains("5 failures in 60s") }, "\(breakers)")
+            let reloads = told.filter { $0.contains("event: reload\n") }
+            #expect(reloads.count == 1 && reloads[0].contains(#""generation":5"#) && reloads[0].contains(#""name":"fees""#), "\(reloads)")
             #expect(!told.contains { $0.contains("event: reset") || $0.contains("id: ") })
             host.events.emit(.started(job: "candles", run: RunID(77), at: sampleNow, pid: 42))
             #expect(try await stream.next("run_started")?.contains("\"run\":77") == true)
@@ -211,6 +225,13 @@ struct EventHubTests {
         }
     }
 
+    private func expect(_ socket: String, _ id: String, beginsWith word: String) async throws {
+        let stream = try await EventClient(socket, headers: "Last-Event-ID: \(id)\r\n")
+        let first = try #require(try await stream.next("event: "))
+        #expect(first.contains("event: \(word)\n") && !first.contains("too often"), "\(first)")
+        try await stream.close()
+    }
+
     @Test("What the ledger may have dropped meanwhile is a gap, and so is more than the state")
     func gapsAreTold() async throws {
         try await withServer { host, socket, _ in
@@ -218,21 +239,33 @@ struct EventHubTests {
                 for i in host.jobs.indices { host.jobs[i].retention = RetentionRule(age: .seconds(1_000), runs: 3) }
             }
             let back = id(sampleNow - .seconds(200))
-            func begins(_ id: String, with word: String) async throws {
-                let stream = try await EventClient(socket, headers: "Last-Event-ID: \(id)\r\n")
-                let first = try #require(try await stream.next("event: "))
-                #expect(first.contains("event: \(word)\n"), "\(first)")
-                try await stream.close()
-            }
-            try await begins(back, with: "hello")
-            try await begins(id(sampleNow - .seconds(1_001)), with: "reset")
+            try await expect(socket, back, beginsWith: "hello")
+            try await expect(socket, id(sampleNow - .seconds(1_001)), beginsWith: "reset")
             host.fakeStore.edit { $0.runs += [Samples.record(60, ago: 250)] }
-            try await begins(id(sampleNow - .seconds(300)), with: "reset")
+            try await expect(socket, id(sampleNow - .seconds(300)), beginsWith: "reset")
             host.edit { host in
                 for i in host.jobs.indices { host.jobs[i].retention = nil }
             }
             host.fakeStore.edit { $0.runs = (1...Int64(EventReplay.mostEntries) + 1).map { Samples.record($0) } }
-            try await begins(id(sampleNow - .seconds(500)), with: "reset")
+            try await expect(socket, id(sampleNow - .seconds(500)), beginsWith: "reset")
+        }
+    }
+
+    @Test("More reloads than are read for one who comes back are a gap, unless he has heard of the oldest of them")
+    func reloadsMayBeAGap() async throws {
+        try await withServer { host, socket, _ in
+            func reloads(_ count: Int, every seconds: Int64 = 1) -> [ReloadRow] {
+                (1...Int64(count)).map { ReloadRow(generation: 100 - $0, at: sampleNow - .seconds($0 * seconds), accepted: true, report: "{}") }
+            }
+            // Each goes further back than the one before, so that nothing read for that one serves it.
+            for (ago, rows, word) in [
+                (100, reloads(EventReplay.mostReloads), "reset"), (120, reloads(EventReplay.mostReloads - 1), "hello"),
+                (150, reloads(EventReplay.mostReloads, every: 10), "hello"), (481, reloads(EventReplay.mostReloads, every: 10), "hello"),
+                (495, reloads(EventReplay.mostReloads, every: 10), "reset"),
+            ] as [(Int64, [ReloadRow], String)] {
+                host.fakeStore.edit { $0.reloads = rows }
+                try await expect(socket, id(sampleNow - .seconds(ago)), beginsWith: word)
+            }
         }
     }
 

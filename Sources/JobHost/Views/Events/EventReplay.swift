@@ -44,6 +44,8 @@ actor EventReplay {
     /// half a minute of taking nothing is back by then.
     static let mostEntries = 16_384
     static let mostBytes = 16 << 20
+    /// Their reports are long.
+    static let mostReloads = 50
     /// Actions and the like are on record a moment before or after they are told, runs of other hosts are told of seconds
     /// after their end.
     static let slack = Duration.seconds(10)
@@ -160,7 +162,9 @@ actor EventReplay {
         var actions = AuditFilter(limit: mostEntries)
         actions.from = since - slack
         let rows = try await store.audit(actions)
-        guard ranges.count < mostEntries, rows.count < mostEntries else { return nil }
+        let reloads = try await store.reloads(limit: mostReloads)
+        guard ranges.count < mostEntries, rows.count < mostEntries, reloads.count < mostReloads || reloads.last.map({ $0.at <= since - slack }) ?? true
+        else { return nil }
         for row in rows { add(.action(row), row.at, until: row.at + slack) }
         for job in host.jobs {
             // What the breaker is now, of those that were moved.
@@ -172,7 +176,7 @@ actor EventReplay {
                 add(.started(job: job.name, run: run.run, at: at, pid: run.pid), at, until: at + slack)
             }
         }
-        for reload in try await store.reloads(limit: 50) where reload.at > since - slack {
+        for reload in reloads where reload.at > since - slack {
             entries.append(Entry(kind: .reload, job: nil, data: rawJSON(reload.report).canonicalBytes, at: reload.at, until: reload.at + slack))
         }
         add(.problems(host.problems, at: host.now), host.now, until: .distantFuture)
