@@ -23,7 +23,7 @@ import Testing
             "bad", of: "bad",
             "schedule = \"none\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 2, open_for = \"1h\" }\ntimeout = \"300ms\"\nkill_grace = \"100ms\"")
 
-    @Test("A success, a crash, a kill at the limit, a breaker, reloads and a plugin's own numbers stand on /metrics as they happened")
+    @Test("A success, a queue, a crash, a kill at the limit, a breaker, reloads and a plugin's own numbers stand on /metrics as they happened")
     func story() async throws {
         try await TestHost.with { test in
             try await test.plugin("good", Self.reports)
@@ -33,6 +33,7 @@ import Testing
             for payload in ["1", "2", "\"many\""] { #expect(try await test.jobhost("trigger", "good", "--payload", payload, "--wait").code == 0) }
             try await expectFires(test)
             try await expectRuns(test)
+            try await expectQueue(test)
             try await expectBreaker(test)
             try await expectReloads(test)
             host.signal(SIGTERM)
@@ -74,6 +75,20 @@ import Testing
         // 200 series are kept of a job: two had their place.
         #expect(found.keys.count { $0.hasPrefix("jobplugin_logins_total{job_name=\"good\",") } == 198)
         #expect(found["jobhost_plugin_samples_dropped_total"] == 102)
+    }
+
+    private func expectQueue(_ test: TestHost) async throws {
+        let (depth, age) = (#"jobhost_queue_depth{job_name="good"}"#, #"jobhost_queue_oldest_age_seconds{job_name="good"}"#)
+        let empty = try await test.metrics(until: [depth: 0])
+        #expect(empty[age] == nil)
+        // A worker that has stood still is a defect: there is none, and that is said.
+        #expect(empty[#"jobhost_repairs_total{kind="worker"}"#] == 0)
+        #expect(try await test.jobhost("pause", "good", "--reason", "counted").code == 0)
+        for _ in 0..<2 { #expect(try await test.jobhost("enqueue", "good").code == 0) }
+        try await test.metrics { $0[depth] == 2 && $0[age] ?? 0 > 0 }
+        #expect(try await test.jobhost("resume", "good").code == 0)
+        let done = try await test.metrics(until: [depth: 0])
+        #expect(done[age] == nil)
     }
 
     private func expectBreaker(_ test: TestHost) async throws {

@@ -13,7 +13,7 @@ struct PostgresTests {
     private let plugin = PluginSource.entry(
         "append(FOLDER \"/done\", context->idempotency_key.data, context->idempotency_key.size); return JOB_SUCCEEDED;")
 
-    @Test("Jobs run, an application enqueues in its own transaction, and a restart of the server loses nothing")
+    @Test("Jobs run, an application enqueues in its own transaction, and a restart of the server loses nothing, no end for who listens either")
     func serves() async throws {
         try await TestHost.with { test in
             try await PostgresServer.with(test) { server in
@@ -21,6 +21,9 @@ struct PostgresTests {
                 try test.config(config(server))
                 let host = try await test.start()
                 try await host.logs("✓ tick")
+                let stream = try test.listen("kind=run_ended,elsewhere")
+                #expect(await stream.output.next(where: { $0 == "event: hello" }) != nil)
+                let first = try server.clock()
 
                 let application = try PostgresConnection(PostgresAddress(server.url))
                 try application.execute("CREATE TABLE orders (id bigint)")
@@ -35,6 +38,10 @@ struct PostgresTests {
                 // Whether a call met it while it was away or not: it serves on.
                 let newest = try server.ledger.number("SELECT max(id) FROM runs")
                 try await server.until("SELECT count(*) > 2 FROM runs WHERE job = 'tick' AND state = 'succeeded' AND id > \(newest)")
+                // Also those that came while it was away.
+                let last = try server.ledger.number("SELECT max(finished_at) FROM runs")
+                try Told.wait(server.ledger, after: first, upTo: last) { stream.output.all }
+                #expect(!stream.output.all.contains("event: reset"))
                 host.signal(SIGTERM)
                 #expect(await host.exitCode() == 0)
                 #expect(try server.ledger.faults(every: ["tick": 1_000_000]) == [])

@@ -13,6 +13,10 @@ import Testing
 
     static let ways = [Way(), Way(prepared: false)] + (TestPostgres.pooler == nil ? [] : [Way(prepared: false, isPooled: true)])
 
+    /// So that a run without one says that it left these out.
+    @Test("Those through a pooler are among the ways", .enabled(if: TestPostgres.pooler != nil, "JOBHOST_TEST_POOLER is not set"))
+    func poolerIsThere() { #expect(Self.ways.contains { $0.isPooled }) }
+
     private struct Refusal: Error {}
 
     /// A connection whose statements go together, one that looks on, and the table of one column `v`, which has a sequence
