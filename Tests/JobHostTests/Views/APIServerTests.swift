@@ -99,6 +99,14 @@ struct APIServerTests {
         Case(method: "POST", path: "/api/v1/reload", status: 200, contains: ["\"duration_ms\":120"]),
         Case(method: "POST", path: "/api/v1/plan", body: "{}", status: 200, contains: ["\"generation\":5"]),
         Case(method: "POST", path: "/api/v1/pause", body: #"{"reason":"maintenance"}"#, status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/resume", status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/stop", body: #"{"reason":"new kernel"}"#, status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/hosts/prod-1/drain", status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/hosts/prod-1/undrain", status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/enable", body: #"{"as_configured":true}"#, status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/disable", status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/pause", status: 200, contains: ["\"done\":true"]),
+        Case(method: "POST", path: "/api/v1/jobs/candles/resume", status: 200, contains: ["\"done\":true"]),
         Case(method: "POST", path: "/api/v1/jobs/candles/trigger", body: #"{"payload":{"n":1.10}}"#, status: 200, contains: ["\"id\":43", "\"inserted\":true"]),
         Case(method: "POST", path: "/api/v1/jobs/candles/trigger", body: #"{"paylod":{}}"#, status: 400, code: "invalid", contains: [#"unknown field \"paylod\""#, #"did you mean \"payload\"?"#]),
         Case(method: "POST", path: "/api/v1/jobs/candles/trigger", body: "{", status: 400, code: "invalid", contains: ["not valid JSON at byte 2"]),
@@ -285,7 +293,7 @@ struct APIServerTests {
             for (phase, status) in [("starting", 503), ("running", 200), ("reloading", 200), ("draining", 503)] {
                 host.edit { $0.phase = phase }
                 let ready = try await client.exchange(.GET, "/readyz", body: [])
-                #expect(ready.status == status, "\(phase)")
+                #expect(ready.status == status && String(decoding: ready.body, as: UTF8.self) == (status == 200 ? "ok" : phase) + "\n", "\(phase): \(ready)")
             }
         }
     }

@@ -12,6 +12,12 @@ import Testing
 /// The real listener on a loopback port.
 struct TCPTests {
     private static let token = "0123456789abcdef0123456789abcdef"
+    /// What each answer carries.
+    private static let strict = [
+        "Content-Security-Policy: default-src 'none'; ", "X-Content-Type-Options: nosniff\r\n", "X-Frame-Options: DENY\r\n",
+        "Referrer-Policy: no-referrer\r\n", "Cross-Origin-Opener-Policy: same-origin\r\n", "Cross-Origin-Resource-Policy: same-origin\r\n",
+        "Permissions-Policy: camera=(), geolocation=(), microphone=()\r\n",
+    ]
 
     private func settings(_ listen: String? = "127.0.0.1:0", read: String? = nil, act: String? = token) -> HTTPSettings {
         var http = HTTPSettings(listen: listen)
@@ -30,11 +36,14 @@ struct TCPTests {
         try await withServer { host, _, server in
             let port = try port(try await server.serve(settings(), stateDir: "/nowhere"))
             let read = try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: 127.0.0.1:\(port)")
-            #expect(read.hasPrefix("HTTP/1.1 200"))
-            for header in ["content-security-policy: default-src 'none'", "x-content-type-options: nosniff", "x-frame-options: DENY", "cache-control: no-store"] {
-                #expect(read.lowercased().contains(header.lowercased()), "\(header)")
+            let evil = try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: evil.example")
+            let page = try await tcp(port, "GET / HTTP/1.1\r\nHost: 127.0.0.1:\(port)")
+            let nothing = try await tcp(port, "GET /nothing HTTP/1.1\r\nHost: 127.0.0.1:\(port)")
+            for (answer, status) in [(read, 200), (page, 200), (evil, 403), (nothing, 404)] {
+                #expect(answer.hasPrefix("HTTP/1.1 \(status)"), "\(answer.prefix(80))")
+                for header in Self.strict { #expect(answer.lowercased().contains("\r\n\(header.lowercased())"), "\(header) of \(status)") }
             }
-            #expect(try await tcp(port, "GET /api/v1/host HTTP/1.1\r\nHost: evil.example").hasPrefix("HTTP/1.1 403"))
+            #expect(read.lowercased().contains("\r\ncache-control: no-store\r\n"))
             let post = "POST /api/v1/reload HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nContent-Length: 0"
             let without = try await tcp(port, post)
             #expect(without.hasPrefix("HTTP/1.1 401"))
