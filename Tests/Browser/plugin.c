@@ -30,11 +30,11 @@ static int32_t create(const job_entry *entry, const job_host *host, job_str sett
     return JOB_SUCCEEDED;
 }
 
-static int32_t pass(void *instance, const job_context *context) {
+static int32_t pass(void *instance, const job_context *context, job_str what) {
     struct pollfd stop = {.fd = context->cancel_fd(context), .events = POLLIN};
     long ms = number(context->payload, "\"ms\"", *(long *)instance), step = ms < 200 ? ms : 200, done = 0;
     for (; done < ms && !context->is_cancelled(context); done += step) {
-        context->progress(context, (uint64_t)done, (uint64_t)ms, JOB_STR("accounts"));
+        context->progress(context, (uint64_t)done, (uint64_t)ms, what);
         poll(&stop, 1, (int)step);
     }
     return context->is_cancelled(context) ? JOB_CANCELLED : JOB_SUCCEEDED;
@@ -50,7 +50,7 @@ static int32_t work(void *instance, const job_context *context) {
     context->log(context, JOB_LOG_INFO, JOB_STR("looked at 120 accounts"), JOB_STR("{\"changed\":4}"));
     context->items(context, 120);
     context->summary(context, JOB_STR("Looked at 120 accounts: 4 changed"));
-    return pass(instance, context);
+    return pass(instance, context, JOB_STR("accounts"));
 }
 
 static int32_t fail(void *instance, const job_context *context) {
@@ -68,7 +68,8 @@ static int32_t crash(void *instance, const job_context *context) {
 }
 
 static int32_t markup(void *instance, const job_context *context) {
-    (void)instance;
+    /* How far it is, where the payload says how long. */
+    if (number(context->payload, "\"ms\"", 0) > 0) return pass(instance, context, JOB_STR("<img src=x id=progress onerror=document.title='owned'> accounts"));
     printf("<script>document.title='owned'</script>\n");
     printf("<img src=x onerror=\"document.title='owned'\">\n");
     context->log(context, JOB_LOG_WARNING, JOB_STR("<b>bold</b> & \"quoted\""), JOB_STR("{\"<i>\":\"</pre><svg onload=document.title='owned'>\"}"));
