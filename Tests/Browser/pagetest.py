@@ -2,9 +2,14 @@
 
 import json
 import unittest
+from datetime import datetime
 
 from chromium import Chromium
 from host import DESK, Host
+
+
+def seconds(text):
+    return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
 
 
 class PageTest(unittest.TestCase):
@@ -32,6 +37,21 @@ class PageTest(unittest.TestCase):
     def reason(self, page, text):
         page.wait("document.activeElement?.name === 'reason'")
         page.ask("Input.insertText", text=text)
+
+    def reach_bar(self, page, job):
+        """The first bar of a job's lane of the timeline, by keys."""
+        lane = f"document.querySelector('.lane a[title={job}]')"
+        page.wait(lane)
+        page.run(f"{lane}.parentNode.querySelector('svg').focus()")
+        page.ask("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", windowsVirtualKeyCode=39)
+
+    def expect_every_second(self, ledger):
+        """Of a job that is due each second: each is there as a run, or as one that was skipped or missed, and once."""
+        fires = [seconds(run["fire_time"]) for run in ledger["runs"] if run["trigger"] in ("schedule", "catch_up")]
+        for row in ledger["ranges"]:
+            if row["state"] in ("skipped", "missed"):
+                fires += range(seconds(row["first"]), seconds(row["last"]) + 1)
+        self.assertEqual(sorted(fires), list(range(min(fires), max(fires) + 1)))
 
     def audit(self, action):
         return next((entry for entry in self.host.get("/api/v1/audit")["audit"] if entry["action"] == action), None)

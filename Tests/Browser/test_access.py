@@ -179,6 +179,22 @@ class LookTest(PageTest):
                 check(f"dialog {button or key}")
                 page.key("Escape")
                 page.wait("!document.querySelector('dialog')")
+            # What is chosen, reached by keys, and asked for.
+            page.go(self.host.url + "?fresh#/queues")
+            page.click("input[aria-label='Choose all of the list']")
+            page.wait("document.querySelector('tr[aria-selected=true]')")
+            check("chosen dead letters")
+            page.go(self.host.url + "?fresh#/timeline?window=0.1")
+            self.reach_bar(page, "payouts")
+            page.wait(f"document.querySelector('.pointed').innerText.includes('run {run}')")
+            check("a bar of the timeline")
+            page.run("sessionStorage.removeItem('jobhost.token')")
+            # Another document: the token is read when it is loaded.
+            page.go(self.host.url + "?none#/jobs/payouts")
+            page.click("text=Run now")
+            page.click("dialog button[type=submit]")
+            page.wait("document.querySelector('input[name=token]')")
+            check("the token's dialog")
 
     def violations(self, page, script):
         page.run(script + "; undefined")

@@ -146,9 +146,7 @@ class PressTest(PageTest):
     def test_a_bar_of_the_timeline_is_reached_by_keys(self):
         run = self.host.run("payouts", {"how": "refuse"})["id"]
         page = self.open("#/timeline?window=0.1")
-        page.wait("document.querySelector('.lane a[title=payouts]')")
-        page.run("document.querySelector('.lane a[title=payouts]').parentNode.querySelector('svg').focus()")
-        page.ask("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", windowsVirtualKeyCode=39)
+        self.reach_bar(page, "payouts")
         page.wait(f"document.querySelector('.pointed').innerText.includes('run {run}')")
         self.assertEqual(page.run("document.querySelector('.pointed').getAttribute('aria-live')"), "polite")
         page.key("Enter")
