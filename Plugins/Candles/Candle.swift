@@ -69,3 +69,11 @@ struct CandleKey: Hashable {
     var pair: Int64
     var open: Int64
 }
+
+extension CandleKey {
+    /// Of the minute with this instant.
+    init(pair: Int64, minuteOf instant: Int64) {
+        let remainder = instant % 60_000
+        self.init(pair: pair, open: instant - (remainder < 0 ? remainder + 60_000 : remainder))
+    }
+}

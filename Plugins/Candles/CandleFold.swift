@@ -10,24 +10,25 @@ struct CandleFold {
     /// share a few buckets, and hashing each of them would be the dearest part of reading it.
     private var recent = [Int](repeating: 0, count: 1_024)
 
-    mutating func add(pair: Int64, instant: Int64, id: Int64, price: Amount, amount: Amount) throws(AmountError) {
-        let remainder = instant % 60_000
-        let key = CandleKey(pair: pair, open: instant - (remainder < 0 ? remainder + 60_000 : remainder))
-        let trade = try Candle(price: price, amount: amount, at: TradeKey(instant: instant, id: id))
-        let slot = Int(truncatingIfNeeded: (key.open / 60_000) ^ (pair << 3)) & 1_023
-        let guess = recent[slot]
-        if guess < keys.count, keys[guess] == key {
-            try candles[guess].merge(trade)
-        } else if let place = places[key] {
-            recent[slot] = place
-            try candles[place].merge(trade)
-        } else {
-            recent[slot] = keys.count
-            places[key] = keys.count
-            keys.append(key)
-            candles.append(trade)
-        }
+    /// Where the candle of this key is; nil: nowhere yet.
+    mutating func place(of key: CandleKey) -> Int? {
+        let guess = recent[slot(of: key)]
+        if guess < keys.count, keys[guess] == key { return guess }
+        guard let place = places[key] else { return nil }
+        recent[slot(of: key)] = place
+        return place
     }
+
+    /// - Parameter place: what `place(of:)` has just said of the key.
+    mutating func add(_ trade: Candle, to key: CandleKey, at place: Int?) throws(AmountError) {
+        if let place { return try candles[place].merge(trade) }
+        recent[slot(of: key)] = keys.count
+        places[key] = keys.count
+        keys.append(key)
+        candles.append(trade)
+    }
+
+    private func slot(of key: CandleKey) -> Int { Int(truncatingIfNeeded: (key.open / 60_000) ^ (key.pair << 3)) & 1_023 }
 
     /// Pair by pair, oldest first.
     func sorted() -> [(key: CandleKey, candle: Candle)] {

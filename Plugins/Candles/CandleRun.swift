@@ -77,11 +77,15 @@ struct CandleRun {
             guard TradingDay.instants.contains(instant) else {
                 return report.fail("trade \(id) (seq \(seq)): its time \(instant) ms lies outside the years 1900 to 9999")
             }
-            guard pairs[pair] != nil else { return report.fail("trade \(id) (seq \(seq)): there is no pair \(pair)") }
+            let key = CandleKey(pair: pair, minuteOf: instant)
+            let place = fold.place(of: key)
+            // Where there is a candle, the pair has been looked up.
+            guard place != nil || pairs[pair] != nil else { return report.fail("trade \(id) (seq \(seq)): there is no pair \(pair)") }
             guard price.isPositive, !amount.isNegative else {
                 return report.fail("trade \(id) (seq \(seq)): price \(price) or amount \(amount) makes no sense")
             }
-            try fold.add(pair: pair, instant: instant, id: id, price: price, amount: amount)
+            let trade = try Candle(price: price, amount: amount, at: TradeKey(instant: instant, id: id))
+            try fold.add(trade, to: key, at: place)
         } catch {
             report.fail("trade seq \(seq): \(error)")
         }

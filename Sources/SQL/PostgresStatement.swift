@@ -206,10 +206,18 @@ public final class PostgresStatement: SQLStatement {
     }
 
     public func text(_ column: Int) throws(SQLError) -> String {
+        String(decoding: try characters(column), as: UTF8.self)
+    }
+
+    public func withText(_ column: Int, _ body: (UnsafeRawBufferPointer) -> Void) throws(SQLError) {
+        body(UnsafeRawBufferPointer(try characters(column)))
+    }
+
+    private func characters(_ column: Int) throws(SQLError) -> UnsafeBufferPointer<UInt8> {
         guard let cell = cell(column), [.text, .numeric, .int].contains(kind(column)) else {
             throw mismatch(column, found: value(column), wanted: "text")
         }
-        return String(decoding: cell, as: UTF8.self)
+        return cell
     }
 
     public func bytes(_ column: Int) throws(SQLError) -> [UInt8] {

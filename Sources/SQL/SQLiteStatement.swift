@@ -135,7 +135,7 @@ public final class SQLiteStatement: SQLStatement {
         switch type(column) {
         case SQLITE_INTEGER: .int(sqlite3_column_int64(handle, slot(column)))
         case SQLITE_FLOAT: .double(sqlite3_column_double(handle, slot(column)))
-        case SQLITE_TEXT: .text(string(column))
+        case SQLITE_TEXT: .text(String(decoding: characters(column), as: UTF8.self))
         case SQLITE_BLOB: .bytes(blob(column))
         default: .null
         }
@@ -157,11 +157,11 @@ public final class SQLiteStatement: SQLStatement {
     }
 
     public func text(_ column: Int) throws(SQLError) -> String {
-        let type = type(column)
-        guard type == SQLITE_TEXT || type == SQLITE_INTEGER else {
-            throw mismatch(column, found: value(column), wanted: "text")
-        }
-        return string(column)
+        String(decoding: try checkedCharacters(column), as: UTF8.self)
+    }
+
+    public func withText(_ column: Int, _ body: (UnsafeRawBufferPointer) -> Void) throws(SQLError) {
+        body(UnsafeRawBufferPointer(try checkedCharacters(column)))
     }
 
     public func bytes(_ column: Int) throws(SQLError) -> [UInt8] {
@@ -174,10 +174,18 @@ public final class SQLiteStatement: SQLStatement {
 
     private func type(_ column: Int) -> Int32 { sqlite3_column_type(handle, slot(column)) }
 
-    private func string(_ column: Int) -> String {
-        guard let start = sqlite3_column_text(handle, slot(column)) else { return "" }
-        let count = Int(sqlite3_column_bytes(handle, slot(column)))
-        return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
+    private func checkedCharacters(_ column: Int) throws(SQLError) -> UnsafeBufferPointer<UInt8> {
+        let type = type(column)
+        guard type == SQLITE_TEXT || type == SQLITE_INTEGER else {
+            throw mismatch(column, found: value(column), wanted: "text")
+        }
+        return characters(column)
+    }
+
+    /// SQLite's own, until the row is left.
+    private func characters(_ column: Int) -> UnsafeBufferPointer<UInt8> {
+        guard let start = sqlite3_column_text(handle, slot(column)) else { return UnsafeBufferPointer(start: nil, count: 0) }
+        return UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, slot(column))))
     }
 
     private func blob(_ column: Int) -> [UInt8] {

@@ -86,6 +86,24 @@ private func memory(_ script: String = "CREATE TABLE t (id INTEGER PRIMARY KEY, 
         }
     }
 
+    @Test(arguments: everywhere) func theBytesOfATextAreThoseOfItsString(dialect: SQLDialect) throws {
+        func bytes(_ db: any SQLConnection, _ literal: String) throws -> [UInt8]? {
+            var found: [UInt8] = []
+            return try db.first("SELECT \(literal)") { row in
+                try row.withText(0) { found = Array($0) }
+                return found
+            }
+        }
+        try Database.use(dialect) { db throws in
+            for text in ["", "100.53", "½ of a text that is longer than a small string"] { #expect(try bytes(db, "'\(text)'") == Array(text.utf8)) }
+            #expect(try bytes(db, "9007199254740993") == Array("9007199254740993".utf8))
+            for literal in ["NULL", "CAST(0.1 AS DOUBLE PRECISION)"] {
+                let error = #expect(throws: SQLError.self) { try bytes(db, literal) }
+                #expect(error?.kind == .column)
+            }
+        }
+    }
+
     @Test(arguments: everywhere) func aMissingColumnNamesThoseThatAreThere(dialect: SQLDialect) throws {
         try Database.use(dialect) { db throws in
             let error = #expect(throws: SQLError.self) { try db.first("SELECT 1 AS a, 2 AS b") { try $0.int64("c") } }

@@ -281,9 +281,10 @@ public final class Exchange {
 extension SQLStatement {
     /// An exact amount: text or an integer. A binary float or NULL throws.
     public func amount(_ column: Int) throws -> Amount {
-        let text = try text(column)
+        var amount: Result<Amount, AmountError> = .success(.zero)
+        try withText(column) { amount = Amount.parsed($0) }
         do {
-            return try Amount(parsing: text)
+            return try amount.get()
         } catch {
             let names = columnNames
             let name = names.indices.contains(column) ? names[column] : String(column)
