@@ -264,6 +264,35 @@ import Testing
         }
     }
 
+    @Test(
+        "No descriptor for the file of a time zone that nothing has read yet: no bad schedule, but the host's own fault, seen in health, and read again unasked",
+        arguments: ["the job's", "the entry's"])
+    func zoneWithoutDescriptors(whose: String) async throws {
+        try await TestHost.with { test in
+            try await scarce(test, forFiles: "/Asia/Tokyo")
+            let isEntrys = whose == "the entry's"
+            try await test.plugin("good", PluginSource.succeeds)
+            try await test.plugin("fresh", PluginSource.entry(
+                "return JOB_SUCCEEDED;", members: isEntrys ? ".default_schedule = JOB_STR_INIT(\"cron 0 8 * * * Asia/Tokyo\")," : ""))
+            let old = Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"500ms\"")
+            try test.config(old)
+            let host = try await test.start(["LD_PRELOAD": test.folder + "/libscarce.so"])
+            try await host.logs("✓ tick")
+            try test.write("", to: "scarce")
+            let cron = isEntrys ? "" : "cron = \"0 8 * * *\"\ntimezone = \"Asia/Tokyo\""
+            try test.config(old + Toml.plugin("fresh") + Toml.job("fresh", of: "fresh", cron))
+            host.signal(SIGHUP)
+            let refused = try await host.logs("Asia/Tokyo", "the host's own fault")
+            let health = try await test.health()
+            #expect(health.status == 503 && health.body.contains("Asia/Tokyo"), "\(health)")
+            try await host.logs("✓ tick", from: refused)
+            unlink(test.folder + "/scarce")
+            try await host.logs("fresh added", from: refused)
+            #expect(try await test.jobhost("trigger", "fresh", "--wait").code == 0)
+            try await test.probe("/healthz", until: 200)
+        }
+    }
+
     @Test("No process while the host starts: it serves what it can try, which is nothing, and all of it once there is one")
     func startWithoutProcesses() async throws {
         try await TestHost.with { test in

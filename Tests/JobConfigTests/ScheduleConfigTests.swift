@@ -86,7 +86,19 @@ import Testing
     func aBadDefaultScheduleIsRefused(text: String) {
         let error = #expect(throws: ConfigError.self) { try ScheduleSpec(defaultText: text, zones: FewZones()) }
         #expect(error?.message == "the default schedule \"\(text)\" is not valid")
-        #expect(error?.hint != nil)
+        #expect(error?.hint != nil && error?.isOfHost == false)
+    }
+
+    @Test("A default schedule with a word that is a zone, or may be one, whose file the host cannot read now is not said to be wrong", arguments: [
+        "cron 0 9 * * * Europe/Berlin", "cron 0 9 * * MON CET", "cron 0 0 9 * * MON",
+    ])
+    func aDefaultScheduleIsNotWrongForAZoneThatCannotBeRead(text: String) {
+        struct Short: ZoneSource {
+            func zone(named name: String) throws(ZoneError) -> Zone { throw .unreadable(name: name, reason: "too many open files") }
+        }
+        let error = #expect(throws: ConfigError.self) { try ScheduleSpec(defaultText: text, zones: Short()) }
+        #expect(error?.isOfHost == true && error?.description.contains("too many open files") == true, "\(String(describing: error))")
+        #expect(error?.message.contains("not valid") == false)
     }
 }
 

@@ -153,8 +153,7 @@ extension LoadRun {
         do {
             return try zones.zone(named: name)
         } catch {
-            let isOfHost = if case .unreadable = error { true } else { false }
-            faults.add(place, error.description, isOfHost: isOfHost)
+            faults.add(place, error.description, isOfHost: error.isOfHost)
             return nil
         }
     }

@@ -36,6 +36,13 @@ extension ScheduleSpec {
         ConfigError(position: nil, message: printable("the default schedule \"\(shownName(text))\" is not valid"), hint: printable(hint))
     }
 
+    /// What the zone's file says of the schedule is not known.
+    private static func hostFault(_ text: String, _ error: ZoneError) -> ConfigError {
+        ConfigError(
+            position: nil, message: printable("the default schedule \"\(shownName(text))\" cannot be looked at"),
+            hint: printable(error.description), isOfHost: true)
+    }
+
     private static func duration(_ word: String, _ text: String) throws(ConfigError) -> Duration {
         guard let duration = parseDuration(word), JobKeys.limit.contains(duration) else {
             throw fault(text, "a duration from \(rangeText(JobKeys.limit)) is expected for \"\(shownName(word))\"")
@@ -66,6 +73,7 @@ extension ScheduleSpec {
             _ = try zones.zone(named: word)
             return true
         } catch {
+            if error.isOfHost { throw hostFault(text, error) }
             let looksLikeZone = count != 5 || (word.contains("/") && word.last?.isLetter == true)
             if looksLikeZone { throw fault(text, error.description) }
             return false

@@ -120,7 +120,7 @@ public struct Zone: Hashable, Sendable {
 
 /// Where zones come from: the system's tz database in the host, a table in tests.
 public protocol ZoneSource: Sendable {
-    /// - Throws: `ZoneError.unknown` or `.malformed`.
+    /// - Throws: `ZoneError.unknown`, `.malformed` or `.unreadable`.
     func zone(named name: String) throws(ZoneError) -> Zone
 }
 
@@ -131,6 +131,9 @@ public enum ZoneError: Error, Hashable, Sendable, CustomStringConvertible {
     case malformed(name: String, reason: String)
     /// The zone's file cannot be read now, which says nothing of it: the host is short of something itself.
     case unreadable(name: String, reason: String)
+
+    /// It says nothing of the zone, and goes away without anybody touching a file.
+    public var isOfHost: Bool { if case .unreadable = self { true } else { false } }
 
     public var description: String {
         switch self {

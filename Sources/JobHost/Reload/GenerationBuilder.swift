@@ -27,6 +27,10 @@ public actor GenerationBuilder {
 
     public init(tools: BuildTools) { self.tools = tools }
 
+    /// With what the builds have read: a rule that a reload replaces has still to account for its time, whatever the
+    /// host is short of by then.
+    nonisolated var zones: any ZoneSource { tools.zones }
+
     /// - Parameters:
     ///   - file: the main config file.
     ///   - environment: the host's own; `${VAR}` of the config and `env` of plugins read it.
@@ -291,12 +295,19 @@ public actor GenerationBuilder {
     private func load(_ copy: LibraryCopy, _ work: Work, _ resolver: JobResolver) async -> Tried {
         let trial = work.trial
         switch await ask(copy, trial, work) {
-        case .loaded(let descriptor, let answers):
-            let plugin = LoadedPlugin(config: work.plugin, copy: copy, descriptor: descriptor)
-            return .loaded(plugin, resolver.resolve(work.jobs, descriptor: descriptor, copy: copy, answers: trial.byJob(answers)))
+        case .loaded(let descriptor, let answers): return fitted(copy, descriptor, answers, work, resolver)
         case .refused(let reason), .late(let reason): return .refused(reason)
         case .hostFault(let reason): return .untried("the host could not try it: \(reason)")
         }
+    }
+
+    /// A library that loads, with its jobs.
+    private func fitted(
+        _ copy: LibraryCopy, _ descriptor: PluginDescriptor, _ answers: [String?], _ work: Work, _ resolver: JobResolver
+    ) -> Tried {
+        let result = resolver.resolve(work.jobs, descriptor: descriptor, copy: copy, answers: work.trial.byJob(answers))
+        if let fault = result.hostFault { return .untried("the host could not try its jobs: \(fault)") }
+        return .loaded(LoadedPlugin(config: work.plugin, copy: copy, descriptor: descriptor), result)
     }
 
     /// nil: the file is not there, or no library.
@@ -334,8 +345,7 @@ public actor GenerationBuilder {
         switch answer {
         case .loaded(let descriptor, let answers):
             refused[work.plugin.name] = nil
-            let plugin = LoadedPlugin(config: work.plugin, copy: copy, descriptor: descriptor)
-            return .loaded(plugin, resolver.resolve(work.jobs, descriptor: descriptor, copy: copy, answers: trial.byJob(answers)))
+            return fitted(copy, descriptor, answers, work, resolver)
         case .refused(let reason):
             refused[work.plugin.name] = Refused(stamp: stamp, trial: trial, reason: "\(path): \(reason)")
             return .refused("\(path): \(reason)")

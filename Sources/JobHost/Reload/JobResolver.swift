@@ -14,6 +14,8 @@ struct JobResolver {
         var jobs: [String: ResolvedJob] = [:]
         /// Sentences, with the places in the config.
         var faults: [String: [String]] = [:]
+        /// What the host could not read for a fault of its own: then the rest says nothing.
+        var hostFault: String?
         var isWhole: Bool { faults.isEmpty }
     }
 
@@ -28,6 +30,7 @@ struct JobResolver {
                 result.jobs[job.name] = try resolve(job, descriptor, copy, answers[job.name], &known)
             } catch {
                 result.faults[job.name] = error.sentences
+                if error.isOfHost, result.hostFault == nil { result.hostFault = error.sentences.first }
             }
         }
         return result
@@ -59,9 +62,11 @@ struct JobResolver {
 
     private struct Faults: Error {
         var sentences: [String]
+        var isOfHost = false
         init(_ sentences: [String]) { self.sentences = sentences }
-        init(_ job: JobConfig, _ message: String, hint: String? = nil, at position: SourcePosition? = nil) {
+        init(_ job: JobConfig, _ message: String, hint: String? = nil, at position: SourcePosition? = nil, isOfHost: Bool = false) {
             sentences = [ConfigError(position: position ?? job.position, message: message, hint: hint).description]
+            self.isOfHost = isOfHost
         }
     }
 
@@ -155,7 +160,7 @@ struct JobResolver {
         do {
             return try ScheduleSpec(defaultText: entry.defaultSchedule, zones: zones)
         } catch {
-            throw Faults(job, "job '\(job.name)': the default schedule of entry '\(entry.id)' cannot be used: \(error)")
+            throw Faults(job, "job '\(job.name)': the default schedule of entry '\(entry.id)' cannot be used: \(error)", isOfHost: error.isOfHost)
         }
     }
 
@@ -168,7 +173,7 @@ struct JobResolver {
         do {
             return try zones.zone(named: name)
         } catch {
-            throw Faults(job, "job '\(job.name)': \(error)")
+            throw Faults(job, "job '\(job.name)': \(error)", isOfHost: error.isOfHost)
         }
     }
 

@@ -363,7 +363,7 @@ extension Supervisor {
         let absent = rows.filter { !here.contains($0.key) && generation.refused[$0.key] == nil }
         let now = clock.now().wall
         let moves = absent.sorted { $0.key < $1.key }.compactMap { job, row in
-            Dispatcher.removal(of: job, row, zones: SystemZones(environment: environment), now: now)
+            Dispatcher.removal(of: job, row, zones: builder.zones, now: now)
         }
         if !moves.isEmpty { _ = try await store.moveCursors(moves, now: now) }
     }

@@ -218,7 +218,7 @@ public actor Supervisor: HostControl {
         settings.consumes = generation.config.host.consume
         settings.seed = seed
         settings.sendLead = Self.sendLead
-        dispatcher = Dispatcher(settings: settings, zones: SystemZones(environment: environment), now: now)
+        dispatcher = Dispatcher(settings: settings, zones: builder.zones, now: now)
     }
 
     // MARK: Turns

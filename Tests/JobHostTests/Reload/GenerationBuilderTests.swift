@@ -359,6 +359,26 @@ struct GenerationBuilderTests {
         #expect(await build(config(job("credit")), previous: first).report.isClean)
     }
 
+    @Test("a zone that the host cannot read for a fault of its own, of a job or of an entry's own schedule, is no fault of the library: tried again", arguments: [false, true])
+    func unreadableZone(isEntrys: Bool) async throws {
+        let first = try #require(await build(config(job("credit"))).generation)
+        let cron = ScheduleSpec.cron(try CronExpression("0 8 * * *"), timeZone: "Asia/Tokyo")
+        world.change { world in
+            world.libraries["bbbbbbbb"] = library("2.0", entry("credit", schedule: isEntrys ? "cron 0 8 * * * Asia/Tokyo" : "none"))
+            world.zoneFault = "too many open files"
+        }
+        world.write("/lib/libBank.so", "bbbbbbbb")
+        let new = config(job("credit") { if !isEntrys { $0.schedule = cron } })
+        let failed = await build(new, previous: first)
+        let said = failed.report.plugin("bank")
+        #expect(said.contains("the host could not try its jobs") && said.contains("too many open files"), "\(said)")
+        #expect(failed.generation?.unserved?.untried == ["bank"])
+        #expect(failed.generation?.plugins["bank"]?.copy.sha256 == "aaaaaaaa", "what serves goes on")
+        world.change { $0.zoneFault = nil }
+        let again = await build(new, previous: failed.generation)
+        #expect(again.report.isClean && again.generation?.jobs["credit"]?.schedule == cron)
+    }
+
     @Test("a config that the host could not read for a fault of its own is not refused for what it says")
     func unread() async throws {
         let first = try #require(await build(config(job("credit"))).generation)

@@ -19,6 +19,8 @@ final class ScriptedTools: Sendable {
         /// Settings (canonical JSON) that a content refuses, with what it says.
         var dislikes: [String: [String: String]] = [:]
         var hostFault: String?
+        /// Why the host cannot read the file of Asia/Tokyo.
+        var zoneFault: String?
         /// Contents that take too long in a probe.
         var slow: Set<String> = []
         var unacceptable: [String: LibraryRefusal] = [:]
@@ -58,7 +60,16 @@ final class ScriptedTools: Sendable {
                     return FileStamp(device: 1, inode: 1, size: Int64(content.utf8.count), modified: write, changed: write)
                 }
             },
-            zones: FixedZones(), clock: FixedClock())
+            zones: Zones(tools: self), clock: FixedClock())
+    }
+
+    private struct Zones: ZoneSource {
+        let tools: ScriptedTools
+        func zone(named name: String) throws(ZoneError) -> Zone {
+            guard name == "Asia/Tokyo" else { return try FixedZones().zone(named: name) }
+            if let reason = tools.world.withLock({ $0.zoneFault }) { throw .unreadable(name: name, reason: reason) }
+            return .utc
+        }
     }
 
     private func accept(_ path: String) throws -> LibraryCopy {
