@@ -79,7 +79,8 @@ int clw_become_user(const char *name) {
     errno = 0;
     struct passwd *user = getpwnam(name);
     if (!user) {
-        if (!errno) errno = ENOENT;
+        /* What getpwnam(3) may leave there for a name that is not found. */
+        if (!errno || errno == ESRCH || errno == EBADF || errno == EPERM) errno = ENOENT;
         return -1;
     }
     if (getuid() == user->pw_uid && geteuid() == user->pw_uid && user->pw_uid != 0) return 0;

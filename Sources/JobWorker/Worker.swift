@@ -30,7 +30,7 @@ enum Worker {
             say("cannot join the control group \(group): \(String(cString: strerror(errno)))\n", to: STDERR_FILENO)
         }
         if let user = arguments.user, clw_become_user(user) != 0 {
-            say("cannot become user '\(user)': \(String(cString: strerror(errno)))\n", to: STDERR_FILENO)
+            say(refusal(toBecome: user, errno) + "\n", to: STDERR_FILENO)
             quit(.refused)
         }
         if let problem = arguments.confinement.apply() {
@@ -56,6 +56,16 @@ enum Worker {
             output.refuse(error)
             quit(.refused)
         }
+    }
+
+    /// With the way out.
+    private static func refusal(toBecome user: String, _ code: Int32) -> String {
+        let wayOut = switch code {
+        case EPERM: "the host must run as root for that, or leave `user` out of the plugin"
+        case ENOENT: "this machine has no such user: make it, or leave `user` out of the plugin"
+        default: "`user` of the plugin"
+        }
+        return "cannot become user '\(user)': \(String(cString: strerror(code))) (\(wayOut))"
     }
 
     private static func arguments() -> (

@@ -109,8 +109,10 @@ import Testing
         }
     }
 
-    @Test("A panic in Rust is a crash with what it said, and head and tail of the log", .enabled(if: TestHost.isThere("rustc")))
-    func rustPanic() async throws {
+    @Test(
+        "A panic in Rust is a crash with what it said, and head and tail of the log, also where it would unwind into the worker",
+        .enabled(if: TestHost.isThere("rustc")), arguments: ["abort", "unwind"])
+    func rustPanic(panic: String) async throws {
         try await TestHost.with { test in
             let example = Proc.text(of: TestHost.sources + "/Examples/hello-rust/hello.rs") ?? ""
             let greeting = "println!(\"Hello from Rust, attempt {}\", c.attempt);"
@@ -121,7 +123,7 @@ import Testing
                 println!("the tail");
                 if c.attempt > 0 { panic!("the account vanished"); }
                 """
-            try await test.rustPlugin("rust", example.split(separator: greeting).joined(separator: evil))
+            try await test.rustPlugin("rust", example.split(separator: greeting).joined(separator: evil), panic: panic)
             try await test.plugin("good", PluginSource.succeeds)
             try test.config(Toml.plugin("rust") + Toml.job("rust", of: "rust", Toml.once, entry: "greet") + Self.sibling)
             let host = try await test.start()

@@ -263,18 +263,63 @@ import Testing
         }
     }
 
-    @Test("user: workers run as that user, without a way back", .enabled(if: getuid() == 0 && getpwnam("nobody") != nil))
+    private static let maySetUser = getuid() == 0 && getpwnam("nobody") != nil && access("/usr/bin/setpriv", X_OK) == 0
+
+    @Test("user: workers run as that user with that user's groups, none of the host's, and without a way back", .enabled(if: maySetUser))
     func user() async throws {
         try await TestHost.with { test in
             chmod(test.folder, 0o755)
             try await test.plugin("who", PluginSource.entry(
-                "summarize(context, \"uid %d %d %d\", (int)getuid(), (int)getegid(), setuid(0)); return JOB_SUCCEEDED;"))
+                """
+                gid_t groups[64];
+                char text[1024] = "";
+                int count = getgroups(64, groups);
+                for (int i = 0; i < count; i++) snprintf(text + strlen(text), sizeof text - strlen(text), " %d", (int)groups[i]);
+                summarize(context, "uid %d %d %d groups%s.", (int)getuid(), (int)getegid(), setuid(0), text);
+                return JOB_SUCCEEDED;
+                """))
             try test.config(Toml.plugin("who", "user = \"nobody\"") + Toml.job("who", of: "who", Toml.once))
-            let host = try await test.start()
+            let host = try await test.start(through: ["/usr/bin/setpriv", "--groups", "4711,4712"])
             let nobody = getpwnam("nobody").pointee
+            var groups = [gid_t](repeating: 0, count: 64)
+            var count = Int32(groups.count)
+            try #require(getgrouplist("nobody", nobody.pw_gid, &groups, &count) >= 0)
+            let theirs = groups.prefix(Int(count)).sorted().map { " \($0)" }.joined()
             let run = try await test.jobhost("trigger", "who", "--wait")
             #expect(run.code == 0, "\(run.output) \(run.errors)")
-            try await host.logs("✓ who", "uid \(nobody.pw_uid) \(nobody.pw_gid) -1")
+            try await host.logs("✓ who", "uid \(nobody.pw_uid) \(nobody.pw_gid) -1 groups\(theirs).")
+        }
+    }
+
+    @Test(
+        "user: a host that may not become it, and a user that is none, are refused at check, start and reload in a sentence with the way out; the others serve",
+        .enabled(if: maySetUser), arguments: [("nobody", "the host must run as root"), ("none-such", "this machine has no such user")])
+    func userRefused(user: String, wayOut: String) async throws {
+        try await TestHost.with { test in
+            let asAnother = ["/usr/bin/setpriv", "--reuid", "64902", "--regid", "64902", "--clear-groups"]
+            chown(test.folder, 64_902, 64_902)
+            try await test.plugin("who", PluginSource.succeeds)
+            try await test.plugin("good", PluginSource.succeeds)
+            let good = Toml.plugin("good") + Toml.job("good", of: "good", Toml.once)
+            let job = Toml.job("who", of: "who", Toml.once)
+            let refused = good + Toml.plugin("who", "user = \"\(user)\"") + job
+            let sentences = ["cannot become user '\(user)'", wayOut, "leave `user` out of the plugin"]
+            try test.config(refused)
+            let check = try await test.jobhost(arguments: ["check"], through: asAnother)
+            #expect(check.code == 4)
+            for sentence in sentences { #expect(check.output.contains(sentence), "\(check.output)") }
+            let host = try await test.start(through: asAnother)
+            #expect(host.errors.all.contains { line in line.contains("plugin who refused") && sentences.allSatisfy(line.contains) }, "\(host.errors.all)")
+            #expect(try await test.jobhost("trigger", "who", "--wait").code != 0, "nothing of it runs")
+            #expect(try await test.jobhost("trigger", "good", "--wait").code == 0, "the others serve")
+            try test.config(good + Toml.plugin("who") + job)
+            #expect(try await test.jobhost("reload").code == 0)
+            #expect(try await test.jobhost("trigger", "who", "--wait").code == 0)
+            try test.config(refused)
+            let reload = try await test.jobhost("reload")
+            #expect(reload.code == 4)
+            for sentence in sentences { #expect(reload.output.contains(sentence), "\(reload.output)") }
+            #expect(try await test.jobhost("trigger", "who", "--wait").code == 0, "what serves goes on")
         }
     }
 

@@ -107,11 +107,11 @@ final class TestHost: Sendable {
         try await compile("cc", ["-std=gnu11", "-O1", "-o", folder + "/" + name, "\(name).c"])
     }
 
-    /// Compiles a plugin in Rust and renames it into place.
-    func rustPlugin(_ name: String, _ source: String) async throws {
+    /// Compiles a plugin in Rust and renames it into place. `panic`: "abort" or "unwind".
+    func rustPlugin(_ name: String, _ source: String, panic: String) async throws {
         try write(source, to: "\(name).rs")
         try await compile(
-            "rustc", ["--edition", "2021", "--crate-type", "cdylib", "-C", "panic=abort", "-o", library(name) + ".new", "\(name).rs"])
+            "rustc", ["--edition", "2021", "--crate-type", "cdylib", "-C", "panic=\(panic)", "-o", library(name) + ".new", "\(name).rs"])
         rename(library(name) + ".new", library(name))
     }
 
@@ -219,9 +219,13 @@ final class TestHost: Sendable {
         try await jobhost(arguments: arguments, environment: environment)
     }
 
-    func jobhost(arguments: [String], environment: [String: String] = [:]) async throws -> Answer {
+    /// - Parameter wrapper: a command that executes the one behind it.
+    func jobhost(
+        arguments: [String], environment: [String: String] = [:], through wrapper: [String] = []
+    ) async throws -> Answer {
+        let command = wrapper + [Self.binaries + "/jobhost"] + arguments
         let child = try Child(
-            Self.binaries + "/jobhost", arguments, environment: Self.environment(environment), folder: folder)
+            command[0], Array(command.dropFirst()), environment: Self.environment(environment), folder: folder)
         let code = await child.exitCode()
         return Answer(
             code: code, output: child.output.all.joined(separator: "\n"), errors: child.errors.all.joined(separator: "\n"))
