@@ -247,6 +247,8 @@ public struct WorkerSnapshot: Codable, Hashable, Sendable {
     public var residentBytes: UInt64
     /// It was killed and has not ended, nor will it soon: it hangs in the kernel.
     public var isStuck = false
+    /// It has been sent runs, and has begun none of those that it has.
+    var owesBegin: Bool { state == "running" && run == nil }
     public init(
         pid: Int32, startTime: UInt64, pool: String, plugin: String, libraryHash: String, state: String,
         run: RunID?, runs: Int, startedAt: Instant, residentBytes: UInt64

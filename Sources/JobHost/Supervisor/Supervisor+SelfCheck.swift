@@ -34,7 +34,7 @@ extension Supervisor {
         }
         subjects.append(.init(kind: .queue, mark: waitingAnswers, isWaiting: dispatcher.isAsking))
         subjects.append(.init(kind: .lease, mark: leasesRenewedAt.microseconds, isWaiting: !dispatcher.owners.isEmpty))
-        subjects += room.snapshot().filter { $0.state == "running" && $0.run == nil }.map {
+        subjects += room.snapshot().filter(\.owesBegin).map {
             .init(kind: .worker, name: String($0.pid), mark: Int64($0.runs))
         }
         return subjects

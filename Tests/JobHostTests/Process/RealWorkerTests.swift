@@ -348,6 +348,31 @@ import Testing
         }
     }
 
+    /// As the self-check sees it and deals with it (RepairTests).
+    @Test func aWorkerThatStandsStillIsSeenToOweARunAndIsReplacedWhenItIsKilled() async throws {
+        try await onStage { stage in
+            await stage.configure([await stage.pool()])
+            await stage.start(1, "good")
+            let pid = try await stage.end(of: 1).pid
+            #expect(await stage.snapshot().contains(where: \.owesBegin) == false)
+            Glibc.kill(pid, SIGSTOP)
+            var stopped = siginfo_t()
+            try #require(waitid(P_PID, id_t(pid), &stopped, WSTOPPED | WNOWAIT) == 0)
+            await stage.start(2, "good")
+            let still = try #require(await stage.snapshot().first)
+            #expect(still.pid == pid && still.owesBegin && still.runs == 1)
+            await stage.kill(worker: pid)
+            // Not attempted: whoever asked for it asks again.
+            await stage.returned(2)
+            await stage.worker(.killed)
+            await stage.start(3, "good")
+            let end = try await stage.end(of: 3)
+            #expect(end.outcome == .succeeded && end.pid != pid)
+            let began = await stage.events.contains { if case .started(RunID(2), _, _, _) = $0 { true } else { false } }
+            #expect(!began)
+        }
+    }
+
     @Test func aMissingWorkerBinaryIsAHostFaultNotTheJobsFault() async throws {
         let stage = try await Stage(worker: "/nonexistent/jobhost-worker")
         await stage.configure([await stage.pool()])
