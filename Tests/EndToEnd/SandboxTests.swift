@@ -260,20 +260,55 @@ import Testing
         }
     }
 
+    /// The key that allows what the library is now.
+    private func pin(_ test: TestHost, _ plugin: String) async throws -> String {
+        let hash = try test.run("/usr/bin/sha256sum", test.library(plugin))
+        _ = await hash.exitCode()
+        return "sha256 = \"\(hash.output.all.first?.prefix(64) ?? "")\""
+    }
+
     @Test("sha256: another content than the pinned one is refused, and what serves goes on")
     func pinned() async throws {
         try await TestHost.with { test in
             try await test.plugin("good", PluginSource.says("first"))
             let job = Toml.job("good", of: "good", Toml.once)
-            let hash = try test.run("/usr/bin/sha256sum", test.library("good"))
-            _ = await hash.exitCode()
-            let pin = "sha256 = \"\(hash.output.all.first?.prefix(64) ?? "")\""
-            try test.config(Toml.plugin("good", pin) + job)
+            try test.config(Toml.plugin("good", try await pin(test, "good")) + job)
             _ = try await test.start()
             try await test.plugin("good", PluginSource.says("second"))
             let reload = try await test.jobhost("reload")
             #expect(reload.code == 4 && reload.output.contains("allows only"), "\(reload.output)")
             #expect(try await test.jobhost("trigger", "good", "--wait").output.contains("first"))
+        }
+    }
+
+    @Test("sha256 at the start: a content that is not the pinned one is refused; the copy that served before serves if it is that, and else nothing of the plugin")
+    func pinnedAtStart() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("good", PluginSource.says("first"))
+            try await test.plugin("other", PluginSource.succeeds)
+            let (first, good) = (try await pin(test, "good"), Toml.job("good", of: "good", Toml.once))
+            let other = Toml.plugin("other") + Toml.job("other", of: "other", Toml.once)
+            /// Starts the host, sees what it says of the plugin and what the plugin does, and stops it.
+            func life(_ pin: String, refused: String?, says: String?) async throws {
+                try test.config(Toml.plugin("good", pin) + good + other)
+                let host = try await test.start()
+                let lines = host.errors.all.filter { $0.contains("allows only") }
+                #expect(lines.isEmpty == (refused == nil) && lines.allSatisfy { $0.contains(refused ?? "") }, "\(host.errors.all)")
+                let run = try await test.jobhost("trigger", "good", "--wait")
+                if let says { #expect(run.code == 0 && run.output.contains(says), "\(run)") } else { #expect(run.code != 0, "\(run)") }
+                #expect(try await test.jobhost("trigger", "other", "--wait").code == 0, "the others serve")
+                host.signal(SIGTERM)
+                #expect(await host.exitCode() == 0)
+            }
+            try await life(first, refused: nil, says: "first")
+            try await test.plugin("good", PluginSource.says("second"))
+            try await life(first, refused: "serves instead", says: "first")
+            // What is neither in the file nor among the copies.
+            let unknown = "sha256 = \"" + String(repeating: "0", count: 64) + "\""
+            try await life(unknown, refused: "plugin good refused", says: nil)
+            try await life(try await pin(test, "good"), refused: nil, says: "second")
+            // The file's library alone served last.
+            try await life(first, refused: "plugin good refused", says: nil)
         }
     }
 }

@@ -267,6 +267,26 @@ import Testing
         }
     }
 
+    @Test(
+        "check by a user who may not write where the state folder is to be: a warning that names both, no fault, and nothing is made",
+        .enabled(if: getuid() == 0 && access("/usr/bin/setpriv", X_OK) == 0))
+    func checkedByAnother() async throws {
+        try await TestHost.with { test in
+            try await test.plugin("slow", PluginSource.succeeds)
+            try await test.plugin("good", PluginSource.succeeds)
+            try test.config(config)
+            chmod(test.folder, 0o755)
+            let check = try await test.jobhost(arguments: ["check"], through: Self.anybody)
+            #expect(check.code == 0, "\(check.output) \(check.errors)")
+            let warning = "state_dir: uid 64902 may not write to \(test.folder), so \(test.folder)/var cannot be made; may the host's user?"
+            #expect((check.output + check.errors).contains(warning), "\(check.output) \(check.errors)")
+            #expect(!test.exists("var"))
+            chown(test.folder, 64_902, 64_902)
+            let owned = try await test.jobhost(arguments: ["check"], through: Self.anybody)
+            #expect(owned.code == 0 && !(owned.output + owned.errors).contains("state_dir"), "\(owned.output) \(owned.errors)")
+        }
+    }
+
     @Test("A result that the store refuses, although it takes others, is kept, told, and recorded when it is taken: nothing waits behind it, and the run is not executed again")
     func refusedResult() async throws {
         try await TestHost.with { test in
