@@ -76,7 +76,7 @@ struct ClusterDecisionTests: ClusterStory {
             #expect(first <= Cluster.limit + 250_000, "it began again after \(first) µs")
             // A due time of it, well within.
             let (due, who) = ((stopped + Cluster.limit + 1_500_000) / 1_000_000 * 1_000_000 + 250_000, try cluster.who(action(stop)))
-            try await expectCause(cluster, at: due, "by \(who): test")
+            try await expectCause(cluster, at: due, ", by \(who): test")
             #expect(try cluster.ledger.texts("SELECT DISTINCT owner FROM runs WHERE started_at IS NOT NULL") == ["b"])
             await cluster.stop(told, runs)
             #expect(try cluster.ledger.faults(every: ["t": 250_000]) == [])

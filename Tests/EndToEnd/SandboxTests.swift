@@ -305,10 +305,10 @@ import Testing
             try await life(first, refused: "serves instead", says: "first")
             // What is neither in the file nor among the copies.
             let unknown = "sha256 = \"" + String(repeating: "0", count: 64) + "\""
-            try await life(unknown, refused: "plugin good refused", says: nil)
+            try await life(unknown, refused: "good refused", says: nil)
             try await life(try await pin(test, "good"), refused: nil, says: "second")
             // The file's library alone served last.
-            try await life(first, refused: "plugin good refused", says: nil)
+            try await life(first, refused: "good refused", says: nil)
         }
     }
 }

@@ -50,26 +50,6 @@ func amount(_ text: String) throws -> Amount { try Amount(parsing: text) }
         #expect(throws: AmountError.outOfRange) { try amount("10000000000000").times(amount("100000000"), .down) }
     }
 
-    @Test("Division by one agrees with the general one, also at the edges of 64 bits")
-    func divisionByOne() {
-        var random = SeededGenerator(seed: 23)
-        let one = Amount.unitsPerOne.magnitude
-        let edges: [UInt128] = [0, 1, one - 1, one, one + 1, UInt128(UInt64.max), UInt128(UInt64.max) + 1, one << 64 - 1, one << 64, .max - 1, .max]
-        func low() -> UInt128 {
-            let edge = edges[Int(random.next() % UInt64(edges.count))]
-            let any = UInt128(random.next()) << 64 | UInt128(random.next())
-            return random.next() % 4 == 0 ? edge : any >> (random.next() % 128)
-        }
-        let highs: [UInt128] = [0, 0, 1, one - 1, one / 2]
-        for _ in 0 ..< 20_000 {
-            let any = UInt128(random.next()) % one >> (random.next() % 60)
-            let high = random.next() % 3 == 0 ? highs[Int(random.next() % UInt64(highs.count))] : any
-            let numerator = (high: high, low: low())
-            let found = DivisionByOne.divide(numerator), wanted = one.dividingFullWidth(numerator)
-            #expect(found == wanted, "\(numerator)")
-        }
-    }
-
     @Test("A short text is the same number as with zeros before it, which make it a long one; or refused as that is")
     func shortTexts() throws {
         var random = SeededGenerator(seed: 24)

@@ -92,13 +92,9 @@ public struct Amount: Hashable, Comparable, Sendable {
         _ numerator: (high: UInt128, low: UInt128), _ divisor: UInt128, negative: Bool, _ rounding: Rounding
     ) throws(AmountError) -> Amount {
         guard numerator.high < divisor else { throw .outOfRange }
-        let (whole, remainder) = if divisor == unitsPerOne.magnitude {
-            DivisionByOne.divide(numerator)
-        } else if numerator.high == 0 {
-            numerator.low.quotientAndRemainder(dividingBy: divisor)
-        } else {
-            divisor.dividingFullWidth(numerator)
-        }
+        let (whole, remainder) = numerator.high == 0
+            ? numerator.low.quotientAndRemainder(dividingBy: divisor)
+            : divisor.dividingFullWidth(numerator)
         let up = remainder != 0 && rounding.goesUp(
             odd: whole & 1 == 1, negative: negative, comparedToHalf: remainder.comparedToHalf(of: divisor))
         let (magnitude, overflow) = whole.addingReportingOverflow(up ? 1 : 0)
