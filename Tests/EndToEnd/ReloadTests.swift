@@ -111,7 +111,7 @@ import Testing
             let ticks = "FROM runs WHERE job = 'tick' AND outcome IS NOT NULL"
             #expect(try test.ledger.texts("SELECT DISTINCT outcome || ' ' || attempt \(ticks)") == ["succeeded 1"])
             #expect(try test.ledger.number("SELECT count(DISTINCT pid) \(ticks)") == 1)
-            let between = "started_at BETWEEN (SELECT min(at) FROM reloads WHERE accepted = 0) AND (SELECT max(at) FROM reloads)"
+            let between = "started_at BETWEEN (SELECT min(at) FROM reloads WHERE accepted = 0) AND (SELECT max(at) FROM reloads WHERE accepted = 0)"
             #expect(try test.ledger.texts("SELECT DISTINCT generation \(ticks) AND \(between)") == ["1"])
             #expect(try test.ledger.texts("SELECT DISTINCT generation FROM runs WHERE job = 'x' AND outcome IS NOT NULL") == ["2"])
         }
