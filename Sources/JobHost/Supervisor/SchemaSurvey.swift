@@ -20,7 +20,7 @@ enum SchemaSurvey {
             file: inquiry.config, environment: environment, previous: nil, accepted: [])
         var answers: [API.SchemaAnswer] = []
         if case .ready(let generation, let report) = outcome {
-            let request = try JSON(encoding: inquiry.request).bytes
+            let request = try JSON.bytes(encoding: inquiry.request, rules: PlainRules())
             for name in names {
                 guard let job = generation.jobs[name], let pool = generation.pools.first(where: { $0.key == job.pool }) else {
                     let why = report.jobs.first(where: { $0.job == name })?.detail ?? ""
