@@ -331,6 +331,18 @@ public struct AuditRow: Hashable, Codable, Sendable {
         self.job = job
         self.detail = detail
     }
+
+    /// What takes two persons: asked for, or answered.
+    public init(of ask: Ask, by actor: Actor) {
+        let request = "request \(ask.id)"
+        guard let decidedAt = ask.decidedAt else {
+            self.init(at: ask.askedAt, actor: actor, action: "ask", job: ask.job, detail: "\(request): \(ask.action)")
+            return
+        }
+        self.init(
+            at: decidedAt, actor: actor, action: ask.state(now: decidedAt) == .approved ? "approve" : "refuse", job: ask.job,
+            detail: "\(request) of \(ask.askedBy): \(ask.action)")
+    }
 }
 
 /// Which entries of the audit, the newest first.

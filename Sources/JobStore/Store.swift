@@ -45,7 +45,10 @@ public protocol Store: Sendable {
 
     /// Inserts a run that waits. With a unique key that a live (not terminal) run of the job
     /// has: returns that run, `inserted == false`. (One that waits and has expired ends instead.)
-    func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)]
+    /// `audit` says what came of it, and is kept with it.
+    func enqueue(
+        _ requests: [NewRun], now: Instant, audit: (@Sendable ([(run: RunRecord, inserted: Bool)]) -> AuditRow?)?
+    ) async throws -> [(run: RunRecord, inserted: Bool)]
     /// The jobs of the oldest rows in `enqueue_inbox`; empty: there are none. Costs no commit.
     func jobsInInbox() async throws -> [String]
     /// Rows that other programs inserted into `enqueue_inbox` are turned into runs. Returns
@@ -83,10 +86,10 @@ public protocol Store: Sendable {
 
     // MARK: What takes two persons
 
-    /// Keeps what was asked for; its number.
-    func add(_ ask: Ask) async throws -> Int64
-    /// Keeps an answer. false: somebody else's came first.
-    func decide(_ ask: Ask) async throws -> Bool
+    /// Keeps what was asked for, with its audit; its number.
+    func add(_ ask: Ask, by: Actor) async throws -> Int64
+    /// Keeps an answer, with its audit. false: somebody else's came first.
+    func decide(_ ask: Ask, by: Actor) async throws -> Bool
     /// The newest first; with numbers below `before`.
     func asks(before: Int64?, limit: Int) async throws -> [Ask]
     func ask(_ id: Int64) async throws -> Ask?
@@ -172,6 +175,10 @@ public protocol Store: Sendable {
 extension Store {
     /// The newest of them.
     public func asks(limit: Int) async throws -> [Ask] { try await asks(before: nil, limit: limit) }
+    /// What nobody asked for by hand.
+    public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
+        try await enqueue(requests, now: now, audit: nil)
+    }
     public func reloads(limit: Int) async throws -> [ReloadRow] { try await reloads(before: nil, limit: limit) }
     public func ranges(job: String?, from: Instant?, to: Instant?, limit: Int) async throws -> [LedgerRange] {
         try await ranges(job: job, from: from, to: to, before: nil, limit: limit).ranges

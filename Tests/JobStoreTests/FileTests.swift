@@ -25,6 +25,20 @@ import Testing
         }
     }
 
+    @Test func aRunWhoseAuditCannotBeKeptIsNotEnqueued() async throws {
+        try await TemporaryStore.use { file in
+            let store = try await file.open()
+            let refusal = "CREATE TRIGGER refused BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'the audit is full'); END"
+            try file.otherProgram().execute(refusal)
+            let error = await #expect(throws: StoreError.self) {
+                try await store.enqueue([.mint()], now: .at(0)) { _ in AuditRow(at: .at(0), actor: .system, action: "enqueue") }
+            }
+            #expect(error?.message.contains("the audit is full") == true)
+            #expect(try await store.runs(RunFilter()).isEmpty)
+            await store.close()
+        }
+    }
+
     @Test func theFileSaysWhatItIs() async throws {
         try await TemporaryStore.use { file in
             await (try file.open()).close()

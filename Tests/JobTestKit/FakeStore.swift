@@ -140,7 +140,9 @@ package final class FakeStore: Store {
     package func renewLeases(owner: Owner, for length: Duration, now: Instant) async throws -> Standing { throw unused }
     package func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { throw unused }
     package func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { throw unused }
-    package func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { throw unused }
+    package func enqueue(
+        _ requests: [NewRun], now: Instant, audit: (@Sendable ([(run: RunRecord, inserted: Bool)]) -> AuditRow?)?
+    ) async throws -> [(run: RunRecord, inserted: Bool)] { throw unused }
     package func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult { throw unused }
     package func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord] { throw unused }
     package func cancelWaiting(_ run: RunID, reason: String, by: Actor, now: Instant) async throws -> Bool { throw unused }
@@ -153,8 +155,8 @@ package final class FakeStore: Store {
     package func hostControl() async throws -> ControlRow { throw unused }
     package func saveHostControl(_ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { throw unused }
     package func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? { throw unused }
-    package func add(_ ask: Ask) async throws -> Int64 { throw unused }
-    package func decide(_ ask: Ask) async throws -> Bool { throw unused }
+    package func add(_ ask: Ask, by: Actor) async throws -> Int64 { throw unused }
+    package func decide(_ ask: Ask, by: Actor) async throws -> Bool { throw unused }
     package func asks(before: Int64?, limit: Int) async throws -> [Ask] {
         try read { Array($0.asks.filter { $0.id < before ?? .max }.prefix(limit)) }
     }

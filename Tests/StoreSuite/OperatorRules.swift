@@ -12,6 +12,7 @@ extension StoreSuite {
         Rule("a discarded dead letter keeps its reason", { try await $0.discardedDeadLetter() }),
         Rule("controls of jobs and of the host are kept and audited", { try await $0.controlsAreKept() }),
         Rule("what takes two persons is kept, and decided once", { try await $0.asksAreDecidedOnce() }),
+        Rule("what is enqueued by hand is audited as whoever enqueues it says", { try await $0.enqueueIsAudited() }),
         Rule("the audit is newest first, in pages, and can be asked per job and since when", { try await $0.auditOrder() }),
         Rule("the audit of a run is of that run", { try await $0.auditOfARun() }),
     ]
@@ -38,8 +39,8 @@ extension StoreSuite {
 
     func asksAreDecidedOnce() async throws {
         var ask = Ask(job: "mint", action: "trigger", command: #"{"action":"trigger"}"#, by: "alice", reason: "month's end", at: Self.at(1))
-        ask.id = try await store.add(ask)
-        let other = try await store.add(Ask(job: "mint", action: "resume", command: "{}", by: "bob", reason: "", at: Self.at(2)))
+        ask.id = try await store.add(ask, by: Self.operations)
+        let other = try await store.add(Ask(job: "mint", action: "resume", command: "{}", by: "bob", reason: "", at: Self.at(2)), by: Self.operations)
         try equal(try await store.ask(ask.id), ask)
         try equal(try await store.asks(limit: 10).map(\.id), [other, ask.id])
         try equal(try await store.asks(limit: 1).map(\.id), [other])
@@ -48,10 +49,33 @@ extension StoreSuite {
         try equal(try await store.ask(other + 1), nil)
         let approved = try ask.answered(.approve, by: "bob", at: Self.at(3))
         let refused = try ask.answered(.refuse, by: "carol", at: Self.at(3))
-        try demand(try await store.decide(approved), "not decided")
-        try demand(try await !store.decide(refused), "decided twice")
+        try demand(try await store.decide(approved, by: Self.operations), "not decided")
+        try demand(try await !store.decide(refused, by: Self.operations), "decided twice")
         try equal(try await store.ask(ask.id), approved)
-        try demand(try await !store.decide(ask), "an ask without an answer is a decision")
+        try demand(try await !store.decide(ask, by: Self.operations), "an ask without an answer is a decision")
+        let audit = try await store.audit(AuditFilter(limit: 10))
+        try equal(audit.map(\.action), ["approve", "ask", "ask"])
+        try equal(audit.map(\.detail), [
+            "request \(ask.id) of alice: trigger", "request \(other): resume", "request \(ask.id): trigger",
+        ])
+    }
+
+    func enqueueIsAudited() async throws {
+        let requests = [Self.request(at: 50, key: "asset-7")]
+        func enqueue(_ action: String) async throws -> [(run: RunRecord, inserted: Bool)] {
+            try await store.enqueue(requests, now: Self.at(1)) { results in
+                results.first.flatMap { result in
+                    result.inserted
+                        ? AuditRow(at: Self.at(1), actor: Self.operations, action: action, job: "mint", detail: "run \(result.run.id)") : nil
+                }
+            }
+        }
+        let first = try required(try await enqueue("enqueue").first, "not enqueued")
+        let second = try required(try await enqueue("again").first, "no answer")
+        try demand(first.inserted && !second.inserted && second.run.id == first.run.id, "enqueued twice")
+        let audit = try await store.audit(AuditFilter(job: "mint", limit: 10))
+        try equal(audit.map(\.action), ["enqueue"])
+        try equal(audit.map(\.detail), ["run \(first.run.id)"])
     }
 
     /// A dead letter of "mint" with the unique key "asset-7".

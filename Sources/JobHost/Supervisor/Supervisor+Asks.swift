@@ -18,9 +18,12 @@ extension Supervisor {
             throw CommandError(.conflict, "\(waiting.count) requests wait for a second person: no more are accepted", hint: "jobhost ask list")
         }
         let new = ask
-        ask.id = try await withStore { try await $0.add(new) }
+        ask = try await acting(AuditRow(of: new, by: actor)) {
+            var kept = new
+            kept.id = try await withStore { try await $0.add(new, by: actor) }
+            return (kept, AuditRow(of: kept, by: actor))
+        }
         asks.append(ask)
-        audit(actor, "ask", job: job, detail: "request \(ask.id): \(ask.action)")
         log.notice("\(job): \(ask.action) waits for a second person, asked for by \(actor.name) as request \(ask.id)")
         throw needsApproval(ask, "waits for a second person")
     }
@@ -61,11 +64,15 @@ extension Supervisor {
         guard answer == .refuse || AskedCommand(text: ask.command)?.command != nil else {
             throw CommandError(.conflict, "this host cannot do what request \(id) is about: a newer one kept it", hint: "ask for it again")
         }
-        guard try await withStore({ try await $0.decide(answered) }) else {
+        let row = AuditRow(of: answered, by: actor)
+        let isFirst = try await acting(row) {
+            let isFirst = try await withStore { try await $0.decide(answered, by: actor) }
+            return (isFirst, isFirst ? row : nil)
+        }
+        guard isFirst else {
             throw CommandError(.conflict, "request \(id) has just been decided by somebody else", hint: "jobhost ask list")
         }
         asks.removeAll { $0.id == id }
-        audit(actor, answer == .approve ? "approve" : "refuse", job: ask.job, detail: "request \(id) of \(ask.askedBy): \(ask.action)")
         log.notice("\(ask.job): request \(id) of \(ask.askedBy) (\(ask.action)) is \(answered.state(now: clock.now().wall).rawValue) by \(actor.name)")
         guard answer == .approve, let command = AskedCommand(text: ask.command)?.command else { return .answered(answered, run: nil) }
         let both = Actor(name: "\(ask.askedBy), approved by \(actor.person)", via: actor.via, reason: ask.reason)

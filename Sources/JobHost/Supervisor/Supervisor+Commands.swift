@@ -130,14 +130,15 @@ extension Supervisor {
         fill(&run)
         try checkPayload(run.payload, of: dispatched.plan)
         let request = run
-        let results = try await withStore { try await $0.enqueue([request], now: now) }
-        guard let result = results.first else { throw CommandError(.unavailable, "the store gave no answer") }
-        if result.inserted {
-            // First, so that no claim waits for the audit's commit.
-            dispatch(.waiting(job: job, due: run.fireTime))
-            audit(actor, action, job: job, detail: "run \(result.run.id)")
+        let row = AuditRow(at: now, actor: actor, action: action, job: job)
+        return try await acting(row) {
+            let results = try await withStore { store in
+                try await store.enqueue([request], now: now) { results in results.first.flatMap { row.naming($0) } }
+            }
+            guard let result = results.first else { throw CommandError(.unavailable, "the store gave no answer") }
+            if result.inserted { dispatch(.waiting(job: job, due: request.fireTime)) }
+            return (.run(result.run, inserted: result.inserted), row.naming(result))
         }
-        return .run(result.run, inserted: result.inserted)
     }
 
     private func enqueue(_ request: EnqueueCommand, by actor: Actor) async throws -> CommandResult {
@@ -195,9 +196,12 @@ extension Supervisor {
             dispatcher.setDefaults(&run, plan)
             return run
         }
-        _ = try await withStore { try await $0.enqueue(runs, now: now) }
-        dispatch(.waiting(job: job, due: now))
-        audit(actor, "backfill", job: job, detail: "\(times.count) fires, \(from.rfc3339) … \(to.rfc3339)")
+        let row = AuditRow(
+            at: now, actor: actor, action: "backfill", job: job, detail: "\(times.count) fires, \(from.rfc3339) … \(to.rfc3339)")
+        try await acting(row) {
+            _ = try await withStore { try await $0.enqueue(runs, now: now) { _ in row } }
+            dispatch(.waiting(job: job, due: now))
+        }
         return .backfill(fires: times, total: times.count)
     }
 
@@ -351,5 +355,15 @@ extension Supervisor {
         }
         if times.isEmpty, let next = dispatcher.jobs[i].schedule.nextFire(), next > after { times = [next] }
         return times
+    }
+}
+
+extension AuditRow {
+    /// Of the run that came of it; nil: it was there already.
+    fileprivate func naming(_ result: (run: RunRecord, inserted: Bool)) -> AuditRow? {
+        guard result.inserted else { return nil }
+        var row = self
+        row.detail = "run \(result.run.id)"
+        return row
     }
 }

@@ -4,7 +4,7 @@ import SQL
 // What takes two persons.
 
 extension Ledger {
-    func add(_ ask: Ask) throws -> Int64 {
+    func add(_ ask: Ask, by actor: Actor) throws -> Int64 {
         let id = try connection.first("""
             INSERT INTO \(schema)asks (job, action, command, asked_by, reason, asked_at, decided_by) VALUES (?, ?, ?, ?, ?, ?, '')
             RETURNING id
@@ -13,16 +13,21 @@ extension Ledger {
             ]
         ) { try $0.int64(0) }
         guard let id else { throw StoreError(.broken, "an ask was kept without a number") }
+        var kept = ask
+        kept.id = id
+        try writeAudit(AuditRow(of: kept, by: actor))
         return id
     }
 
     /// The state is a guard: of two who decide at once, on whatever hosts, one is too late.
-    func decide(_ ask: Ask) throws -> Bool {
+    func decide(_ ask: Ask, by actor: Actor) throws -> Bool {
         guard let decidedAt = ask.decidedAt else { return false }
-        return try connection.first(
+        let isFirst = try connection.first(
             "UPDATE \(schema)asks SET decision = ?, decided_by = ?, decided_at = ? WHERE id = ? AND decision IS NULL RETURNING id",
             [.text(ask.state(now: decidedAt).rawValue), .text(ask.decidedBy), .int(decidedAt.stored), .int(ask.id)]
         ) { try $0.int64(0) } != nil
+        if isFirst { try writeAudit(AuditRow(of: ask, by: actor)) }
+        return isFirst
     }
 
     func asks(before: Int64?, limit: Int) throws -> [Ask] {

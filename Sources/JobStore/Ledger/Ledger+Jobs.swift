@@ -199,7 +199,7 @@ extension Ledger {
     // MARK: Audit
 
     func writeAudit(_ row: AuditRow) throws {
-        try connection.run(
+        try connection.send(
             "INSERT INTO \(schema)audit (at, actor, via, reason, action, job, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
                 .int(row.at.stored), .text(row.actor.name), .text(row.actor.via), .text(row.actor.reason),

@@ -12,6 +12,15 @@ extension Ledger {
         }, now: now)
     }
 
+    /// With what is put on record of it.
+    func enqueue(
+        _ requests: [NewRun], now: Instant, audit: (([(run: RunRecord, inserted: Bool)]) -> AuditRow?)?
+    ) throws -> [(run: RunRecord, inserted: Bool)] {
+        let results = try enqueue(requests, now: now)
+        if let row = audit?(results) { try writeAudit(row) }
+        return results
+    }
+
     func insertOrFind(_ runs: [RunRecord], now: Instant) throws -> [(run: RunRecord, inserted: Bool)] {
         guard !runs.isEmpty else { return [] }
         let inserter = try RunInserter(self)

@@ -53,12 +53,14 @@ extension PostgresStore: Store {
 
     // MARK: Enqueueing and operators
 
-    public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
+    public func enqueue(
+        _ requests: [NewRun], now: Instant, audit: (@Sendable ([(run: RunRecord, inserted: Bool)]) -> AuditRow?)?
+    ) async throws -> [(run: RunRecord, inserted: Bool)] {
         try await moreWaits.noting {
             try await writeExpiring { ledger in
                 // As with the inbox. What an attempt leaves behind is recorded with its end, by whatever clock.
                 try ledger.demandClock(now)
-                return try ledger.enqueue(requests, now: now)
+                return try ledger.enqueue(requests, now: now, audit: audit)
             }
         }
     }
@@ -120,11 +122,11 @@ extension PostgresStore: Store {
 
     // MARK: What takes two persons
 
-    public func add(_ ask: Ask) async throws -> Int64 {
-        try await write { try $0.add(ask) }
+    public func add(_ ask: Ask, by actor: Actor) async throws -> Int64 {
+        try await write { try $0.add(ask, by: actor) }
     }
-    public func decide(_ ask: Ask) async throws -> Bool {
-        try await write { try $0.decide(ask) }
+    public func decide(_ ask: Ask, by actor: Actor) async throws -> Bool {
+        try await write { try $0.decide(ask, by: actor) }
     }
     public func asks(before: Int64?, limit: Int) async throws -> [Ask] {
         try await list { try $0.asks(before: before, limit: limit) }

@@ -58,8 +58,10 @@ extension SQLiteStore: Store {
 
     // MARK: Enqueueing and operators
 
-    public func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
-        try await moreWaits.noting { try await writeExpiring { try $0.enqueue(requests, now: now) } }
+    public func enqueue(
+        _ requests: [NewRun], now: Instant, audit: (@Sendable ([(run: RunRecord, inserted: Bool)]) -> AuditRow?)?
+    ) async throws -> [(run: RunRecord, inserted: Bool)] {
+        try await moreWaits.noting { try await writeExpiring { try $0.enqueue(requests, now: now, audit: audit) } }
     }
     public func claims(of owner: Owner) async throws -> [HeldClaim] {
         try await ask { try $0.claims(of: owner) }
@@ -119,11 +121,11 @@ extension SQLiteStore: Store {
 
     // MARK: What takes two persons
 
-    public func add(_ ask: Ask) async throws -> Int64 {
-        try await write { try $0.add(ask) }
+    public func add(_ ask: Ask, by actor: Actor) async throws -> Int64 {
+        try await write { try $0.add(ask, by: actor) }
     }
-    public func decide(_ ask: Ask) async throws -> Bool {
-        try await write { try $0.decide(ask) }
+    public func decide(_ ask: Ask, by actor: Actor) async throws -> Bool {
+        try await write { try $0.decide(ask, by: actor) }
     }
     public func asks(before: Int64?, limit: Int) async throws -> [Ask] {
         try await list { try $0.asks(before: before, limit: limit) }

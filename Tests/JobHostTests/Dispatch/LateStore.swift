@@ -57,7 +57,9 @@ final class LateStore: Store {
     }
     func waitingFires(upTo horizon: Instant) async throws -> [WaitingFire] { try await base.waitingFires(upTo: horizon) }
     func orphans(host: String, currentEpoch: String) async throws -> [RunRecord] { try await base.orphans(host: host, currentEpoch: currentEpoch) }
-    func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] { try await base.enqueue(requests, now: now) }
+    func enqueue(
+        _ requests: [NewRun], now: Instant, audit: (@Sendable ([(run: RunRecord, inserted: Bool)]) -> AuditRow?)?
+    ) async throws -> [(run: RunRecord, inserted: Bool)] { try await base.enqueue(requests, now: now, audit: audit) }
     func jobsInInbox() async throws -> [String] { try await base.jobsInInbox() }
     func drainInbox(jobs: [String: InboxRule], limit: Int, now: Instant) async throws -> InboxResult { try await base.drainInbox(jobs: jobs, limit: limit, now: now) }
     func expireWaiting(limit: Int, now: Instant) async throws -> [RunRecord] { try await base.expireWaiting(limit: limit, now: now) }
@@ -71,8 +73,8 @@ final class LateStore: Store {
     func hostControl() async throws -> ControlRow { try await base.hostControl() }
     func saveHostControl(_ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { try await base.saveHostControl(change, by: by, action: action, now: now) }
     func stateBlob(job: String) async throws -> (version: UInt32, bytes: [UInt8])? { try await base.stateBlob(job: job) }
-    func add(_ ask: Ask) async throws -> Int64 { try await base.add(ask) }
-    func decide(_ ask: Ask) async throws -> Bool { try await base.decide(ask) }
+    func add(_ ask: Ask, by actor: Actor) async throws -> Int64 { try await base.add(ask, by: actor) }
+    func decide(_ ask: Ask, by actor: Actor) async throws -> Bool { try await base.decide(ask, by: actor) }
     func asks(before: Int64?, limit: Int) async throws -> [Ask] { try await base.asks(before: before, limit: limit) }
     func ask(_ id: Int64) async throws -> Ask? { try await base.ask(id) }
     func acceptedLibraries() async throws -> [AcceptedLibrary] { try await base.acceptedLibraries() }

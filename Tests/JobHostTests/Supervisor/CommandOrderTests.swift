@@ -7,7 +7,7 @@ import Testing
 @Suite("What the store is asked, and in which order", .timeLimit(.minutes(1))) struct CommandOrderTests {
     private static let somebody = Actor(name: "somebody", via: "test")
 
-    @Test("A run that somebody asks for is claimed before it is noted who asked")
+    @Test("Who asks for a run is noted with it, and no claim waits for that")
     func triggered() async throws {
         let store = SlowStore()
         store.answer()
@@ -23,8 +23,10 @@ import Testing
             await stage.until { store.asked("claimWaiting") > 0 }
             await stage.turns()
             _ = try await stage.supervisor.perform(.trigger(job: "mint", payload: nil), by: Self.somebody)
-            await stage.until { store.asked("writeAudit") > 0 }
-            #expect(store.questions.drop { $0 != "enqueue" }.prefix(3) == ["enqueue", "claimWaiting", "writeAudit"])
+            #expect(store.audit.map(\.action) == ["trigger"] && store.audit.map(\.detail) == ["run 1"] && store.audit.map(\.actor) == [Self.somebody])
+            await stage.until { store.questions.drop { $0 != "enqueue" }.count > 1 }
+            #expect(store.questions.drop { $0 != "enqueue" }.prefix(2) == ["enqueue", "claimWaiting"])
+            #expect(store.asked("writeAudit") == 0)
         }
     }
 

@@ -15,6 +15,7 @@ final class SlowStore: Store {
         var isLate = false
         var inbox: [String] = []
         var batches = 0
+        var audit: [AuditRow] = []
     }
     private let state = Mutex(State())
 
@@ -22,6 +23,9 @@ final class SlowStore: Store {
 
     /// In the order of asking.
     var questions: [String] { state.withLock { $0.asked } }
+
+    /// What was kept with something else.
+    var audit: [AuditRow] { state.withLock { $0.audit } }
 
     /// What it was asked, and will be. `fault`: it throws that.
     func answer(_ fault: StoreError? = nil) {
@@ -116,16 +120,20 @@ final class SlowStore: Store {
         }
     }
     /// By hand.
-    func enqueue(_ requests: [NewRun], now: Instant) async throws -> [(run: RunRecord, inserted: Bool)] {
+    func enqueue(
+        _ requests: [NewRun], now: Instant, audit: (@Sendable ([(run: RunRecord, inserted: Bool)]) -> AuditRow?)?
+    ) async throws -> [(run: RunRecord, inserted: Bool)] {
         try await ask("enqueue")
-        return requests.map { request in
+        let results = requests.map { request in
             let run = RunRecord(
                 id: RunID(1), job: request.job, trigger: request.trigger, state: .available, outcome: nil, fireTime: request.fireTime,
                 availableAt: request.fireTime, createdAt: now, startedAt: nil, finishedAt: nil, attempt: 0, maxAttempts: request.maxAttempts,
                 priority: request.priority, fence: 0, owner: "", epoch: "", pid: 0, libraryHash: "", generation: 0, reason: "", code: 0,
                 items: 0, cpuMicroseconds: 0, uniqueKey: request.uniqueKey, idempotencyKey: "1", retryOf: nil, payload: "")
-            return (run, true)
+            return (run: run, inserted: true)
         }
+        if let row = audit?(results) { state.withLock { $0.audit.append(row) } }
+        return results
     }
     func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims {
         try await ask("claimWaiting")
@@ -166,8 +174,8 @@ final class SlowStore: Store {
     func saveControl(job: String, _ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { throw unused }
     func hostControl() async throws -> ControlRow { throw unused }
     func saveHostControl(_ change: ControlChange, by: Actor, action: String, now: Instant) async throws -> ControlRow { throw unused }
-    func add(_ ask: Ask) async throws -> Int64 { throw unused }
-    func decide(_ ask: Ask) async throws -> Bool { throw unused }
+    func add(_ ask: Ask, by: Actor) async throws -> Int64 { throw unused }
+    func decide(_ ask: Ask, by: Actor) async throws -> Bool { throw unused }
     func ask(_ id: Int64) async throws -> Ask? { throw unused }
     func acceptedLibraries() async throws -> [AcceptedLibrary] { throw unused }
     func saveAcceptedLibrary(_ library: AcceptedLibrary) async throws { throw unused }
