@@ -83,7 +83,7 @@ extension JSON: Codable {
             throw EncodingError.invalidValue(
                 self, .init(codingPath: encoder.codingPath, debugDescription: "JSON is encoded by its own encoder only"))
         }
-        encoder.text.put(self)
+        try encoder.encode(self)
     }
 
     /// Names as in Swift, nil properties left out.

@@ -1,106 +1,173 @@
 /// Encodable to JSON text. Each value is written when its type encodes it, so members stand in that order, and nothing is
-/// kept of what has been written. An object or array ends where its value does, or where something beside it begins: what
-/// has ended is not gone back to.
+/// kept of what has been written. Only a container or an encoder that a type has asked for within its own, and may write
+/// to whenever it likes, has a text of its own, which is put into its place at the end.
 struct JSONTextEncoder: Encoder {
-    /// One text, which all containers of its values write to.
-    final class Text {
-        let rules: any JSONRules
-        fileprivate(set) var bytes: [UInt8] = []
-        /// Of what is being written, from the root; for errors.
-        fileprivate var path: [any CodingKey] = []
-        /// What ends each object and array that has begun, and how many it has, the outermost first.
-        private var open: [(end: UInt8, count: Int)] = []
-        /// Something is to follow here and has not been written.
-        private var isOwed = false
-        /// Why there is no text; some of those who ask for containers cannot be told.
-        fileprivate private(set) var refusal: EncodingError?
-
-        init(rules: any JSONRules) { self.rules = rules }
-    }
-
-    let text: Text
-    /// So many objects and arrays are around the value.
+    let text: JSONTextBuffer
+    /// So many objects and arrays of the text are around the value.
     fileprivate let depth: Int
+    /// Which value of the text it is.
+    fileprivate let slot: Int
     var codingPath: [any CodingKey] { text.path }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
-    /// - Throws: `EncodingError` for a number that JSON cannot say, and what the types throw.
+    /// - Throws: `EncodingError` for a number that JSON cannot say, for something written where another value has taken its
+    ///   place, and what the types throw.
     static func bytes(of value: some Encodable, rules: any JSONRules) throws -> [UInt8] {
-        let text = Text(rules: rules)
+        let text = JSONTextBuffer(rules: rules)
         try text.put(value)
-        if let refusal = text.refusal { throw refusal }
-        return text.bytes
+        return try text.finished()
     }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-        KeyedEncodingContainer(ObjectText(text: text, depth: text.begin(UInt8(ascii: "{"), end: UInt8(ascii: "}"), below: depth)))
+        KeyedEncodingContainer(ObjectText(text: text, place: text.begin(UInt8(ascii: "{"), end: UInt8(ascii: "}"), of: self)))
     }
     func unkeyedContainer() -> any UnkeyedEncodingContainer {
-        ArrayText(text: text, depth: text.begin(UInt8(ascii: "["), end: UInt8(ascii: "]"), below: depth))
+        ArrayText(text: text, place: text.begin(UInt8(ascii: "["), end: UInt8(ascii: "]"), of: self))
     }
-    func singleValueContainer() -> any SingleValueEncodingContainer { ValueText(text: text) }
+    func singleValueContainer() -> any SingleValueEncodingContainer { ValueText(text: text, slot: slot) }
+
+    /// What is written as it is.
+    func encode(_ json: JSON) throws { try text.put(in: slot) { text.put(json) } }
 }
 
-extension JSONTextEncoder.Text {
-    fileprivate var depth: Int { open.count }
-
-    fileprivate func count(at depth: Int) -> Int { open.count >= depth ? open[depth - 1].count : 0 }
-
-    /// An object or array around which there are `depth`; a value that asks twice goes on with the one that it has.
-    fileprivate func begin(_ begin: UInt8, end: UInt8, below depth: Int) -> Int {
-        if open.count > depth, open[depth].end == end {
-            close(to: depth + 1)
-        } else {
-            bytes.append(begin)
-            open.append((end, 0))
-            isOwed = false
-        }
-        return depth + 1
+/// A text that is being written, one value after the other.
+final class JSONTextBuffer {
+    /// An object or array that has begun.
+    fileprivate struct Open {
+        var end: UInt8
+        /// Which value it is: no other has its number.
+        var slot: Int
+        var count = 0
+    }
+    /// Where a container writes: into the object or array of that value, if it is the innermost one.
+    fileprivate struct Place {
+        var depth: Int
+        var slot: Int
     }
 
-    /// Ends all that is deeper.
+    fileprivate let rules: any JSONRules
+    private var bytes: [UInt8] = []
+    /// Of what is being written, from the root; for errors.
+    fileprivate private(set) var path: [any CodingKey]
+    /// The outermost first.
+    private var open: [Open] = []
+    private var slots = 0
+    /// The value that is to follow here and has not been written.
+    private var owed: Int?
+    /// What is put in at which byte.
+    private var inserts: [(at: Int, text: JSONTextBuffer)] = []
+    /// Why there is no text: those who ask for containers cannot be told, and those who write need not say it.
+    private var refusal: EncodingError?
+
+    init(rules: any JSONRules, path: [any CodingKey] = []) {
+        self.rules = rules
+        self.path = path
+    }
+
+    /// All of it; nothing may be written any more.
+    fileprivate func finished() throws -> [UInt8] {
+        close(to: 0)
+        if let refusal { throw refusal }
+        guard !inserts.isEmpty else { return bytes }
+        var whole: [UInt8] = []
+        var from = 0
+        for insert in inserts {
+            whole += bytes[from..<insert.at]
+            whole += try insert.text.finished()
+            from = insert.at
+        }
+        return whole + bytes[from...]
+    }
+
+    private func refuse() -> EncodingError {
+        let error = EncodingError.invalidValue(
+            rules.text(of: path), .init(codingPath: path, debugDescription: "it is written where another value stands, or has ended"))
+        refusal = refusal ?? error
+        return error
+    }
+
+    // MARK: Objects and arrays
+
+    /// The object or array of an encoder's value; one that asks twice goes on with what it has.
+    fileprivate func begin(_ begin: UInt8, end: UInt8, of encoder: JSONTextEncoder) -> Place {
+        let place = Place(depth: encoder.depth + 1, slot: encoder.slot)
+        if owed == encoder.slot {
+            owed = nil
+            bytes.append(begin)
+            open.append(Open(end: end, slot: encoder.slot))
+        } else if !holds(place) || open[encoder.depth].end != end {
+            _ = refuse()
+            return Place(depth: 0, slot: 0)
+        }
+        return place
+    }
+
+    /// Whether its object or array is the innermost one.
+    private func holds(_ place: Place) -> Bool { open.count == place.depth && place.depth > 0 && open[place.depth - 1].slot == place.slot }
+
+    fileprivate func count(at place: Place) -> Int { holds(place) ? open[place.depth - 1].count : 0 }
+
+    /// Ends all that is deeper. A type that asked for no container encodes nothing.
     private func close(to depth: Int) {
-        settle()
+        if owed != nil {
+            owed = nil
+            bytes += [UInt8(ascii: "{"), UInt8(ascii: "}")]
+        }
         while open.count > depth { bytes.append(open.removeLast().end) }
     }
 
-    /// A type that asks for no container encodes nothing.
-    private func settle() {
-        guard isOwed else { return }
-        isOwed = false
-        bytes += [UInt8(ascii: "{"), UInt8(ascii: "}")]
+    /// Before each member or element.
+    fileprivate func element(at place: Place) throws {
+        guard owed == nil, holds(place) else { throw refuse() }
+        if open[place.depth - 1].count > 0 { bytes.append(UInt8(ascii: ",")) }
+        open[place.depth - 1].count += 1
     }
-
-    /// Before each member or element of the container at `depth`.
-    private func next(at depth: Int) throws {
-        close(to: depth)
-        guard open.count == depth else {
-            let error = EncodingError.invalidValue(
-                self, .init(codingPath: path, debugDescription: "a container is written to after something beside it has begun"))
-            refusal = error
-            throw error
-        }
-        if open[depth - 1].count > 0 { bytes.append(UInt8(ascii: ",")) }
-        open[depth - 1].count += 1
-    }
-    fileprivate func member(_ key: some CodingKey, at depth: Int) throws {
-        try next(at: depth)
+    fileprivate func member(_ key: some CodingKey, at place: Place) throws {
+        try element(at: place)
         rules.write(nameOf: key, to: &bytes)
         bytes.append(UInt8(ascii: ":"))
     }
-    fileprivate func element(at depth: Int) throws { try next(at: depth) }
 
-    /// The value comes from an encoder that somebody is given.
-    fileprivate func awaits() { isOwed = true }
+    // MARK: Values
 
-    // What stands alone.
+    private func nextSlot() -> Int {
+        slots += 1
+        owed = slots
+        return slots
+    }
+
+    /// For a value whose code is given an encoder or a container, and writes when it likes: a text of its own.
+    fileprivate func inserted(_ key: some CodingKey) -> JSONTextEncoder {
+        let text = JSONTextBuffer(rules: rules, path: path + [key])
+        inserts.append((bytes.count, text))
+        return JSONTextEncoder(text: text, depth: 0, slot: text.nextSlot())
+    }
+
+    /// What an encoder's value is, in one piece.
+    fileprivate func put(in slot: Int, _ write: () throws -> Void) throws {
+        guard owed == slot else { throw refuse() }
+        owed = nil
+        try whole(write) { owed = slot }
+    }
+
+    /// Nothing stays of what cannot be encoded, for those who go on without it.
+    private func whole(_ write: () throws -> Void, undo: () -> Void) throws {
+        let (length, depth, others) = (bytes.count, open.count, inserts.count)
+        do {
+            try write()
+        } catch {
+            owed = nil
+            bytes.removeSubrange(length...)
+            open.removeSubrange(depth...)
+            inserts.removeSubrange(others...)
+            undo()
+            throw error
+        }
+    }
 
     fileprivate func null() { write("null") }
     fileprivate func put(_ value: Bool) { write(value ? "true" : "false") }
-    fileprivate func put(_ value: String) {
-        isOwed = false
-        JSONText.append(value, to: &bytes)
-    }
+    fileprivate func put(_ value: String) { JSONText.append(value, to: &bytes) }
     fileprivate func put(integer value: some FixedWidthInteger) { write(String(value)) }
     /// A Float by its own digits: 0.1 stays 0.1 instead of its 17 digits as a Double.
     fileprivate func put(floating value: some BinaryFloatingPoint & CustomStringConvertible) throws {
@@ -109,79 +176,80 @@ extension JSONTextEncoder.Text {
         }
         write(JSON.literal(value))
     }
-    func put(_ value: JSON) {
-        isOwed = false
-        value.write(to: &bytes)
-    }
+    fileprivate func put(_ value: JSON) { value.write(to: &bytes) }
 
-    private func write(_ literal: String) {
-        isOwed = false
-        bytes.append(contentsOf: literal.utf8)
-    }
+    private func write(_ literal: String) { bytes.append(contentsOf: literal.utf8) }
 
     /// Anything else, by its own code unless the rules have a form for it.
     fileprivate func put(_ value: some Encodable) throws {
-        isOwed = false
         if rules.write(value, to: &bytes) { return }
         let depth = open.count
-        isOwed = true
-        try value.encode(to: JSONTextEncoder(text: self, depth: depth))
+        try value.encode(to: JSONTextEncoder(text: self, depth: depth, slot: nextSlot()))
         close(to: depth)
     }
-    fileprivate func put(_ value: some Encodable, at key: some CodingKey) throws {
+
+    /// A member or an element, after `begin` of it.
+    fileprivate func put(_ value: some Encodable, _ key: some CodingKey, at place: Place, _ begin: () throws -> Void) throws {
+        guard owed == nil, holds(place) else { throw refuse() }
+        let count = open[place.depth - 1].count
         path.append(key)
         defer { path.removeLast() }
-        try put(value)
+        try whole {
+            try begin()
+            try put(value)
+        } undo: {
+            open[place.depth - 1].count = count
+        }
     }
 }
 
 private struct ValueText: SingleValueEncodingContainer {
-    let text: JSONTextEncoder.Text
+    let text: JSONTextBuffer
+    let slot: Int
     var codingPath: [any CodingKey] { text.path }
 
-    func encodeNil() throws { text.null() }
-    func encode(_ value: Bool) throws { text.put(value) }
-    func encode(_ value: String) throws { text.put(value) }
-    func encode(_ value: Double) throws { try text.put(floating: value) }
-    func encode(_ value: Float) throws { try text.put(floating: value) }
-    func encode(_ value: Int) throws { text.put(integer: value) }
-    func encode(_ value: Int8) throws { text.put(integer: value) }
-    func encode(_ value: Int16) throws { text.put(integer: value) }
-    func encode(_ value: Int32) throws { text.put(integer: value) }
-    func encode(_ value: Int64) throws { text.put(integer: value) }
-    func encode(_ value: UInt) throws { text.put(integer: value) }
-    func encode(_ value: UInt8) throws { text.put(integer: value) }
-    func encode(_ value: UInt16) throws { text.put(integer: value) }
-    func encode(_ value: UInt32) throws { text.put(integer: value) }
-    func encode(_ value: UInt64) throws { text.put(integer: value) }
-    func encode<T: Encodable>(_ value: T) throws { try text.put(value) }
+    func encodeNil() throws { try text.put(in: slot) { text.null() } }
+    func encode(_ value: Bool) throws { try text.put(in: slot) { text.put(value) } }
+    func encode(_ value: String) throws { try text.put(in: slot) { text.put(value) } }
+    func encode(_ value: Double) throws { try text.put(in: slot) { try text.put(floating: value) } }
+    func encode(_ value: Float) throws { try text.put(in: slot) { try text.put(floating: value) } }
+    func encode(_ value: Int) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode(_ value: Int8) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode(_ value: Int16) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode(_ value: Int32) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode(_ value: Int64) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode(_ value: UInt) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode(_ value: UInt8) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode(_ value: UInt16) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode(_ value: UInt32) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode(_ value: UInt64) throws { try text.put(in: slot) { text.put(integer: value) } }
+    func encode<T: Encodable>(_ value: T) throws { try text.put(in: slot) { try text.put(value) } }
 }
 
 private struct ObjectText<Key: CodingKey>: KeyedEncodingContainerProtocol {
-    let text: JSONTextEncoder.Text
-    let depth: Int
+    let text: JSONTextBuffer
+    let place: JSONTextBuffer.Place
     var codingPath: [any CodingKey] { text.path }
 
     private func integer(_ value: some FixedWidthInteger, _ key: Key) throws {
-        try text.member(key, at: depth)
+        try text.member(key, at: place)
         text.put(integer: value)
     }
 
     func encodeNil(forKey key: Key) throws {
-        try text.member(key, at: depth)
+        try text.member(key, at: place)
         text.null()
     }
     func encode<T: Encodable>(_ value: T, forKey key: Key) throws {
-        try text.member(key, at: depth)
-        try text.put(value, at: key)
+        try text.put(value, key, at: place) { try text.member(key, at: place) }
     }
     // Most properties are one of these, and need no encoder of their own.
     func encode(_ value: Bool, forKey key: Key) throws {
-        try text.member(key, at: depth)
+        try text.member(key, at: place)
         text.put(value)
     }
     func encode(_ value: String, forKey key: Key) throws {
-        try text.member(key, at: depth)
+        try text.member(key, at: place)
         text.put(value)
     }
     func encode(_ value: Int, forKey key: Key) throws { try integer(value, key) }
@@ -222,8 +290,9 @@ private struct ObjectText<Key: CodingKey>: KeyedEncodingContainerProtocol {
 
     /// For a value whose code is given an encoder or a container, and writes when it likes.
     private func value(_ key: some CodingKey) -> JSONTextEncoder {
-        if (try? text.member(key, at: depth)) != nil { text.awaits() }
-        return JSONTextEncoder(text: text, depth: depth)
+        // Where it may not be written there is no text at all.
+        try? text.member(key, at: place)
+        return text.inserted(key)
     }
     func nestedContainer<Nested: CodingKey>(
         keyedBy type: Nested.Type, forKey key: Key
@@ -234,24 +303,23 @@ private struct ObjectText<Key: CodingKey>: KeyedEncodingContainerProtocol {
 }
 
 private struct ArrayText: UnkeyedEncodingContainer {
-    let text: JSONTextEncoder.Text
-    let depth: Int
+    let text: JSONTextBuffer
+    let place: JSONTextBuffer.Place
     var codingPath: [any CodingKey] { text.path }
-    var count: Int { text.count(at: depth) }
+    var count: Int { text.count(at: place) }
 
     func encodeNil() throws {
-        try text.element(at: depth)
+        try text.element(at: place)
         text.null()
     }
     func encode<T: Encodable>(_ value: T) throws {
-        let key = JSONIndexKey(index: count)
-        try text.element(at: depth)
-        try text.put(value, at: key)
+        try text.put(value, JSONIndexKey(index: count), at: place) { try text.element(at: place) }
     }
 
     private func value() -> JSONTextEncoder {
-        if (try? text.element(at: depth)) != nil { text.awaits() }
-        return JSONTextEncoder(text: text, depth: depth)
+        let key = JSONIndexKey(index: count)
+        try? text.element(at: place)
+        return text.inserted(key)
     }
     func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) -> KeyedEncodingContainer<Nested> { value().container(keyedBy: type) }
     func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer { value().unkeyedContainer() }

@@ -87,7 +87,7 @@ public struct RunContext: @unchecked Sendable {
     /// Replaces the job's state when the outcome is recorded. At most 256 KiB.
     /// - Parameter version: the entry's `stateVersion` unless given.
     public func putState(_ value: some Encodable, version: UInt32? = nil, when: StateMoment = .onSuccess) throws {
-        try putState(bytes: JSON.bytes(encoding: value, rules: PlainRules()), version: version, when: when)
+        try putState(bytes: JSON(encoding: value).bytes, version: version, when: when)
     }
     public func putState(bytes: [UInt8], version: UInt32? = nil, when: StateMoment = .onSuccess) throws {
         let code = bytes.withJobStr {
@@ -104,7 +104,7 @@ public struct RunContext: @unchecked Sendable {
     ///   - key: while a run with this key is live in that job, no second one is made.
     ///   - at: not before this instant, microseconds since 1970 UTC; nil: at once.
     public func enqueue(job: String, payload: some Encodable, key: String = "", at: Int64? = nil) throws {
-        try enqueue(job: job, json: JSON.bytes(encoding: payload, rules: PlainRules()), key: key, at: at)
+        try enqueue(job: job, json: JSON(encoding: payload).bytes, key: key, at: at)
     }
     public func enqueue(job: String, json: [UInt8] = [], key: String = "", at: Int64? = nil) throws {
         let code = job.withJobStr { job in

@@ -1,5 +1,6 @@
-import JobJSON
 import Testing
+
+@testable import JobJSON
 
 @Suite struct JSONCodingTests {
     private struct Misfit: Error, Equatable {
@@ -109,7 +110,7 @@ import Testing
 
     /// Encodes by code of its own.
     private struct Written: Encodable {
-        var write: @Sendable (any Encoder) throws -> Void
+        var write: (any Encoder) throws -> Void
         func encode(to encoder: any Encoder) throws { try write(encoder) }
     }
 
@@ -140,14 +141,83 @@ import Testing
         #expect(try JSON(encoding: ["\"\n": 1]).text == #"{"\"\n":1}"#)
     }
 
-    @Test func whatHasEndedIsNotWrittenTo() {
-        let back = Written { encoder in
+    @Test func containersAreWrittenToInAnyOrder() throws {
+        let sideBySide = Written { encoder in
             var object = encoder.container(keyedBy: Letter.self)
-            var inner = object.nestedContainer(keyedBy: Letter.self, forKey: .a)
-            try object.encode(1, forKey: .b)
-            _ = inner.nestedUnkeyedContainer(forKey: .a)
+            var debits = object.nestedUnkeyedContainer(forKey: .a)
+            var credits = object.nestedUnkeyedContainer(forKey: .b)
+            var last = object.nestedContainer(keyedBy: Letter.self, forKey: .c)
+            for n in 1...2 {
+                try debits.encode(n)
+                try credits.encode(10 * n)
+            }
+            try last.encode(true, forKey: .a)
+            var first = debits.nestedContainer(keyedBy: Letter.self)
+            try credits.encode("end")
+            try first.encode(3, forKey: .a)
+            #expect(debits.count == 3 && credits.count == 3)
         }
-        #expect(throws: EncodingError.self) { try JSON(encoding: back) }
+        #expect(try JSON(encoding: sideBySide).text == #"{"a":[1,2,{"a":3}],"b":[10,20,"end"],"c":{"a":true}}"#)
+        let kept = Written { encoder in
+            var object = encoder.container(keyedBy: Letter.self)
+            let amount = object.superEncoder(forKey: .a)
+            try object.encode(1, forKey: .b)
+            try 5.encode(to: amount)
+        }
+        #expect(try JSON(encoding: [kept, kept]).text == #"[{"a":5,"b":1},{"a":5,"b":1}]"#)
+        // A part is encoded into the same object.
+        let flat = Written { encoder in
+            try ["a": 1].encode(to: encoder)
+            var object = encoder.container(keyedBy: Letter.self)
+            try object.encode(2, forKey: .b)
+        }
+        #expect(try JSON(encoding: flat).text == #"{"a":1,"b":2}"#)
+    }
+
+    @Test func nothingStaysOfWhatCannotBeEncodedAndIsLeftOut() throws {
+        let without = Written { encoder in
+            var object = encoder.container(keyedBy: Letter.self)
+            try? object.encode(Double.nan, forKey: .a)
+            try? object.encode([[1, .infinity]], forKey: .a)
+            var list = object.nestedUnkeyedContainer(forKey: .b)
+            try? list.encode(Double.infinity)
+            try list.encode(1)
+        }
+        #expect(try JSON(encoding: without).text == #"{"b":[1]}"#)
+    }
+
+    @Test func whatHasEndedIsNotWrittenTo() {
+        func isRefused(_ write: @escaping (any Encoder) throws -> Void) {
+            #expect(throws: EncodingError.self) { try JSON.bytes(encoding: [Written(write: write)], rules: PlainRules()) }
+        }
+        // Two values in one place.
+        isRefused { encoder in
+            var single = encoder.singleValueContainer()
+            try single.encode(["a": 1])
+            var object = encoder.container(keyedBy: Letter.self)
+            try? object.encode(2, forKey: .b)
+        }
+        isRefused { encoder in
+            _ = encoder.container(keyedBy: Letter.self)
+            _ = encoder.unkeyedContainer()
+        }
+        isRefused { encoder in
+            try 1.encode(to: encoder)
+            try? 2.encode(to: encoder)
+        }
+        // An object that goes on within a value of its own, and a value that goes on after its end.
+        isRefused { encoder in
+            var object = encoder.container(keyedBy: Letter.self)
+            var over: KeyedEncodingContainer<Letter>?
+            let copy = object
+            try object.encode(
+                Written { inner in
+                    var outer = copy
+                    try? outer.encode(1, forKey: .a)
+                    over = inner.container(keyedBy: Letter.self)
+                }, forKey: .b)
+            try? over?.encode(2, forKey: .c)
+        }
     }
 
     @Test func integersAreExactHoweverTheyAreWritten() throws {

@@ -54,6 +54,12 @@ import Testing
                 let moved = try await StoreMove.move(fromSQLite: file.path, to: schema.server, schema: schema.name, host: "alpha")
                 #expect(moved.first { $0.table == "runs" }?.rows == 5)
                 #expect(moved.first { $0.table == "enqueue_inbox" }?.rows == 2)
+                // What is no payload is none there either.
+                let inbox = try PostgresConnection(PostgresAddress(schema.server))
+                #expect(try inbox.rows("SELECT payload::text FROM \(schema.name).enqueue_inbox ORDER BY id", []) { try $0.text(0) } == [
+                    #"{"a": 1}"#, #""no JSON\u0000""#,
+                ])
+                inbox.close()
 
                 let new = try await TemporaryPostgres.open(schema)
                 func plain(_ runs: [RunRecord]) -> [RunRecord] {

@@ -67,7 +67,7 @@ package final class FakeStore: Store {
                     && (filter.before.map { run.id < $0 } ?? true)
                     && (filter.endedAfter.map { after in run.finishedAt.map { $0 > after } ?? false } ?? true)
             }
-            return Array(hits.sorted { $0.id > $1.id }.prefix(filter.limit))
+            return Array(hits.sorted { $0.id > $1.id }.prefix(Bounds.rows(filter.limit)))
         }
     }
     package func attempts(of run: RunID) async throws -> [AttemptRecord] { try read { $0.attempts.filter { $0.run == run } } }

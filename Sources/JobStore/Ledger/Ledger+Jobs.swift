@@ -252,10 +252,11 @@ enum Control {
     static let columns = "enabled, reason, since, paused, pause_reason, paused_since"
 }
 
-enum Bounds {
-    /// One answer holds at most this many rows, whatever was asked for.
-    static let answer = 10_000
-    static func rows(_ limit: Int) -> Int { min(max(limit, 0), answer) }
+package enum Bounds {
+    /// One answer holds at most this many rows, whatever was asked for. Who asks for more than he takes, to see whether
+    /// there is more, asks for fewer than these.
+    package static let answer = 20_000
+    package static func rows(_ limit: Int) -> Int { min(max(limit, 0), answer) }
 }
 
 extension ReloadRow {

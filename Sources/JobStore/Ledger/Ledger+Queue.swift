@@ -98,8 +98,7 @@ extension Ledger {
             try connection.send("UPDATE \(schema)enqueue_inbox SET refused = ? WHERE id = ?", [.text(reason), .int(row.id)])
             return
         }
-        // PostgreSQL's column takes JSON alone; a string with U+0000 no payload has.
-        let rest = connection.dialect == .sqlite ? beginning + "…" : JSON.string(beginning + "…\u{0}").text
+        let rest = connection.dialect == .sqlite ? beginning + "…" : InboxRow.noPayload(beginning + "…")
         try connection.send(
             "UPDATE \(schema)enqueue_inbox SET refused = ?, payload = ? WHERE id = ?", [.text(reason), .text(rest), .int(row.id)])
     }
@@ -256,6 +255,9 @@ struct InboxRow {
         while end > 0, payload[end] & 0xC0 == 0x80 { end -= 1 }
         return String(decoding: payload[..<end], as: UTF8.self)
     }
+
+    /// As PostgreSQL's column can hold it, which takes JSON alone: a string with U+0000, which no payload has.
+    static func noPayload(_ text: String) -> String { JSON.string(text + "\u{0}").text }
 
     private static func isPayload(_ bytes: [UInt8]) -> Bool {
         bytes.count <= EnqueueBounds.longestPayload && (try? JSON(parsing: bytes)) != nil

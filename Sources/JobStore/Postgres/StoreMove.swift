@@ -169,11 +169,12 @@ public enum StoreMove {
             """)
         let write = try target.prepare("""
             INSERT INTO \(prefix)enqueue_inbox (job, payload, unique_key, priority, run_at_ms, created_at_ms, refused, expires_at_ms)
-            VALUES (?1, CASE WHEN ?9::smallint = 1 THEN ?2::text::json ELSE to_json(?2::text) END, ?3, ?4, ?5, ?6, ?7, ?8)
+            VALUES (?1, ?2::text::json, ?3, ?4, ?5, ?6, ?7, ?8)
             """)
         var rows: Int64 = 0
         while try read.step() {
-            for column in 0..<9 { try write.bind(read.value(column), at: column + 1) }
+            for column in 0..<8 { try write.bind(read.value(column), at: column + 1) }
+            if try read.int64(8) == 0 { try write.bind(.text(InboxRow.noPayload(try read.text(1))), at: 2) }
             try write.run()
             rows += 1
         }

@@ -80,10 +80,10 @@ function standing() {
   const element = document.getElementById("first");
   if (!element) return null;
   element.remove();
-  const [{ responseStart, responseEnd }] = performance.getEntriesByType("navigation");
+  const [entry] = performance.getEntriesByType("navigation");
   return {
     answer: JSON.parse(element.textContent),
-    sent: performance.timeOrigin + responseStart, received: performance.timeOrigin + (responseEnd || performance.now()),
+    sent: performance.timeOrigin + (entry?.requestStart ?? 0), received: performance.timeOrigin + (entry?.responseEnd || performance.now()),
   };
 }
 
