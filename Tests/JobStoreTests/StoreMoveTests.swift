@@ -55,11 +55,11 @@ import Testing
                 #expect(moved.first { $0.table == "runs" }?.rows == 5)
                 #expect(moved.first { $0.table == "enqueue_inbox" }?.rows == 2)
                 // What is no payload is none there either.
-                let inbox = try PostgresConnection(PostgresAddress(schema.server))
-                #expect(try inbox.rows("SELECT payload::text FROM \(schema.name).enqueue_inbox ORDER BY id", []) { try $0.text(0) } == [
+                let target = try PostgresConnection(PostgresAddress(schema.server))
+                #expect(try target.rows("SELECT payload::text FROM \(schema.name).enqueue_inbox ORDER BY id", []) { try $0.text(0) } == [
                     #"{"a": 1}"#, #""no JSON\u0000""#,
                 ])
-                inbox.close()
+                target.close()
 
                 let new = try await TemporaryPostgres.open(schema)
                 func plain(_ runs: [RunRecord]) -> [RunRecord] {
