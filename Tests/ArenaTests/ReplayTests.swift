@@ -119,7 +119,7 @@ import Testing
         let candles = TestRun(settings: #"{"database": "\#(database)", "interval": "1m"}"#)
         #expect(candles.run(CandlesEntry.self) == .succeeded)
         #expect(candles.text.hasPrefix("Closed 2 1m candles of 1 pair: 4 new trades, 10 candles written, 0 errors"))
-        let location = ExchangeLocation(database: database, lockTimeout: .seconds(1), sql: [:])
+        let location = ExchangeLocation(database: database, lockTimeout: .seconds(60), sql: [:])
         let exchange = try Exchange.open(location, statements: StatementSet([:]))
         let rows = try exchange.connection.rows(
             """

@@ -182,7 +182,7 @@ class Host:
     def __exit__(self, *_):
         self.end()
 
-    def until(self, test, what, seconds=60):
+    def until(self, test, what, seconds=120):
         limit = time.monotonic() + seconds
         while True:
             value = test()
@@ -197,7 +197,7 @@ class Host:
 
     def request(self, method, path, body=None):
         """(status, answer), or None where nobody answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             headers = {"Authorization": "Bearer " + self.token} if path.startswith("/api") else {}
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
@@ -213,7 +213,7 @@ class Host:
     @contextlib.contextmanager
     def events(self, path, last=None):
         """Of a stream: (id, kind, data) of each event, as it comes."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             headers = {"Authorization": "Bearer " + self.token, "Accept": "text/event-stream"}
             connection.request("GET", path, headers=headers | ({"Last-Event-ID": last} if last else {}))

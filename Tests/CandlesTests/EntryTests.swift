@@ -13,7 +13,7 @@ import Testing
         let folder = FileManager.default.temporaryDirectory.appending(path: "candles-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.appending(path: "exchange.db").path
-        let location = ExchangeLocation(database: "sqlite:" + path, lockTimeout: .seconds(1), sql: [:])
+        let location = ExchangeLocation(database: "sqlite:" + path, lockTimeout: .seconds(60), sql: [:])
         try Exchange.openSimulation(location, statements: StatementSet([:]), at: 0).exchange.close()
         try body(path, #"{"database": "sqlite:\#(path)", "interval": "1m"}"#)
     }

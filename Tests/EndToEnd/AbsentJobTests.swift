@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: jobs that do not serve or are gone, and runs that wait for somebody.
-@Suite("Jobs that are not there, end to end", .timeLimit(.minutes(2))) struct AbsentJobTests {
+@Suite("Jobs that are not there, end to end", .timeLimit(.minutes(8))) struct AbsentJobTests {
     private func job(_ name: String, of plugin: String = "p", _ more: String = "schedule = \"none\"") -> String {
         "[jobs.\(name)]\nplugin = \"\(plugin)\"\nentry = \"run\"\n\(more)\n"
     }

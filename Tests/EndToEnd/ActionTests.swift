@@ -3,7 +3,7 @@ import JobJSON
 import Testing
 
 /// Each thing that the API's document says can be done, on a real host over TCP.
-@Suite("Whoever acts, end to end", .timeLimit(.minutes(2))) struct ActionTests {
+@Suite("Whoever acts, end to end", .timeLimit(.minutes(8))) struct ActionTests {
     private static let (alice, bob) = ("0123456789abcdef0123456789abcdefalice", "0123456789abcdef0123456789abcdefbob")
     private static let http = "[http]\nlisten = \"127.0.0.1:0\"\nact_token = \"file:act\"\n"
     private static let store = getenv("JOBHOST_TEST_POSTGRES") == nil ? ["sqlite"] : ["sqlite", "postgresql"]

@@ -3,7 +3,7 @@ import JobJSON
 import Testing
 
 /// The real binaries: fires that their workers have before their instant.
-@Suite("Sent ahead of the instant, end to end", .timeLimit(.minutes(2))) struct AheadTests {
+@Suite("Sent ahead of the instant, end to end", .timeLimit(.minutes(8))) struct AheadTests {
     /// A line for each run: when it began, its settings, its key.
     private static let notes = PluginSource.entry(
         """

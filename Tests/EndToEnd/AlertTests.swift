@@ -4,7 +4,7 @@ import SQL
 import Testing
 
 /// What people are told when the host itself goes.
-@Suite("Alerts over a host's end, end to end", .timeLimit(.minutes(2))) struct AlertTests {
+@Suite("Alerts over a host's end, end to end", .timeLimit(.minutes(8))) struct AlertTests {
     private static let job = Toml.plugin("p") + Toml.job("j", of: "p", Toml.once)
 
     @Test("SIGTERM: what is gathered is told before the host ends, by a program that it runs after its last worker")

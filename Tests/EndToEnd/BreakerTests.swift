@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: the breaker over restarts, reloads and operators.
-@Suite("The breaker, end to end", .timeLimit(.minutes(2))) struct BreakerTests {
+@Suite("The breaker, end to end", .timeLimit(.minutes(8))) struct BreakerTests {
     /// Fails while the file `down` is there.
     private let shaky = PluginSource.entry(
         "if (!there(FOLDER \"/down\")) return JOB_SUCCEEDED; if (there(FOLDER \"/crash\")) abort(); context->fail(context, 1, JOB_STR(\"down\")); return JOB_FAILED;")

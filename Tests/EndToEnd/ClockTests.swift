@@ -3,7 +3,7 @@ import Testing
 
 /// The real binaries under a wall clock that is set while they run. Each jump beyond ten minutes
 /// costs a minute of real time: that long nothing fires, by the clock that cannot be set.
-@Suite("Wall clock, end to end", .timeLimit(.minutes(3))) struct ClockTests {
+@Suite("Wall clock, end to end", .timeLimit(.minutes(12))) struct ClockTests {
     private let config = Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"1s\"")
         + Toml.job("hourly", of: "good", "every = \"1h\"\ncatch_up = { policy = \"latest\", window = \"30d\" }")
         + Toml.job("queued", of: "good", Toml.once)

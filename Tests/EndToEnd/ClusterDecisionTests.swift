@@ -3,8 +3,11 @@ import SQL
 import Testing
 
 /// What is decided or said on one host, and holds or is heard on all.
-@Suite("What is decided on one host of several, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+@Suite("What is decided on one host of several, end to end", .serialized, .timeLimit(.minutes(12)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
 struct ClusterDecisionTests: ClusterStory {
+    /// None of them is to lapse, however busy the machine is.
+    static let lease = "30s"
+
     @Test("What an operator decides on one host holds on every host: pause, breaker, the cancel of a run elsewhere")
     func decisions() async throws {
         try await cluster { cluster in

@@ -3,8 +3,11 @@ import SQL
 import Testing
 
 /// Limits, probes and shares over all hosts, and where hosts differ.
-@Suite("What each of several hosts has its share in, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+@Suite("What each of several hosts has its share in, end to end", .serialized, .timeLimit(.minutes(12)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
 struct ClusterShareTests: ClusterStory {
+    /// None of them is to lapse, however busy the machine is.
+    static let lease = "30s"
+
     @Test("after: the run of a job that another host serves begins there when the one that it follows has succeeded here")
     func followsElsewhere() async throws {
         try await cluster { cluster in

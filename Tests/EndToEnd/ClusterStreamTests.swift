@@ -3,7 +3,7 @@ import JobJSON
 import Testing
 
 /// The stream of events where several hosts share a store.
-@Suite("Streams over several hosts, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+@Suite("Streams over several hosts, end to end", .serialized, .timeLimit(.minutes(12)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
 struct ClusterStreamTests: ClusterStory {
     /// Runs that a host shows as having ended lately.
     private func recent(_ test: TestHost, _ host: String) async throws -> Set<String> {

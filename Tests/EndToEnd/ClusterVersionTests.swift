@@ -3,7 +3,7 @@ import SQL
 import Testing
 
 /// Older and newer programs on one store, and what hosts tell each other of what runs.
-@Suite("Several hosts of different versions, clocks and places, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+@Suite("Several hosts of different versions, clocks and places, end to end", .serialized, .timeLimit(.minutes(12)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
 struct ClusterVersionTests: ClusterStory {
     @Test("A newer host has made a format beside which this program may serve: those that serve go on, more may come; of one that says nothing of the kind they start nothing from the next claim on, and say so")
     func rollingUpgrade() async throws {

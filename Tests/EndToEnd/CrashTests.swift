@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: runs that end their worker, or will not end.
-@Suite("Crashes and hangs, end to end", .timeLimit(.minutes(2))) struct CrashTests {
+@Suite("Crashes and hangs, end to end", .timeLimit(.minutes(8))) struct CrashTests {
     /// A head, megabytes, and a tail.
     private static let prints = """
         printf("the head\\n");

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: plugins that shout.
-@Suite("Floods, end to end", .timeLimit(.minutes(2))) struct FloodTests {
+@Suite("Floods, end to end", .timeLimit(.minutes(8))) struct FloodTests {
     /// What the supervisor may take more for a flood: less than each of them writes. kB.
     private static let room = 48_000
 

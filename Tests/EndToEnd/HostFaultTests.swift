@@ -3,7 +3,7 @@ import Testing
 
 /// The real binaries: the system refuses what the host needs for starting a worker. That is the
 /// host's fault: said, tried again, charged to no job.
-@Suite("Host faults, end to end", .timeLimit(.minutes(2))) struct HostFaultTests {
+@Suite("Host faults, end to end", .timeLimit(.minutes(8))) struct HostFaultTests {
     /// One failure would open the breaker, one attempt is all there is.
     private let config = Toml.plugin("good")
         + Toml.job("good", of: "good", "schedule = \"none\"\nretry = { max_attempts = 1 }\nbreaker = { failures = 1, open_for = \"1h\" }")

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: the supervisor dies at any moment, again and again.
-@Suite("Killed at any moment, end to end", .timeLimit(.minutes(2))) struct KillTests {
+@Suite("Killed at any moment, end to end", .timeLimit(.minutes(8))) struct KillTests {
     @Test("kill -9 at twenty seeded moments under load: a sound ledger, no worker left, nothing executed against the promise")
     func kills() async throws {
         try await TestHost.with { test in

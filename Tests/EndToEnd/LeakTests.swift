@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: what must not grow.
-@Suite("Leaks, end to end", .timeLimit(.minutes(4))) struct LeakTests {
+@Suite("Leaks, end to end", .timeLimit(.minutes(16))) struct LeakTests {
     /// kB that the host may have more after a hundred runs and twenty reloads.
     private static let growth = 4_000
 

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// What `/metrics` and the grades say of what a real host does.
-@Suite("Metrics and grades, end to end", .timeLimit(.minutes(2))) struct MetricsStoryTests {
+@Suite("Metrics and grades, end to end", .timeLimit(.minutes(8))) struct MetricsStoryTests {
     /// Reports numbers of its own, and as many series as a payload wants.
     private static let reports = PluginSource.entry(
         """

@@ -3,7 +3,7 @@ import SQL
 import Testing
 
 /// From a SQLite file to PostgreSQL, with the real binaries.
-@Suite("Moving a store, end to end", .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+@Suite("Moving a store, end to end", .timeLimit(.minutes(12)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
 struct MovingTests {
     /// Each execution puts its cause on file.
     private static let executed = "append(FOLDER \"/done\", context->idempotency_key.data, context->idempotency_key.size);"

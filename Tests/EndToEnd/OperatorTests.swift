@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: what somebody sees and is told who is called in the night.
-@Suite("An operator, end to end", .timeLimit(.minutes(2))) struct OperatorTests {
+@Suite("An operator, end to end", .timeLimit(.minutes(8))) struct OperatorTests {
     private func config(_ jobs: String...) -> String {
         "[plugins.p]\nlibrary = \"libp.so\"\n"
             + jobs.map { "[jobs.\($0)]\nplugin = \"p\"\nentry = \"run\"\nschedule = \"none\"\nretry = { max_attempts = 1 }\n" }.joined()

@@ -3,7 +3,7 @@ import SQL
 import Testing
 
 /// What is no payload is refused with a sentence and makes no run, by every door to a queue.
-@Suite("Payloads that are none, end to end", .timeLimit(.minutes(3)))
+@Suite("Payloads that are none, end to end", .timeLimit(.minutes(12)))
 struct PayloadTests {
     enum Kind: String, CaseIterable { case sqlite, postgresql }
     private static let kinds: [Kind] = getenv("JOBHOST_TEST_POSTGRES") == nil ? [.sqlite] : Kind.allCases

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: what each key of a job promises.
-@Suite("Keys of a job, end to end", .timeLimit(.minutes(2))) struct PolicyTests {
+@Suite("Keys of a job, end to end", .timeLimit(.minutes(8))) struct PolicyTests {
     @Test("heartbeat: silence counts as the timeout, progress as a sign of life")
     func heartbeat() async throws {
         try await TestHost.with { test in

@@ -3,7 +3,7 @@ import SQL
 import Testing
 
 /// Real hosts on a PostgreSQL that is not simply next to them: with TLS and passwords, behind a pooler.
-@Suite("PostgreSQL as it stands elsewhere, end to end", .serialized, .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+@Suite("PostgreSQL as it stands elsewhere, end to end", .serialized, .timeLimit(.minutes(12)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
 struct PostgresServingTests {
     private static let jobs = Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"1s\"") + Toml.job("mint", of: "good", Toml.once)
 

@@ -3,7 +3,7 @@ import SQL
 import Testing
 
 /// The real binaries on a real PostgreSQL server, which each test starts for itself.
-@Suite("The store in PostgreSQL, end to end", .timeLimit(.minutes(3)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
+@Suite("The store in PostgreSQL, end to end", .timeLimit(.minutes(12)), .enabled(if: getenv("JOBHOST_TEST_POSTGRES") != nil))
 struct PostgresTests {
     private func config(_ server: PostgresServer) -> String {
         Toml.plugin("good") + Toml.job("tick", of: "good", "every = \"1s\"") + Toml.job("mint", of: "good", Toml.once)

@@ -3,8 +3,8 @@ import Glibc
 
 /// What the system says about a process.
 enum Proc {
-    /// Waits for the end of a process that is no child of ours, ten seconds at most.
-    static func ended(_ pid: pid_t, within milliseconds: Int32 = 10_000) -> Bool {
+    /// Waits for the end of a process that is no child of ours, a minute at most.
+    static func ended(_ pid: pid_t, within milliseconds: Int32 = 60_000) -> Bool {
         let handle = cl_pidfd_open(pid)
         guard handle >= 0 else { return errno == ESRCH || handle == -ESRCH }
         defer { close(handle) }

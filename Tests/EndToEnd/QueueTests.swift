@@ -3,7 +3,7 @@ import SQL
 import Testing
 
 /// Queues under many at once: unique keys, rates.
-@Suite("Queues under many at once, end to end", .serialized, .timeLimit(.minutes(3)))
+@Suite("Queues under many at once, end to end", .serialized, .timeLimit(.minutes(12)))
 struct QueueTests {
     enum Kind: String, CaseIterable { case sqlite, postgresql }
     private static let kinds: [Kind] = getenv("JOBHOST_TEST_POSTGRES") == nil ? [.sqlite] : Kind.allCases
@@ -82,14 +82,16 @@ struct QueueTests {
     @Test("Rows that a program inserts into the store's file one after the other start at once: none waits for the next look, each half second")
     func heardOf() async throws {
         try await with(.sqlite, hosts: 1, Toml.plugin("good") + Toml.job("mint", of: "good", Toml.once)) { test, ledger, hosts, _ in
-            let (began, count) = (ContinuousClock.now, 20)
+            let (clock, count) = (ContinuousClock(), 20)
+            var took: [Duration] = []
             for number in 1...count {
+                let began = clock.now
                 try ledger.execute("INSERT INTO enqueue_inbox (job) VALUES ('mint')")
                 while try ledger.number("SELECT count(*) FROM runs WHERE state = 'succeeded'") < number { try Task.checkCancellation() }
+                took.append(clock.now - began)
             }
             // By looks each takes half a second, since the one before began right after a look.
-            let took = ContinuousClock.now - began
-            #expect(took < .seconds(5), "\(took)")
+            #expect(took.sorted()[count / 2] < .milliseconds(400), "\(took)")
             await stop(hosts)
             #expect(try ledger.faults() == [])
         }

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: what a reload leaves as it is, and what it says of each job.
-@Suite("What a reload keeps, end to end", .timeLimit(.minutes(2))) struct ReloadKeepsTests {
+@Suite("What a reload keeps, end to end", .timeLimit(.minutes(8))) struct ReloadKeepsTests {
     @Test("reload names every job as added, removed, changed, kept or refused; a refusal is an exit code")
     func report() async throws {
         try await TestHost.with { test in

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// The real binaries: what a reload changes, and what nothing may change.
-@Suite("Reload, end to end", .timeLimit(.minutes(2))) struct ReloadTests {
+@Suite("Reload, end to end", .timeLimit(.minutes(8))) struct ReloadTests {
     private let base = """
         [plugins.good]
         library = "libgood.so"

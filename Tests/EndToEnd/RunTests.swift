@@ -4,7 +4,7 @@ import SQL
 import Testing
 
 /// The real binaries: how runs begin and end.
-@Suite("Runs, end to end", .timeLimit(.minutes(2))) struct RunTests {
+@Suite("Runs, end to end", .timeLimit(.minutes(8))) struct RunTests {
     private func job(_ name: String, _ plugin: String, _ keys: String) -> String {
         "[jobs.\(name)]\nplugin = \"\(plugin)\"\nentry = \"run\"\n\(keys)\n"
     }

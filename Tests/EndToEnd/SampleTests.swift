@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// What a newcomer meets: the sample config with the plugins that ship with the host.
-@Suite("The sample config, end to end", .timeLimit(.minutes(2))) struct SampleTests {
+@Suite("The sample config, end to end", .timeLimit(.minutes(8))) struct SampleTests {
     /// `places`: where the host's store and the exchange are, if not in files.
     private func sample(_ test: TestHost, on places: (store: String, exchange: String)? = nil) throws {
         let path = TestHost.sources + "/jobs.toml"

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// The real binaries: evil plugins in a sandbox, and machines that cannot make one.
-@Suite("Sandbox, end to end", .timeLimit(.minutes(2))) struct SandboxTests {
+@Suite("Sandbox, end to end", .timeLimit(.minutes(8))) struct SandboxTests {
     /// Tries something and says what came of it: the name of errno, or "done".
     private func tries(_ attempt: String, globals: String = "") -> String {
         PluginSource.entry(

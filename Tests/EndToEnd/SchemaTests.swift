@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// `jobhost schema` with the real plugins.
-@Suite("Tables of jobs, end to end", .timeLimit(.minutes(2))) struct SchemaTests {
+@Suite("Tables of jobs, end to end", .timeLimit(.minutes(8))) struct SchemaTests {
     @Test("What is missing is named, made, and then there")
     func appliesAndChecks() async throws {
         try await TestHost.with { test in

@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@Suite("Secrets, end to end", .timeLimit(.minutes(2))) struct SecretTests {
+@Suite("Secrets, end to end", .timeLimit(.minutes(8))) struct SecretTests {
     @Test("A plugin that prints, logs and fails with its secret shows it to nobody")
     func betrayed() async throws {
         try await TestHost.with { test in

@@ -3,7 +3,7 @@ import SQL
 import Testing
 
 /// The real binaries: the store locked, read-only, full, gone.
-@Suite("A store in trouble, end to end", .timeLimit(.minutes(2))) struct StoreTests {
+@Suite("A store in trouble, end to end", .timeLimit(.minutes(8))) struct StoreTests {
     private let config = Toml.plugin("slow") + Toml.job("slow", of: "slow", Toml.once + "\ntimeout = \"10m\"") + Toml.plugin("good")
         + Toml.job("tick", of: "good", "every = \"1s\"")
 

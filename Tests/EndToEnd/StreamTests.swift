@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// What `/api/v1/events` tells, of the real host.
-@Suite("The stream of events, end to end", .timeLimit(.minutes(2))) struct StreamTests {
+@Suite("The stream of events, end to end", .timeLimit(.minutes(8))) struct StreamTests {
     private static let config = Toml.plugin("p") + Toml.job("j", of: "p", "schedule = \"none\"\nretry = { max_attempts = 1 }\n")
 
     @Test("What an operator does with runs that do not run is told as it is done")

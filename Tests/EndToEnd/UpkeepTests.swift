@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// `jobhost store check|prune|export` with the real binary, beside a host that serves and without any.
-@Suite("Looking after a store, end to end", .timeLimit(.minutes(3)))
+@Suite("Looking after a store, end to end", .timeLimit(.minutes(12)))
 struct UpkeepTests {
     enum Kind: String, CaseIterable { case sqlite, postgresql }
     private static let kinds: [Kind] = getenv("JOBHOST_TEST_POSTGRES") == nil ? [.sqlite] : Kind.allCases

@@ -3,7 +3,7 @@ import SQL
 import Testing
 
 /// The real host over TCP, with the tools that people use.
-@Suite("API, page, metrics and alerts, end to end", .timeLimit(.minutes(2))) struct WebTests {
+@Suite("API, page, metrics and alerts, end to end", .timeLimit(.minutes(8))) struct WebTests {
     private func config(_ more: String = "", http: String = "listen = \"127.0.0.1:0\"", job: String = "") -> String {
         "[http]\n\(http)\n\(more)\n[plugins.p]\nlibrary = \"libp.so\"\n[jobs.j]\nplugin = \"p\"\nentry = \"run\"\nschedule = \"none\"\n"
             + "retry = { max_attempts = 1 }\n" + job

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 
 /// Webhooks over TLS, to a server on the loopback with an authority of its own.
-@Suite("https webhooks, end to end", .timeLimit(.minutes(2))) struct WebhookTests {
+@Suite("https webhooks, end to end", .timeLimit(.minutes(8))) struct WebhookTests {
     /// Prints "port N", then a line for each request. /moved sends elsewhere, /broken is an error.
     private static let server = #"""
         from http.server import BaseHTTPRequestHandler, HTTPServer

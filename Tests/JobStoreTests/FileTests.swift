@@ -266,7 +266,7 @@ import Testing
                 }
                 // A thread is counted until the kernel has reaped it; the cooperative pool may
                 // have grown by its few.
-                let limit = ContinuousClock.now + .seconds(30)
+                let limit = ContinuousClock.now + .seconds(240)
                 while held() > before + 4 {
                     guard ContinuousClock.now < limit else { exit(EXIT_FAILURE) }
                     await Task.yield()

@@ -31,7 +31,7 @@ import Testing
         var number: Int { count.withLock { $0 } }
     }
 
-    @Test("A claim behind an enqueue that has said that something waits asks nothing first", .timeLimit(.minutes(1)))
+    @Test("A claim behind an enqueue that has said that something waits asks nothing first", .timeLimit(.minutes(5)))
     func claimsWithoutAQuestion() async throws {
         try await TemporaryStore.use { file in
             let (store, gate) = (try await file.open(), Gate())

@@ -6,7 +6,7 @@ import Testing
 
 @testable import JobStore
 
-@Suite("What other programs put into the inbox of a file is heard", .timeLimit(.minutes(1))) struct ListeningTests {
+@Suite("What other programs put into the inbox of a file is heard", .timeLimit(.minutes(5))) struct ListeningTests {
     private static let rules = ["mint": InboxRule()]
 
     private final class Counter: Sendable {

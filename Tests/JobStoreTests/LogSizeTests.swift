@@ -6,7 +6,7 @@ import Testing
 @testable import JobStore
 
 /// The write-ahead log beside the store's file: it begins anew again and again, whatever the load.
-@Suite(.timeLimit(.minutes(2))) struct LogSizeTests {
+@Suite(.timeLimit(.minutes(5))) struct LogSizeTests {
     /// A page in the log has a header of its own.
     private static let page = 4_096 + 24
     /// The brake, and what may be written until the copies beside and here have met.

@@ -5,7 +5,7 @@ import Testing
 
 @testable import JobStore
 
-@Suite(.timeLimit(.minutes(1))) struct OutboxReaderTests {
+@Suite(.timeLimit(.minutes(5))) struct OutboxReaderTests {
     private static let insert = "INSERT INTO outbox_events (event, key, payload, created_ms) VALUES (?, ?, ?, 1777888800000)"
 
     private func put(_ connection: any SQLConnection, _ key: String, _ payload: String = #"{"n":1}"#) throws {

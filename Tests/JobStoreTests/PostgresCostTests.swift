@@ -7,7 +7,7 @@ import Testing
 @testable import JobStore
 
 /// What the store costs a server that keeps a long history, and how it holds its connections.
-@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(2))) struct PostgresCosts {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(5))) struct PostgresCosts {
     private static let ended: Int64 = 20_000
     private static let owner = Owner(host: "alpha", epoch: "life-1")
 
@@ -181,7 +181,7 @@ import Testing
                 #expect(PostgresCosts.storeThreads() == ["store-arrivals", "store-ask", "store-ends", "store-list", "store-listen", "store-write"])
                 await store.close()
                 // A thread is there until the kernel has reaped it.
-                let limit = ContinuousClock.now + .seconds(30)
+                let limit = ContinuousClock.now + .seconds(240)
                 while !PostgresCosts.storeThreads().isEmpty {
                     try #require(ContinuousClock.now < limit, "\(PostgresCosts.storeThreads())")
                     await Task.yield()

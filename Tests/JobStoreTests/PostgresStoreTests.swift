@@ -213,7 +213,7 @@ enum TemporaryPostgres {
     }
 }
 
-@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(2))) struct PostgresFaults {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(5))) struct PostgresFaults {
     /// The server's processes of the store's connections.
     private func backends(_ connection: PostgresConnection, host: String) throws -> [Int64] {
         try connection.rows("SELECT pid FROM pg_stat_activity WHERE application_name = ?", [.text("jobhost \(host)")]) {
@@ -351,14 +351,14 @@ enum TemporaryPostgres {
     @Test func aMigrationMayTakeLongerThanAStatement() async throws {
         try await TestPostgres.use { schema in
             var options = PostgresOptions()
-            options.statementTimeoutMilliseconds = 50
+            options.statementTimeoutMilliseconds = 500
             let connection = try PostgresConnection(PostgresAddress(schema.url), options: options)
             defer { connection.close() }
-            #expect(throws: SQLError.self) { try connection.execute("SELECT pg_sleep(0.2)") }
-            try PostgresMigrations.apply([Migration(version: 1, name: "slow", script: "SELECT pg_sleep(0.2)")], to: connection, schema: schema.name)
+            #expect(throws: SQLError.self) { try connection.execute("SELECT pg_sleep(1)") }
+            try PostgresMigrations.apply([Migration(version: 1, name: "slow", script: "SELECT pg_sleep(1)")], to: connection, schema: schema.name)
             #expect(try version(connection) == [1])
             // Of other statements the limit stands.
-            #expect(throws: SQLError.self) { try connection.execute("SELECT pg_sleep(0.2)") }
+            #expect(throws: SQLError.self) { try connection.execute("SELECT pg_sleep(1)") }
         }
     }
 

@@ -59,7 +59,7 @@ extension SeveralHosts {
         }
     }
 
-    @Test("What takes the places of several expired runs locks them by their numbers, whatever its own order is", .timeLimit(.minutes(1)))
+    @Test("What takes the places of several expired runs locks them by their numbers, whatever its own order is", .timeLimit(.minutes(5)))
     func expiredRowsAreLockedInOneOrder() async throws {
         try await pair { pair in
             let waiting = try await pair.alpha.enqueue(["a", "b"].map { keyed($0, expires: .at(10)) }, now: .at(0)).map(\.run.id)

@@ -39,7 +39,7 @@ struct TemporaryStore: Sendable {
 
     func open(_ change: (inout SQLiteStoreOptions) -> Void = { _ in }) async throws -> SQLiteStore {
         var options = SQLiteStoreOptions()
-        options.busyTimeoutMilliseconds = 5_000
+        options.busyTimeoutMilliseconds = 60_000
         change(&options)
         return try await SQLiteStore.open(path: path, options: options)
     }
@@ -48,7 +48,7 @@ struct TemporaryStore: Sendable {
     func otherProgram() throws -> SQLiteConnection {
         var options = SQLiteOptions()
         options.create = false
-        options.busyTimeoutMilliseconds = 5_000
+        options.busyTimeoutMilliseconds = 60_000
         return try SQLiteConnection(path: path, options: options)
     }
 }

@@ -9,7 +9,7 @@ import Testing
 @testable import JobStore
 
 /// How often a host waits for the server.
-@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(2))) struct RoundTrips {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(5))) struct RoundTrips {
     /// What a writer asked, as its fault points tell: each stretch of questions that is followed by answers is one.
     private final class Trips: Sendable {
         private struct State {
@@ -212,7 +212,7 @@ import Testing
 }
 
 /// Who is told by NOTIFY, and how often.
-@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(2))) struct Hints {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(5))) struct Hints {
     private func listening(_ schema: TestPostgres.Schema) throws -> PostgresConnection {
         let ear = try TemporaryPostgres.connect(schema)
         try ear.execute("LISTEN \"\(schema.name)\"")
@@ -293,7 +293,7 @@ import Testing
 }
 
 /// A host whose clock is wrong still writes what it ends.
-@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(2))) struct EndsByWrongClocks {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(5))) struct EndsByWrongClocks {
     @Test func aRetryWaitsForItsDelayAndNotForAsLongAsAClockIsAhead() async throws {
         try await SeveralHosts().pair { pair in
             try await pair.enterBoth()
@@ -321,7 +321,7 @@ import Testing
 }
 
 /// A format that a newer program has made.
-@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(2))) struct NewerFormats {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(5))) struct NewerFormats {
     @Test func aHostServesBesideAFormatThatSaysSoAndNoOther() async throws {
         try await SeveralHosts().pair { pair in
             try await pair.enterBoth()
@@ -366,7 +366,7 @@ import Testing
 }
 
 /// How far runs under way are, for other hosts.
-@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(2))) struct ProgressOfOthers {
+@Suite(.serialized, .enabled(if: TestPostgres.url != nil), .timeLimit(.minutes(5))) struct ProgressOfOthers {
     @Test func whatAHostSaysOfItsRunsIsThereForOthersAsLongAsTheyRun() async throws {
         try await SeveralHosts().pair { pair in
             try await pair.enterBoth()

@@ -2,7 +2,7 @@ import JobCore
 import Testing
 
 /// `job_abi.h` alone, as strangers compile it, and the code that the documents show.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct ContractTests {
     private let workshop: Workshop
     init() throws { workshop = try Workshop() }

@@ -2,7 +2,7 @@ import JobCore
 import Testing
 
 /// `doctor`, as a plugin in C has it, over the wire.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct DoctorTests {
     private let workshop: Workshop
     private let worker: WorkerProcess

@@ -3,7 +3,7 @@ import Testing
 
 /// The examples, compiled by the command their header shows (with warnings as errors on top)
 /// and run in a real worker.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct ExampleTests {
     private let workshop: Workshop
     private let worker: WorkerProcess

@@ -1,7 +1,7 @@
 import JobCore
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct LoadTests {
     private let workshop: Workshop
     private let worker: WorkerProcess

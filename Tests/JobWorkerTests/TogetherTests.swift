@@ -4,7 +4,7 @@ import JobCore
 import Testing
 
 /// Runs that a worker gets together: what it tells of them together, and what of it survives the worker.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct TogetherTests {
     private let workshop: Workshop
 
@@ -27,17 +27,18 @@ struct TogetherTests {
     private func start(_ runs: ClosedRange<Int64>, of library: String, on worker: WorkerProcess, lease: Duration? = nil) throws -> Int {
         let ready = try FrameEncoder.encode(WorkerFrame.ready(try worker.load(library))).count
         var frames = FrameEncoder()
-        if let lease {
-            // From now on, whatever the start has taken.
-            var now = timespec()
-            clock_gettime(CLOCK_BOOTTIME, &now)
-            let boot = MonotonicInstant(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1_000)
-            try frames.append(HostFrame.lease(until: boot + lease))
-        }
+        // From now on, whatever the start has taken.
+        if let lease { try frames.append(Self.lease(lease)) }
         try frames.append(HostFrame.instance())
         for run in runs { try frames.append(HostFrame.run(.go(run))) }
         try worker.sendRaw(frames.bytes)
         return ready
+    }
+
+    private static func lease(_ length: Duration) -> HostFrame {
+        var now = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &now)
+        return .lease(until: MonotonicInstant(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1_000) + length)
     }
 
     /// What a worker says until its end: what was written, and what waited for it on the slate.
@@ -121,9 +122,14 @@ struct TogetherTests {
 
     @Test func `A lease that ends while short runs come one after the other ends the worker, and with it what it tells`() throws {
         let library = try workshop.plugin(run: "usleep(2000);")
-        let (written, waiting) = try lastWords(library, runs: 1...1_000, lease: .milliseconds(500), end: .signalled(SIGKILL))
-        let told = try story(written + waiting)
-        #expect(!told.isEmpty && !told.contains("started 1000"), "\(told.count) told")
+        var told: [String] = []
+        // On a busy machine the lease may end before the first of them.
+        for _ in 0..<10 where told.isEmpty {
+            let (written, waiting) = try lastWords(library, runs: 1...1_000, lease: .milliseconds(500), end: .signalled(SIGKILL))
+            told = try story(written + waiting)
+            #expect(!told.contains("started 1000"), "\(told.count) told")
+        }
+        #expect(!told.isEmpty)
     }
 
     @Test func `A plugin that floods its log does not keep the worker from hearing that its lease ends`() throws {
@@ -140,10 +146,13 @@ struct TogetherTests {
                 }
                 """)
         try slated { worker, _ in
-            _ = try start(1...50, of: library, on: worker, lease: .seconds(3))
+            _ = try start(1...50, of: library, on: worker, lease: .seconds(600))
             // Enough to have filled the socket's buffer; then the plugin's thread blocks in its write, and nobody reads any more.
             for _ in 0..<1_000 { _ = try worker.receive() }
-            for run in 2...50 as ClosedRange<Int64> { try worker.send(.recall(run: RunID(run))) }
+            var frames = FrameEncoder()
+            try frames.append(Self.lease(.seconds(1)))
+            for run in 2...50 as ClosedRange<Int64> { try frames.append(HostFrame.recall(run: RunID(run))) }
+            try worker.sendRaw(frames.bytes)
             #expect(try worker.end() == .signalled(SIGKILL))
         }
     }

@@ -29,7 +29,7 @@ import Testing
         let folder = FileManager.default.temporaryDirectory.appending(path: "margin-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: folder) }
         let database = "sqlite:" + folder.appending(path: "exchange.db").path
-        let location = ExchangeLocation(database: database, lockTimeout: .seconds(1), sql: [:])
+        let location = ExchangeLocation(database: database, lockTimeout: .seconds(60), sql: [:])
         try Exchange.openSimulation(location, statements: StatementSet([:]), at: 0).exchange.close()
         let test = TestRun(settings: #"{"database": "\#(database)"}"#)
         #expect(test.run(MarginCheckEntry.self) == .nothingToDo)

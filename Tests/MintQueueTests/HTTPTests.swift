@@ -14,7 +14,7 @@ import Testing
         var calls = CallSettings()
         calls.retry.maxAttempts = attempts
         calls.retry.initial = .milliseconds(1)
-        calls.timeLimit = .seconds(5)
+        calls.timeLimit = .minutes(5)
         return Peer("minter", calls.policy)
     }
     private func put(_ reply: LoopbackServer.Reply, attempts: Int = 1) throws -> (Result<MintEvent, any Error>, [LoopbackServer.Request]) {

@@ -11,11 +11,11 @@ import Testing
     ) throws -> HTTPClient {
         try HTTPClient(base: server.url, headers: headers, largest: largest)
     }
-    private func attempt(_ limit: Duration = .seconds(20)) -> CallAttempt { CallAttempt("a question", timeLimit: limit) }
+    private func attempt(_ limit: Duration = .seconds(300)) -> CallAttempt { CallAttempt("a question", timeLimit: limit) }
 
     /// The error of a request that gets no response.
     private func fault(
-        _ reply: LoopbackServer.Reply, _ limit: Duration = .seconds(20), method: String = "GET"
+        _ reply: LoopbackServer.Reply, _ limit: Duration = .seconds(300), method: String = "GET"
     ) throws -> CallError {
         let server = try LoopbackServer { _ in reply }
         defer { server.close() }

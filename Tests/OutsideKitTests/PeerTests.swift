@@ -8,13 +8,15 @@ import Testing
 /// One after the other: what the probe does is told by a global.
 @Suite(.serialized) struct PeerTests {
     private static let quick = RetryPolicy(maxAttempts: 3, initial: .milliseconds(1), max: .milliseconds(2), jitter: 0)
+    /// It counts and stays open for longer than a busy machine may stand still.
+    private static let breaker = BreakerPolicy(window: .seconds(3_600), openFor: .seconds(3_600))
     private static func down(_ text: String = "down") -> CallError { CallError(.unavailable, text) }
 
     private final class Probe: JobEntry {
         static let info = EntryInfo(id: "probe", description: "", stateVersion: 1)
         nonisolated(unsafe) static var work: (Peer) throws -> RunOutcome = { _ in .succeeded() }
         private let peer: Peer
-        init(settings: NoSettings) throws { peer = Peer("p", CallPolicy(retry: PeerTests.quick, inFlight: 4)) }
+        init(settings: NoSettings) throws { peer = Peer("p", CallPolicy(retry: PeerTests.quick, breaker: PeerTests.breaker, inFlight: 4)) }
         func run(_ context: RunContext) throws -> RunOutcome {
             try Outside([peer]).run(context) { try Self.work(peer) }
         }
@@ -49,7 +51,7 @@ import Testing
     }
 
     @Test func `Business errors never open the breaker, failed calls do`() throws {
-        let peer = Peer("p", CallPolicy(retry: Self.quick))
+        let peer = Peer("p", CallPolicy(retry: Self.quick, breaker: Self.breaker))
         for _ in 0 ..< 50 { _ = try? peer.call("x") { _ in throw CallError(.business, "no") } as Void }
         #expect(peer.mode == .closed)
         for _ in 0 ..< 5 { _ = try? peer.call("x") { _ in throw Self.down() } as Void }
@@ -84,7 +86,7 @@ import Testing
         let second = TestRun()
         second.state = state
         #expect(second.run(Probe.self) == .retry)
-        #expect(second.text == "p: not called, its breaker is open (5 failures within 60s, the last: failed)")
+        #expect(second.text == "p: not called, its breaker is open (5 failures within 3600s, the last: failed)")
         #expect(second.notBefore != nil)
         #expect(called == 15)
 
@@ -97,7 +99,7 @@ import Testing
 
     @Test func `A peer that asks to be left alone is, also in the next run`() throws {
         nonisolated(unsafe) var called = 0
-        let until = SystemTime().now().wall + .seconds(60)
+        let until = SystemTime().now().wall + .seconds(3_600)
         Probe.work = { peer in
             do {
                 try peer.call("x") { _ in
@@ -146,7 +148,7 @@ import Testing
             try peer.call("\(item)") { _ in
                 count.change { $0.now += 1; $0.most = max($0.most, $0.now) }
                 // Together with three others, so that four are seen at the same time.
-                _ = count.wait(upTo: .seconds(5)) { $0.most >= 4 ? () : nil }
+                _ = count.wait(upTo: .seconds(60)) { $0.most >= 4 ? () : nil }
                 count.withLock { $0.now -= 1 }
                 if item % 10 == 3 { throw CallError(.business, "no \(item)") }
                 return item * 2

@@ -178,7 +178,7 @@ import Testing
     @Test(arguments: ways) func limitsHoldAndAreCalledByTheirNames(way: Way) throws {
         try use(way) {
             $0.lockTimeoutMilliseconds = 50
-            $0.statementTimeoutMilliseconds = 400
+            $0.statementTimeoutMilliseconds = 3_000
         } _: { db, other, n throws in
             try other.run("INSERT INTO n VALUES (1)")
             try other.transaction(.rowLocks) {
@@ -198,9 +198,9 @@ import Testing
     }
 
     @Test(arguments: [Way(), Way(prepared: false)]) func aServerThatDoesNotAnswerIsGivenUp(way: Way) throws {
-        try use(way) { $0.answerTimeoutMilliseconds = 100 } _: { db, _, _ throws in
+        try use(way) { $0.answerTimeoutMilliseconds = 2_000 } _: { db, _, _ throws in
             let failure = thrown({ try db.transaction(.rowLocks) { try db.send("SELECT pg_sleep(30)", []) } })
-            #expect(failure?.kind == .io && failure?.message.hasSuffix("in 100 ms") == true, "\(String(describing: failure))")
+            #expect(failure?.kind == .io && failure?.message.hasSuffix("in 2000 ms") == true, "\(String(describing: failure))")
             // It may be at it still.
             #expect(!db.wasLostAtBegin)
             #expect(try db.first("SELECT 1") { try $0.int64(0) } == 1)

@@ -180,12 +180,12 @@ import Testing
         let schema = try TestPostgres.make()
         defer { try? TestPostgres.drop(schema) }
         var options = PostgresOptions()
-        options.answerTimeoutMilliseconds = 100
+        options.answerTimeoutMilliseconds = 2_000
         let db = try PostgresConnection(PostgresAddress(schema.url), options: options)
         defer { db.close() }
         let error = #expect(throws: SQLError.self) { try db.run("SELECT pg_sleep(30)") }
         #expect(error?.kind == .io)
-        #expect(error?.message.hasSuffix("in 100 ms") == true)
+        #expect(error?.message.hasSuffix("in 2000 ms") == true)
         #expect(try db.first("SELECT 1") { try $0.int64(0) } == 1)
     }
 
@@ -193,7 +193,7 @@ import Testing
         let schema = try TestPostgres.make()
         defer { try? TestPostgres.drop(schema) }
         var options = PostgresOptions()
-        options.statementTimeoutMilliseconds = 50
+        options.statementTimeoutMilliseconds = 500
         let db = try PostgresConnection(PostgresAddress(schema.url), options: options)
         defer { db.close() }
         #expect(#expect(throws: SQLError.self) { try db.run("SELECT pg_sleep(30)") }?.kind == .interrupted)

@@ -9,7 +9,7 @@ public enum LedgerCheck {
     public static func violations(in path: String) throws -> [String] {
         var options = SQLiteOptions()
         options.readOnly = true
-        options.busyTimeoutMilliseconds = 10_000
+        options.busyTimeoutMilliseconds = 60_000
         let connection = try SQLiteConnection(path: path, options: options)
         defer { connection.close() }
         return try violations(connection)

@@ -66,7 +66,7 @@ final class EVMNode {
     func control(_ order: String, _ more: [(String, JSON)] = []) throws -> JSONObject {
         let body = JSON.object(JSONObject([("do", .string(order))] + more)).bytes
         let response = try http.send(
-            HTTPRequest("POST", "/control", body: body, isRepeatable: false), CallAttempt(order, timeLimit: .seconds(10)))
+            HTTPRequest("POST", "/control", body: body, isRepeatable: false), CallAttempt(order, timeLimit: .seconds(300)))
         guard response.isSuccess, let answer = try response.json().objectValue else {
             throw JobFailure.permanent("\(order): \(String(decoding: response.body, as: UTF8.self))")
         }
@@ -125,6 +125,6 @@ final class EVMNode {
 
     /// As the chain's own question.
     func ask(_ method: String, _ params: [JSON]) throws -> JSON {
-        try JSONRPC(http).call(JSONRPC.Call(method, params), CallAttempt(method, timeLimit: .seconds(10)))
+        try JSONRPC(http).call(JSONRPC.Call(method, params), CallAttempt(method, timeLimit: .seconds(300)))
     }
 }

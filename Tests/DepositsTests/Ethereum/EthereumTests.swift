@@ -24,7 +24,7 @@ import Testing
         chain.confirmations = 3
         chain.startBlock = 0
         chain.attempts = 2
-        chain.timeLimit = .seconds(5)
+        chain.timeLimit = .minutes(5)
         chain.tokens = [TokenSettings(contract: token, currency: "USDT", decimals: 6)]
         platform.chains = ["ethereum": chain]
         try platform.sql("INSERT INTO chains (name, confirmations) VALUES ('ethereum', 12)")

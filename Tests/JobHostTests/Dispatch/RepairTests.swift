@@ -10,7 +10,7 @@ import Testing
 @testable import JobHost
 
 /// The supervisor's own watch, wired as it is: its loop, a store in a file, a room that starts nothing.
-@Suite("What stands still is set going again", .timeLimit(.minutes(1))) struct RepairTests: DispatchStory {
+@Suite("What stands still is set going again", .timeLimit(.minutes(5))) struct RepairTests: DispatchStory {
     /// Remembers what it was to start, and to kill.
     private final class IdleRoom: WorkerRoom, @unchecked Sendable {
         private let state = Mutex<(starts: [RunID], workers: [WorkerSnapshot], killed: [Int32])>(([], [], []))

@@ -5,7 +5,7 @@ import Testing
 @testable import JobHost
 
 /// The real worker, which is sent runs ahead of their instant.
-@Suite(.timeLimit(.minutes(2))) struct AheadRoomTests {
+@Suite(.timeLimit(.minutes(5))) struct AheadRoomTests {
     /// A stage whose one worker is warm. → Its pid.
     private func warm(_ stage: Stage) async throws -> Int32 {
         await stage.configure([await stage.pool()])
@@ -99,11 +99,8 @@ import Testing
             _ = try await stage.end(of: 2)
             for round in Int64(0)..<5 {
                 let (held, clock) = (10 + round * 2, 11 + round * 2)
-                await stage.startAhead(held, "good", in: .milliseconds(500))
-                Glibc.kill(pid, SIGSTOP)
-                await stage.takeBack(held)
                 // Another worker tells when that instant is over.
-                await stage.startAhead(clock, "good", in: .milliseconds(520), pool: "clock")
+                await stage.startAheadAndTakeBack(held, standing: pid, clock: clock)
                 _ = try await stage.end(of: clock)
                 Glibc.kill(pid, SIGCONT)
                 await stage.returned(held)
@@ -121,11 +118,7 @@ import Testing
             await stage.configure([await stage.pool(), await stage.pool(key: "clock")])
             await stage.start(2, "good", pool: "clock")
             _ = try await stage.end(of: 2)
-            await stage.startAhead(10, "good", in: .milliseconds(500))
-            Glibc.kill(pid, SIGSTOP)
-            await stage.start(11, "nothing")
-            await stage.takeBack(10)
-            await stage.startAhead(12, "good", in: .milliseconds(520), pool: "clock")
+            await stage.startAheadAndTakeBack(10, standing: pid, due: 11, clock: 12)
             _ = try await stage.end(of: 12)
             Glibc.kill(pid, SIGCONT)
             await stage.returned(10)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import JobHost
 
-@Suite(.timeLimit(.minutes(1))) struct ControlGroupTests {
+@Suite(.timeLimit(.minutes(5))) struct ControlGroupTests {
     @Test("A process's own group is found below the place where the unified tree is mounted", arguments: [
         ("0::/system.slice/jobhost.service\n", "30 24 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup/system.slice/jobhost.service"),
         ("4:memory:/x\n0::/y\n", "1 1 0:1 / /sys/fs/cgroup/memory rw - cgroup cgroup rw\n31 20 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup/unified/y"),

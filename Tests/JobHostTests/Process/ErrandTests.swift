@@ -4,7 +4,7 @@ import Testing
 @testable import JobHost
 
 /// Programs of the operator's, as alerts run them.
-@Suite(.timeLimit(.minutes(2))) struct ErrandTests {
+@Suite(.timeLimit(.minutes(5))) struct ErrandTests {
     @Test func anErrandThatEndsWellSaysNothing() async throws {
         try await onStage { stage in
             #expect(await stage.errand("echo done") == nil)

@@ -5,7 +5,7 @@ import Testing
 @testable import JobHost
 
 /// What a plugin uses beside its own process and memory: processes that it leaves behind or waits for, shared memory.
-@Suite("What a plugin uses beside its own", .timeLimit(.minutes(2))) struct LeftoverTests {
+@Suite("What a plugin uses beside its own", .timeLimit(.minutes(5))) struct LeftoverTests {
     @Test("Processes that a plugin leaves behind and that have ended go with their worker before they are many; no run is lost")
     func unreaped() async throws {
         try await onStage { stage in
@@ -27,7 +27,7 @@ import Testing
     func sharedMemory() async throws {
         try await onStage { stage in
             await stage.configure([await stage.pool(memory: 64 << 20)])
-            await stage.start(1, "share", timeout: .seconds(10))
+            await stage.start(1, "share")
             let end = try await stage.end(of: 1)
             #expect(end.outcome == .crashed)
             #expect(end.reason.hasPrefix("memory limit of 64MiB: ") && end.reason.hasSuffix(" resident; killed"), "\(end.reason)")
@@ -41,7 +41,7 @@ import Testing
             pool.sandbox = Sandbox()
             pool.sandbox?.cpuTime = .seconds(1)
             await stage.configure([pool])
-            await stage.start(1, "spin", timeout: .seconds(20))
+            await stage.start(1, "spin")
             let end = try await stage.end(of: 1)
             #expect(end.outcome == .crashed)
             #expect(end.reason.hasPrefix("CPU limit of 1s: "), "\(end.reason)")

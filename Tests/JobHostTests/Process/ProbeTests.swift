@@ -5,7 +5,7 @@ import Testing
 @testable import JobHost
 
 /// What a throwaway worker says of a library and of settings.
-@Suite(.timeLimit(.minutes(2))) struct ProbeTests {
+@Suite(.timeLimit(.minutes(5))) struct ProbeTests {
     @Test func settingsAreAskedAboutInAThrowawayWorker() async throws {
         try await onStage { stage in
             let questions = [
@@ -46,7 +46,7 @@ import Testing
         try await onStage { stage in
             let folder = TemporaryFolder()
             let original = try TroublePlugin.build(in: folder.path, extra: "\n" + constructor)
-            var spec = await stage.pool(startTimeout: .milliseconds(300))
+            var spec = await stage.pool(startTimeout: name == "hangs" ? .milliseconds(300) : .seconds(100))
             spec.library = try LibraryStore(stateDir: stage.folder.path).accept(original: original)
             switch await stage.probe(spec) {
             case .refused(let text): #expect(text == reason && name == "crashes")

@@ -6,7 +6,7 @@ import Testing
 
 /// The real worker with a plugin that makes every kind of trouble: only the run concerned is
 /// lost, and nothing of it is left.
-@Suite(.timeLimit(.minutes(2))) struct RealWorkerTests {
+@Suite(.timeLimit(.minutes(5))) struct RealWorkerTests {
     @Test func aRunSucceedsAndSaysSo() async throws {
         try await onStage { stage in
             await stage.configure([await stage.pool()])
@@ -49,11 +49,11 @@ import Testing
     @Test func aRunThatStopsWhenAskedHasTimedOutAndKeepsItsWorker() async throws {
         try await onStage { stage in
             await stage.configure([await stage.pool()])
-            await stage.start(1, "polite", timeout: .milliseconds(50), grace: .seconds(10))
+            await stage.start(1, "polite", timeout: .milliseconds(50), grace: Stage.longTimeout)
             let end = try await stage.end(of: 1)
             #expect(end.outcome == .timedOut)
             #expect(end.reason == "no result within 50ms; it stopped when asked")
-            await stage.start(2, "late", timeout: .milliseconds(50), grace: .seconds(10))
+            await stage.start(2, "late", timeout: .milliseconds(50), grace: Stage.longTimeout)
             let late = try await stage.end(of: 2)
             #expect(late.outcome == .succeeded)
             #expect(late.pid == end.pid)
@@ -63,7 +63,7 @@ import Testing
     @Test func anOperatorsCancelIsNoTimeout() async throws {
         try await onStage { stage in
             await stage.configure([await stage.pool()])
-            await stage.start(1, "polite")
+            await stage.start(1, "polite", grace: Stage.longTimeout)
             await stage.start(2, "good")
             _ = await stage.started(1)
             await stage.cancel(2)
@@ -235,11 +235,15 @@ import Testing
     @Test func silenceBeyondTheHeartbeatIsATimeout() async throws {
         try await onStage { stage in
             await stage.configure([await stage.pool()])
-            await stage.start(1, "beat", grace: .seconds(10), heartbeat: .milliseconds(200))
+            await stage.start(1, "beat", grace: Stage.longTimeout, heartbeat: .seconds(1))
             let end = try await stage.end(of: 1)
             #expect(end.outcome == .timedOut)
-            #expect(end.reason == "no progress for 200ms; it stopped when asked")
-            #expect(end.finishedAt - (end.startedAt ?? .distantPast) >= .milliseconds(400))
+            #expect(end.reason == "no progress for 1s; it stopped when asked")
+            // Each comes 60 ms or more after the one before. On a busy machine the limit may come before the last.
+            let beats = await stage.events.count { if case .progress = $0 { true } else { false } }
+            let took = end.finishedAt - (end.startedAt ?? .distantPast)
+            let least = Duration.seconds(1) + (beats > 0 ? Duration.milliseconds(60) : .zero)
+            #expect(took >= least, "\(took) with \(beats)")
         }
     }
 
@@ -389,9 +393,9 @@ import Testing
     @Test func aReloadLetsTheOldWorkerFinishAndServesFromANewOne() async throws {
         try await onStage { stage in
             await stage.configure([await stage.pool()])
-            await stage.start(1, "polite", grace: .seconds(10))
+            await stage.start(1, "polite", grace: Stage.longTimeout)
             let old = await stage.started(1)
-            await stage.configure([await stage.pool(environment: ["MODE": "new"])], drain: .seconds(60))
+            await stage.configure([await stage.pool(environment: ["MODE": "new"])])
             await stage.start(2, "good")
             let new = try await stage.end(of: 2)
             #expect(new.pid != old)

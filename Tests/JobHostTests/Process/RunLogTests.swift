@@ -7,7 +7,7 @@ import Testing
 @testable import JobHost
 
 /// What is kept of a run's output, and how it is read.
-@Suite(.timeLimit(.minutes(1))) struct RunLogTests {
+@Suite(.timeLimit(.minutes(5))) struct RunLogTests {
     static let at = Instant(seconds: 1_735_689_600)
 
     private func line(_ text: String) -> LogLine { LogLine(at: Self.at, level: .info, stream: .stdout, text: text) }

@@ -138,17 +138,20 @@ actor Stage {
         }
     }
 
-    func configure(_ pools: [PoolSpec], drain: Duration = .seconds(5)) { room?.configure(pools: pools, drain: drain) }
+    func configure(_ pools: [PoolSpec], drain: Duration = .seconds(600)) { room?.configure(pools: pools, drain: drain) }
 
     func start(
-        _ run: Int64, _ entry: String, timeout: Duration? = .seconds(30), grace: Duration = .milliseconds(50),
+        _ run: Int64, _ entry: String, timeout: Duration? = Stage.longTimeout, grace: Duration = .milliseconds(50),
         heartbeat: Duration? = nil, payload: String = "", pool: String = "trouble"
     ) {
         room?.start([Self.request(run, entry, timeout: timeout, grace: grace, heartbeat: heartbeat, payload: payload, pool: pool)])
     }
 
-    func startAll(_ entry: String, _ payloads: [(run: Int64, payload: String)], timeout: Duration? = .seconds(30)) {
-        room?.start(payloads.map { Self.request($0.run, entry, timeout: timeout, payload: $0.payload) })
+    /// `timeout`: of one of them.
+    func startAll(_ entry: String, _ payloads: [(run: Int64, payload: String)], timeout: (run: Int64, limit: Duration)? = nil) {
+        room?.start(payloads.map { run, payload in
+            Self.request(run, entry, timeout: timeout?.run == run ? timeout?.limit : Self.longTimeout, payload: payload)
+        })
     }
 
     /// In one turn of the loop, which hears nothing meanwhile: lets a run of `brief` end that
@@ -156,7 +159,7 @@ actor Stage {
     /// killed for its memory. false: the next one did not begin.
     func killTooLate(_ run: Int64, waitingFor file: String, nextWaitingFor next: String) throws -> Bool {
         try write("", to: file)
-        let limit = clock.now().monotonic + .seconds(5)
+        let limit = clock.now().monotonic + .seconds(120)
         while access(next + ".began", F_OK) != 0 {
             if clock.now().monotonic > limit { return false }
         }
@@ -168,8 +171,11 @@ actor Stage {
 
     func startAll(_ runs: ClosedRange<Int64>, _ entry: String) { room?.start(runs.map { Self.request($0, entry) }) }
 
+    /// Beyond the longest that a busy machine lets a run stand still.
+    static let longTimeout = Duration.seconds(600)
+
     static func request(
-        _ run: Int64, _ entry: String, timeout: Duration? = .seconds(30), grace: Duration = .milliseconds(50),
+        _ run: Int64, _ entry: String, timeout: Duration? = Stage.longTimeout, grace: Duration = .milliseconds(50),
         heartbeat: Duration? = nil, payload: String = "", pool: String = "trouble"
     ) -> AttemptRequest {
         AttemptRequest(
@@ -185,6 +191,16 @@ actor Stage {
         var request = Self.request(run, entry, pool: pool)
         request.notBefore = clock.now().wall + time
         room?.start([request])
+    }
+    /// The same, and the worker stands still from before it is taken back until it is told to go on. In one turn of the loop:
+    /// nothing comes between that lasts until the instant. `due`: a run that is asked for before it is taken back. `clock` ends
+    /// once the instant is over, in a pool of that name.
+    func startAheadAndTakeBack(_ run: Int64, standing worker: Int32, due: Int64? = nil, clock: Int64) {
+        startAhead(run, "good", in: .milliseconds(500))
+        Glibc.kill(worker, SIGSTOP)
+        if let due { start(due, "nothing") }
+        takeBack(run)
+        startAhead(clock, "good", in: .milliseconds(520), pool: "clock")
     }
     func takeBack(_ runs: Int64...) { room?.takeBack(runs.map { RunID($0) }) }
     func returned(_ run: Int64) async {
@@ -205,7 +221,7 @@ actor Stage {
         }
     }
 
-    func examine(_ spec: PoolSpec, entry: String, timeout: Duration = .seconds(20)) async -> ExaminationResult? {
+    func examine(_ spec: PoolSpec, entry: String, timeout: Duration = Stage.longTimeout) async -> ExaminationResult? {
         let question = DoctorQuestion(job: "the-job", entry: entry, settings: Array("{}".utf8), timeout: timeout)
         return await withCheckedContinuation { continuation in
             guard let room else { return continuation.resume(returning: nil) }

@@ -4,7 +4,7 @@ import Testing
 @testable import JobHost
 
 /// Of runs that a worker has together: what it has not told, and what its slate tells of it.
-@Suite("What a worker could not say of its runs", .timeLimit(.minutes(2))) struct UntoldTests {
+@Suite("What a worker could not say of its runs", .timeLimit(.minutes(5))) struct UntoldTests {
     /// `body`, once the room has learned that runs of `brief` are short, and gives a worker several at once.
     private func onStageOfShortRuns(_ body: (Stage) async throws -> Void) async throws {
         try await onStage { stage in
@@ -49,7 +49,7 @@ import Testing
     @Test("A worker that stands still in a run that it has not told of is killed by that run's limit; what it had ended has ended")
     func standsStill() async throws {
         try await onStageOfShortRuns { stage in
-            await stage.startAll("brief", (10...20).map { ($0, $0 == 15 ? "\"stop\"" : "") }, timeout: .seconds(2))
+            await stage.startAll("brief", (10...20).map { ($0, $0 == 15 ? "\"stop\"" : "") }, timeout: (run: 15, limit: .seconds(2)))
             for run in 10...14 as ClosedRange<Int64> {
                 let end = await end(of: run, on: stage)
                 #expect(end?.outcome == .succeeded, "run \(run): \(end?.reason ?? "given back")")

@@ -4,7 +4,7 @@ import Testing
 
 @testable import JobHost
 
-@Suite("What the store is asked, and in which order", .timeLimit(.minutes(1))) struct CommandOrderTests {
+@Suite("What the store is asked, and in which order", .timeLimit(.minutes(5))) struct CommandOrderTests {
     private static let somebody = Actor(name: "somebody", via: "test")
 
     @Test("Who asks for a run is noted with it, and no claim waits for that")

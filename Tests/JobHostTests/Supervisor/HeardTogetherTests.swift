@@ -5,7 +5,7 @@ import Testing
 
 @testable import JobHost
 
-@Suite("What a worker tells at once", .timeLimit(.minutes(1))) struct HeardTogetherTests {
+@Suite("What a worker tells at once", .timeLimit(.minutes(5))) struct HeardTogetherTests {
     private func stage(_ body: (ShellStage, SQLiteStore) async throws -> Void) async throws {
         let folder = try ScratchFolder()
         defer { folder.remove() }

@@ -24,7 +24,7 @@ private struct Recurring: Sendable, CustomTestStringConvertible {
     ]
 }
 
-@Suite("Questions to the store that recur", .timeLimit(.minutes(1))) struct RecurringQuestionTests {
+@Suite("Questions to the store that recur", .timeLimit(.minutes(5))) struct RecurringQuestionTests {
     private func stage(_ body: (ShellStage, SlowStore) async throws -> Void) async throws {
         let store = SlowStore()
         try await ShellStage.use(store: store) { stage in

@@ -6,7 +6,7 @@ import Testing
 @testable import JobHost
 
 /// What a canary's trial that goes on after a restart finds in the ledger.
-@Suite("Evidence of a resumed trial", .timeLimit(.minutes(1))) struct ResumedTrialTests {
+@Suite("Evidence of a resumed trial", .timeLimit(.minutes(5))) struct ResumedTrialTests {
     private let since = Instant(seconds: 1_000)
 
     /// Began so many seconds after the trial did.

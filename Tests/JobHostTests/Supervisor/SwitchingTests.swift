@@ -5,7 +5,7 @@ import Testing
 
 @testable import JobHost
 
-@Suite("The switch to another generation", .timeLimit(.minutes(1))) struct SwitchingTests {
+@Suite("The switch to another generation", .timeLimit(.minutes(5))) struct SwitchingTests {
     @Test("A host that is told to stop while a reload reads the jobs' cursors switches to nothing more")
     func stopped() async throws {
         let store = SlowStore()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import JobHost
 
-@Suite("A state that an attempt left and the store did not take", .timeLimit(.minutes(1))) struct UnrecordedStateTests {
+@Suite("A state that an attempt left and the store did not take", .timeLimit(.minutes(5))) struct UnrecordedStateTests {
     @Test("The next attempt begins with what the store has, be it nothing, where the end came too late to be recorded; what was recorded stays", arguments: [
         true, false,
     ])

@@ -61,7 +61,7 @@ struct FuzzTests {
     /// Requests over TCP that are nearly right, or far from it, a thousand of them: each is answered
     /// or closed, nothing is written, and whoever asks properly is served.
     @Test func brokenRequestsByTheThousandWriteNothing() async throws {
-        var limits = HTTPLimits()
+        var limits = HTTPLimits.patient
         limits.idle = .milliseconds(300)
         limits.body = .milliseconds(300)
         let seeds = [
