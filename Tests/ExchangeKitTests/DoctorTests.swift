@@ -42,9 +42,13 @@ private final class Teller: ExchangeEntry {
     @Test func aHealthyExchange() throws {
         let exchange = try TestExchange(.disk)
         try exchange.pay(Amount(5), "USD", to: "user:1")
-        #expect(examine(exchange).findings == [
+        let findings = examine(exchange).findings
+        #expect(findings.map(\.subject) == ["database", "lock", "statements", "mode", "owners", "ledger"])
+        // How long it takes to get it is the machine's to say.
+        let lock = try #require(findings.first { $0.subject == "lock" }).text
+        #expect(lock.hasPrefix("the write lock was free within ") || lock.hasPrefix("somebody held the write lock for "), "\(lock)")
+        #expect(findings.filter { $0.subject != "lock" } == [
             .init(.ok, "database", "\(exchange.exchange.place), schema version \(Exchange.schemaVersion), a simulation"),
-            .init(.ok, "lock", "the write lock was free within 0 ms"),
             .init(.ok, "statements", "all \(StatementSet.exchange.names.count { !$0.hasPrefix("migration_") } + 1) fit the schema"),
             .init(.ok, "mode", "live"), .init(.ok, "owners", "2"),
             .init(.ok, "ledger", "each of 2 wallets is the sum of its entries, each cause adds up to zero"),

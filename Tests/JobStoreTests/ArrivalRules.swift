@@ -82,7 +82,7 @@ struct ArrivalRules {
     func aRateHoldsForWhatComes() async throws {
         _ = try await store.moveCursors([CursorMove(job: "mint", expectedCursor: nil, newCursor: .at(0), scheduleText: "none")], now: .at(0))
         try run("INSERT INTO enqueue_inbox (job, payload) VALUES ('mint', '1'), ('mint', '2'), ('mint', '3'), ('mint', '4'), ('mint', '5')")
-        let rate = WaitingLimit(most: 9, rate: RateLimit(runs: 2, per: .seconds(60)))
+        let rate = WaitingLimit(most: 9, rate: RateLimit(runs: 2, per: .seconds(3_600)))
         let rated = try await store.claimWaiting(
             ["mint": rate], taking: InboxTake(jobs: Self.jobs, limit: 1_000), owner: TemporaryStore.owner, now: .at(1))
         #expect(rated.payloads == ["1", "2"])

@@ -31,7 +31,7 @@ import Testing
         try await use { store, application in
             _ = try await store.moveCursors([CursorMove(job: "mint", expectedCursor: nil, newCursor: .at(0), scheduleText: "none")], now: .at(0))
             try application.run("SELECT enqueue_many('mint', ARRAY['1', '2', '3', '4', '5'])")
-            let rate = WaitingLimit(most: 9, rate: RateLimit(runs: 2, per: .seconds(60)))
+            let rate = WaitingLimit(most: 9, rate: RateLimit(runs: 2, per: .seconds(3_600)))
             let rated = try await store.claimWaiting(["mint": rate], taking: Self.take, owner: Self.owner, now: .at(1))
             #expect(rated.payloads == ["1", "2"])
             #expect(rated.rated.keys.contains("mint"))

@@ -35,8 +35,10 @@ import Testing
             let store = try await TemporaryPostgres.open(schema)
             do {
                 let pair = Pair(new: store, old: old, other: other, schema: schema)
-                _ = try await store.enter(
-                    owner: Self.new, as: HostIntroduction(place: "here", version: "9.9"), for: .seconds(60), now: try pair.now())
+                _ = try await TemporaryPostgres.retrying {
+                    try await store.enter(
+                        owner: Self.new, as: HostIntroduction(place: "here", version: "9.9"), for: .seconds(60), now: try pair.now())
+                }
                 // Claimed after the change: it was there before.
                 let first = try await store.claimWaiting(limits: ["mint": 1], owner: Self.new, now: .at(1))
                 #expect(first.map(\.id.value) == [1])

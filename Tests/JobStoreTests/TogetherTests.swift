@@ -48,7 +48,9 @@ import Testing
             defer { other.close() }
             let owner = SeveralHosts.alpha
             func now() throws -> Instant { Instant(microseconds: try other.first("SELECT \(PostgresLedger.clock)") { try $0.int64(0) } ?? 0) }
-            _ = try await store.enter(owner: owner, as: HostIntroduction(place: "here", version: "9.9"), for: .seconds(60), now: try now())
+            _ = try await TemporaryPostgres.retrying {
+                try await store.enter(owner: owner, as: HostIntroduction(place: "here", version: "9.9"), for: .seconds(60), now: try now())
+            }
             // The first of a connection looks at the format too.
             _ = try await store.complete([], now: try now())
 
@@ -99,7 +101,9 @@ import Testing
             defer { other.close() }
             let owner = SeveralHosts.alpha
             func now() throws -> Instant { Instant(microseconds: try other.first("SELECT \(PostgresLedger.clock)") { try $0.int64(0) } ?? 0) }
-            _ = try await store.enter(owner: owner, as: HostIntroduction(place: "here", version: "9.9"), for: .seconds(60), now: try now())
+            _ = try await TemporaryPostgres.retrying {
+                try await store.enter(owner: owner, as: HostIntroduction(place: "here", version: "9.9"), for: .seconds(60), now: try now())
+            }
             _ = try await store.complete([], now: try now())
             let claimed = Mutex<[ClaimedRun]>([])
             /// How many trips, and what was asked in them.
@@ -269,8 +273,10 @@ import Testing
             let application = try TemporaryPostgres.connect(schema)
             defer { ear.close(); application.close() }
             func now() throws -> Instant { Instant(microseconds: try application.first("SELECT \(PostgresLedger.clock)") { try $0.int64(0) } ?? 0) }
-            _ = try await deaf.enter(
-                owner: Owner(host: "deaf", epoch: "life-1"), as: HostIntroduction(place: "deaf", version: "9.9"), for: .seconds(60), now: try now())
+            _ = try await TemporaryPostgres.retrying {
+                try await deaf.enter(
+                    owner: Owner(host: "deaf", epoch: "life-1"), as: HostIntroduction(place: "deaf", version: "9.9"), for: .seconds(60), now: try now())
+            }
             let listeners = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobhost listen' AND query LIKE '%\(schema.name)%'"
             #expect(try application.first(listeners) { try $0.int64(0) } == 0)
             try application.run("SELECT enqueue('mint', '1')")
@@ -280,8 +286,10 @@ import Testing
             #expect(try await deaf.jobsInInbox() == ["mint"])
             // Another one listens: the application tells it, the first still nobody.
             let beta = try await TemporaryPostgres.open(schema, host: "beta")
-            _ = try await beta.enter(
-                owner: SeveralHosts.beta, as: HostIntroduction(place: "beta", version: "9.9"), for: .seconds(60), now: try now())
+            _ = try await TemporaryPostgres.retrying {
+                try await beta.enter(
+                    owner: SeveralHosts.beta, as: HostIntroduction(place: "beta", version: "9.9"), for: .seconds(60), now: try now())
+            }
             _ = try await deaf.enqueue([.mint()], now: try now())
             #expect(try heard(ear) == 0)
             try application.run("SELECT enqueue('mint', '2')")

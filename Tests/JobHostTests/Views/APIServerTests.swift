@@ -287,7 +287,7 @@ struct APIServerTests {
 
     @Test func readyOnlyWhileServing() async throws {
         try await withServer { host, socket, _ in
-            let client = APIClient(socketPath: socket, config: nil)
+            let client = APIClient.patient(socket)
             let alive = try await client.exchange(.GET, "/livez", body: [])
             #expect(alive.status == 200)
             for (phase, status) in [("starting", 503), ("running", 200), ("reloading", 200), ("draining", 503)] {

@@ -154,9 +154,15 @@ func eventually(_ isTrue: () async -> Bool) async throws {
     try #require(await isTrue())
 }
 
+extension APIClient {
+    /// Beyond the longest that a busy machine lets an answer stand still.
+    static let longTimeout = Duration.seconds(600)
+    static func patient(_ socket: String) -> APIClient { APIClient(socketPath: socket, config: nil, timeout: longTimeout) }
+}
+
 /// One request; the answer's status and JSON.
 func ask(_ socket: String, _ method: String, _ path: String, _ body: String = "") async throws -> (status: Int, json: JSON) {
-    let client = APIClient(socketPath: socket, config: nil)
+    let client = APIClient.patient(socket)
     let answer = try await client.exchange(.init(rawValue: method), path, body: Array(body.utf8))
     return (answer.status, try JSON(parsing: answer.body, limits: .init(bytes: 64 << 20)))
 }
@@ -303,7 +309,7 @@ func speak(
     let environment = CLIEnvironment(
         operations: operations, variables: variables, clock: clock, output: output, errors: errors,
         keyboard: keyboard, fileExists: { files.contains($0) }, isDenied: { denied.contains($0) },
-        interruption: interruption ?? { for await _ in never {} })
+        interruption: interruption ?? { for await _ in never {} }, patience: APIClient.longTimeout)
     let code = await JobHostCommand.run(arguments, in: environment)
     return Spoken(code: code, out: output.written, errors: errors.written)
 }

@@ -18,7 +18,7 @@ struct FuzzTests {
             ("/api/v1/jobs/candles/trigger", #"{"payload":{"deep":[[[[[[1]]]]]]}}"#),
         ]
         try await withServer { _, socket, _ in
-            let client = APIClient(socketPath: socket, config: nil)
+            let client = APIClient.patient(socket)
             for round in 0..<400 {
                 let (path, seed) = seeds[Int(random.next() % UInt64(seeds.count))]
                 var body = Array(seed.utf8)

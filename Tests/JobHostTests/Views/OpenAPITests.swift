@@ -121,7 +121,7 @@ struct OpenAPITests {
 
     @Test func anUnchangedAnswerIsNotSentAgain() async throws {
         try await withServer { _, socket, _ in
-            let client = APIClient(socketPath: socket, config: nil)
+            let client = APIClient.patient(socket)
             _ = try await client.exchange(.GET, "/api/v1/plugins", body: [])
             let first = try await raw(unix: socket, "GET /api/v1/plugins HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             let tag = try #require(first.split(separator: "\r\n").first { $0.lowercased().hasPrefix("etag: ") }?.dropFirst(6))

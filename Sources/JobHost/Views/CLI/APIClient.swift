@@ -19,7 +19,7 @@ struct APIClient: Sendable {
     /// Another socket at which a host may listen that was started before `state_dir` was edited.
     var elsewhere: String?
     /// From the request to the last byte of the answer.
-    var timeout: Duration = .seconds(30)
+    var timeout: Duration
 
     /// Longest answer taken.
     static let answerLimit = 64 << 20

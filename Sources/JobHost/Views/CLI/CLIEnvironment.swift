@@ -19,6 +19,8 @@ struct CLIEnvironment: Sendable {
     /// Returns when the user presses Ctrl-C or the process is asked to end; until then these
     /// signals end nothing.
     var interruption: @Sendable () async -> Void
+    /// How long an answer of the host is waited for.
+    var patience = Duration.seconds(30)
 
     @TaskLocal static var current: CLIEnvironment?
 

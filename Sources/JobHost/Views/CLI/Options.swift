@@ -117,7 +117,7 @@ struct CLISession: Sendable {
     }
 
     func client() throws -> APIClient {
-        if let socket { return APIClient(socketPath: socket, config: nil) }
+        if let socket { return APIClient(socketPath: socket, config: nil, timeout: environment.patience) }
         let file: String
         do {
             file = try configFile()
@@ -127,13 +127,13 @@ struct CLISession: Sendable {
         let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
         let usual = environment.fileExists(folder + "/var/jobhost.sock") ? folder + "/var/jobhost.sock" : nil
         do {
-            return APIClient(socketPath: try loadConfig().host.stateDir + "/jobhost.sock", config: file, elsewhere: usual)
+            return APIClient(socketPath: try loadConfig().host.stateDir + "/jobhost.sock", config: file, elsewhere: usual, timeout: environment.patience)
         } catch {
             // A config that is just being edited, or was refused, must not hide the host that runs.
             let meant = ConfigLoader.stateDir(file: file, environment: environment.variables, zones: environment.operations.zones)
             let sockets = [meant.map { $0 + "/jobhost.sock" }, usual].compactMap(\.self)
             guard let socket = sockets.first(where: environment.fileExists) else { throw error }
-            return APIClient(socketPath: socket, config: file)
+            return APIClient(socketPath: socket, config: file, timeout: environment.patience)
         }
     }
 
