@@ -173,7 +173,7 @@ cpg_result *cpg_prepare(cpg_connection *connection, const char *name, const char
 }
 
 cpg_result *cpg_describe(cpg_connection *connection, const char *name, int64_t timeout_ms, bool *timed_out) {
-    return finish(raw(connection), pPQsendDescribePrepared(raw(connection), name), timeout_ms, timed_out);
+    return finish(raw(connection), cpg_send_describe(connection, name), timeout_ms, timed_out);
 }
 
 cpg_result *cpg_execute(cpg_connection *connection, const char *name, int count, const char *const *values,
@@ -189,6 +189,8 @@ cpg_result *cpg_execute_text(cpg_connection *connection, const char *sql, int co
 bool cpg_send_prepare(cpg_connection *connection, const char *name, const char *sql) {
     return pPQsendPrepare(raw(connection), name, sql, 0, NULL);
 }
+
+bool cpg_send_describe(cpg_connection *connection, const char *name) { return pPQsendDescribePrepared(raw(connection), name); }
 
 bool cpg_send_execute(cpg_connection *connection, const char *name, int count, const char *const *values,
                       const int *lengths, const int *formats) {

@@ -6,10 +6,12 @@ public struct PostgresOptions: Sendable {
     /// Shown in `pg_stat_activity`.
     public var applicationName = "jobhost"
     /// false: nothing is kept in the server between transactions, as transaction poolers need it
-    /// (pgbouncer with `pool_mode = transaction`): no prepared statements, limits by SET LOCAL.
+    /// (pgbouncer with `pool_mode = transaction`): no prepared statements.
     public var prepared = true
     /// Prepared statements kept for reuse.
     public var cachedStatements = 128
+    // The limits are each transaction's own, in both modes (see PostgresLimits.swift).
+
     /// How long a statement waits for another's lock before it throws `busy`, in milliseconds;
     /// 0: for ever.
     public var lockTimeoutMilliseconds: Int32 = 0
@@ -49,6 +51,8 @@ public final class PostgresConnection: SQLConnection {
     public var dialect: SQLDialect { .postgresql }
     public var faultPoint: ((SQLFaultPoint) -> Void)?
 
+    /// Those of the options that are set.
+    let limits: PostgresLimits?
     private(set) var handle: OpaquePointer?
     private var closedForGood = false
     /// What goes out with the next statement that is waited for. Of the open transaction.
@@ -74,6 +78,7 @@ public final class PostgresConnection: SQLConnection {
     public init(_ address: PostgresAddress, options: PostgresOptions = PostgresOptions()) throws(SQLError) {
         self.address = address
         self.options = options
+        limits = try PostgresLimits(options)
         if let problem = cpg_load() { throw SQLError(.cannotOpen, String(cString: problem)) }
         try connect()
         SQLConnectionWatch.opened?(self)
@@ -114,21 +119,6 @@ public final class PostgresConnection: SQLConnection {
         handle = fresh
         life += 1
         (wasGivenUp, surplus) = (false, [])
-        guard options.prepared else { return }
-        let limits = limits(local: false)
-        if !limits.isEmpty { try check(exec(limits), sql: limits) }
-    }
-
-    private func limits(local: Bool) -> String {
-        limits.map { "\(local ? "SET LOCAL" : "SET") \($0) = \($1);" }.joined()
-    }
-
-    /// Those that are set, in milliseconds.
-    var limits: [(name: String, milliseconds: Int32)] {
-        [
-            ("lock_timeout", options.lockTimeoutMilliseconds), ("statement_timeout", options.statementTimeoutMilliseconds),
-            ("idle_in_transaction_session_timeout", options.idleInTransactionMilliseconds),
-        ].filter { $0.1 > 0 }
     }
 
     // MARK: Use
@@ -165,10 +155,15 @@ public final class PostgresConnection: SQLConnection {
     }
 
     public func execute(_ script: String) throws(SQLError) {
+        // Several statements of one message are one transaction.
+        try execute(script, behind: transaction == .none ? limits?.script ?? "" : "")
+    }
+
+    private func execute(_ script: String, behind first: String) throws(SQLError) {
         faultPoint?(.before(script))
         try ready(script)
         try flush()
-        try check(exec(script), sql: script)
+        try check(exec(first + script), sql: script)
         faultPoint?(.after(script))
         if closedForGood { throw closed(script) }
     }
@@ -180,17 +175,16 @@ public final class PostgresConnection: SQLConnection {
         case .rowLocks: "READ COMMITTED"
         }
         if options.pipelined { return try queueBegin("BEGIN ISOLATION LEVEL \(level)") }
-        let limits = options.prepared ? "" : "; " + limits(local: true)
-        let script = "BEGIN ISOLATION LEVEL \(level)\(limits)"
+        let script = "BEGIN ISOLATION LEVEL \(level)" + (limits?.local ?? "")
         let used = life
         do {
-            try execute(script)
+            try execute(script, behind: "")
         } catch {
             // An idle connection that the server has closed meanwhile: nothing was begun, so
             // nothing is lost by beginning on a new one.
             guard error.kind == .io, isOpen == false, life == used, !closedForGood else { throw error }
             transaction = .none
-            try execute(script)
+            try execute(script, behind: "")
         }
     }
 
@@ -203,7 +197,7 @@ public final class PostgresConnection: SQLConnection {
             return
         }
         if try endQueue(statement) { return }
-        try execute(statement)
+        try execute(statement, behind: "")
     }
 
     // MARK: Inside
@@ -236,6 +230,7 @@ public final class PostgresConnection: SQLConnection {
         if mayQueue, !queue.isEmpty || options.prepared && entry.life != life {
             return try answer(to: enqueue(PostgresQueued(sql, entry, copy values)))
         }
+        if isAlone { return try answer(toAlone: PostgresQueued(sql, entry, copy values)) }
         try prepareInServer(entry, sql: sql)
         var timedOut = false
         let limit = options.answerTimeoutMilliseconds
@@ -251,13 +246,16 @@ public final class PostgresConnection: SQLConnection {
 
     func describe(_ entry: Compiled) -> PostgresResult? {
         guard options.prepared, isOpen, entry.life == life else { return nil }
+        let sql = entry.text.text
+        if isAlone { return try? answer(toAlone: PostgresQueued(sql, entry, BoundValues(count: 0), work: .description)) }
         var timedOut = false
         let result = cpg_describe(handle, entry.name, options.answerTimeoutMilliseconds, &timedOut)
-        return try? answered(result, timedOut, sql: entry.text.text)
+        return try? answered(result, timedOut, sql: sql)
     }
 
     private func prepareInServer(_ entry: Compiled, sql: String) throws(SQLError) {
         guard options.prepared, entry.life != life else { return }
+        if isAlone { return try sendAlone(PostgresQueued(sql, entry, BoundValues(count: 0), work: .preparation)) }
         name(entry)
         var timedOut = false
         let result = cpg_prepare(handle, entry.name, entry.text.text, options.answerTimeoutMilliseconds, &timedOut)

@@ -1,7 +1,8 @@
 import CPostgres
 
-// Statements that go out together and are answered in one round trip (libpq's pipeline mode), within a transaction.
-// They are executed in the order in which they were given; after the first that fails the server skips the rest.
+// Statements that go out together and are answered in one round trip (libpq's pipeline mode), within a transaction:
+// that which is open, or one of their own (see PostgresLimits.swift). They are executed in the order in which they were
+// given; after the first that fails the server skips the rest.
 
 /// A statement that waits to be sent, or whose answer waits to be read.
 final class PostgresQueued {
@@ -10,7 +11,15 @@ final class PostgresQueued {
         case here(PostgresResult)
         case failed(SQLError)
     }
+    enum Work {
+        case execution
+        /// Only that it is there under its name.
+        case preparation
+        /// Of its columns.
+        case description
+    }
     let sql: String
+    let work: Work
     /// nil: no parameters, and not kept in the server.
     let entry: Compiled?
     let values: BoundValues
@@ -20,8 +29,9 @@ final class PostgresQueued {
     let isSent: Bool
     var answer = Answer.waiting
 
-    init(_ sql: String, _ entry: Compiled?, _ values: BoundValues, begins: Bool = false, isSent: Bool = false) {
+    init(_ sql: String, _ entry: Compiled?, _ values: BoundValues, begins: Bool = false, isSent: Bool = false, work: Work = .execution) {
         self.sql = sql
+        self.work = work
         self.entry = entry
         self.values = values
         self.begins = begins
@@ -86,9 +96,7 @@ extension PostgresConnection {
         wasLostAtBegin = false
         transaction = .open
         queue = [PostgresQueued(control: script, begins: true, isSent: true)]
-        guard !options.prepared, !limits.isEmpty else { return }
-        let calls = limits.map { "set_config('\($0)', '\($1)', true)" }
-        queue.append(PostgresQueued(control: "SELECT " + calls.joined(separator: ", "), begins: true))
+        if let limits { queue.append(limits.queued(begins: true)) }
     }
 
     /// true: that was all of "COMMIT" or "ROLLBACK".
@@ -155,7 +163,7 @@ extension PostgresConnection {
         }
     }
 
-    private func exchange(_ batch: [PostgresQueued]) throws(SQLError) {
+    func exchange(_ batch: [PostgresQueued]) throws(SQLError) {
         let sql = batch[batch.count - 1].sql
         var timedOut = false
         var failure: SQLError?
@@ -180,9 +188,15 @@ extension PostgresConnection {
                 failure = error
             }
         }
-        guard let pointer = cpg_pipeline_next(handle, options.answerTimeoutMilliseconds, &timedOut),
-            cpg_status(PostgresResult(pointer).pointer) == Int32(CPG_PIPELINE_SYNC), cpg_pipeline_end(handle)
-        else { throw end(sql) }
+        var isOver = false
+        while !isOver {
+            guard let pointer = cpg_pipeline_next(handle, options.answerTimeoutMilliseconds, &timedOut) else { throw end(sql) }
+            let result = PostgresResult(pointer)
+            isOver = cpg_status(result.pointer) == Int32(CPG_PIPELINE_SYNC)
+            // A transaction of their own is committed here, which may fail.
+            if !isOver, failure == nil { do { try check(result, sql: sql) } catch { failure = error } }
+        }
+        guard cpg_pipeline_end(handle) else { throw end(sql) }
         noteTransaction()
         if let failure { throw failure }
     }
@@ -198,16 +212,21 @@ extension PostgresConnection {
                 guard cpg_send_prepare(handle, entry.name, entry.text.text) else { return nil }
                 expected.append(.parsed(queued, entry))
             }
-            let isSent = queued.values.withPointers(queued.entry?.text.places ?? []) { count, texts, lengths, formats in
-                if let entry = queued.entry, options.prepared {
-                    cpg_send_execute(handle, entry.name, count, texts, lengths, formats)
-                } else {
-                    cpg_send_execute_text(handle, queued.entry?.text.text ?? queued.sql, count, texts, lengths, formats)
-                }
-            }
-            guard isSent else { return nil }
+            if queued.work == .preparation { continue }
+            guard dispatch(queued) else { return nil }
             expected.append(.executed(queued))
         }
         return cpg_pipeline_sync(handle) ? expected : nil
+    }
+
+    private func dispatch(_ queued: PostgresQueued) -> Bool {
+        if queued.work == .description { return cpg_send_describe(handle, queued.entry?.name ?? "") }
+        return queued.values.withPointers(queued.entry?.text.places ?? []) { count, texts, lengths, formats in
+            if let entry = queued.entry, options.prepared {
+                cpg_send_execute(handle, entry.name, count, texts, lengths, formats)
+            } else {
+                cpg_send_execute_text(handle, queued.entry?.text.text ?? queued.sql, count, texts, lengths, formats)
+            }
+        }
     }
 }

@@ -61,6 +61,7 @@ bool cpg_pipeline_begin(cpg_connection *connection);
 bool cpg_pipeline_end(cpg_connection *connection);
 bool cpg_pipeline_sync(cpg_connection *connection);
 bool cpg_send_prepare(cpg_connection *connection, const char *name, const char *sql);
+bool cpg_send_describe(cpg_connection *connection, const char *name);
 bool cpg_send_execute(cpg_connection *connection, const char *name, int count, const char *const *values,
                       const int *lengths, const int *formats);
 bool cpg_send_execute_text(cpg_connection *connection, const char *sql, int count, const char *const *values,

@@ -20,8 +20,6 @@ public final class PostgresStore: Sendable {
     private let threads = ThreadCount()
     private let listener: PostgresListener?
     private let membership: PostgresMembership
-    /// Behind a transaction pooler: a statement has its limits with its transaction, also a single one.
-    private let limitsAreLocal: Bool
     /// Ended by calls that are about something else.
     let expired = ExpiredBeside()
     let moreWaits = MoreWaits()
@@ -30,7 +28,6 @@ public final class PostgresStore: Sendable {
         self.place = place
         self.listener = listener
         membership = PostgresMembership(notifies: options.notify, listens: listener != nil)
-        limitsAreLocal = !options.prepared
     }
 
     /// Opens the database at `url`, makes the schema or brings it to the newest format. `host` is
@@ -111,11 +108,12 @@ public final class PostgresStore: Sendable {
     ) async throws -> Value {
         expired.keep(try await write(to: writer, locking: locks) { try ExpiredBeside.noting($0, body) })
     }
-    /// A question whose answer is a few rows by an index.
+    /// A question whose answer is a few rows by an index. One that is a single statement needs no BEGIN and COMMIT: it
+    /// brings its limits along.
     func ask<Value: Sendable>(
         oneStatement: Bool = false, _ body: @escaping @Sendable (PostgresLedger) throws -> Value
     ) async throws -> Value {
-        try await Self.await(questions, inTransaction: !oneStatement || limitsAreLocal, body)
+        try await Self.await(questions, inTransaction: !oneStatement, body)
     }
     /// A listing, which may take its time.
     func list<Value: Sendable>(_ body: @escaping @Sendable (PostgresLedger) throws -> Value) async throws -> Value {
