@@ -220,7 +220,7 @@ extension Store {
     public func saveDefinitions(_ definitions: [DefinitionRow], labels: [String], host: String) async throws {}
     public func definitions() async throws -> [DefinitionRow] { [] }
     /// What waits is found by asking.
-    public func listen(_ heard: @escaping @Sendable () -> Void) {}
+    public func listen(_ heard: @escaping @Sendable (_ inbox: [String]?) -> Void) {}
 
     public func stateBlobs(of jobs: [String]) async throws -> [String: (version: UInt32, bytes: [UInt8])] {
         var found: [String: (version: UInt32, bytes: [UInt8])] = [:]

@@ -167,9 +167,10 @@ public protocol Store: Sendable {
     func prune(retention: [String: RetentionRule], limit: Int, now: Instant) async throws -> [(job: String, run: RunID)]
     func close() async
 
-    /// Calls `heard` whenever something may wait for a claim or in the inbox, from any thread. A
-    /// hint and no more: whoever listens asks now and then all the same.
-    func listen(_ heard: @escaping @Sendable () -> Void)
+    /// Calls `heard` whenever something may wait for a claim or in the inbox, from any thread; with the answer of
+    /// `jobsInInbox` for the oldest rows where it was found there. A hint and no more: whoever listens asks now and then
+    /// all the same.
+    func listen(_ heard: @escaping @Sendable (_ inbox: [String]?) -> Void)
 }
 
 extension Store {

@@ -11,24 +11,29 @@ import Testing
 
     private final class Counter: Sendable {
         private let count = Atomic(0)
-        private let (stream, bell) = AsyncStream.makeStream(of: Void.self)
+        private let (stream, bell) = AsyncStream.makeStream(of: [String]?.self)
 
         var value: Int { count.load(ordering: .acquiring) }
 
-        func add() {
+        /// `jobs`: as the store told of them.
+        func add(_ jobs: [String]? = nil) {
             count.add(1, ordering: .acquiringAndReleasing)
-            bell.yield()
+            bell.yield(jobs)
         }
 
-        /// Once more than was awaited before.
-        func next() async { for await _ in stream { return } }
+        /// Once more than was awaited before; what was told.
+        @discardableResult
+        func next() async -> [String]? {
+            for await jobs in stream { return jobs }
+            return nil
+        }
     }
 
     /// With a store that is listened to.
     private func listening(_ body: (TemporaryStore, SQLiteStore, Counter) async throws -> Void) async throws {
         try await TemporaryStore.use { file in
             let (store, ear) = (try await file.open(), Counter())
-            store.listen { ear.add() }
+            store.listen { ear.add($0) }
             try await body(file, store, ear)
             await store.close()
         }
@@ -41,11 +46,28 @@ import Testing
             let application = try file.otherProgram()
             for number in 1...5 {
                 try application.execute("INSERT INTO enqueue_inbox (job) VALUES ('mint')")
-                if number == 1 { store.listen { ear.add() } }
+                if number == 1 { store.listen { ear.add($0) } }
                 await ear.next()
                 #expect(try await store.drainInbox(jobs: Self.rules, limit: 9, now: .at(0)).runs.count == 1)
             }
             await store.close()
+        }
+    }
+
+    @Test("With it is told of which jobs the oldest rows are, so that nobody needs to ask")
+    func jobs() async throws {
+        try await listening { file, store, ear in
+            let application = try file.otherProgram()
+            for jobs in [["mint"], ["burn", "mint"]] {
+                try application.execute("INSERT INTO enqueue_inbox (job) VALUES " + jobs.map { "('\($0)')" }.joined(separator: ", "))
+                #expect(await ear.next()?.sorted() == jobs)
+                _ = try await store.drainInbox(jobs: ["mint": InboxRule(), "burn": InboxRule()], limit: 9, now: .at(0))
+            }
+            try application.execute("""
+                WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+                INSERT INTO enqueue_inbox (job) SELECT 'job-' || i FROM n
+                """)
+            #expect(await ear.next()?.count == 32, "no more than one claim takes along")
         }
     }
 
@@ -95,7 +117,7 @@ import Testing
             await (try store.open()).close()
             let (threads, options) = (ThreadCount(), SQLiteStoreOptions())
             let listener = SQLiteListener(path: store.path, options: options)
-            listener.heard({}, on: threads)
+            listener.heard({ _ in }, on: threads)
             let file = StoreFile(path: store.path, role: .writer, options: options)
             func finds(_ sql: String) throws -> Bool {
                 let ledger = try file.open()
@@ -171,7 +193,7 @@ import Testing
             do {
                 let (store, ear) = (try await file.open(), Counter())
                 gone = ear
-                store.listen { ear.add() }
+                store.listen { ear.add($0) }
                 let application = try file.otherProgram()
                 try application.execute("INSERT INTO enqueue_inbox (job) VALUES ('mint')")
                 await ear.next()
@@ -180,7 +202,7 @@ import Testing
                 await store.close()
                 #expect(descriptors(of: file) == Descriptors())
                 // Too late: nobody hears.
-                store.listen { ear.add() }
+                store.listen { ear.add($0) }
                 #expect(descriptors(of: file).watches == 0)
             }
             #expect(gone == nil, "a thread holds it")
@@ -192,7 +214,7 @@ import Testing
         try await TemporaryStore.use { file in
             do {
                 let (store, ear) = (try await file.open(), Counter())
-                store.listen { ear.add() }
+                store.listen { ear.add($0) }
             }
             while descriptors(of: file) != Descriptors() { try Task.checkCancellation() }
         }

@@ -174,7 +174,7 @@ import Testing
                 let store = try await PostgresStore.open(url: server, host: host, options: options)
                 // Who listens connects by himself.
                 let (heard, hears) = AsyncStream.makeStream(of: Void.self)
-                store.listen { hears.yield() }
+                store.listen { _ in hears.yield() }
                 for await _ in heard { break }
                 let question = "SELECT count(*) FROM pg_stat_activity WHERE application_name = ?"
                 #expect(try other.first(question, [.text("jobhost \(host)")]) { try $0.int64(0) } == 5)

@@ -11,7 +11,7 @@ import Testing
     /// What the store hears of from now on; that it listens has been heard.
     private func hears(_ store: PostgresStore) async -> AsyncStream<Void>.Iterator {
         let (told, ear) = AsyncStream.makeStream(of: Void.self)
-        store.listen { ear.yield() }
+        store.listen { _ in ear.yield() }
         var heard = told.makeAsyncIterator()
         await heard.next()
         return heard

@@ -8,8 +8,8 @@ extension Supervisor {
 
     func startHousekeeping() {
         repeats(every: .milliseconds(500)) { $0.drainInbox() }
-        store.listen { [weak self, loop] in
-            loop.post { [weak self] in self?.assumeIsolated { $0.inboxHinted() } }
+        store.listen { [weak self, loop] jobs in
+            loop.post { [weak self] in self?.assumeIsolated { $0.inboxHinted(jobs) } }
         }
         repeats(every: .seconds(2)) { supervisor in
             supervisor.refreshCounts()
@@ -131,12 +131,15 @@ extension Supervisor {
 
     /// Rows that other programs inserted become runs: with the claim of their jobs' runs where one can be made now, so
     /// that one commit stands between a row and its start, else by themselves.
-    func drainInbox() {
+    ///
+    /// `hinted`: whose rows are there; nil: the store is asked.
+    func drainInbox(of hinted: [String]? = nil) {
         // By a wrong clock rows would wait that are due, or be refused: other hosts take them.
         guard !isDrainingInbox, phase != .draining, holds.isDisjoint(with: [.format, .clock]) else { return }
         isDrainingInbox = true
         isInboxHinted = false
-        let isKnown = isInboxLeft
+        if let hinted { inboxJobs = hinted }
+        let isKnown = isInboxLeft || hinted != nil
         isInboxLeft = false
         Task {
             do {
@@ -199,10 +202,11 @@ extension Supervisor {
         if isInboxHinted { drainInbox() }
     }
 
-    /// The store says that something came. More may come in a moment without a hint of its own.
-    func inboxHinted() {
+    /// The store says that something came, and of which jobs if it has seen that. More may come in a moment without a hint
+    /// of its own; and what comes while the inbox is being emptied may be gone by the end of that, so that is asked.
+    func inboxHinted(_ jobs: [String]? = nil) {
         isInboxHinted = true
-        drainInbox()
+        drainInbox(of: jobs)
         loop.timer(after: .milliseconds(10)) { [weak self] in self?.assumeIsolated { $0.drainInbox() } }
     }
 

@@ -67,9 +67,10 @@ extension Ledger {
 
     // MARK: Inbox
 
-    func jobsInInbox() throws -> [String] {
+    /// Of so many rows, the oldest.
+    func jobsInInbox(rows: Int = 1_000) throws -> [String] {
         try connection.rows("""
-            SELECT DISTINCT job FROM (SELECT job FROM \(schema)enqueue_inbox WHERE refused IS NULL ORDER BY id LIMIT 1000) AS oldest
+            SELECT DISTINCT job FROM (SELECT job FROM \(schema)enqueue_inbox WHERE refused IS NULL ORDER BY id LIMIT \(rows)) AS oldest
             """) { try $0.text(0) }
     }
 

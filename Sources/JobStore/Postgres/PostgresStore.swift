@@ -130,7 +130,7 @@ public final class PostgresStore: Sendable {
         }
     }
 
-    public func listen(_ heard: @escaping @Sendable () -> Void) { listener?.heard(heard) }
+    public func listen(_ heard: @escaping @Sendable (_ inbox: [String]?) -> Void) { listener?.heard { heard(nil) } }
 
     /// Finishes what was asked, then closes the connections. Later calls throw `unavailable`.
     public func close() async {

@@ -9,7 +9,7 @@ import Synchronization
 /// is heard by neither is found by asking.
 final class SQLiteListener: Sendable {
     private struct State {
-        var heard: (@Sendable () -> Void)?
+        var heard: (@Sendable ([String]?) -> Void)?
         var watch: LogWatch?
     }
     private let path: String
@@ -31,7 +31,7 @@ final class SQLiteListener: Sendable {
     }
 
     /// `body` is called at once, too, if what came before is still there.
-    func heard(_ body: @escaping @Sendable () -> Void, on threads: ThreadCount) {
+    func heard(_ body: @escaping @Sendable ([String]?) -> Void, on threads: ThreadCount) {
         let descriptors = state.withLock { state -> LogWatch.Descriptors? in
             guard !isStopped.load(ordering: .acquiring) else { return nil }
             state.heard = body
@@ -61,7 +61,8 @@ final class SQLiteListener: Sendable {
 
     private func take() -> Bool { state.withLock { $0.watch?.take() ?? false } }
 
-    private func tell() { state.withLock { $0.heard }?() }
+    /// `jobs`: in the inbox; nil: that was not looked at.
+    private func tell(_ jobs: [String]?) { state.withLock { $0.heard }?(jobs) }
 
     // MARK: The listener's thread
 
@@ -121,10 +122,10 @@ final class SQLiteListener: Sendable {
                 file.reactTo(error)
                 return Seen()
             }
-            if found.areThere { tell() }
+            if !found.jobs.isEmpty { tell(found.jobs) }
             // The writer's turn comes after theirs, and it has looked.
             if looks.load(ordering: .acquiring) != turn { return Seen(awaits: isMore) }
-            let isRead = found.areThere || (seen.version != nil && found.version != seen.version)
+            let isRead = !found.jobs.isEmpty || (seen.version != nil && found.version != seen.version)
             seen.version = found.version
             // What was written just now is of this commit, or of one that follows.
             if isRead { (seen.awaits, patience) = (isMore, CommitPatience()) }
@@ -155,7 +156,7 @@ final class SQLiteListener: Sendable {
         // What is written from now on is somebody else's.
         if take() { writes.add(1, ordering: .releasing) }
         isWriting.store(false, ordering: .releasing)
-        if isHeard { tell() }
+        if isHeard { tell(nil) }
     }
 }
 
@@ -178,7 +179,7 @@ struct CommitPatience {
     /// Until the next look; nil: it is over.
     mutating func pause() -> UInt32? {
         guard waited < limit else { return nil }
-        let pause = max(100, waited / 8)
+        let pause = max(50, waited / 8)
         waited += pause
         return pause
     }

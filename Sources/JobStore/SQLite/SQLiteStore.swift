@@ -116,7 +116,7 @@ public final class SQLiteStore: Sendable {
         if !mailbox.put(operation) { operation.fail(StoreError(.unavailable, "the store is closed")) }
     }
 
-    public func listen(_ heard: @escaping @Sendable () -> Void) { listener.heard(heard, on: readers) }
+    public func listen(_ heard: @escaping @Sendable (_ inbox: [String]?) -> Void) { listener.heard(heard, on: readers) }
 
     /// Finishes what was asked, then closes the file. Later calls throw `unavailable`.
     ///

@@ -104,25 +104,31 @@ final class StoreFile {
     struct Arrivals {
         /// Of the file, as this connection sees it: another one by every commit of others, not by its own.
         var version: Int64
-        /// Rows that nobody has taken; not looked for where the version is the old one.
-        var areThere: Bool
+        /// Of the oldest rows that nobody has taken; not looked for where the version is the old one.
+        var jobs: [String]
     }
+    /// As many as a claim takes along at least; a flood is looked at with each of its commits.
+    private static let oldestRows = 32
 
     /// - Parameter version: nil: it is looked in any case.
-    func arrivals(after version: Int64?) throws -> Arrivals { try Self.arrivals(after: version, in: open()) }
+    func arrivals(after version: Int64?) throws -> Arrivals {
+        let ledger = try open()
+        let found = try Self.version(ledger)
+        return Arrivals(version: found, jobs: found == version ? [] : try ledger.jobsInInbox(rows: Self.oldestRows))
+    }
 
     /// Within a transaction: whether others have committed something since this was asked last, and there is something in
     /// the inbox.
     func othersArrivals() throws -> Bool {
         guard let ledger else { return false }
-        let found = try Self.arrivals(after: seen, in: ledger)
-        seen = found.version
-        return found.areThere
+        let found = try Self.version(ledger)
+        let areThere = try found != seen && ledger.hasArrivals()
+        seen = found
+        return areThere
     }
 
-    private static func arrivals(after version: Int64?, in ledger: SQLiteLedger) throws -> Arrivals {
-        let found = try ledger.connection.first("PRAGMA data_version") { try $0.int64(0) } ?? 0
-        return Arrivals(version: found, areThere: try found != version && ledger.hasArrivals())
+    private static func version(_ ledger: SQLiteLedger) throws -> Int64 {
+        try ledger.connection.first("PRAGMA data_version") { try $0.int64(0) } ?? 0
     }
 
     private static func identity(of path: String) -> Identity? {

@@ -44,7 +44,7 @@ final class LateStore: Store {
     }
 
     var isShared: Bool { base.isShared }
-    func listen(_ heard: @escaping @Sendable () -> Void) { base.listen(heard) }
+    func listen(_ heard: @escaping @Sendable (_ inbox: [String]?) -> Void) { base.listen(heard) }
     func claimFires(_ claims: [FireClaim], owner: Owner, now: Instant) async throws -> [ClaimedRun?] { try await late(.cursor) { try await self.base.claimFires(claims, owner: owner, now: now) } }
     func moveCursors(_ moves: [CursorMove], now: Instant) async throws -> [Bool] { try await late(.cursor) { try await self.base.moveCursors(moves, now: now) } }
     func claimWaiting(_ limits: [String: WaitingLimit], taking inbox: InboxTake?, owner: Owner, now: Instant) async throws -> WaitingClaims { try await late(.waiting) { try await self.base.claimWaiting(limits, taking: inbox, owner: owner, now: now) } }

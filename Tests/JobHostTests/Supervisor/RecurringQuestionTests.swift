@@ -79,12 +79,24 @@ private struct Recurring: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test("What comes into the inbox while it is being emptied is looked for once more")
-    func inbox() async throws {
+    @Test("Whose rows are in the inbox is not asked where the store has said so with its hint")
+    func hinted() async throws {
+        try await stage { stage, store in
+            store.answer()
+            store.hold(inbox: ["mint"], batches: 0)
+            await stage.supervisor.act { $0.inboxHinted(["mint"]) }
+            await stage.until { store.asked("drainInbox") > 0 }
+            // What comes a moment later is asked for.
+            #expect(store.questions.first == "drainInbox")
+        }
+    }
+
+    @Test("What comes into the inbox while it is being emptied is looked for once more", arguments: [nil, ["mint"]] as [[String]?])
+    func inbox(hinted: [String]?) async throws {
         try await stage { stage, store in
             await stage.supervisor.act { $0.drainInbox() }
             await stage.until { store.asked("jobsInInbox") > 0 }
-            for _ in 0..<5 { await stage.supervisor.act { $0.inboxHinted() } }
+            for _ in 0..<5 { await stage.supervisor.act { $0.inboxHinted(hinted) } }
             await stage.turns()
             #expect(store.asked("jobsInInbox") == 1)
             store.answer()
