@@ -65,6 +65,34 @@ import Testing
         }
     }
 
+    @Test("The server plans the claim of what came for one job a few times, not with each call: that took ten times what the statement takes")
+    func plans() async throws {
+        try await TemporaryPostgres.use { _, schema in
+            let connection = try TemporaryPostgres.connect(schema)
+            defer { connection.close() }
+            let ledger = PostgresLedger(
+                connection: connection, schema: schema.name, host: "alpha", session: PostgresMembership(notifies: false, listens: false))
+            for round in 1...12 as ClosedRange<Int64> {
+                try connection.run("SELECT enqueue('mint')")
+                let now = Instant.at(round)
+                try connection.transaction(.rowLocks) {
+                    ledger.begin()
+                    let limits = ["mint": WaitingLimit(most: 2, room: 2)]
+                    let runs = try ledger.claimWaiting(limits, taking: InboxTake(jobs: ["mint": InboxRule()], limit: 10), owner: Self.owner, now: now).runs
+                    #expect(runs.count == 1)
+                    let ends = runs.map { Completion(run: $0.id, fence: $0.fence, outcome: .succeeded, state: .succeeded, finishedAt: now) }
+                    _ = try ledger.complete(ends, now: now)
+                    try ledger.finish()
+                }
+            }
+            let planned = try connection.rows("""
+                SELECT custom_plans, generic_plans FROM pg_prepared_statements
+                WHERE statement LIKE '%OFFSET 0) o%NOT EXISTS%' AND NOT statement LIKE '%pg_prepared_statements%'
+                """) { [try $0.int64(0), try $0.int64(1)] }
+            #expect(planned == [[5, 7]])
+        }
+    }
+
     @Test("No row of a table sets off a trigger, but for the one foreign key")
     func triggers() async throws {
         try await TemporaryPostgres.use { _, schema in
