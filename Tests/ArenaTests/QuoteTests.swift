@@ -39,7 +39,9 @@ import Testing
         }
         #expect(board.quotes.isEmpty)
         // A clock that is a little ahead is forgiven; what it says was before ours.
-        #expect(board.offer(quote(at: noon + 5_000)) == nil)
+        // While others kept us waiting prices went on.
+        #expect(board.offer(quote(at: noon + 65_001), passed: 60_000) != nil)
+        #expect(board.offer(quote(at: noon + 65_000), passed: 60_000) == nil)
         #expect(board.quotes["BTC/USD"]?.instant == noon - 1)
         // … but not where the market is behind on purpose: that would be the future.
         var delayed = self.board(isDelayed: true)
@@ -117,19 +119,22 @@ import Testing
     }
 
     @Test(arguments: [
-        LoopbackServer.Reply.respond(500), .respond(429, headers: ["Retry-After": "1000"]), .drop, .hang, .raw("no HTTP at all\r\n\r\n"),
+        LoopbackServer.Reply.respond(500), .respond(429, headers: ["Retry-After": "1000"]), .drop, .raw("no HTTP at all\r\n\r\n"),
         .json("[1, 2"), .json(#"{"quotes": 5}"#), .json(#"{"quotes": [{"symbol": "BTC/USD", "price": "cheap", "ts_ms": 1}]}"#), .respond(401),
         .json(#"{"quotes": [{"symbol": "BTC/USD", "price": "5", "ts_ms": 1}]}"#), .json(#"{"quotes": [{"symbol": "BTC/USD", "price": "-5", "ts_ms": 1}]}"#),
     ])
-    func whoeverFailsIsReplacedByTheNext(_ reply: LoopbackServer.Reply) throws {
+    func whoeverFailsIsReplacedByTheNext(_ reply: LoopbackServer.Reply) throws { try expectReplaced(reply, guard: "60s") }
+
+    @Test func whoeverHangsIsReplacedByTheNext() throws { try expectReplaced(.hang, guard: "10s") }
+
+    /// `limit`: of each of them, and only whoever hangs is to be left because of it.
+    private func expectReplaced(_ reply: LoopbackServer.Reply, guard limit: String) throws {
         let test = try TestExchange(.disk, statements: .arena, at: noon)
         let ill = try LoopbackServer { _ in reply }
         let well = try Self.provider(["BTC/USD": "64000"], at: Self.now)
         defer { ill.close(); well.close() }
-        // The guard is for both: only whoever hangs is to be left because of it.
-        let limit = if case .hang = reply { "10s" } else { "60s" }
-        let run = TestRun(
-            settings: settings(test, ["BTC/USD"], [http(ill), http(well, "two")], #", "spacing": "0s", "guard": "\#(limit)", "attempts": 1"#))
+        let own = #", "spacing": "0s", "guard": "\#(limit)", "attempts": 1"#
+        let run = TestRun(settings: settings(test, ["BTC/USD"], [http(ill), http(well, "two")], own))
         #expect(run.run(TickEntry.self) == .succeeded, "\(run.text)")
         #expect(run.text.contains(": 1 price, 1 from two"))
         #expect(run.log.count { $0.level >= 3 } >= 1)

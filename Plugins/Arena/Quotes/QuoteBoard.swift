@@ -17,8 +17,9 @@ struct QuoteBoard: Hashable, Sendable {
     let clock: Int64
     /// Milliseconds.
     let maxAge: Int64
-    /// A provider's clock may be ahead of ours by so much, where the market is not behind.
-    private let tolerance: Int64
+    /// A provider's clock may be ahead of ours by so much.
+    private static let tolerance: Int64 = 5_000
+    private let isDelayed: Bool
     private(set) var missing: [String]
     private(set) var quotes: [String: Quote] = [:]
 
@@ -26,17 +27,21 @@ struct QuoteBoard: Hashable, Sendable {
         missing = pairs
         self.clock = clock
         self.maxAge = maxAge
-        tolerance = isDelayed ? 0 : 5_000
+        self.isDelayed = isDelayed
     }
 
     /// nil: taken, or not asked for; else why it is refused.
-    mutating func offer(_ quote: Quote) -> String? {
+    ///
+    /// - Parameter passed: milliseconds since the clock was read, in which other providers may have kept us waiting: a price
+    ///   of now is that much later. Where the market is behind, prices are asked for as of its clock.
+    mutating func offer(_ quote: Quote, passed: Int64 = 0) -> String? {
+        let latest = isDelayed ? clock : clock + passed + Self.tolerance
         guard let index = missing.firstIndex(of: quote.pair) else { return nil }
         guard quote.bid.isPositive, quote.price.isPositive, quote.bid <= quote.ask else {
             return "\(quote.pair): bid \(quote.bid), ask \(quote.ask), price \(quote.price) cannot be"
         }
         guard quote.instant > 0 else { return "\(quote.pair): its price is of no time, ts_ms \(quote.instant)" }
-        guard quote.instant <= clock + tolerance else {
+        guard quote.instant <= latest else {
             return "\(quote.pair): its price is of \(utcText(quote.instant / 1_000 * 1_000)), later than the market's clock"
         }
         guard clock - quote.instant <= maxAge else {

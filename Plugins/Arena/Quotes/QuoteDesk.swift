@@ -38,14 +38,19 @@ struct QuoteDesk: Sendable {
     ///   - clock: the market's; with delayed prices they are asked for as of then.
     ///   - isDelayed: the market is behind, whatever the settings here say.
     ///   - isOver: asked before each request: no more is sent.
+    ///   - elapsed: milliseconds of a clock that nobody sets.
     /// - Throws: `CancellationNotice`; nothing else: who does not answer is a note.
-    func fetch(_ pairs: [String], clock: Int64, isDelayed: Bool = false, isOver: () -> Bool = { false }) throws -> Answer {
+    func fetch(
+        _ pairs: [String], clock: Int64, isDelayed: Bool = false, isOver: () -> Bool = { false },
+        elapsed: () -> Int64 = { ExchangeClock.system.elapsed() }
+    ) throws -> Answer {
+        let began = elapsed()
         let isDelayed = isDelayed || self.isDelayed
         var answer = Answer(board: QuoteBoard(pairs, clock: clock, maxAge: maxAge, isDelayed: isDelayed))
         for provider in providers {
             for part in answer.board.batches(of: batch) {
                 if isOver() { return answer }
-                try ask(provider, part, asOf: isDelayed ? clock : nil, &answer)
+                try ask(provider, part, asOf: isDelayed ? clock : nil, &answer, passed: { elapsed() - began })
             }
         }
         return answer
@@ -63,7 +68,9 @@ struct QuoteDesk: Sendable {
         context.metrics.gauge("arena_quotes_missing", Double(answer.board.missing.count))
     }
 
-    private func ask(_ provider: Provider, _ pairs: [String], asOf instant: Int64?, _ answer: inout Answer) throws {
+    private func ask(
+        _ provider: Provider, _ pairs: [String], asOf instant: Int64?, _ answer: inout Answer, passed: () -> Int64
+    ) throws {
         let name = provider.peer.name
         do {
             let quotes = try provider.adapter.quotes(pairs, asOf: instant) { what, body in
@@ -71,12 +78,12 @@ struct QuoteDesk: Sendable {
             }
             for quote in quotes {
                 let missing = answer.board.missing.count
-                if let why = answer.board.offer(quote) { answer.notes.append("\(name): \(why)") }
+                if let why = answer.board.offer(quote, passed: passed()) { answer.notes.append("\(name): \(why)") }
                 answer.sources[name, default: 0] += missing - answer.board.missing.count
             }
         } catch let error as CallError where error.kind == .business && pairs.count > 1 {
             // One of them is not known there: it must not blind us for the others.
-            for pair in pairs { try ask(provider, [pair], asOf: instant, &answer) }
+            for pair in pairs { try ask(provider, [pair], asOf: instant, &answer, passed: passed) }
         } catch let error as CallError {
             answer.notes.append(error.text)
         } catch let error as AmountError {

@@ -162,9 +162,9 @@ public final class TradeWindowEntry: ExchangeEntry {
     private func prefetch(_ desk: QuoteDesk, _ pairs: [String], clock market: Int64, isDelayed: Bool, _ context: RunContext) throws -> QuoteBoard {
         let began = clock.elapsed()
         let limit = settings.prefetchGuard.milliseconds
-        let answer = try desk.fetch(Array(pairs.prefix(settings.prefetch)), clock: market, isDelayed: isDelayed) {
-            clock.elapsed() - began >= limit
-        }
+        let answer = try desk.fetch(
+            Array(pairs.prefix(settings.prefetch)), clock: market, isDelayed: isDelayed, isOver: { clock.elapsed() - began >= limit },
+            elapsed: clock.elapsed)
         desk.tell(answer, context)
         return answer.board
     }
