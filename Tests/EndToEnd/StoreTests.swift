@@ -296,11 +296,16 @@ import Testing
             try test.ledger.execute("""
                 CREATE TRIGGER curse BEFORE UPDATE ON runs WHEN NEW.job = 'cursed' AND NEW.state = 'succeeded'
                 BEGIN SELECT RAISE(ABORT, 'cursed'); END;
-                CREATE TRIGGER hex BEFORE INSERT ON audit WHEN NEW.action = 'enqueue' BEGIN SELECT RAISE(ABORT, 'hexed'); END
+                CREATE TRIGGER hex BEFORE INSERT ON audit WHEN NEW.action IN ('reload', 'trigger') BEGIN SELECT RAISE(ABORT, 'hexed'); END
                 """)
             #expect(try await test.jobhost("enqueue", "cursed").code == 0)
             try await host.logs("the store refuses to record the end (succeeded) of run", "of cursed", "cursed")
-            try await host.logs("the store refuses to record the audit of \"enqueue\"", "hexed")
+            #expect(try await test.jobhost("reload").code == 0)
+            try await host.logs("the store refuses to record the audit of \"reload\"", "hexed")
+            // What is only to be written is not done without its audit.
+            let runs = try test.ledger.number("SELECT count(*) FROM runs WHERE job = 'cursed'")
+            #expect(try await test.jobhost("trigger", "cursed").code != 0)
+            #expect(try test.ledger.number("SELECT count(*) FROM runs WHERE job = 'cursed'") == runs)
             let newest = try test.ledger.number("SELECT max(id) FROM runs WHERE state = 'succeeded'")
             while try test.ledger.number("SELECT count(*) FROM runs WHERE id > \(newest) AND state = 'succeeded'") < 2 { try Task.checkCancellation() }
             let status = try await test.jobhost("status")
@@ -308,7 +313,7 @@ import Testing
             #expect(!status.output.contains("does not answer"), "\(status.output)")
             try test.ledger.execute("DROP TRIGGER curse; DROP TRIGGER hex")
             while try test.ledger.texts("SELECT state FROM runs WHERE job = 'cursed'") != ["succeeded"] { try Task.checkCancellation() }
-            while try test.ledger.number("SELECT count(*) FROM audit WHERE action = 'enqueue'") != 1 { try Task.checkCancellation() }
+            while try test.ledger.number("SELECT count(*) FROM audit WHERE action = 'reload'") != 1 { try Task.checkCancellation() }
             host.signal(SIGTERM)
             #expect(await host.exitCode() == 0)
             let done = Proc.text(of: test.folder + "/done")?.split(separator: "\n").map(String.init) ?? []
