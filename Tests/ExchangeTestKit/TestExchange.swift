@@ -37,7 +37,7 @@ public final class TestExchange {
             folder = nil
             let schema = try TestPostgres.make()
             self.schema = schema
-            location = ExchangeLocation(database: schema.url, lockTimeout: .seconds(60), sql: [:])
+            location = ExchangeLocation(database: schema.url, lockTimeout: .seconds(1), sql: [:])
             do {
                 let fresh = try PostgresConnection(PostgresAddress(schema.url))
                 try fresh.execute(Exchange.schemaScript(.postgresql, purpose: place == .memory ? .simulation : purpose, at: now))
@@ -53,14 +53,14 @@ public final class TestExchange {
         switch place {
         case .memory:
             folder = nil
-            location = ExchangeLocation(database: "sqlite::memory:", lockTimeout: .seconds(60), sql: [:])
+            location = ExchangeLocation(database: "sqlite::memory:", lockTimeout: .seconds(1), sql: [:])
             exchange = try Exchange.openSimulation(location, statements: statements, at: now).exchange
         case .disk:
             let folder = FileManager.default.temporaryDirectory.appending(path: "exchange-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             self.folder = folder
             let path = folder.appending(path: "exchange.db").path
-            location = ExchangeLocation(database: "sqlite:" + path, lockTimeout: .seconds(60), sql: [:])
+            location = ExchangeLocation(database: "sqlite:" + path, lockTimeout: .seconds(1), sql: [:])
             var options = SQLiteOptions()
             options.pragmas = [("synchronous", "OFF")]
             let fresh = try SQLiteConnection(path: path, options: options)
@@ -81,7 +81,7 @@ public final class TestExchange {
     /// A second connection to the same database, as another program has one.
     ///
     /// - Parameter patience: how long it waits for a lock, milliseconds.
-    public func otherProgram(patience: Int32 = 60_000) throws -> any SQLConnection {
+    public func otherProgram(patience: Int32 = 1_000) throws -> any SQLConnection {
         switch try location.address() {
         case .sqlite(let path):
             var options = SQLiteOptions()

@@ -67,7 +67,7 @@ public struct UUIDPlatform {
             try text(file).write(to: place, atomically: true, encoding: .utf8)
             sql[name] = "file:\(place.path)"
         }
-        return ExchangeLocation(database: test.database, lockTimeout: .seconds(60), sql: sql)
+        return ExchangeLocation(database: test.database, lockTimeout: .seconds(1), sql: sql)
     }
 
     /// - Parameters:
