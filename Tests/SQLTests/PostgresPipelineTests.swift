@@ -39,17 +39,6 @@ import Testing
         try body(db, other, schema.name + ".n")
     }
 
-    /// What it throws. (Expectations cannot stand within one another.)
-    private func thrown(_ body: () throws -> Void) -> SQLError? {
-        do {
-            try body()
-            Issue.record("nothing was thrown")
-            return nil
-        } catch {
-            return error as? SQLError
-        }
-    }
-
     private func values(_ other: PostgresConnection) throws -> [Int64] {
         try other.rows("SELECT v FROM n ORDER BY v") { try $0.int64(0) }
     }
